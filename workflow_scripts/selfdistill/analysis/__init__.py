@@ -1,0 +1,1 @@
+"""Statistics and the tidy tables that the report reads."""

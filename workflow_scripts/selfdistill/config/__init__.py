@@ -1,0 +1,1 @@
+"""The study file: its types, its cross-checks, its loading."""

@@ -1,0 +1,171 @@
+"""From a mapping (the YAML as Snakemake merged it) to a checked Study, or one sentence that names the key and the mend."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from selfdistill.config.study import Study
+from selfdistill.errors import UserError
+
+
+def load_study(raw: dict[str, Any], root: Path = Path(".")) -> Study:
+    """The typed and cross-checked study. `root` is where relative paths of the study file start."""
+    try:
+        study = Study.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(_sentence(error)) from None
+    for complaint in cross_checks(study, root):
+        raise UserError(f"study file: {complaint}")
+    return study
+
+
+def cross_checks(study: Study, root: Path) -> Iterator[str]:
+    """What one key cannot know alone. The first complaint is the one the user sees."""
+    if "base" in study.arms:
+        yield "arms.base: 'base' is the name of the untrained model; give the arm another name."
+    yield from _decode_names(study)
+    yield from _token_limits(study)
+    yield from _arms(study)
+    yield from _training(study)
+    yield from _evaluation(study)
+    yield from _hypotheses(study)
+    yield from _files(study, root)
+
+
+def _decode_names(study: Study) -> Iterator[str]:
+    uses = [(f"arms.{name}.decode", arm.decode) for name, arm in study.arms.items() if arm.decode]
+    for key in ("base", "final", "earlier"):
+        uses += [(f"evaluation.{key}", decode) for decode in getattr(study.evaluation, key)]
+    uses += [(f"hypotheses.{name}.decode", h.decode) for name, h in study.hypotheses.items() if h.decode]
+    for key, decode in uses:
+        if decode not in study.decodes:
+            yield f"{key}: no decode is named {decode!r}; {_known(decode, study.decodes)}"
+
+
+def _token_limits(study: Study) -> Iterator[str]:
+    for name, decode in study.decodes.items():
+        if decode.max_tokens >= study.model.context:
+            yield (
+                f"decodes.{name}.max_tokens: {decode.max_tokens} tokens and a prompt do not fit the model's context "
+                f"of {study.model.context}; lower it or raise model.context."
+            )
+
+
+def _arms(study: Study) -> Iterator[str]:
+    seen: dict[tuple[object, ...], str] = {}
+    for name, arm in study.arms.items():
+        if arm.resample and (arm.decode or arm.keep):
+            yield f"arms.{name}: an arm with resample trains nothing; remove its decode and keep."
+        if not arm.resample and not (arm.decode and arm.keep):
+            yield f"arms.{name}: a trained arm needs both decode and keep."
+        if not arm.seeds or len(set(arm.seeds)) < len(arm.seeds) or min(arm.seeds) < 0:
+            yield f"arms.{name}.seeds: give at least one seed, none twice, none negative."
+        twin = seen.setdefault((arm.resample, arm.decode, arm.keep), name)
+        if twin != name:
+            yield f"arms.{name}: is the same as arms.{twin}; change one of them or give one more seeds."
+
+
+def _training(study: Study) -> Iterator[str]:
+    training = study.training
+    if training.examples > training.samples:
+        yield f"training.examples: {training.examples} are more than training.samples ({training.samples})."
+    if training.batch > training.examples:
+        yield f"training.batch: {training.batch} is larger than the dataset (training.examples: {training.examples})."
+    if training.batch % training.micro_batch:
+        yield f"training.micro_batch: {training.micro_batch} does not divide training.batch ({training.batch})."
+    if training.batch // training.micro_batch < 2:
+        yield "training.micro_batch: gradient noise needs at least two micro-batches a step; make it smaller."
+    if training.lr_floor > training.lr:
+        yield f"training.lr_floor: {training.lr_floor} lies above the peak training.lr ({training.lr})."
+    points = training.checkpoints
+    if points != sorted(set(points)) or not points or points[0] < 1 or points[-1] != 100:
+        yield "training.checkpoints: give rising percentages from 1 to 100, the last being 100."
+
+
+def _evaluation(study: Study) -> Iterator[str]:
+    evaluation = study.evaluation
+    if set(evaluation.budgets) != {"quick", "full"}:
+        yield "evaluation.budgets: both quick and full are needed."
+    elif evaluation.budgets["quick"] > evaluation.budgets["full"]:
+        yield "evaluation.budgets.quick: is larger than full; a smaller budget is a part of the larger one."
+    if not evaluation.base or not evaluation.final:
+        yield "evaluation: base and final need at least one decode each."
+    for decode in evaluation.final + evaluation.earlier:
+        if decode not in evaluation.base:
+            yield f"evaluation.base: lacks {decode!r}, at which trained models are compared with the base; add it."
+    if evaluation.pass_at and max(evaluation.pass_at) > evaluation.draws:
+        yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {evaluation.draws}."
+
+
+def _hypotheses(study: Study) -> Iterator[str]:
+    for name, hypothesis in study.hypotheses.items():
+        for side in (hypothesis.arm, hypothesis.against):
+            if side != "base" and side not in study.arms:
+                yield f"hypotheses.{name}: no arm is named {side!r}; {_known(side, study.arms)}"
+        if (hypothesis.comparison == "matched") != (hypothesis.decode is not None):
+            yield f"hypotheses.{name}.decode: a matched comparison needs one, a fair one chooses its own."
+        if hypothesis.decode is not None and hypothesis.decode not in study.evaluation.final:
+            yield f"hypotheses.{name}.decode: {hypothesis.decode!r} is not evaluated at the end (evaluation.final)."
+
+
+def _files(study: Study, root: Path) -> Iterator[str]:
+    model = root / study.model.path
+    if not model.is_dir():
+        yield f"model.path: there is no folder {study.model.path!r}; put the model there or correct the path."
+        return
+    if not (model / "config.json").is_file() or not list(model.glob("*.safetensors")):
+        yield f"model.path: {study.model.path!r} holds no config.json with safetensors weights."
+        return
+    limit = json.loads((model / "config.json").read_text()).get("max_position_embeddings")
+    if limit is not None and study.model.context > limit:
+        yield f"model.context: {study.model.context} is over what the model was made for ({limit} in its config.json)."
+    uses = [source.use for source in study.problems.sources.values()]
+    for use in ("train", "eval"):
+        if use not in uses:
+            yield f"problems.sources: at least one source with use: {use} is needed."
+    for name, source in study.problems.sources.items():
+        if not (root / source.path).is_file():
+            yield f"problems.sources.{name}.path: there is no file {source.path!r}."
+    if "{problem}" not in study.problems.prompt:
+        yield "problems.prompt: must contain {problem}, where the problem's text goes."
+
+
+def _known(wrong: str, known: dict[str, Any]) -> str:
+    close = difflib.get_close_matches(wrong, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}."
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence in the words of the study file."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    value = first.get("input")
+    if first["type"] == "extra_forbidden":
+        *path, wrong = [str(part) for part in first["loc"]]
+        return f"study file: {key}: there is no such key; {_known(wrong, dict.fromkeys(_keys_at(path)))}"
+    if first["type"] == "missing":
+        return f"study file: {key}: is missing; every study file is complete by itself."
+    if isinstance(value, str) and first["type"] in ("float_type", "int_type"):
+        hint = ""
+        try:
+            hint = f" (YAML reads {value} as text; write {float(value):.1e})"
+        except ValueError:
+            pass
+        return f"study file: {key}: {value!r} is text where a number is needed{hint}."
+    return f"study file: {key}: {first['msg'][0].lower()}{first['msg'][1:]}, but it is {value!r}."
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    """The keys that the section at this path knows."""
+    section: Any = Study
+    for part in path:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            field = section.model_fields.get(part)
+            section = field.annotation if field else None
+        else:  # a mapping from names to sections
+            section = getattr(section, "__args__", (None, None))[-1]
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []

@@ -1,0 +1,136 @@
+"""The study file as types. What a key means is said here once; `config/schema.json` is made from these classes.
+
+Types are strict: PyYAML reads `1e-5` as text, and a text is not silently a number here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Model(Section):
+    path: str = Field(description="Folder with config.json, safetensors weights and the tokenizer.")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of sampling.")
+    context: int = Field(gt=0, description="Longest prompt plus completion that the model is asked for, in tokens.")
+
+
+class Source(Section):
+    path: str = Field(description="JSON Lines with problem, answer, level and, where known, family.")
+    use: Literal["train", "eval"]
+
+
+class Contamination(Section):
+    """A training problem that is too like an evaluation problem is dropped. Overlaps are of word n-grams."""
+
+    ngram: int = Field(8, gt=1, description="Words in an n-gram.")
+    overlap: Share = Field(0.8, description="Share of the evaluation problem's n-grams found in one training problem.")
+    jaccard: Share = Field(0.75, description="Jaccard similarity of the two sets of word pairs.")
+    jaccard_same_answer: Share = Field(0.6, description="The lower threshold when the answers agree.")
+
+
+class Problems(Section):
+    prompt: str = Field(description="What is asked; {problem} is replaced by the problem's text.")
+    sources: dict[Name, Source]
+    contamination: Contamination = Contamination()
+    dev_share: Share = Field(0.3, description="Share of evaluation families used for choices; the rest is reported on.")
+
+
+class Decode(Section):
+    """Order of operations is vLLM's: penalty, temperature, top-k, then top-p inside the top-k set, then min-p."""
+
+    temperature: float = Field(ge=0)
+    top_k: int = Field(0, ge=0, description="0 keeps every token.")
+    top_p: float = Field(1.0, gt=0, le=1)
+    min_p: float = Field(0.0, ge=0, lt=1)
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    max_tokens: int = Field(gt=0)
+
+
+class Loops(Section):
+    """A completion ends in a loop when its last tokens repeat one period over and over."""
+
+    max_period: int = Field(96, gt=0, description="Longest period looked for, in tokens.")
+    min_repeats: int = Field(4, ge=2, description="Repeats of the period at the end.")
+    min_tokens: int = Field(48, gt=0, description="Tokens that the repeats must cover together.")
+
+
+class Sampling(Section):
+    engine: Literal["torch"] = "torch"
+    batch: int = Field(64, gt=0, description="Sequences decoded at once.")
+    shards_base: int = Field(2, gt=0, le=999, description="Shards of a model with many samples (the base).")
+    shards_checkpoint: int = Field(1, gt=0, le=999)
+
+
+class Grading(Section):
+    loops: Loops = Loops()
+    seconds_per_answer: float = Field(10.0, gt=0, description="Hard limit for one answer; the process is killed after it.")
+
+
+class Training(Section):
+    samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
+    examples: int = Field(gt=0, description="Examples each arm trains on at most, so that arms take equally many steps.")
+    batch: int = Field(32, gt=0, description="Sequences per optimiser step.")
+    micro_batch: int = Field(4, gt=0, description="Sequences per backward pass; at least four passes a step measure noise.")
+    epochs: int = Field(1, gt=0)
+    lr: float = Field(gt=0, description="Peak learning rate.")
+    lr_floor: float = Field(ge=0, description="Where the cosine ends.")
+    warmup_steps: int = Field(5, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    weight_decay: float = Field(0.1, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    save_every: int = Field(10, gt=0, description="Steps between the crash-safe checkpoints.")
+    checkpoints: list[int] = Field(default=[25, 50, 75, 100], description="Percent of training at which to export.")
+
+
+class Arm(Section):
+    """One way of making a model out of its own samples. Controls are arms like any other."""
+
+    resample: bool = Field(False, description="Train nothing: sample the base anew (the A/A control).")
+    decode: Name | None = Field(None, description="Decode of the training samples.")
+    keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")
+    seeds: list[int] = Field(default=[0], description="Training seeds: data order and everything random in training.")
+
+
+class Evaluation(Section):
+    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]]
+    draws: int = Field(1, gt=0, description="Independent answers per problem.")
+    base: list[Name] = Field(description="Decodes of the base at the full budget: the sweep and the baselines.")
+    final: list[Name] = Field(description="Decodes of finished training and of the A/A control, at the full budget.")
+    earlier: list[Name] = Field(description="Decodes of earlier checkpoints, at the quick budget.")
+    pass_at: list[int] = Field(default=[1], description="k of pass@k; needs at least k draws.")
+    resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
+
+
+class Hypothesis(Section):
+    """One line of the analysis plan, written before the data."""
+
+    arm: Name
+    against: Name = Field("base", description="base or another arm.")
+    comparison: Literal["matched", "fair"] = Field(
+        description="matched: the same decode on both sides. fair: each side at its best decode, chosen on dev."
+    )
+    decode: Name | None = Field(None, description="The decode of a matched comparison.")
+    family: Name = Field("primary", description="p-values are adjusted (Holm) within a family.")
+    margin: float = Field(gt=0, lt=1, description="Differences smaller than this count as equivalent.")
+
+
+class Study(Section):
+    study: Name = Field(description="Name of the study and of its folder of results.")
+    seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
+    model: Model
+    problems: Problems
+    decodes: dict[Name, Decode]
+    sampling: Sampling = Sampling()
+    grading: Grading = Grading()
+    training: Training
+    arms: dict[Name, Arm]
+    evaluation: Evaluation
+    hypotheses: dict[Name, Hypothesis] = {}

@@ -1,0 +1,1 @@
+"""From raw sources to one table of problems with splits, ranks and budgets."""

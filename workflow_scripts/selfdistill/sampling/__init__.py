@@ -1,0 +1,1 @@
+"""Plans, engines, the journal, and the sampler that brings them together."""

@@ -1,0 +1,1 @@
+"""From graded completions to datasets, and from datasets to checkpoints with their instruments."""
