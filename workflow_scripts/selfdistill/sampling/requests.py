@@ -1,0 +1,57 @@
+"""What an engine is asked for, what it gives back, and how both get their names and seeds."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+SAMPLER_VERSION = 1  # raise it when the same request would give another sample
+
+
+@dataclass(frozen=True)
+class Request:
+    request_id: str
+    prompt_ids: list[int]
+    max_tokens: int
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    presence_penalty: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    request_id: str
+    token_ids: list[int]  # with the end token when there was one
+    finish_reason: str  # stop | length
+    logprob: float  # sum over the tokens, under the model at temperature 1 and without truncation
+    seconds: float
+
+
+class Engine(Protocol):
+    """To add an engine, write these three; everything else (journal, sealing, progress) is around it."""
+
+    name: str
+    version: str
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+        """Yields every sample as soon as it is finished, in any order."""
+        ...
+
+
+def request_id(model_digest: str, prompt_ids: list[int], decode: dict[str, float], draw: int, stream: str, seed: int) -> str:
+    """A content key: whatever could change the sample is in it, and nothing else. `stream` tells A/A twins apart."""
+    content = [SAMPLER_VERSION, model_digest, prompt_ids, sorted(decode.items()), draw, stream, seed]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def seed_of(request: str) -> int:
+    """The seed of a sample, from its content key: a non-negative 63-bit number."""
+    return int(request[:16], 16) >> 1
+
+
+def shard_of(request: str, shards: int) -> int:
+    return int(request[16:], 16) % shards
