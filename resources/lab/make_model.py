@@ -33,7 +33,7 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 512,
     "hidden_size": 128,
     "intermediate_size": 384,
@@ -140,7 +140,8 @@ def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: 
         bos_token_id=None,
         use_sliding_window=False,
     )
-    model = Qwen3ForCausalLM(config).to(device)
+    model = Qwen3ForCausalLM(config)
+    model.to(device)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.95), weight_decay=0.1, fused=device == "cuda")
     began, seen, loss_sum = time.time(), 0, torch.zeros((), device=device)
     for step in range(steps):

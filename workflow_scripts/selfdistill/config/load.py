@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from selfdistill.config.study import Study
+from selfdistill.config.study import Decode, Study
 from selfdistill.errors import UserError
 
 
@@ -53,6 +53,11 @@ def _token_limits(study: Study) -> Iterator[str]:
                 f"decodes.{name}.max_tokens: {decode.max_tokens} tokens and a prompt do not fit the model's context "
                 f"of {study.model.context}; lower it or raise model.context."
             )
+    seen: dict[Decode, str] = {}
+    for name, decode in study.decodes.items():
+        twin = seen.setdefault(decode, name)
+        if twin != name:
+            yield f"decodes.{name}: is the same as decodes.{twin}; use one name for one decode."
 
 
 def _arms(study: Study) -> Iterator[str]:

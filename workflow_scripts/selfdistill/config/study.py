@@ -43,7 +43,7 @@ class Problems(Section):
 
 
 class Decode(Section):
-    """Order of operations is vLLM's: penalty, temperature, top-k, then top-p inside the top-k set, then min-p."""
+    """Order of operations is vLLM's: presence penalty, temperature, min-p, top-k, then top-p inside the top-k set."""
 
     temperature: float = Field(ge=0)
     top_k: int = Field(0, ge=0, description="0 keeps every token.")
@@ -66,6 +66,7 @@ class Sampling(Section):
     batch: int = Field(64, gt=0, description="Sequences decoded at once.")
     shards_base: int = Field(2, gt=0, le=999, description="Shards of a model with many samples (the base).")
     shards_checkpoint: int = Field(1, gt=0, le=999)
+    gpus: int = Field(0, ge=0, le=1, description="GPUs of one sampling process; 0 samples on the CPU.")
 
 
 class Grading(Section):
@@ -73,9 +74,9 @@ class Grading(Section):
     seconds_per_answer: float = Field(10.0, gt=0, description="Hard limit for one answer; the process is killed after it.")
 
 
-class Training(Section):
-    samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
-    examples: int = Field(gt=0, description="Examples each arm trains on at most, so that arms take equally many steps.")
+class Recipe(Section):
+    """How a model is trained on a dataset: what the trainer needs to know."""
+
     batch: int = Field(32, gt=0, description="Sequences per optimiser step.")
     micro_batch: int = Field(4, gt=0, description="Sequences per backward pass; at least four passes a step measure noise.")
     epochs: int = Field(1, gt=0)
@@ -88,6 +89,12 @@ class Training(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     save_every: int = Field(10, gt=0, description="Steps between the crash-safe checkpoints.")
     checkpoints: list[int] = Field(default=[25, 50, 75, 100], description="Percent of training at which to export.")
+
+
+class Training(Recipe):
+    samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
+    examples: int = Field(gt=0, description="Examples each arm trains on at most, so that arms take equally many steps.")
+    gpus: int = Field(0, ge=0, le=1, description="GPUs of one training; 0 trains on the CPU.")
 
 
 class Arm(Section):

@@ -20,7 +20,7 @@ from selfdistill.sampling.sampling_law import Law, draw
 
 class TorchEngine:
     name = "torch"
-    version = torch.__version__
+    version = str(torch.__version__)
 
     def __init__(self, folder: Path, context: int, stop_ids: list[int], batch: int, dtype: str, device: str | None = None) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

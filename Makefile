@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine: `make report` and `make test`.
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+STUDY ?=
+ENVIRONMENT := .venv/.made-from-lock
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
+export OMP_NUM_THREADS := 1
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help report test test-all lint format lock schema clean benchmark
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config/smoke.yaml for another)
+	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+
+test: $(ENVIRONMENT) ## lint, types, unit tests, the graph's tests, a small study end to end, the report in a browser
+	pytest -n $(CORES) --dist worksteal tests
+
+test-all: test ## the tests, and the slow ones
+	pytest -m slow tests
+
+lint: $(ENVIRONMENT) ## check format, style, types and the workflow
+	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && mypy && snakemake --lint
+
+format: $(ENVIRONMENT) ## format Python and the rules
+	ruff check --fix . ; ruff format . && snakefmt Snakefile rules
+
+lock: ## resolve requirements.in anew into requirements.lock and envs/*.yaml
+	$(PYTHON) envs/lock.py
+
+schema: $(ENVIRONMENT) ## write config/schema.json from the typed study
+	python config/make_schema.py
+
+benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
+	python benchmarks/lab_study.py
+
+clean: ## remove what was made: results, the environment, caches
+	rm -rf results .snakemake .venv .pytest_cache .mypy_cache .ruff_cache
+
+$(ENVIRONMENT): requirements.lock
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 report")'
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.in) -r requirements.lock
+	touch $@

@@ -1,0 +1,39 @@
+# Forklock: from raw problems to a verdict on self-distillation. Read the rules in the order of the includes.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A study file is complete by itself: the lab's keys must not leak into another study.
+if "study" not in config:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=RESULTS,
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+wildcard_constraints:
+    model=r"[a-z][a-z0-9-]*(/seed-\d+/at-\d{3})?",
+    arm=r"[a-z][a-z0-9-]*",
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+include: "rules/problems.smk"
+include: "rules/completions.smk"
+include: "rules/training.smk"
+include: "rules/analysis.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",
+    localrule: True

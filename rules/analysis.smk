@@ -1,0 +1,186 @@
+# Needs: graded completions of every model; the log, noise and weights of every run.
+# Makes: <results>/analysis/*.parquet, and <results>/checks.json, which no result passes that breaks an invariant
+
+
+rule levels:
+    """Accuracy, rates and lengths of every model, each with its interval."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        library=library("analysis"),
+    output:
+        "<results>/analysis/levels.parquet",
+    log:
+        "<logs>/levels.log",
+    benchmark:
+        "<benchmarks>/levels.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "budgets": dict(STUDY.evaluation.budgets),
+            "pass_at": STUDY.evaluation.pass_at,
+        },
+    script:
+        "../workflow_scripts/levels.py"
+
+
+rule comparisons:
+    """Paired differences by problem, against the base and where a hypothesis asks for it; the problems won and lost."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        library=library("analysis"),
+    output:
+        comparisons="<results>/analysis/comparisons.parquet",
+        flips="<results>/analysis/flips.parquet",
+    log:
+        "<logs>/comparisons.log",
+    benchmark:
+        "<benchmarks>/comparisons.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(60),
+    params:
+        asked={
+            "evaluation": STUDY.evaluation.model_dump(),
+            "hypotheses": dumped(STUDY.hypotheses),
+            "seed": STUDY.seed,
+        },
+    script:
+        "../workflow_scripts/comparisons.py"
+
+
+rule factorial:
+    """The 2×2 of decode and filter: main effects and interaction."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        library=library("analysis"),
+    output:
+        "<results>/analysis/factorial.parquet",
+    log:
+        "<logs>/factorial.log",
+    benchmark:
+        "<benchmarks>/factorial.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(60),
+    params:
+        asked={
+            "arms": dumped(STUDY.arms),
+            "decodes": dumped(STUDY.decodes),
+            "evaluation": STUDY.evaluation.model_dump(),
+            "seed": STUDY.seed,
+        },
+    script:
+        "../workflow_scripts/factorial.py"
+
+
+rule verdicts:
+    """One sentence for every hypothesis of the analysis plan."""
+    input:
+        comparisons="<results>/analysis/comparisons.parquet",
+        library=library("analysis"),
+    output:
+        "<results>/analysis/verdicts.parquet",
+    log:
+        "<logs>/verdicts.log",
+    benchmark:
+        "<benchmarks>/verdicts.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(20),
+    params:
+        asked={
+            "hypotheses": dumped(STUDY.hypotheses),
+            "arms": dumped(STUDY.arms),
+            "decodes": dumped(STUDY.decodes),
+        },
+    script:
+        "../workflow_scripts/verdicts.py"
+
+
+rule noise:
+    """Gradient noise of every run: signal, noise and noise scale, per step and pooled."""
+    input:
+        noise=of_runs("<results>/runs/RUN/noise.parquet"),
+        library=library("analysis"),
+    output:
+        steps="<results>/analysis/noise_steps.parquet",
+        summary="<results>/analysis/noise_summary.parquet",
+    log:
+        "<logs>/noise.log",
+    benchmark:
+        "<benchmarks>/noise.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(30),
+    params:
+        asked={"runs": RUNS, "beta1": STUDY.training.beta1, "seed": STUDY.seed},
+    script:
+        "../workflow_scripts/noise.py"
+
+
+rule weight_change:
+    """Weights changed by every run, beside what rounding alone predicts."""
+    input:
+        weights=of_runs("<results>/runs/RUN/weights.parquet"),
+        library=library("analysis"),
+    output:
+        "<results>/analysis/weight_change.parquet",
+    log:
+        "<logs>/weight_change.log",
+    benchmark:
+        "<benchmarks>/weight_change.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(30),
+    params:
+        asked={"runs": RUNS},
+    script:
+        "../workflow_scripts/weight_change.py"
+
+
+rule checks:
+    """Tests the results themselves: a study that breaks an invariant gets no report."""
+    input:
+        plans=of_models("<results>/models/MODEL/plan.parquet"),
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        datasets=[f"<results>/arms/{arm}/dataset.parquet" for arm in TRAINED],
+        evaluation="<results>/problems/eval.parquet",
+        levels="<results>/analysis/levels.parquet",
+        manifests=of_runs("<results>/runs/RUN/manifest.json"),
+        library=library("analysis"),
+    output:
+        "<results>/checks.json",
+    log:
+        "<logs>/checks.log",
+    benchmark:
+        "<benchmarks>/checks.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={"models": EVALUATED, "arms": list(TRAINED)},
+    script:
+        "../workflow_scripts/checks.py"

@@ -1,0 +1,111 @@
+# Functions and names that the rules share; no rule stands here.
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from snakemake.exceptions import WorkflowError
+
+from selfdistill.config.load import load_study
+from selfdistill.errors import UserError
+from selfdistill.naming import model_id, parse_model_id
+from selfdistill.sampling.plan import asked_of
+
+try:
+    STUDY = load_study(
+        {key: value for key, value in config.items() if key != "pathvars"}
+    )
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
+TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
+RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
+CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
+# Every model that is evaluated: the base, its A/A twins, and each run's checkpoints.
+EVALUATED = [
+    "base",
+    *(name for name, arm in STUDY.arms.items() if arm.resample),
+    *(
+        f"{run}/{checkpoint}"
+        for run in RUNS
+        for checkpoint in CHECKPOINTS
+        if STUDY.evaluation.earlier or checkpoint == "at-100"
+    ),
+]
+
+# Rules without an environment of their own run with the Python that runs Snakemake.
+if not workflow.deployment_settings.deployment_method:
+    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+
+def library(*rooms):
+    """Modules of the library as inputs: cheap rules run again when the code that they rest on changes."""
+    root = Path("workflow_scripts/selfdistill")
+    shared = [root / name for name in ("tables.py", "naming.py")]
+    files = [
+        file
+        for room in rooms
+        for file in (sorted((root / room).rglob("*.py")) or [root / room])
+    ]
+    return [str(file) for file in (*shared, *files) if file.name != "__init__.py"]
+
+
+def weights_of(wildcards):
+    """The files or the folder that a model's samples depend on."""
+    arm, seed, percent = parse_model_id(wildcards.model)
+    if seed is None:
+        folder = Path(STUDY.model.path)
+        return sorted(
+            str(file)
+            for file in folder.iterdir()
+            if file.suffix in (".json", ".safetensors", ".jinja")
+        )
+    return f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}"
+
+
+def folder_of(wildcards):
+    """The folder of a model, for a command line."""
+    arm, seed, percent = parse_model_id(wildcards.model)
+    return (
+        STUDY.model.path
+        if seed is None
+        else f"{RESULTS}/runs/{arm}/seed-{seed}/at-{percent:03d}"
+    )
+
+
+def shards_of(wildcards):
+    """The sealed shards of a model: how many is fixed, so that the graph is static."""
+    shards = range(asked_of(STUDY, wildcards.model).shards)
+    return [
+        f"<results>/models/{wildcards.model}/shard-{shard}.parquet" for shard in shards
+    ]
+
+
+def of_models(pattern):
+    return [pattern.replace("MODEL", model) for model in EVALUATED]
+
+
+def of_runs(pattern):
+    return [pattern.replace("RUN", run) for run in RUNS]
+
+
+def dumped(sections):
+    """A mapping of sections as plain data, for params."""
+    return {name: section.model_dump() for name, section in sections.items()}
+
+
+def to_json(settings):
+    """Settings as one sorted text: what a program is given on its command line, and what Snakemake tracks."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def later(minutes):
+    """Run time that doubles on a retry."""
+    return lambda wildcards, attempt: minutes * 2 ** (attempt - 1)
+
+
+def larger(megabytes):
+    """Memory that doubles on a retry."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)

@@ -1,0 +1,100 @@
+# Needs: the problems and their prompts; for a checkpoint, its run.
+# Makes: <results>/models/{model}/{plan,shard-{shard},graded}.parquet, and beside each shard its undeclared journal
+
+
+rule plan:
+    """Says what to sample from a model: training samples and evaluation answers alike."""
+    input:
+        train="<results>/problems/train.parquet",
+        evaluation="<results>/problems/eval.parquet",
+        prompts="<results>/problems/prompts.parquet",
+        weights=weights_of,
+    output:
+        "<results>/models/{model}/plan.parquet",
+    log:
+        "<logs>/plan/{model}.log",
+    benchmark:
+        "<benchmarks>/plan/{model}.tsv"
+    conda:
+        "../envs/sampling.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(20),
+    params:
+        asked=lambda wildcards: {
+            "model_id": wildcards.model,
+            "folder": folder_of(wildcards),
+            "plan": asked_of(STUDY, wildcards.model).model_dump(),
+        },
+    script:
+        "../workflow_scripts/plan.py"
+
+
+rule sample:
+    """Executes a shard of a plan. Every finished sample is in the journal at once; the shard is sealed when all are."""
+    input:
+        plan="<results>/models/{model}/plan.parquet",
+        weights=weights_of,
+    output:
+        "<results>/models/{model}/shard-{shard}.parquet",
+    log:
+        "<logs>/sample/{model}/shard-{shard}.log",
+    benchmark:
+        "<benchmarks>/sample/{model}/shard-{shard}.tsv"
+    retries: 1
+    conda:
+        "../envs/sampling.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(240),
+        gpu=STUDY.sampling.gpus,
+    params:
+        # The batch changes no sample, so it is no reason to sample again.
+        settings=lambda wildcards: to_json(
+            {
+                "engine": STUDY.sampling.engine,
+                "batch": STUDY.sampling.batch,
+                "dtype": STUDY.model.dtype,
+                "context": STUDY.model.context,
+            }
+        ),
+        folder=lambda wildcards: folder_of(wildcards),
+    shell:
+        """
+        python workflow_scripts/sample.py \
+            --plan {input.plan:q} \
+            --model {params.folder:q} \
+            --shard {wildcards.shard} \
+            --journal $(dirname {output:q})/journal-{wildcards.shard} \
+            --output {output:q} \
+            --settings {params.settings:q} \
+            --threads {threads} 2> >(tee {log:q} >&2)
+        """
+
+
+rule grade:
+    """Gives every completion its finish class and its verdict."""
+    input:
+        plan="<results>/models/{model}/plan.parquet",
+        shards=shards_of,
+        train="<results>/problems/train.parquet",
+        evaluation="<results>/problems/eval.parquet",
+        library=library("grading"),
+    output:
+        "<results>/models/{model}/graded.parquet",
+    log:
+        "<logs>/grade/{model}.log",
+    benchmark:
+        "<benchmarks>/grade/{model}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(60),
+    params:
+        asked={"grading": STUDY.grading.model_dump(), "model": STUDY.model.path},
+    script:
+        "../workflow_scripts/grade.py"

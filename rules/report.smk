@@ -1,0 +1,70 @@
+# Needs: everything.
+# Makes: <results>/study.yaml, <results>/report.html and <results>/figures/
+
+
+rule study_record:
+    """Writes down the effective study, as checked and with every default spelt out."""
+    output:
+        "<results>/study.yaml",
+    log:
+        "<logs>/study_record.log",
+    benchmark:
+        "<benchmarks>/study_record.tsv"
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        study=STUDY.model_dump(),
+    script:
+        "../workflow_scripts/study_record.py"
+
+
+rule report:
+    """Everything on one self-contained page."""
+    input:
+        study="<results>/study.yaml",
+        checks="<results>/checks.json",
+        verdicts="<results>/analysis/verdicts.parquet",
+        levels="<results>/analysis/levels.parquet",
+        comparisons="<results>/analysis/comparisons.parquet",
+        flips="<results>/analysis/flips.parquet",
+        factorial="<results>/analysis/factorial.parquet",
+        noise_steps="<results>/analysis/noise_steps.parquet",
+        noise_summary="<results>/analysis/noise_summary.parquet",
+        weight_change="<results>/analysis/weight_change.parquet",
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],
+        logs=of_runs("<results>/runs/RUN/log.parquet"),
+        manifests=of_runs("<results>/runs/RUN/manifest.json"),
+        train="<results>/problems/train.parquet",
+        evaluation="<results>/problems/eval.parquet",
+        contamination="<results>/problems/contamination.parquet",
+        library=library("reporting"),
+        page=sorted(str(file) for file in Path("report").rglob("*") if file.is_file()),
+        lock="requirements.lock",
+    output:
+        report="<results>/report.html",
+        figures=directory("<results>/figures"),
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(30),
+    params:
+        asked={
+            "arms": list(TRAINED),
+            "runs": RUNS,
+            "benchmarks": f"{RESULTS}/benchmarks",
+            "results": RESULTS,
+        },
+    script:
+        "../workflow_scripts/report.py"

@@ -1,0 +1,86 @@
+# Needs: the base's graded samples.
+# Makes: <results>/arms/{arm}/{dataset.parquet,audit.json}
+#        <results>/runs/{arm}/seed-{seed}/{manifest.json,log,noise,weights}.parquet and at-025 … at-100
+#        The run's undeclared work folder keeps what a crashed training goes on from.
+
+
+rule dataset:
+    """Filters an arm's samples, and says what the filter did."""
+    input:
+        graded="<results>/models/base/graded.parquet",
+        library=library("training/dataset.py"),
+    output:
+        dataset="<results>/arms/{arm}/dataset.parquet",
+        audit="<results>/arms/{arm}/audit.json",
+    log:
+        "<logs>/dataset/{arm}.log",
+    benchmark:
+        "<benchmarks>/dataset/{arm}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(20),
+    params:
+        asked=lambda wildcards: {
+            "arm": STUDY.arms[wildcards.arm].model_dump(exclude={"seeds"}),
+            "decode": STUDY.decodes[STUDY.arms[wildcards.arm].decode].model_dump(),
+            "examples": STUDY.training.examples,
+            "batch": STUDY.training.batch,
+        },
+    script:
+        "../workflow_scripts/dataset.py"
+
+
+rule train:
+    """Fine-tunes the base on an arm's dataset with one seed, measuring as it goes."""
+    input:
+        dataset="<results>/arms/{arm}/dataset.parquet",
+        weights=[
+            str(file) for file in sorted(Path(STUDY.model.path).glob("*.safetensors"))
+        ],
+    output:
+        manifest="<results>/runs/{arm}/seed-{seed}/manifest.json",
+        log="<results>/runs/{arm}/seed-{seed}/log.parquet",
+        noise="<results>/runs/{arm}/seed-{seed}/noise.parquet",
+        weights="<results>/runs/{arm}/seed-{seed}/weights.parquet",
+        checkpoints=[
+            directory(f"<results>/runs/{{arm}}/seed-{{seed}}/{checkpoint}")
+            for checkpoint in CHECKPOINTS
+        ],
+    log:
+        "<logs>/train/{arm}/seed-{seed}.log",
+    benchmark:
+        "<benchmarks>/train/{arm}/seed-{seed}.tsv"
+    retries: 1
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(720),
+        gpu=STUDY.training.gpus,
+    params:
+        settings=lambda wildcards: to_json(
+            {
+                "training": STUDY.training.model_dump(
+                    exclude={"samples", "examples", "gpus"}
+                ),
+                "study_seed": STUDY.seed,
+                "training_seed": int(wildcards.seed),
+                "arm": wildcards.arm,
+                "context": STUDY.model.context,
+                "threads": 1,
+            }
+        ),
+        folder=lambda wildcards, input: Path(input.weights[0]).parent,
+    shell:
+        """
+        python workflow_scripts/train.py \
+            --model {params.folder:q} \
+            --dataset {input.dataset:q} \
+            --settings {params.settings:q} \
+            --out $(dirname {output.manifest:q}) \
+            --work $(dirname {output.manifest:q})/work 2> >(tee {log:q} >&2)
+        """

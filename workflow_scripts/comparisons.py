@@ -1,0 +1,19 @@
+"""Rule `comparisons`: paired differences, and the problems behind them."""
+
+from selfdistill.analysis.comparisons import comparisons, flips
+from selfdistill.analysis.problem_means import read_graded
+from selfdistill.config.study import Evaluation, Hypothesis
+from selfdistill.program import as_rule
+from selfdistill.tables import COMPARISONS, FLIPS, write_table
+
+
+def main() -> None:
+    asked = snakemake.params.asked
+    graded = read_graded(snakemake.input.graded)
+    evaluation = Evaluation.model_validate(asked["evaluation"])
+    hypotheses = {name: Hypothesis.model_validate(fields) for name, fields in asked["hypotheses"].items()}
+    write_table(comparisons(graded, evaluation, asked["seed"], hypotheses), snakemake.output.comparisons, COMPARISONS)
+    write_table(flips(graded, evaluation), snakemake.output.flips, FLIPS)
+
+
+as_rule(main, snakemake.log[0])

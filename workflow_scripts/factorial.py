@@ -1,0 +1,22 @@
+"""Rule `factorial`: main effects and interaction of decode and filter."""
+
+from selfdistill.analysis.factorial import factorial
+from selfdistill.analysis.problem_means import read_graded
+from selfdistill.config.study import Arm, Decode, Evaluation
+from selfdistill.program import as_rule
+from selfdistill.tables import ESTIMATES, write_table
+
+
+def main() -> None:
+    asked = snakemake.params.asked
+    effects = factorial(
+        read_graded(snakemake.input.graded),
+        {name: Arm.model_validate(fields) for name, fields in asked["arms"].items()},
+        {name: Decode.model_validate(fields) for name, fields in asked["decodes"].items()},
+        Evaluation.model_validate(asked["evaluation"]),
+        asked["seed"],
+    )
+    write_table(effects, snakemake.output[0], ESTIMATES)
+
+
+as_rule(main, snakemake.log[0])

@@ -1,0 +1,22 @@
+"""Rule `plan`: what to sample from one model."""
+
+from selfdistill.program import as_rule
+from selfdistill.provenance import model_digest
+from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.tables import PLAN, PROBLEMS, PROMPTS, read_table, write_table
+
+
+def main() -> None:
+    asked = snakemake.params.asked
+    plan = make_plan(
+        asked["model_id"],
+        model_digest(asked["folder"]),
+        Asked.model_validate(asked["plan"]),
+        read_table(snakemake.input.train, PROBLEMS),
+        read_table(snakemake.input.evaluation, PROBLEMS),
+        read_table(snakemake.input.prompts, PROMPTS),
+    )
+    write_table(plan, snakemake.output[0], PLAN)
+
+
+as_rule(main, snakemake.log[0])

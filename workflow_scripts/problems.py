@@ -1,0 +1,18 @@
+"""Rule `problems`: raw sources to the tables of training and evaluation problems."""
+
+from selfdistill.config.study import Problems
+from selfdistill.problems.assemble import assemble
+from selfdistill.program import as_rule
+from selfdistill.tables import CONTAMINATION, PROBLEMS, write_table
+
+
+def main() -> None:
+    asked = snakemake.params.asked
+    settings = Problems.model_validate({**asked["problems"], "prompt": "{problem}"})
+    train, evaluation, contamination = assemble(settings, asked["budgets"], asked["train_samples"], asked["seed"])
+    write_table(train, snakemake.output.train, PROBLEMS)
+    write_table(evaluation, snakemake.output.evaluation, PROBLEMS)
+    write_table(contamination, snakemake.output.contamination, CONTAMINATION)
+
+
+as_rule(main, snakemake.log[0])

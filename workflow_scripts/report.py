@@ -1,0 +1,72 @@
+"""Rule `report`: reads every table once and hands them to the page."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from selfdistill.program import as_rule
+from selfdistill.provenance import provenance, rule_seconds
+from selfdistill.reporting.examples import choose_examples
+from selfdistill.reporting.figures import save_figures
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.report import build_report
+from selfdistill.tables import (
+    COMPARISONS,
+    CONTAMINATION,
+    ESTIMATES,
+    GRADED,
+    NOISE_STEPS,
+    NOISE_SUMMARY,
+    PROBLEMS,
+    RUN_LOG,
+    VERDICTS,
+    WEIGHT_CHANGE,
+    of_runs,
+    read_table,
+)
+
+SHOWN = (
+    "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "n_tokens", "text", "gold",
+    "finish_class", "extracted", "verdict", "reason",
+)  # fmt: skip
+
+
+def main() -> None:
+    given, asked = snakemake.input, snakemake.params.asked
+    study_text = Path(given.study).read_text()
+    study = yaml.safe_load(study_text)
+    graded = pl.concat(read_table(path, GRADED, SHOWN) for path in given.graded).filter(pl.col("purpose") == "eval")
+    problems = pl.concat(read_table(path, PROBLEMS) for path in (given.train, given.evaluation))
+    logs = [
+        read_table(path, RUN_LOG).select(pl.lit(run).alias("run"), pl.all())
+        for run, path in zip(asked["runs"], given.logs, strict=True)
+    ]
+    inputs = ReportInputs(
+        study=study,
+        study_sha256=hashlib.sha256(study_text.encode()).hexdigest(),
+        provenance=provenance(),
+        rule_times=rule_seconds(asked["benchmarks"]),
+        verdicts=read_table(given.verdicts, VERDICTS),
+        levels=read_table(given.levels, ESTIMATES),
+        comparisons=read_table(given.comparisons, COMPARISONS),
+        factorial=read_table(given.factorial, ESTIMATES),
+        audits={arm: json.loads(Path(path).read_text()) for arm, path in zip(asked["arms"], given.audits, strict=True)},
+        run_logs=pl.concat(logs),
+        noise_steps=read_table(given.noise_steps, of_runs(NOISE_STEPS)),
+        noise_summary=read_table(given.noise_summary, of_runs(NOISE_SUMMARY)),
+        weight_change=read_table(given.weight_change, of_runs(WEIGHT_CHANGE)),
+        completions=graded.select("model_id", "decode_id", "n_tokens", "finish_class", "verdict"),
+        examples=choose_examples(graded, problems, study),
+        problem_counts=problems.group_by("source", "level", "split").agg(pl.len().alias("problems")).sort(pl.all()),
+        contamination=read_table(given.contamination, CONTAMINATION),
+        checks=json.loads(Path(given.checks).read_text()),
+        results=asked["results"],
+    )
+    save_figures(inputs, Path(snakemake.output.figures))
+    build_report(inputs, snakemake.output.report)
+
+
+as_rule(main, snakemake.log[0])

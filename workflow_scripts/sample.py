@@ -1,0 +1,32 @@
+"""Samples one shard of a plan from one model, through the journal. A program, so that a launcher can start it.
+
+python workflow_scripts/sample.py --plan plan.parquet --model DIR --shard 0 --journal DIR --output shard-0.parquet --settings JSON
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from selfdistill.program import as_program
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("plan", "model", "journal", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--shard", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: engine, batch, dtype, context")
+    asked = parser.parse_args()
+
+    import torch
+
+    from selfdistill.sampling.sampler import SamplerSettings, sample_shard
+
+    torch.set_num_threads(asked.threads)
+    settings = SamplerSettings(**asked.settings)
+    sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
+
+
+if __name__ == "__main__":
+    as_program(main)

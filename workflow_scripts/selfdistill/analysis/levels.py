@@ -1,0 +1,114 @@
+"""How each model does by itself: shares, tokens and pass@k per model, decode, split and budget, with intervals.
+
+Graded completions in, ESTIMATES out. Accuracy is the share of all requests that are correct: an unfinished answer
+is wrong. `accuracy_when_finished` leaves the unfinished out of its denominator, and its n counts what is left.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from selfdistill.analysis import statistics
+from selfdistill.analysis.problem_means import SPLITS, Evaluations, Side, family_codes, known, pool, unit_of
+from selfdistill.errors import UserError
+from selfdistill.naming import parse_model_id
+from selfdistill.tables import ESTIMATES, conform
+
+SHARES = ("accuracy", "unanswered_rate", "think_close_rate", "boxed_rate", "cut_rate", "loop_rate")
+
+Row = dict[str, Any]
+
+
+def levels(graded: pl.DataFrame, budgets: Mapping[str, int], pass_at: Sequence[int] = (1,)) -> pl.DataFrame:
+    """A row for each model, and for arms with several training seeds one over all of them (training_seed null)."""
+    evaluations = Evaluations.of(graded, budgets)
+    rows: list[Row] = []
+    for side, seeds in _sides(evaluations):
+        for budget in evaluations.reached(side.models[0], side.decode_id):
+            for split in SPLITS:
+                cells = [evaluations.cell(model, side.decode_id, budget, split) for model in side.models]
+                if cells[0].is_empty():
+                    continue
+                solved = [_with_pass_at(cell, pass_at) for cell in cells]
+                named = {"model_id": side.model_id, "arm": side.arm, "training_seed": seeds, "percent": side.percent}
+                named |= {"decode_id": side.decode_id, "split": split, "budget": budget}
+                rows += [named | row for row in _cell_levels(pool(solved), pass_at)]
+    nothing = dict.fromkeys(("against", "against_decode_id", "p_value", "p_adjusted"))
+    return conform(pl.DataFrame([row | nothing for row in rows], infer_schema_length=None), ESTIMATES, "levels")
+
+
+def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:
+    for side in evaluations.sides():
+        for model in side.models:
+            yield Side(side.arm, side.percent, (model,), side.decode_id), parse_model_id(model)[1]
+        if len(side.models) > 1:
+            yield side, None
+
+
+def _with_pass_at(cell: pl.DataFrame, pass_at: Sequence[int]) -> pl.DataFrame:
+    draws, correct = cell["draws"].to_numpy(), cell["correct_draws"].to_numpy()
+    if pass_at and draws.min() < max(pass_at):
+        raise UserError(
+            f"evaluation.pass_at: pass@{max(pass_at)} needs that many draws of a problem, and there are {draws.min()}."
+        )
+    return cell.with_columns(pl.Series(f"pass@{k}", statistics.pass_at_k(draws, correct, k)) for k in pass_at)
+
+
+def _cell_levels(cell: pl.DataFrame, pass_at: Sequence[int]) -> Iterator[Row]:
+    for share in SHARES:
+        yield {"estimand": share, **_share(cell, cell[share].to_numpy())}
+    yield {"estimand": "accuracy_when_finished", **_accuracy_when_finished(cell)}
+    yield {"estimand": "mean_tokens", **_mean_tokens(cell)}
+    for k in pass_at:
+        solved = cell[f"pass@{k}"].to_numpy()
+        yield {"estimand": f"pass@{k}", **_share(cell, solved, yes_or_no=bool(np.isin(solved, (0, 1)).all()))}
+
+
+def _share(cell: pl.DataFrame, values: statistics.Array, yes_or_no: bool | None = None) -> Row:
+    """Plain Wilson when each problem is one yes or no and stands alone; else Wilson at the effective n."""
+    if yes_or_no is None:
+        yes_or_no = cell["draws"].max() == 1
+    problems = cell.height
+    if yes_or_no and cell["family"].n_unique() == problems:
+        interval = statistics.wilson_interval(float(values.sum()), problems)
+        return _row(float(values.mean()), interval, "Wilson", "problem", problems)
+    mean = _mean(cell, values)
+    interval = statistics.wilson_effective_interval(mean, float(cell["draws"].sum()))
+    return _row(mean.estimate, interval, "Wilson, effective n", unit_of(cell), mean.clusters)
+
+
+def _accuracy_when_finished(cell: pl.DataFrame) -> Row:
+    finished = int(cell["finished_draws"].sum())
+    unit = "finished completion"
+    if cell["draws"].max() == 1 and cell["family"].n_unique() == cell.height:
+        correct = float(cell["correct_and_finished"].sum())
+        estimate = correct / finished if finished else math.nan
+        return _row(estimate, statistics.wilson_interval(correct, finished), "Wilson", unit, finished)
+    mean = _mean(cell, cell["correct_and_finished"].to_numpy(), cell["finished_rate"].to_numpy())
+    interval = statistics.wilson_effective_interval(mean, finished)
+    return _row(mean.estimate, interval, "Wilson, effective n", unit, finished)
+
+
+def _mean_tokens(cell: pl.DataFrame) -> Row:
+    mean = _mean(cell, cell["mean_tokens"].to_numpy())
+    return _row(mean.estimate, statistics.t_interval(mean), "t", unit_of(cell), mean.clusters)
+
+
+def _mean(
+    cell: pl.DataFrame, values: statistics.Array, weights: statistics.Array | None = None
+) -> statistics.ClusterMean:
+    return statistics.cluster_mean(*statistics.cluster_totals(values, family_codes(cell), weights))
+
+
+def _row(estimate: float, interval: statistics.Interval, method: str, unit: str, n: int) -> Row:
+    return {
+        "estimate": known(estimate),
+        "low": known(interval.low),
+        "high": known(interval.high),
+        "method": method,
+        "unit": unit,
+        "n": n,
+    }

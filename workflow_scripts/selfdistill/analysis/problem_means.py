@@ -1,0 +1,197 @@
+"""From graded completions to one row per model, decode and problem: the draws are averaged here, once, and never again.
+
+`Evaluations` holds those rows and answers "these problems, of this budget and split". It refuses what cannot be
+compared: problems with unequal draws, and two models that were not asked the same problems of a budget.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from selfdistill.errors import UserError
+from selfdistill.naming import model_id, parse_model_id
+from selfdistill.tables import GRADED, read_table
+
+# The columns of GRADED that analysis reads: callers may leave the heavy ones on disk.
+NEEDED = (
+    "model_id",
+    "decode_id",
+    "problem_id",
+    "family",
+    "split",
+    "rank",
+    "purpose",
+    "draw",
+    "n_tokens",
+    "finish_reason",
+    "finish_class",
+    "think_closed",
+    "boxed",
+    "verdict",
+)
+
+def read_graded(paths: Sequence[str]) -> pl.DataFrame:
+    """The evaluation answers of several models, without the columns that weigh."""
+    return pl.concat(read_table(path, GRADED, NEEDED) for path in paths).filter(pl.col("purpose") == "eval")
+
+
+SPLITS = ("dev", "test", "all")
+
+
+def problem_means(graded: pl.DataFrame) -> pl.DataFrame:
+    finished = pl.col("finish_reason") != "length"
+    correct = pl.col("verdict") == "correct"
+    means = (
+        graded.lazy()
+        .filter(pl.col("purpose") == "eval")
+        .group_by("model_id", "decode_id", "problem_id")
+        .agg(
+            pl.col("family").first().fill_null(pl.col("problem_id").first()),
+            pl.col("split").first(),
+            pl.col("rank").first(),
+            pl.len().alias("draws"),
+            correct.sum().alias("correct_draws"),
+            finished.sum().alias("finished_draws"),
+            correct.mean().alias("accuracy"),
+            (correct & finished).mean().alias("correct_and_finished"),
+            finished.mean().alias("finished_rate"),
+            (pl.col("verdict") == "unanswered").mean().alias("unanswered_rate"),
+            pl.col("think_closed").mean().alias("think_close_rate"),
+            pl.col("boxed").mean().alias("boxed_rate"),
+            finished.not_().mean().alias("cut_rate"),
+            (pl.col("finish_class") == "loop").mean().alias("loop_rate"),
+            pl.col("n_tokens").mean().alias("mean_tokens"),
+        )
+        .sort("model_id", "decode_id", "problem_id")
+        .collect()
+    )
+    uneven = (
+        means.group_by("model_id", "decode_id")
+        .agg(pl.col("draws").min().alias("fewest"), pl.col("draws").max().alias("most"))
+        .filter(pl.col("fewest") != pl.col("most"))
+    )
+    for row in uneven.sort("model_id", "decode_id").iter_rows(named=True):
+        raise UserError(
+            f"models/{row['model_id']} at decode {row['decode_id']}: some problems have {row['fewest']} draws and some "
+            f"{row['most']}; delete its graded.parquet and its plan and run again."
+        )
+    return means
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: an arm at one point of training and one decode, with a model per training seed."""
+
+    arm: str
+    percent: int
+    models: tuple[str, ...]
+    decode_id: str
+
+    @property
+    def training_seeds(self) -> tuple[int, ...]:
+        return tuple(seed for model in self.models if (seed := parse_model_id(model)[1]) is not None)
+
+    @property
+    def model_id(self) -> str:
+        """The model's name, or one that says that all seeds are meant."""
+        return self.models[0] if len(self.models) == 1 else f"{self.arm}/all-seeds/at-{self.percent:03d}"
+
+    def of_seed(self, training_seed: int) -> "Side":
+        return Side(self.arm, self.percent, (model_id(self.arm, training_seed, self.percent),), self.decode_id)
+
+
+def pool(cells: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The mean over models (training seeds) of each problem's means: seeds first, problems after."""
+    if len(cells) == 1:
+        return cells[0]
+    counts = ("draws", "correct_draws", "finished_draws")
+    same = ("problem_id", "family", "split", "rank")
+    means = [column for column in cells[0].columns if column not in (*counts, *same, "model_id", "decode_id")]
+    return pl.concat(cells).group_by(same).agg(pl.col(counts).sum(), pl.col(means).mean()).sort("problem_id")
+
+
+def family_codes(cell: pl.DataFrame) -> NDArray[np.int64]:
+    codes: NDArray[np.int64] = np.unique(cell["family"].to_numpy(), return_inverse=True)[1]
+    return codes
+
+
+def unit_of(cell: pl.DataFrame) -> str:
+    return "problem" if cell["family"].n_unique() == cell.height else "family"
+
+
+def known(value: float) -> float | None:
+    """Null in a table where there is no number: nan would read as one."""
+    return float(value) if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Every (model, decode) that was evaluated, cut to a budget and a split on request."""
+
+    cells: dict[tuple[str, str], pl.DataFrame]
+    budgets: dict[str, int]  # name to the number of ranks it takes, no more than there are
+
+    @classmethod
+    def of(cls, graded: pl.DataFrame, budgets: Mapping[Any, int]) -> "Evaluations":
+        means = problem_means(graded)
+        if means.is_empty():
+            raise UserError("graded completions: no evaluation answers are among them; evaluate at least the base.")
+        ranks = means.select(pl.col("rank").max()).item() + 1
+        cells = {
+            (str(model), str(decode)): cell
+            for (model, decode), cell in means.partition_by("model_id", "decode_id", as_dict=True).items()
+        }
+        evaluations = cls(cells, {str(name): min(size, ranks) for name, size in budgets.items()})
+        evaluations._refuse_unlike_problems(means)
+        return evaluations
+
+    def _refuse_unlike_problems(self, means: pl.DataFrame) -> None:
+        asked = {
+            budget: set(means.filter(pl.col("rank") < size)["problem_id"].to_list())
+            for budget, size in self.budgets.items()
+        }
+        for model, decode in self.cells:
+            for budget in self.reached(model, decode):
+                here = set(self.cell(model, decode, budget)["problem_id"].to_list())
+                if lacking := sorted(asked[budget] - here):
+                    raise UserError(
+                        f"models/{model} at decode {decode}: holds {len(here)} of the {len(asked[budget])} problems of "
+                        f"the {budget} budget (lacks {lacking[0]}, …), so nothing can be compared with it; delete its "
+                        "plan.parquet and graded.parquet and run again."
+                    )
+
+    def reached(self, model: str, decode: str) -> list[str]:
+        """The budgets that this model was evaluated on at this decode, smallest first; none if it was not."""
+        cell = self.cells.get((model, decode))
+        if cell is None:
+            return []
+        last_rank = cell.select(pl.col("rank").max()).item()
+        by_size = sorted(self.budgets.items(), key=lambda item: item[1])
+        reach = next((size for _, size in by_size if last_rank < size), by_size[-1][1])
+        return [name for name, size in by_size if size <= reach]
+
+    def sides(self) -> list[Side]:
+        """Every arm, point of training and decode that was evaluated, with the models of all its training seeds."""
+        grouped: dict[tuple[str, int, str], list[tuple[int, str]]] = {}
+        for model, decode in self.cells:
+            arm, training_seed, percent = parse_model_id(model)
+            grouped.setdefault((arm, percent, decode), []).append((training_seed or 0, model))
+        return [
+            Side(arm, percent, tuple(model for _, model in sorted(models)), decode)
+            for (arm, percent, decode), models in grouped.items()
+        ]
+
+    def pooled(self, side: Side, budget: str, split: str = "all") -> pl.DataFrame:
+        return pool([self.cell(model, side.decode_id, budget, split) for model in side.models])
+
+    def cell(self, model: str, decode: str, budget: str, split: str = "all") -> pl.DataFrame:
+        """Its problems, sorted by problem_id, so that two cells of one budget and split go row by row."""
+        wanted = pl.col("rank") < self.budgets[budget]
+        if split != "all":
+            wanted = wanted & (pl.col("split") == split)
+        return self.cells[model, decode].filter(wanted)

@@ -1,0 +1,177 @@
+"""The answers: one verdict per hypothesis of the analysis plan, and per control, from the table of comparisons.
+
+A verdict is one of four words. "improved" and "worse" need Holm's adjusted p below 5 % within the hypothesis's
+family; "equivalent within the margin" needs both one-sided tests (TOST), adjusted alike; all else is "not resolved",
+never "no effect". Verdicts rest on the test split, the widest budget and, for trained arms, the end of training.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from selfdistill.analysis import statistics
+from selfdistill.analysis.comparisons import LEAD
+from selfdistill.analysis.problem_means import known
+from selfdistill.config.study import Arm, Decode, Hypothesis
+from selfdistill.errors import UserError
+from selfdistill.tables import VERDICTS, conform
+
+ALPHA = 0.05
+CONTROL_MARGIN = 0.05  # where no hypothesis names one
+
+IMPROVED, WORSE = "improved", "worse"
+EQUIVALENT, NOT_RESOLVED = "equivalent within the margin", "not resolved"
+
+Row = dict[str, Any]
+
+
+def verdicts(
+    comparisons: pl.DataFrame,
+    hypotheses: Mapping[str, Hypothesis],
+    arms: Mapping[str, Arm],
+    decodes: Mapping[str, Decode],
+) -> pl.DataFrame:
+    """COMPARISONS in, VERDICTS out: the hypotheses in the order of the study file, then the controls."""
+    lead = _lead_rows(comparisons)
+    rows: list[Row] = [
+        {"hypothesis": name, "role": "hypothesis", "family": hypothesis.family}
+        | _judged(_row_of(name, hypothesis, lead), hypothesis.margin)
+        for name, hypothesis in hypotheses.items()
+    ]
+    margin = min((hypothesis.margin for hypothesis in hypotheses.values()), default=CONTROL_MARGIN)
+    rows += [row | _judged(found, margin) for row, found in _controls(lead, arms)]
+    for column, adjusted in (("p_value", "p_adjusted"), ("equivalence_p", "equivalence_p_adjusted")):
+        _adjust_within_families(rows, column, adjusted)
+    for row in rows:
+        row["verdict"] = verdict(row["estimate"], row["p_adjusted"], row["equivalence_p_adjusted"])
+        row["sentence"] = sentence(row)
+        row["estimand_line"] = estimand_line(row, decodes)
+    frame = pl.DataFrame([{column: row[column] for column in VERDICTS} for row in rows], schema=VERDICTS)
+    return conform(frame, VERDICTS, "verdicts")
+
+
+def verdict(estimate: float | None, p_adjusted: float | None, equivalence_p_adjusted: float | None) -> str:
+    if estimate is not None and p_adjusted is not None and p_adjusted < ALPHA:
+        return IMPROVED if estimate > 0 else WORSE
+    if equivalence_p_adjusted is not None and equivalence_p_adjusted < ALPHA:
+        return EQUIVALENT
+    return NOT_RESOLVED
+
+
+def _lead_rows(comparisons: pl.DataFrame) -> pl.DataFrame:
+    """Of each comparison the pooled paired-t row of the accuracy difference on test at the widest budget."""
+    return (
+        comparisons.filter(
+            (pl.col("estimand") == "accuracy")
+            & (pl.col("method") == LEAD)
+            & (pl.col("split") == "test")
+            & pl.col("training_seed").is_null()
+            & pl.col("percent").is_in([0, 100])
+        )
+        .with_columns((pl.col("budget") == "full").alias("is_full"))
+        .sort("n", "is_full", descending=True, maintain_order=True)
+        .unique(["arm", "against", "comparison", "decode_id", "against_decode_id"], keep="first", maintain_order=True)
+    )
+
+
+def _row_of(name: str, hypothesis: Hypothesis, lead: pl.DataFrame) -> Row:
+    wanted = (
+        (pl.col("arm") == hypothesis.arm)
+        & (pl.col("against") == hypothesis.against)
+        & (pl.col("comparison") == hypothesis.comparison)
+    )
+    if hypothesis.decode is not None:
+        wanted = wanted & (pl.col("decode_id") == hypothesis.decode)
+    found = lead.filter(wanted)
+    if found.is_empty():
+        raise UserError(
+            f"hypotheses.{name}: {hypothesis.arm} was not compared with {hypothesis.against} "
+            f"({hypothesis.comparison}{', ' + hypothesis.decode if hypothesis.decode else ''}) on any test problem; "
+            "evaluate both at that decode (evaluation.final); if no problem is left for test, lower problems.dev_share."
+        )
+    return found.row(0, named=True)
+
+
+def _controls(lead: pl.DataFrame, arms: Mapping[str, Arm]) -> Iterator[tuple[Row, Row]]:
+    """The base sampled anew against the base: whatever is found there is not an effect of training."""
+    for arm in [name for name, settings in arms.items() if settings.resample]:
+        of_arm = (pl.col("arm") == arm) & (pl.col("against") == "base") & (pl.col("comparison") == "matched")
+        for found in lead.filter(of_arm).sort("decode_id").iter_rows(named=True):
+            yield {"hypothesis": f"{arm}-{found['decode_id']}", "role": "control", "family": "control"}, found
+
+
+def _judged(found: Row, margin: float) -> Row:
+    error = math.nan if found["standard_error"] is None else found["standard_error"]
+    mean = statistics.ClusterMean(found["estimate"], error, found["n"])
+    return found | {
+        "margin": margin,
+        "equivalence_p": known(statistics.equivalence_p(mean, margin)),
+        "n_needed": statistics.clusters_needed(mean.estimate, mean),
+    }
+
+
+def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None:
+    for role_and_family in dict.fromkeys((row["role"], row["family"]) for row in rows):
+        family = [row for row in rows if (row["role"], row["family"]) == role_and_family]
+        p_values = [math.nan if row[column] is None else row[column] for row in family]
+        for row, p in zip(family, statistics.holm(p_values), strict=True):
+            row[adjusted] = known(p)
+
+
+def sentence(row: Row) -> str:
+    """The verdict for a reader who sees only this line."""
+    at = row["decode_id"]
+    if row["comparison"] == "fair":
+        at = f"{row['decode_id']} against {row['against_decode_id']}, each side's best on dev"
+    text = f"{row['arm']} against {row['against']} at {at}: {row['verdict']}; {_measured(row)}"
+    if row["role"] == "control":
+        text = f"Control, nothing was trained: {text}"
+    if row["verdict"] in (IMPROVED, WORSE) and abs(row["estimate"]) < row["margin"]:
+        text += f"; smaller than the margin of {_points(row['margin'])} points"
+    if row["verdict"] == EQUIVALENT:
+        text += f"; smaller than {_points(row['margin'])} points either way (TOST p = {row['equivalence_p']:.2g})"
+    if row["verdict"] == NOT_RESOLVED and row["mde80"] is not None:
+        text += f"; true differences from {_points(row['mde80'])} points would be found in four of five such studies"
+        if row["n_needed"] is not None:
+            plural = "problems" if row["unit"] == "problem" else "families"
+            text += f", and one of the size seen needs about {row['n_needed']:,} {plural}"
+    return f"{text}."
+
+
+def _measured(row: Row) -> str:
+    change = f"accuracy {_points(row['estimate'], signed=True)} points"
+    if row["low"] is None:
+        return f"{change}, without an interval (a single {row['unit']})"
+    interval = f"95 % interval {_points(row['low'], signed=True)} to {_points(row['high'], signed=True)}"
+    adjusted = f", {row['p_adjusted']:.2g} after Holm" if row["p_adjusted"] is not None else ""
+    return f"{change} ({interval}, p = {row['p_value']:.2g}{adjusted})"
+
+
+def _points(share: float, signed: bool = False) -> str:
+    return f"{100 * share:{'+' if signed else ''}.1f}".replace("-", "\u2212")
+
+
+def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
+    """What the number is of: population, decoding rule, token cap and how unfinished answers count."""
+    units = "problems" if row["unit"] == "problem" else "families of problems"
+    seeds = row["training_seeds"]
+    trained = {0: "nothing trained", 1: "one training seed, so these two checkpoints and not the method"}
+    population = (
+        f"Population: problems like the {row['n']:,} {units} of the test split; "
+        f"{trained.get(seeds, f'the mean of these {seeds} training seeds')}."
+    )
+    sides = dict.fromkeys((row["decode_id"], row["against_decode_id"]))
+    rules = "; ".join(f"{name}: {_rule(decodes[name])}" for name in sides)
+    choice = "the same on both sides" if row["comparison"] == "matched" else "each side's most accurate on dev"
+    return f"{population} Decoding, {choice}: {rules}. Unfinished answers count as wrong."
+
+
+def _rule(decode: Decode) -> str:
+    parts = [f"temperature {decode.temperature:g}"]
+    parts += [f"top-k {decode.top_k}"] if decode.top_k else []
+    parts += [f"top-p {decode.top_p:g}"] if decode.top_p < 1 else []
+    parts += [f"min-p {decode.min_p:g}"] if decode.min_p else []
+    parts += [f"presence penalty {decode.presence_penalty:g}"] if decode.presence_penalty else []
+    return ", ".join([*parts, f"cap {decode.max_tokens:,} tokens"])

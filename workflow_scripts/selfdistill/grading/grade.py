@@ -1,0 +1,106 @@
+"""From a plan and what was sampled by it to graded rows: how each completion ended, what it answers, and if that is right."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from selfdistill.config.study import Grading
+from selfdistill.errors import UserError
+from selfdistill.grading.answers import find_answer
+from selfdistill.grading.classes import finish_class, finished
+from selfdistill.grading.loops import find_loop
+from selfdistill.grading.verify import CORRECT, verify_answers
+from selfdistill.tables import GRADED, conform
+
+ENDINGS = {
+    name: GRADED[name]
+    for name in ("finish_class", "think_closed", "boxed", "extracted", "loop_start", "loop_period", "loop_repeats")
+}
+
+
+def grade(
+    plan: pl.DataFrame,
+    completions: pl.DataFrame,
+    problems: pl.DataFrame,
+    eos_ids: Collection[int],
+    settings: Grading,
+    workers: int = 1,
+    think: bool = True,
+) -> pl.DataFrame:
+    """One row per request of the plan, in its order. `problems` holds the training and the evaluation problems."""
+    _check_completeness(plan, completions, problems)
+    rows = plan.join(completions, on="request_id", how="left", maintain_order="left").join(
+        problems.rename({"answer": "gold"}), on="problem_id", how="left", maintain_order="left"
+    )
+    rows = rows.hstack(_endings(rows, frozenset(eos_ids), settings, think))
+    rows = rows.hstack(_verdicts(rows, settings.seconds_per_answer, workers))
+    return conform(rows.select(list(GRADED)), GRADED, "graded completions")
+
+
+def _check_completeness(plan: pl.DataFrame, completions: pl.DataFrame, problems: pl.DataFrame) -> None:
+    for name, frame, key in (
+        ("plan", plan, "request_id"),
+        ("completions", completions, "request_id"),
+        ("problems", problems, "problem_id"),
+    ):
+        repeated = frame.filter(pl.col(key).is_duplicated())[key]
+        if len(repeated):
+            raise UserError(f"{name}: {key} {repeated[0]} stands there more than once; delete the table and run again.")
+    missing = plan.join(completions, on="request_id", how="anti")["request_id"]
+    extra = completions.join(plan, on="request_id", how="anti")["request_id"]
+    if len(missing):
+        raise UserError(
+            f"completions: {len(missing)} of the plan's {len(plan)} requests have none, the first is {missing[0]}; "
+            "delete the model's shards and run again, what the journal holds is not sampled anew."
+        )
+    if len(extra):
+        raise UserError(
+            f"completions: {len(extra)} of them are of no request in the plan, the first is {extra[0]}; "
+            "delete the model's shards and run again, they were sampled for another plan."
+        )
+    unknown = plan.join(problems, on="problem_id", how="anti")["problem_id"]
+    if len(unknown):
+        raise UserError(
+            f"plan: asks problem {unknown[0]}, which is not among the problems; delete the plan and run again."
+        )
+
+
+def _endings(rows: pl.DataFrame, eos_ids: frozenset[int], settings: Grading, think: bool) -> pl.DataFrame:
+    endings: list[tuple[Any, ...]] = []
+    columns = rows.select("text", "finish_reason", "max_tokens").iter_rows()
+    for (text, finish_reason, max_tokens), tokens in zip(columns, _token_arrays(rows["token_ids"]), strict=True):
+        last = int(tokens[-1]) if len(tokens) else None
+        ended = finished(finish_reason, len(tokens), last, max_tokens, eos_ids)
+        loop = None if ended else find_loop(tokens, settings.loops)
+        answer = find_answer(text, think)
+        extracted = answer.extracted if ended else None
+        kind = finish_class(text, ended, loop is not None, extracted)
+        place = loop if kind == "loop" and loop else (None, None, None)
+        endings.append((kind, answer.think_closed, answer.boxed, extracted, *place))
+    return pl.DataFrame(endings, schema=ENDINGS, orient="row")
+
+
+def _token_arrays(column: pl.Series) -> Iterator[npt.NDArray[np.int32]]:
+    """The token lists as views of one array, without a Python object per token."""
+    lengths = column.list.len().to_numpy()
+    flat = column.filter(column.list.len() > 0).explode().to_numpy()
+    ends = np.cumsum(lengths)
+    for end, length in zip(ends, lengths, strict=True):
+        yield flat[end - length : end]
+
+
+def _verdicts(rows: pl.DataFrame, seconds: float, workers: int) -> pl.DataFrame:
+    answered = rows["extracted"].is_not_null()
+    asked = rows.filter(answered).select("gold", "extracted").rows()
+    reasons = iter(verify_answers(asked, seconds, workers))
+    graded: list[tuple[str, str]] = []
+    for has_answer, kind in zip(answered, rows["finish_class"], strict=True):
+        if not has_answer:
+            graded.append(("unanswered", kind))
+            continue
+        reason = next(reasons)
+        graded.append(("correct" if reason in CORRECT else "wrong", reason))
+    return pl.DataFrame(graded, schema={"verdict": pl.String, "reason": pl.String}, orient="row")

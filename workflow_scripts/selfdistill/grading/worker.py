@@ -1,0 +1,39 @@
+"""A process that judges answers for `verify.py`: a JSON list a line in, a JSON text a line out.
+
+`["parse", gold]` answers "parsed" or "unparsed"; `["judge", gold, answer]` answers a reason. It is a program of its
+own, not a multiprocessing child, because a child would run the rule's script a second time to import it.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import resource
+import sys
+
+MEMORY = 4 * 2**30
+START_SECONDS = 300
+
+
+def main(seconds: float) -> None:
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
+    from selfdistill.grading.judge import judge, parse_answer
+
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (1, 2):  # libraries that print must not speak into the replies or fill the log
+        os.dup2(silence, descriptor)
+    with open(os.devnull, "w") as nowhere:
+        replies.write('"ready"\n')
+        for line in sys.stdin:
+            # The parent kills a worker that is late; this ends one whose parent is gone. It needs no interpreter lock.
+            faulthandler.dump_traceback_later(2 * seconds + 5, exit=True, file=nowhere)
+            act, *texts = json.loads(line)
+            reply = judge(*texts) if act == "judge" else "parsed" if parse_answer(*texts) else "unparsed"
+            faulthandler.cancel_dump_traceback_later()
+            replies.write(json.dumps(reply) + "\n")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

@@ -1,0 +1,103 @@
+"""Reads raw problems: JSON Lines with problem, answer, level and, where known, id and family. Other fields are ignored."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfdistill.errors import UserError
+from selfdistill.problems.normalise import problem_id
+
+
+@dataclass(frozen=True)
+class RawProblem:
+    source: str
+    path: str
+    line: int
+    id: str | None
+    family: str | None
+    level: int
+    problem: str
+    answer: str
+    problem_id: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.path}, line {self.line}"
+
+
+def read_source(name: str, path: str, root: Path = Path(".")) -> list[RawProblem]:
+    """`path` is as the study file gives it, relative to `root`; it is what the messages name."""
+    problems = [_problem(name, path, line, text) for line, text in _lines(path, root)]
+    if not problems:
+        raise UserError(f"{path}: holds no problems; fill it or remove problems.sources.{name} from the study file.")
+    first_line: dict[str, int] = {}
+    for problem in problems:
+        if problem.id is not None and first_line.setdefault(problem.id, problem.line) != problem.line:
+            raise UserError(
+                f"{problem.place}: the id {problem.id!r} stands in line {first_line[problem.id]} already; "
+                "give every problem an id of its own."
+            )
+    return problems
+
+
+def _lines(path: str, root: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with open(root / path, encoding="utf-8-sig") as handle:
+            for line, text in enumerate(handle, start=1):
+                if text.strip():
+                    yield line, text
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct its path in problems.sources.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
+
+
+def _problem(name: str, path: str, line: int, text: str) -> RawProblem:
+    place = f"{path}, line {line}"
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{place}: is not JSON ({error.msg}, column {error.colno}); write one object per line."
+        ) from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{place}: is not a JSON object; write one object with problem, answer and level per line.")
+    level = fields.get("level")
+    if not isinstance(level, int) or isinstance(level, bool):
+        raise UserError(f"{place}: level must be an integer but is {json.dumps(level)}; give the problem's difficulty.")
+    problem = _text(fields, "problem", place)
+    return RawProblem(
+        source=name,
+        path=path,
+        line=line,
+        id=_label(fields, "id", place),
+        family=_label(fields, "family", place),
+        level=level,
+        problem=problem,
+        answer=_text(fields, "answer", place),
+        problem_id=problem_id(problem),
+    )
+
+
+def _text(fields: dict[str, Any], key: str, place: str) -> str:
+    value = fields.get(key)
+    if key == "answer" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None or value == "":
+        raise UserError(f"{place}: {key} is missing; every problem needs one.")
+    if not isinstance(value, str):
+        raise UserError(f"{place}: {key} must be text but is {json.dumps(value)}; write it in quotes.")
+    if not value.strip():
+        raise UserError(f"{place}: {key} is empty; every problem needs one.")
+    return value.strip()
+
+
+def _label(fields: dict[str, Any], key: str, place: str) -> str | None:
+    value = fields.get(key)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise UserError(f"{place}: {key} must be text or an integer but is {json.dumps(value)}; correct or remove it.")
+    return str(value)

@@ -1,0 +1,57 @@
+"""What the report is made of: frames and mappings read elsewhere, and the few questions asked of them everywhere.
+
+Every piece but the study may be missing (None or empty): its section then says so instead of failing.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    study: dict[str, Any]  # the effective configuration
+    study_sha256: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)  # commit, dirty, versions, machine, python, created
+    rule_times: pl.DataFrame | None = None  # rule, jobs, seconds, max_rss
+    verdicts: pl.DataFrame | None = None  # one row per hypothesis
+    levels: pl.DataFrame | None = None  # ESTIMATES
+    comparisons: pl.DataFrame | None = None  # ESTIMATES
+    factorial: pl.DataFrame | None = None  # ESTIMATES
+    audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
+    run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`
+    noise_steps: pl.DataFrame | None = None
+    noise_summary: pl.DataFrame | None = None
+    weight_change: pl.DataFrame | None = None
+    completions: pl.DataFrame | None = None  # graded rows: model_id, decode_id, n_tokens, finish_class, verdict
+    examples: pl.DataFrame | None = None  # a few completions to read
+    problem_counts: pl.DataFrame | None = None  # source, level, split, count, …
+    contamination: pl.DataFrame | None = None
+    checks: list[dict[str, Any]] = field(default_factory=list)  # name, passed, sentence
+    results: str = "results"  # the folder that paths in the report start from
+
+
+def has_rows(frame: pl.DataFrame | None) -> bool:
+    return frame is not None and not frame.is_empty()
+
+
+def arm_names(study: dict[str, Any]) -> list[str]:
+    """Base first, then the arms in the order of the study file: the order of every table, legend and colour."""
+    return ["base", *study.get("arms", {})]
+
+
+def is_difference_of(estimand: str) -> pl.Expr:
+    """Rows of the comparisons that compare this level; a row may spell it out as `accuracy difference`."""
+    return pl.col("estimand").str.replace(" difference", "", literal=True) == estimand
+
+
+def is_resampled_base(study: dict[str, Any], arm: str) -> bool:
+    """Whether the arm is the A/A control, which trains nothing."""
+    return bool(study.get("arms", {}).get(arm, {}).get("resample"))
+
+
+def split_to_report(frame: pl.DataFrame) -> str:
+    """Choices are made on dev and reported on test; a study without such a split reports on all."""
+    splits = set(frame["split"].unique())
+    return next((split for split in ("test", "all", "dev") if split in splits), "test")

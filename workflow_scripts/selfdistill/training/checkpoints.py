@@ -1,0 +1,222 @@
+"""What survives a crash, and what is handed out: the work folder, the journal of steps, and exported models.
+
+The work folder is undeclared to Snakemake and belongs to one set of settings. In it lie the trainer's own checkpoints
+(`checkpoint-20`, one at a time, under that name only when complete), the journal of every step (`steps.jsonl`) and the
+models exported so far (`exports/at-025`). A rerun starts from the last checkpoint whose journal and exports are there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfdistill.errors import UserError
+from selfdistill.provenance import TOKENIZER_FILES
+
+if TYPE_CHECKING:
+    import torch
+
+COMPLETE = "trainer_state.json"  # the file that the trainer writes last
+
+
+class WorkFolder:
+    """The folder in which a training run can be continued."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.exports = path / "exports"
+        self.unfinished = path / "unfinished"  # where the trainer writes a checkpoint before it gets its name
+        self.journal = StepJournal(path / "steps.jsonl")
+
+    def claim(self, settings_hash: str, settings: dict[str, Any]) -> Path | None:
+        """Make the folder ours. If it belongs to other settings it is set aside; the answer is where it went."""
+        owner = self.path / "settings.json"
+        aside = None
+        if self.path.exists() and any(self.path.iterdir()) and _owner(owner) != settings_hash:
+            aside = _free_name(self.path)
+            self.path.rename(aside)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not owner.exists():
+            write_json(owner, {"hash": settings_hash, "settings": settings})
+        return aside
+
+    def resume_point(self, exports: dict[str, int]) -> tuple[int, Path | None]:
+        """The step to go on from and its checkpoint (0 and none: from the start); what cannot be used is removed.
+
+        `exports` says at which step each exported model is made: those up to the resumed step must exist.
+        """
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+        usable = None
+        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_step_of, reverse=True):
+            step = _step_of(checkpoint)
+            whole = (checkpoint / COMPLETE).is_file() and self.journal.covers(step)
+            whole = whole and all((self.exports / name).is_dir() for name, made in exports.items() if made <= step)
+            if whole and usable is None:
+                usable = checkpoint
+            else:
+                shutil.rmtree(checkpoint)
+        step = _step_of(usable) if usable else 0
+        self.journal.cut_after(step)
+        for name, made in exports.items():
+            if made > step:
+                shutil.rmtree(self.exports / name, ignore_errors=True)
+        return step, usable
+
+    def seal_checkpoint(self, written: Path) -> None:
+        """A written checkpoint gets its name, and the ones before it go. The journal is on disk before it."""
+        self.journal.sync()
+        _sync_tree(written)
+        sealed = self.path / written.name
+        shutil.rmtree(sealed, ignore_errors=True)
+        os.replace(written, sealed)
+        for older in self.path.glob("checkpoint-*"):
+            if older != sealed:
+                shutil.rmtree(older)
+
+    def clear(self) -> None:
+        """After success: the large things go, the journal and the settings stay as a record."""
+        for path in (*self.path.glob("checkpoint-*"), self.exports, self.unfinished):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class StepJournal:
+    """One JSON line per finished optimiser step, in order. A torn last line is as if it had never been written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict[str, Any]) -> None:
+        with open(self.path, "a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").split("\n")[:-1]:  # what lacks its line end is torn
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    break
+                if row["step"] != len(rows) + 1:
+                    break
+                rows.append(row)
+        return rows
+
+    def covers(self, step: int) -> bool:
+        return len(self.rows()) >= step
+
+    def cut_after(self, step: int) -> None:
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows()[:step]))
+
+    def sync(self) -> None:
+        if self.path.exists():
+            with open(self.path, "rb") as handle:
+                os.fsync(handle.fileno())
+
+
+def export_model(model: Any, source: Path, target: Path) -> None:
+    """Write a model that every engine can load: weights in the precision of the source, all else its bytes.
+
+    What belongs to the source (configuration, tokenizer, generation defaults) is copied and not saved anew, so that an
+    untrained export and its source are the same to every program that reads them.
+    """
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    model.save_pretrained(part, state_dict=_stored_weights(model, source))
+    for name in ("config.json", "generation_config.json", "preprocessor_config.json", *TOKENIZER_FILES):
+        (part / name).unlink(missing_ok=True)
+        if (source / name).is_file():
+            shutil.copyfile(source / name, part / name)
+    _sync_tree(part)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(part, target)
+
+
+def _stored_weights(model: Any, source: Path) -> dict[str, "torch.Tensor"]:
+    """The weights in the precision in which the source stores them; tied weights stay one tensor."""
+    precisions = _precisions(source)
+    usual = max(set(precisions.values()), key=list(precisions.values()).count)
+    cast: dict[tuple[int, Any], torch.Tensor] = {}
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        precision = precisions.get(name, usual) if tensor.is_floating_point() else tensor.dtype
+        weights[name] = cast.setdefault((tensor.data_ptr(), precision), tensor.detach().to("cpu", precision))
+    return weights
+
+
+def _precisions(source: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    found: dict[str, Any] = {}
+    for file in sorted(source.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():
+                found[name] = _torch_precision(tensors.get_slice(name).get_dtype())
+    floating = {name: precision for name, precision in found.items() if precision is not None}
+    if not floating:
+        raise UserError(f"{source}: its safetensors hold no floating-point weights; is this a quantised model?")
+    return floating
+
+
+def _torch_precision(name: str) -> Any:
+    import torch
+
+    return {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}.get(name)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Put a finished file or folder under its public name at once; the source stays, for a rerun after a crash here."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, part, copy_function=_link_or_copy)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(part, target)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(part, path)
+
+
+def _owner(settings_file: Path) -> str | None:
+    try:
+        return str(json.loads(settings_file.read_text())["hash"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _free_name(path: Path) -> Path:
+    names: Iterable[Path] = (path.with_name(f"{path.name}.old-{number}") for number in range(1, 10_000))
+    return next(name for name in names if not name.exists())
+
+
+def _step_of(checkpoint: Path) -> int:
+    number = checkpoint.name.removeprefix("checkpoint-")
+    return int(number) if number.isdigit() else -1
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as handle:
+                os.fsync(handle.fileno())

@@ -1,0 +1,137 @@
+"""What happens to truncated samples: from graded samples to the examples an arm trains on, with an audit of the choice.
+
+In: graded training samples and the arm. Out: a table of token ids exactly as they were sampled (an end token only
+where one was sampled), and an audit that says what the filter threw away and how it leans: keeping what finished
+keeps what is short, and what is short is more often correct, so the leaning is measured and not assumed away.
+"""
+
+from typing import Any
+
+import polars as pl
+
+from selfdistill.config.study import Arm
+from selfdistill.errors import UserError
+from selfdistill.tables import DATASET, conform
+
+FINISHED = ("answered", "no_answer")  # what ended by itself
+CORRECT = pl.col("verdict") == "correct"
+
+
+def arm_dataset(
+    graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int, batch: int = 1
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The arm's training examples, the first `examples` in problem order, and the audit of how they were chosen."""
+    sampled = graded.filter((pl.col("purpose") == "train") & (pl.col("decode_id") == decode_id))
+    sampled = sampled.sort("rank", "draw", "request_id")
+    if sampled.is_empty():
+        raise UserError(
+            f"decode {decode_id!r}: no training samples were graded; check training.samples and arms.*.decode."
+        )
+    kept = kept_samples(sampled, arm.keep)
+    used = kept.head(examples)
+    refuse_too_few(sampled, kept, arm.keep, batch)
+    refuse_untrainable(used)
+    dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
+    return conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id)
+
+
+def kept_samples(sampled: pl.DataFrame, keep: str | None) -> pl.DataFrame:
+    if keep == "finished":
+        return sampled.filter(pl.col("finish_class").is_in(FINISHED))
+    if keep == "everything":
+        return sampled.filter(pl.col("finish_class") != "empty")
+    raise UserError("an arm that trains needs keep: finished or everything.")
+
+
+def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, batch: int) -> None:
+    if kept.height >= max(batch, 1):
+        return
+    classes = ", ".join(
+        f"{row['len']} {row['finish_class']}" for row in sampled.group_by("finish_class").len().sort("len").to_dicts()
+    )
+    raise UserError(
+        f"keep: {keep} leaves {kept.height} of {sampled.height} samples ({classes}), fewer than one batch of {batch}: "
+        "raise the decode's max_tokens or training.samples, or make training.batch smaller."
+    )
+
+
+def refuse_untrainable(used: pl.DataFrame) -> None:
+    for column, what in (("token_ids", "no completion token to train on"), ("prompt_ids", "no prompt token")):
+        broken = used.filter(pl.col(column).list.len() == 0)
+        if broken.height:
+            raise UserError(
+                f"request {broken['request_id'][0]}: the sample has {what} ({broken.height} such in all): "
+                "grade the samples anew, an empty completion must be of class empty."
+            )
+
+
+def audit(
+    sampled: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame, keep: str | None, decode_id: str
+) -> dict[str, Any]:
+    """How many samples of which kind there were, and how the kept differ from the sampled."""
+    count = dict(sampled.group_by("finish_class").len().iter_rows())
+    before, after = _profile(sampled), _profile(kept)
+    return {
+        "keep": keep,
+        "decode": decode_id,
+        "sampled": sampled.height,
+        "finished": sum(count.get(name, 0) for name in FINISHED),
+        "answered": count.get("answered", 0),
+        "no_answer": count.get("no_answer", 0),
+        "cut": count.get("cut", 0),
+        "looped": count.get("loop", 0),
+        "empty": count.get("empty", 0),
+        "kept": kept.height,
+        "used": used.height,
+        "before": before,
+        "after": after,
+        "used_profile": _profile(used),
+        "favour": {
+            "correctness_difference": after["correctness"]["rate"] - before["correctness"]["rate"],
+            "odds_ratio": _odds_ratio(sampled, kept),
+            "mean_tokens_difference": after["mean_tokens"] - before["mean_tokens"],
+        },
+        "levels": _levels(sampled, kept, used),
+    }
+
+
+def _profile(samples: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "mean_tokens": float(samples["n_tokens"].mean() or 0),  # type: ignore[arg-type]
+        "median_tokens": float(samples["n_tokens"].median() or 0),  # type: ignore[arg-type]
+        "correctness": _correctness(samples),
+    }
+
+
+def _correctness(samples: pl.DataFrame) -> dict[str, Any]:
+    from scipy.stats import binomtest
+
+    correct, n = samples.filter(CORRECT).height, samples.height
+    if not n:
+        return {"correct": 0, "n": 0, "rate": None, "low": None, "high": None}
+    interval = binomtest(correct, n).proportion_ci(method="wilson")
+    return {"correct": correct, "n": n, "rate": correct / n, "low": float(interval.low), "high": float(interval.high)}
+
+
+def _odds_ratio(sampled: pl.DataFrame, kept: pl.DataFrame) -> float | None:
+    """Odds of being correct, kept against dropped (half a count added to each cell); null when nothing was dropped."""
+    if kept.height == sampled.height:
+        return None
+    all_correct, kept_correct = sampled.filter(CORRECT).height, kept.filter(CORRECT).height
+    dropped_correct = all_correct - kept_correct
+    kept_odds = (kept_correct + 0.5) / (kept.height - kept_correct + 0.5)
+    dropped_odds = (dropped_correct + 0.5) / (sampled.height - kept.height - dropped_correct + 0.5)
+    return kept_odds / dropped_odds
+
+
+def _levels(sampled: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    stages = {"sampled": sampled, "kept": kept, "used": used}
+    counts = {stage: dict(frame.group_by("level").len().iter_rows()) for stage, frame in stages.items()}
+    return {
+        "unknown" if level is None else str(level): {
+            **{stage: counts[stage].get(level, 0) for stage in stages},
+            "share_before": counts["sampled"].get(level, 0) / sampled.height,
+            "share_after": counts["kept"].get(level, 0) / kept.height,
+        }
+        for level in sorted(counts["sampled"], key=lambda level: (level is None, level))
+    }

@@ -1,0 +1,59 @@
+"""Train one arm with one seed. After a crash or a stop, the same command goes on from the last checkpoint.
+
+python workflow_scripts/train.py --model DIR --dataset dataset.parquet --out RUN --work RUN/work --settings JSON
+
+The settings: {"training": {as in the study file}, "study_seed", "training_seed", "arm", "context", "threads"}.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from selfdistill.program import as_program
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+INTERRUPTED = 130  # what shells call a program that ended by Ctrl-C
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("model", "dataset", "out", "work"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--settings", required=True, help="JSON, see above")
+    asked = parser.parse_args(arguments)
+
+    os.environ.update(OFFLINE)  # before the libraries that read it are imported
+    from selfdistill.training.run import Stopped, train_run, training_settings
+
+    settings = training_settings(asked.settings)
+    os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+    try:
+        train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=StopSignal())
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+class StopSignal:
+    """True once SIGINT or SIGTERM came: the step under way is finished and saved. A second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+if __name__ == "__main__":
+    as_program(main)
