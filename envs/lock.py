@@ -59,7 +59,9 @@ def resolve() -> dict[str, tuple[str, list[str]]]:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = f"{folder}/bin/python"
-        subprocess.run([python, "-m", "pip", "install", "-q", "packaging", "-r", str(ROOT / "requirements.in")], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "packaging", "-r", str(ROOT / "requirements.in")], check=True
+        )
         listed = subprocess.run([python, "-c", LIST_REQUIREMENTS], check=True, capture_output=True, text=True)
     return {name: (version.split("+")[0], needs) for name, (version, needs) in json.loads(listed.stdout).items()}
 
@@ -87,7 +89,11 @@ def environment_file(name: str, locked: set[str], resolved: dict[str, tuple[str,
         yield "  - pip:"
         if "torch" in locked:
             yield f"      - torch=={resolved['torch'][0]}"
-        yield from (f"      - {package}=={resolved[package][0]}" for package in sorted(locked) if not OF_THE_BUILD.match(package))
+        yield from (
+            f"      - {package}=={resolved[package][0]}"
+            for package in sorted(locked)
+            if not OF_THE_BUILD.match(package)
+        )
 
     return "\n".join(lines()) + "\n"
 

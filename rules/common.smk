@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from selfdistill.config.load import load_study
 from selfdistill.errors import UserError
 from selfdistill.naming import model_id, parse_model_id
+from selfdistill.provenance import model_files
 from selfdistill.sampling.plan import asked_of
 
 try:

@@ -6,7 +6,7 @@ rule problems:
     """Normalises, de-duplicates, checks for contamination, splits and ranks."""
     input:
         sources=[source.path for source in STUDY.problems.sources.values()],
-        library=library("problems"),
+        library=library("problems", "grading"),
     output:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
@@ -24,8 +24,6 @@ rule problems:
     params:
         asked={
             "problems": STUDY.problems.model_dump(exclude={"prompt"}),
-            "budgets": dict(STUDY.evaluation.budgets),
-            "train_samples": STUDY.training.samples,
             "seed": STUDY.seed,
         },
     script:

@@ -1,4 +1,4 @@
-# Needs: the base's graded samples.
+# Needs: the base's graded samples at the arm's decode.
 # Makes: <results>/arms/{arm}/{dataset.parquet,audit.json}
 #        <results>/runs/{arm}/seed-{seed}/{manifest.json,log,noise,weights}.parquet and at-025 … at-100
 #        The run's undeclared work folder keeps what a crashed training goes on from.
@@ -7,7 +7,7 @@
 rule dataset:
     """Filters an arm's samples, and says what the filter did."""
     input:
-        graded="<results>/models/base/graded.parquet",
+        graded=lambda wildcards: f"<results>/models/samples-{TRAINED[wildcards.arm].decode}/graded.parquet",
         library=library("training/dataset.py"),
     output:
         dataset="<results>/arms/{arm}/dataset.parquet",

@@ -11,13 +11,30 @@ from selfdistill.tables import DATASET, ESTIMATES, GRADED, PLAN, PROBLEMS, read_
 
 def main() -> None:
     asked = snakemake.params.asked
-    columns = ("request_id", "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "rank", "verdict", "finish_class")
+    columns = (
+        "request_id",
+        "model_id",
+        "problem_id",
+        "purpose",
+        "decode_id",
+        "draw",
+        "split",
+        "rank",
+        "verdict",
+        "finish_class",
+    )
     checks = check_results(
-        plans={model: read_table(path, PLAN, ("request_id", "model_id", "problem_id", "purpose", "decode_id", "draw"))
-               for model, path in zip(asked["models"], snakemake.input.plans, strict=True)},
-        graded={model: read_table(path, GRADED, columns)
-                for model, path in zip(asked["models"], snakemake.input.graded, strict=True)},
-        datasets={arm: read_table(path, DATASET) for arm, path in zip(asked["arms"], snakemake.input.datasets, strict=True)},
+        plans={
+            model: read_table(path, PLAN, ("request_id", "model_id", "problem_id", "purpose", "decode_id", "draw"))
+            for model, path in zip(asked["models"], snakemake.input.plans, strict=True)
+        },
+        graded={
+            model: read_table(path, GRADED, columns)
+            for model, path in zip(asked["models"], snakemake.input.graded, strict=True)
+        },
+        datasets={
+            arm: read_table(path, DATASET) for arm, path in zip(asked["arms"], snakemake.input.datasets, strict=True)
+        },
         evaluation=read_table(snakemake.input.evaluation, PROBLEMS),
         levels=read_table(snakemake.input.levels, ESTIMATES),
         manifests=[json.loads(Path(path).read_text()) for path in snakemake.input.manifests],

@@ -8,7 +8,9 @@ from selfdistill.tables import ESTIMATES, write_table
 
 def main() -> None:
     asked = snakemake.params.asked
-    write_table(levels(read_graded(snakemake.input.graded), asked["budgets"], asked["pass_at"]), snakemake.output[0], ESTIMATES)
+    write_table(
+        levels(read_graded(snakemake.input.graded), asked["budgets"], asked["pass_at"]), snakemake.output[0], ESTIMATES
+    )
 
 
 as_rule(main, snakemake.log[0])

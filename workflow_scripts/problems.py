@@ -9,7 +9,7 @@ from selfdistill.tables import CONTAMINATION, PROBLEMS, write_table
 def main() -> None:
     asked = snakemake.params.asked
     settings = Problems.model_validate({**asked["problems"], "prompt": "{problem}"})
-    train, evaluation, contamination = assemble(settings, asked["budgets"], asked["train_samples"], asked["seed"])
+    train, evaluation, contamination = assemble(settings, asked["seed"])
     write_table(train, snakemake.output.train, PROBLEMS)
     write_table(evaluation, snakemake.output.evaluation, PROBLEMS)
     write_table(contamination, snakemake.output.contamination, CONTAMINATION)

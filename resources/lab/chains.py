@@ -79,7 +79,12 @@ def tell_plainly(problem: Problem) -> str:
 
 
 def tell_as_story(problem: Problem) -> str:
-    words = {"add": "{} more come.", "subtract": "{} are lost.", "multiply": "It grows {} times.", "divide": "Only one in {} stays."}
+    words = {
+        "add": "{} more come.",
+        "subtract": "{} are lost.",
+        "multiply": "It grows {} times.",
+        "divide": "Only one in {} stays.",
+    }
     endings = {"share": " They are shared among {}.", "part": " One part in {} is kept.", "whole": ""}
     told = " ".join(words[operation].format(operand) for operation, operand in problem.steps)
     return f"A box holds {problem.start}. {told}{endings[problem.ending].format(problem.divisor)}"
@@ -226,7 +231,11 @@ def plant_duplicates(sources: dict[str, list[dict[str, object]]], seed: int, of_
         for number, original in enumerate(originals):
             kind = list(disguises)[number % len(disguises)]
             target = rng.choice(["drills", "homework"])
-            copy = {**original, "id": f"{target}-{len(sources[target])}", "problem": disguises[kind](str(original["problem"]))}
+            copy = {
+                **original,
+                "id": f"{target}-{len(sources[target])}",
+                "problem": disguises[kind](str(original["problem"])),
+            }
             copy["family"] = copy["id"]
             sources[target].append(copy)
             planted.append({"kind": kind, "train": str(copy["id"]), "eval": str(original["id"])})

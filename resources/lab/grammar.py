@@ -86,7 +86,8 @@ class ReadingPen:
     def choose(self, options: list[tuple[float, str]]) -> int:
         for number, (_, option) in enumerate(options):
             if self.text.startswith(option, self.position):
-                self.labels += ["fork"] + ["neither"] * (len(option) - 1)  # type: ignore[list-item]
+                self.labels.append("fork")
+                self.labels.extend(["neither"] * (len(option) - 1))
                 self.position += len(option)
                 return number
         raise NotWellFormed(f"at character {self.position}: none of {[option for _, option in options]}")

@@ -59,7 +59,11 @@ def make_tokenizer(folder: Path, seed: int) -> Any:
     texts = []
     for _ in range(4000):
         problem = generate(rng, rng.randint(1, 6))
-        texts.append(f"user\n{PROMPT.format(problem=problem.text)}\nassistant\n{write_trace(problem, rng)[0]}".replace("</think>", ""))
+        texts.append(
+            f"user\n{PROMPT.format(problem=problem.text)}\nassistant\n{write_trace(problem, rng)[0]}".replace(
+                "</think>", ""
+            )
+        )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -69,7 +73,9 @@ def make_tokenizer(folder: Path, seed: int) -> Any:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=SHAPE["vocab_size"] - len(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=SHAPE["vocab_size"] - len(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     # As in Qwen: the chat marks are special, the think tags are not, so that decoding keeps them.
@@ -112,7 +118,7 @@ def write_batches(folder: Path, seed: int, rows: int, queue: Any) -> None:
             line = (prompt_ids + completion_ids)[:CONTEXT]
             tokens[row, : len(line)] = line
             learn[row, len(prompt_ids) : len(line)] = True
-        width = int(learn.any(0).nonzero()[0].max()) + 1
+        width = int(np.flatnonzero(learn.any(axis=0)).max()) + 1
         queue.put((tokens[:, :width], learn[:, :width]))
 
 
@@ -124,7 +130,8 @@ def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: 
     context = multiprocessing.get_context("spawn")
     queue: Queue[Any] = context.Queue(maxsize=64)  # type: ignore[assignment]
     processes = [
-        context.Process(target=write_batches, args=(folder, 1000 * seed + i, rows, queue), daemon=True) for i in range(workers)
+        context.Process(target=write_batches, args=(folder, 1000 * seed + i, rows, queue), daemon=True)
+        for i in range(workers)
     ]
     for process in processes:
         process.start()
@@ -142,7 +149,9 @@ def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: 
     )
     model = Qwen3ForCausalLM(config)
     model.to(device)  # type: ignore[arg-type]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.95), weight_decay=0.1, fused=device == "cuda")
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=peak, betas=(0.9, 0.95), weight_decay=0.1, fused=device == "cuda"
+    )
     began, seen, loss_sum = time.time(), 0, torch.zeros((), device=device)
     for step in range(steps):
         share = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -153,7 +162,9 @@ def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: 
         learn = torch.from_numpy(learn_here).to(device, non_blocking=True)
         with torch.autocast(device, dtype=torch.bfloat16):
             logits = model(input_ids=tokens[:, :-1]).logits
-        losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
+        )
         loss = (losses * learn[:, 1:].flatten()).sum() / learn[:, 1:].sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -162,14 +173,24 @@ def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: 
         seen += int(learn_here.sum())
         loss_sum += loss.detach()
         if (step + 1) % 200 == 0:
-            print(f"step {step + 1}  loss {float(loss_sum) / 200:.4f}  {seen / 1e6:.0f}M tokens  {time.time() - began:.0f} s", flush=True)
+            print(
+                f"step {step + 1}  loss {float(loss_sum) / 200:.4f}  {seen / 1e6:.0f}M tokens  {time.time() - began:.0f} s",
+                flush=True,
+            )
             loss_sum.zero_()
     for process in processes:
         process.terminate()
     model.float().cpu()
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)
     model.save_pretrained(folder)
-    facts = {"steps": steps, "rows": rows, "peak": peak, "seed": seed, "completion_tokens": seen, "seconds": round(time.time() - began)}
+    facts = {
+        "steps": steps,
+        "rows": rows,
+        "peak": peak,
+        "seed": seed,
+        "completion_tokens": seen,
+        "seconds": round(time.time() - began),
+    }
     (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+
 from selfdistill.analysis.comparisons import LEAD, SEEDS, comparisons, flips
 from selfdistill.analysis.factorial import CONTRASTS, Factorial, factorial, factorial_cells
 from selfdistill.analysis.levels import levels

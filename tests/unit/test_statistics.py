@@ -5,6 +5,8 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.power import TTestPower
+
 from selfdistill.analysis.statistics import (
     ClusterMean,
     cluster_bootstrap,
@@ -25,7 +27,6 @@ from selfdistill.analysis.statistics import (
     wilson_effective_interval,
     wilson_interval,
 )
-from statsmodels.stats.power import TTestPower
 
 
 def alone(values):

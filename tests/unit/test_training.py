@@ -343,7 +343,21 @@ def test_a_killed_run_goes_on_to_the_same_bits(model: Path, dataset: Path, finis
     assert not (tmp_path / "out").exists()
     train_run(model, dataset, settings(), tmp_path / "out", work)
     assert_same_results(tmp_path / "out", finished)
-    assert sorted(path.name for path in work.iterdir()) == ["settings.json", "steps.jsonl"]
+    assert sorted(path.name for path in work.iterdir()) == ["exports", "finished", "settings.json", "steps.jsonl"]
+
+
+def test_a_finished_training_is_put_in_place_again_and_not_done_twice(
+    model: Path, dataset: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Snakemake wiped the outputs because an input was made anew with the same content."""
+    out, work = tmp_path / "out", tmp_path / "work"
+    train_run(model, dataset, settings(), out, work)
+    shutil.rmtree(out)
+    monkeypatch.setattr("selfdistill.training.run.build_trainer", lambda *_: pytest.fail("it trained again"))
+    train_run(model, dataset, settings(), out, work)
+    assert_same_results(out, finished)
+    exported = work / "exports" / "at-100" / "model.safetensors"
+    assert exported.samefile(out / "at-100" / "model.safetensors"), "the copy must cost no disk"
 
 
 def test_an_interrupted_run_stops_after_its_step_and_goes_on(

@@ -1,10 +1,12 @@
-"""What a model is called: `base`, a resample arm such as `aa`, or `{arm}/seed-{seed}/at-{percent}` for a checkpoint."""
+"""What a model is called: `base`, a resample arm such as `aa`, `samples-{decode}` for the base as the source of
+training samples, or `{arm}/seed-{seed}/at-{percent}` for a checkpoint."""
 
 import re
 
 from selfdistill.errors import UserError
 
 CHECKPOINT = re.compile(r"(?P<arm>[a-z][a-z0-9-]*)/seed-(?P<seed>\d+)/at-(?P<percent>\d{3})")
+SAMPLES = "samples-"
 UNTRAINED = re.compile(r"[a-z][a-z0-9-]*")
 
 

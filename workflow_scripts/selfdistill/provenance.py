@@ -66,7 +66,9 @@ def rule_seconds(folder: str | Path) -> pl.DataFrame:
     rows = [
         {"rule": path.relative_to(folder).parts[0].removesuffix(".tsv"), "seconds": row["s"], "max_rss": row["max_rss"]}
         for path in sorted(Path(folder).rglob("*.tsv"))
-        for row in pl.read_csv(path, separator="\t", null_values=["NA", "-"], infer_schema_length=None).iter_rows(named=True)
+        for row in pl.read_csv(path, separator="\t", null_values=["NA", "-"], infer_schema_length=None).iter_rows(
+            named=True
+        )
     ]
     schema = {"rule": pl.String, "seconds": pl.Float64, "max_rss": pl.Float64}
     jobs = pl.DataFrame(rows, schema=schema, strict=False)
@@ -79,7 +81,9 @@ def rule_seconds(folder: str | Path) -> pl.DataFrame:
 
 def _git(*arguments: str) -> str:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, timeout=20, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -25,7 +25,6 @@ PROBLEMS: Schema = {
     "answer": pl.String,
     "split": pl.String,  # train | dev | test
     "rank": pl.Int32,  # position in the one deterministic ranking; a budget of n is `rank < n`
-    "budgets": pl.List(pl.String),  # names of the budgets that hold this problem
 }
 
 CONTAMINATION: Schema = {

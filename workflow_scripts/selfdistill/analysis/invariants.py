@@ -79,7 +79,9 @@ def leaks(datasets: Frames, evaluation: pl.DataFrame) -> str | None:
 
 def draw_dependence(graded: Frames, levels: pl.DataFrame) -> str | None:
     """Accuracy computed draw by draw, then averaged, against the accuracy in the tables."""
-    reported = levels.filter((pl.col("estimand") == "accuracy") & (pl.col("split") == "all") & (pl.col("budget") == "full"))
+    reported = levels.filter(
+        (pl.col("estimand") == "accuracy") & (pl.col("split") == "all") & (pl.col("budget") == "full")
+    )
     known = {(row["model_id"], row["decode_id"]): row["estimate"] for row in reported.iter_rows(named=True)}
     for model, frame in graded.items():
         answers = frame.filter(pl.col("purpose") == "eval").with_columns(correct=pl.col("verdict") == "correct")

@@ -35,6 +35,7 @@ NEEDED = (
     "verdict",
 )
 
+
 def read_graded(paths: Sequence[str]) -> pl.DataFrame:
     """The evaluation answers of several models, without the columns that weigh."""
     return pl.concat(read_table(path, GRADED, NEEDED) for path in paths).filter(pl.col("purpose") == "eval")

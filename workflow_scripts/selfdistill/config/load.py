@@ -1,5 +1,6 @@
 """From a mapping (the YAML as Snakemake merged it) to a checked Study, or one sentence that names the key and the mend."""
 
+import contextlib
 import difflib
 import json
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from selfdistill.config.study import Decode, Study
 from selfdistill.errors import UserError
+from selfdistill.naming import SAMPLES
 
 
 def load_study(raw: dict[str, Any], root: Path = Path(".")) -> Study:
@@ -25,8 +27,9 @@ def load_study(raw: dict[str, Any], root: Path = Path(".")) -> Study:
 
 def cross_checks(study: Study, root: Path) -> Iterator[str]:
     """What one key cannot know alone. The first complaint is the one the user sees."""
-    if "base" in study.arms:
-        yield "arms.base: 'base' is the name of the untrained model; give the arm another name."
+    for name in study.arms:
+        if name == "base" or name.startswith(SAMPLES):
+            yield f"arms.{name}: 'base' and names that begin with '{SAMPLES}' belong to the untrained model; rename the arm."
     yield from _decode_names(study)
     yield from _token_limits(study)
     yield from _arms(study)
@@ -156,10 +159,8 @@ def _sentence(error: ValidationError) -> str:
         return f"study file: {key}: is missing; every study file is complete by itself."
     if isinstance(value, str) and first["type"] in ("float_type", "int_type"):
         hint = ""
-        try:
+        with contextlib.suppress(ValueError):
             hint = f" (YAML reads {value} as text; write {float(value):.1e})"
-        except ValueError:
-            pass
         return f"study file: {key}: {value!r} is text where a number is needed{hint}."
     return f"study file: {key}: {first['msg'][0].lower()}{first['msg'][1:]}, but it is {value!r}."
 

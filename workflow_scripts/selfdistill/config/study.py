@@ -71,14 +71,18 @@ class Sampling(Section):
 
 class Grading(Section):
     loops: Loops = Loops()
-    seconds_per_answer: float = Field(10.0, gt=0, description="Hard limit for one answer; the process is killed after it.")
+    seconds_per_answer: float = Field(
+        10.0, gt=0, description="Hard limit for one answer; the process is killed after it."
+    )
 
 
 class Recipe(Section):
     """How a model is trained on a dataset: what the trainer needs to know."""
 
     batch: int = Field(32, gt=0, description="Sequences per optimiser step.")
-    micro_batch: int = Field(4, gt=0, description="Sequences per backward pass; at least four passes a step measure noise.")
+    micro_batch: int = Field(
+        4, gt=0, description="Sequences per backward pass; at least four passes a step measure noise."
+    )
     epochs: int = Field(1, gt=0)
     lr: float = Field(gt=0, description="Peak learning rate.")
     lr_floor: float = Field(ge=0, description="Where the cosine ends.")
@@ -93,7 +97,9 @@ class Recipe(Section):
 
 class Training(Recipe):
     samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
-    examples: int = Field(gt=0, description="Examples each arm trains on at most, so that arms take equally many steps.")
+    examples: int = Field(
+        gt=0, description="Examples each arm trains on at most, so that arms take equally many steps."
+    )
     gpus: int = Field(0, ge=0, le=1, description="GPUs of one training; 0 trains on the CPU.")
 
 

@@ -61,7 +61,12 @@ def same_size(one: Any, other: Any) -> bool:
     """True for anything but two unlike numbers of which one is small."""
     if not all(isinstance(side, sympy.Expr) and side.is_number for side in (one, other)):
         return True
-    first, second = complex(one.evalf(30)), complex(other.evalf(30))
+    try:
+        first, second = (
+            complex(side.doit().evalf(30)) for side in (one, other)
+        )  # doit: 50\% is 50*(1/100) unevaluated
+    except (TypeError, ValueError, OverflowError):  # infinity, or a number that sympy cannot approximate
+        return True
     if min(abs(first), abs(second)) >= SMALL:
         return True
     return abs(first - second) <= RELATIVE * max(abs(first), abs(second))

@@ -17,10 +17,10 @@ INTEGER = r"\d{1,3}(?:,\d{3})+|\d+"
 NUMBER = rf"(?:(?:{INTEGER})(?:\.\d*)?|\.\d+)"
 POWER = rf"{NUMBER}(?:\s?\^\s?(?:\{{\s?-?\d{{1,3}}\s?\}}|\d{{1,3}}))?"
 SIGN = r"[+-]?\s?"
-ONE = re.compile(rf"({SIGN})({POWER})")
-SLASH = re.compile(rf"({SIGN}{POWER})\s?/\s?({SIGN}{POWER})")
-BRACES = re.compile(rf"({SIGN})\\frac\s?\{{\s?({SIGN}{POWER})\s?\}}\s?\{{\s?({SIGN}{POWER})\s?\}}")
-DIGITS = re.compile(rf"({SIGN})\\frac\s?(\d)\s?(\d)")
+ONE = re.compile(rf"({SIGN})({POWER})", re.ASCII)
+SLASH = re.compile(rf"({SIGN}{POWER})\s?/\s?({SIGN}{POWER})", re.ASCII)
+BRACES = re.compile(rf"({SIGN})\\frac\s?\{{\s?({SIGN}{POWER})\s?\}}\s?\{{\s?({SIGN}{POWER})\s?\}}", re.ASCII)
+DIGITS = re.compile(rf"({SIGN})\\frac\s?(\d)\s?(\d)", re.ASCII)
 
 
 class Rational(NamedTuple):

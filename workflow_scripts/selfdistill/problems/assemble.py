@@ -8,19 +8,16 @@ import polars as pl
 from selfdistill.config.study import Problems
 from selfdistill.errors import UserError
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
-from selfdistill.problems.budgets import check_budget, ranking, split_families
+from selfdistill.problems.budgets import ranking, split_families
 from selfdistill.problems.contamination import Match, find_contamination
 from selfdistill.problems.families import find_families
 from selfdistill.problems.sources import RawProblem, read_source
 from selfdistill.tables import CONTAMINATION, PROBLEMS, conform
 
-TRAINING_BUDGET = "samples"
 SECONDS_PER_ANSWER = 20.0
 
 
-def assemble(
-    problems: Problems, budgets: Mapping[str, int], train_samples: int, seed: int, root: Path = Path(".")
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def assemble(problems: Problems, seed: int, root: Path = Path(".")) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """(training problems, evaluation problems, contamination), each sorted by rank or by training problem."""
     raw: dict[str, list[RawProblem]] = {"train": [], "eval": []}
     for name, source in problems.sources.items():
@@ -32,9 +29,6 @@ def assemble(
     matches = find_contamination(train, evaluation, problems.contamination)
     dropped = {match.train.problem_id for match in matches}
     train = [problem for problem in train if problem.problem_id not in dropped]
-    check_budget("training.samples", train_samples, len(train), "training problems")
-    for name, size in budgets.items():
-        check_budget(f"evaluation.budgets.{name}", size, len(evaluation), "evaluation problems")
 
     # Families look at dropped copies too: one may belong to a family that the kept one does not name.
     families = find_families(raw["eval"], problems.contamination.jaccard)
@@ -48,11 +42,10 @@ def assemble(
         train,
         families=find_families(raw["train"]),
         split={problem.problem_id: "train" for problem in train},
-        budgets={TRAINING_BUDGET: train_samples},
         use="train",
         seed=seed,
     )
-    return train_table, _table(evaluation, families, split, budgets, "eval", seed), _contamination_table(matches)
+    return train_table, _table(evaluation, families, split, "eval", seed), _contamination_table(matches)
 
 
 def check_golds(problems: Sequence[RawProblem]) -> None:
@@ -89,7 +82,6 @@ def _table(
     problems: Sequence[RawProblem],
     families: Mapping[str, str],
     split: Mapping[str, str],
-    budgets: Mapping[str, int],
     use: str,
     seed: int,
 ) -> pl.DataFrame:
@@ -105,7 +97,6 @@ def _table(
             "answer": p.answer,
             "split": split[p.problem_id],
             "rank": rank[p.problem_id],
-            "budgets": [name for name, size in budgets.items() if rank[p.problem_id] < size],
         }
         for p in problems
     ]

@@ -9,8 +9,6 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-from selfdistill.errors import UserError
-
 
 def drawn(seed: int, *key: object) -> str:
     """A random number, as text, that depends on the seed and the key alone."""
@@ -73,11 +71,3 @@ def proportional_turns(sizes: Sequence[int]) -> list[int]:
         taken[turn] += 1
         turns.append(turn)
     return turns
-
-
-def check_budget(key: str, asked: int, available: int, of: str) -> None:
-    if asked > available:
-        raise UserError(
-            f"study file: {key}: asks for {asked} problems, but only {available} {of} are there after "
-            "de-duplication and the contamination check; lower it or add problems to problems.sources."
-        )

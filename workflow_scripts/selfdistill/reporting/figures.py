@@ -26,10 +26,10 @@ PLANS: dict[str, Plan] = {
     "hypotheses": Plan(
         figures_evaluation.hypotheses,
         "Planned differences in accuracy with their intervals",
-        "One row per hypothesis and per control. The bar is the 95 % interval of the paired difference (paired t over "
-        "problems), before any adjustment for several hypotheses; the grey band is the margin inside which a difference "
-        "counts as none. A bar clear of zero points to a change, a bar inside the band to equivalence, and any other bar "
-        "leaves the question open; the verdicts above rest on the adjusted p. {n}",
+        "One row per hypothesis and per control. The bar is the 95 % interval of the paired difference (paired t "
+        "over problems), before any adjustment for several hypotheses; the grey band is the margin inside which a "
+        "difference counts as none. A bar clear of zero points to a change, a bar inside the band to equivalence, "
+        "and any other bar leaves the question open; the verdicts above rest on the adjusted p. {n}",
         "analysis/verdicts.parquet",
     ),
     "factorial": Plan(

@@ -143,7 +143,9 @@ def population(inputs: ReportInputs) -> str:
     draws = formatting.plural(evaluation.get("draws", 1), "answer")
     caps = sorted({decodes[name]["max_tokens"] for name in levels["decode_id"].unique() if name in decodes})
     units = formatting.plural(row["n"], row["unit"], "families" if row["unit"] == "family" else None)
-    return f"{units} of the {row['split']} split at the {row['budget']} budget, {draws} each, at most {' or '.join(map(formatting.count, caps))} tokens."
+    most = " or ".join(map(formatting.count, caps))
+    where = f"of the {row['split']} split at the {row['budget']} budget"
+    return f"{units} {where}, {draws} each, at most {most} tokens."
 
 
 def single_seed_arms(study: dict[str, Any]) -> list[str]:

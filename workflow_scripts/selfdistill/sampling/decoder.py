@@ -55,8 +55,12 @@ def read_shape(folder: Path) -> Shape:
             f"{folder}: the torch engine samples {', '.join(ARCHITECTURES)}, not {architecture}; use sampling.engine: vllm."
         )
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if rope.get("rope_type", "default") != "default" or config.get("sliding_window") and config.get("use_sliding_window"):
-        raise UserError(f"{folder}: the torch engine has no scaled rope and no sliding window; use sampling.engine: vllm.")
+    if rope.get("rope_type", "default") != "default" or (
+        config.get("sliding_window") and config.get("use_sliding_window")
+    ):
+        raise UserError(
+            f"{folder}: the torch engine has no scaled rope and no sliding window; use sampling.engine: vllm."
+        )
     heads = config["num_attention_heads"]
     return Shape(
         hidden=config["hidden_size"],

@@ -33,12 +33,16 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.folder / "lock", "w")
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot write here ({error.strerror}); make the results folder writable.") from error
+            raise UserError(
+                f"{self.folder}: cannot write here ({error.strerror}); make the results folder writable."
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise UserError(f"{self.folder}: another sampler is writing this journal; wait for it or stop it.") from None
+            raise UserError(
+                f"{self.folder}: another sampler is writing this journal; wait for it or stop it."
+            ) from None
         for leftover in self.folder.glob(".*.part"):
             leftover.unlink()
         self._number = 1 + max((int(path.stem) for path in self._segments()), default=-1)
@@ -46,7 +50,9 @@ class Journal:
         self._synced = time.monotonic()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._writer is not None:
             os.fsync(self._writer)
             os.close(self._writer)
@@ -77,7 +83,9 @@ class Journal:
         self.damaged = []
         frames = [empty_table(COMPLETIONS)]
         for path in self._segments():
-            frames.append(_read_parquet(path, self.damaged) if path.suffix == ".parquet" else _read_lines(path, self.damaged))
+            frames.append(
+                _read_parquet(path, self.damaged) if path.suffix == ".parquet" else _read_lines(path, self.damaged)
+            )
         return pl.concat(frames).unique("request_id", keep="first", maintain_order=True)
 
     def fold(self, samples: pl.DataFrame) -> None:
@@ -95,7 +103,9 @@ class Journal:
             path.unlink()
 
     def _segments(self) -> list[Path]:
-        return sorted(path for path in self.folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))
+        return sorted(
+            path for path in self.folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet")
+        )
 
 
 def _read_parquet(path: Path, damaged: list[str]) -> pl.DataFrame:

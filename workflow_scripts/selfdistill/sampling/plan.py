@@ -7,6 +7,7 @@ import polars as pl
 
 from selfdistill.config.study import Decode, Section, Study
 from selfdistill.errors import UserError
+from selfdistill.naming import SAMPLES
 from selfdistill.sampling.requests import request_id, seed_of, shard_of
 from selfdistill.tables import PLAN, PROMPTS
 
@@ -21,7 +22,9 @@ def tokenise_prompts(problems: pl.DataFrame, template: str, model: Path) -> pl.D
     rows = []
     for problem_id, text in problems.select("problem_id", "problem").iter_rows():
         message = {"role": "user", "content": template.replace("{problem}", text)}
-        encoded: Any = tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=True, return_dict=True)
+        encoded: Any = tokenizer.apply_chat_template(
+            [message], add_generation_prompt=True, tokenize=True, return_dict=True
+        )
         rows.append({"problem_id": problem_id, "prompt_ids": list(encoded["input_ids"])})
     return pl.DataFrame(rows, schema=PROMPTS)
 
@@ -42,33 +45,47 @@ class Asked(Section):
 
 
 def asked_of(study: Study, model_id: str) -> Asked:
+    """The base's training samples are models of their own, one a decode (`samples-t11`), so that a new arm or another
+    evaluation touches no arm's dataset."""
     evaluation = study.evaluation
     arm = study.arms.get(model_id)
     twin = arm is not None and arm.resample
     train: list[str] = []
+    evaluated: list[str] = []
     budget: Literal["quick", "full"] = "full"
-    if model_id == "base":
-        train, decodes = sorted({arm.decode for arm in study.arms.values() if arm.decode}), evaluation.base
+    if model_id.startswith(SAMPLES):
+        train = [model_id.removeprefix(SAMPLES)]
+    elif model_id == "base":
+        evaluated = evaluation.base
     elif twin or model_id.endswith("/at-100"):
-        decodes = evaluation.final
+        evaluated = evaluation.final
     else:
-        decodes, budget = evaluation.earlier, "quick"
+        evaluated, budget = evaluation.earlier, "quick"
     return Asked(
-        decodes={name: study.decodes[name] for name in sorted({*train, *decodes})},
+        decodes={name: study.decodes[name] for name in sorted({*train, *evaluated})},
         train=train,
         train_samples=study.training.samples if train else 0,
-        eval=list(decodes),
-        eval_problems=evaluation.budgets[budget],
-        draws=evaluation.draws,
+        eval=list(evaluated),
+        eval_problems=evaluation.budgets[budget] if evaluated else 0,
+        draws=evaluation.draws if evaluated else 0,
         stream=model_id if twin else "",
         seed=study.seed,
-        shards=study.sampling.shards_base if model_id == "base" else study.sampling.shards_checkpoint,
+        shards=study.sampling.shards_base if train or model_id == "base" else study.sampling.shards_checkpoint,
     )
 
 
 def make_plan(
     model_id: str, digest: str, asked: Asked, train: pl.DataFrame, evaluation: pl.DataFrame, prompts: pl.DataFrame
 ) -> pl.DataFrame:
+    for key, wanted_problems, table in (
+        ("training.samples", asked.train_samples, train),
+        ("evaluation.budgets", asked.eval_problems, evaluation),
+    ):
+        if wanted_problems > table.height:
+            raise UserError(
+                f"{key}: asks for {wanted_problems} problems, but without duplicates and contamination there are "
+                f"{table.height}; lower it."
+            )
     prompt_ids = dict(prompts.select("problem_id", "prompt_ids").iter_rows())
     wanted = [("train", name, problem, 0) for name in asked.train for problem in _first(train, asked.train_samples)]
     wanted += [

@@ -42,7 +42,9 @@ class Engine(Protocol):
         ...
 
 
-def request_id(model_digest: str, prompt_ids: list[int], decode: dict[str, float], draw: int, stream: str, seed: int) -> str:
+def request_id(
+    model_digest: str, prompt_ids: list[int], decode: dict[str, float], draw: int, stream: str, seed: int
+) -> str:
     """A content key: whatever could change the sample is in it, and nothing else. `stream` tells A/A twins apart."""
     content = [SAMPLER_VERSION, model_digest, prompt_ids, sorted(decode.items()), draw, stream, seed]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -26,14 +26,19 @@ class SamplerSettings:
     context: int
 
 
-def sample_shard(plan_path: Path, model: Path, shard: int, journal_folder: Path, output: Path, settings: SamplerSettings) -> None:
+def sample_shard(
+    plan_path: Path, model: Path, shard: int, journal_folder: Path, output: Path, settings: SamplerSettings
+) -> None:
     plan = read_table(plan_path, PLAN).filter(pl.col("shard") == shard)
     with Journal(journal_folder) as journal:
         held = journal.read()
         for complaint in journal.damaged:
             print(complaint, file=sys.stderr)
         missing = plan.join(held, on="request_id", how="anti").unique("request_id", maintain_order=True)
-        print(f"{output}: {len(plan)} requests, {len(plan) - len(missing)} in the journal, {len(missing)} to sample", file=sys.stderr)
+        print(
+            f"{output}: {len(plan)} requests, {len(plan) - len(missing)} in the journal, {len(missing)} to sample",
+            file=sys.stderr,
+        )
         if len(missing):
             _execute(missing, model, journal, settings)
             held = journal.read()

@@ -22,7 +22,9 @@ class TorchEngine:
     name = "torch"
     version = str(torch.__version__)
 
-    def __init__(self, folder: Path, context: int, stop_ids: list[int], batch: int, dtype: str, device: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, context: int, stop_ids: list[int], batch: int, dtype: str, device: str | None = None
+    ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.context, self.batch = context, batch
         self.decoder = Decoder(folder, batch, context, getattr(torch, dtype), self.device)
@@ -67,12 +69,31 @@ class _Rows:
         self.last, self.position, self.count = column(torch.long), column(torch.long), column(torch.long)
         self.seed, self.limit, self.logprob = column(torch.long), column(torch.long), column(torch.float64)
         self.law = Law(
-            column(torch.float32), column(torch.long), column(torch.float32), column(torch.float32), column(torch.float32)
+            column(torch.float32),
+            column(torch.long),
+            column(torch.float32),
+            column(torch.float32),
+            column(torch.float32),
         )
         self.tokens = torch.zeros(batch, context, dtype=torch.int32, device=device)
         self.seen = torch.zeros(batch, vocabulary, dtype=torch.bool, device=device)
-        self.columns = [self.last, self.position, self.count, self.seed, self.limit, self.logprob, self.tokens, self.seen]
-        self.columns += [self.law.temperature, self.law.top_k, self.law.top_p, self.law.min_p, self.law.presence_penalty]
+        self.columns = [
+            self.last,
+            self.position,
+            self.count,
+            self.seed,
+            self.limit,
+            self.logprob,
+            self.tokens,
+            self.seen,
+        ]
+        self.columns += [
+            self.law.temperature,
+            self.law.top_k,
+            self.law.top_p,
+            self.law.min_p,
+            self.law.presence_penalty,
+        ]
 
     def longest(self) -> int:
         return int(self.position[: self.used].max()) + 1
@@ -89,7 +110,9 @@ class _Rows:
             "presence_penalty": (self.law.presence_penalty, torch.float32),
         }
         for name, (column, dtype) in fill.items():
-            column[where] = torch.tensor([getattr(request, name) for request in requests], dtype=dtype, device=self.device)
+            column[where] = torch.tensor(
+                [getattr(request, name) for request in requests], dtype=dtype, device=self.device
+            )
         self.position[where] = torch.tensor([len(request.prompt_ids) for request in requests], device=self.device)
         self.count[where], self.logprob[where], self.seen[where] = 0, 0.0, False
         self.requests += requests

@@ -3,6 +3,8 @@
 The work folder is undeclared to Snakemake and belongs to one set of settings. In it lie the trainer's own checkpoints
 (`checkpoint-20`, one at a time, under that name only when complete), the journal of every step (`steps.jsonl`) and the
 models exported so far (`exports/at-025`). A rerun starts from the last checkpoint whose journal and exports are there.
+A finished run stays in it too (`finished/`, and the exports as hard links, which cost no disk): Snakemake wipes declared
+outputs before it runs a rule again, and the same training is then put in place instead of being done twice.
 """
 
 import json
@@ -18,6 +20,7 @@ from selfdistill.provenance import TOKENIZER_FILES
 if TYPE_CHECKING:
     import torch
 
+MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
 COMPLETE = "trainer_state.json"  # the file that the trainer writes last
 
 
@@ -27,6 +30,7 @@ class WorkFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.exports = path / "exports"
+        self.finished = path / "finished"  # tables and manifest of a run that came to its end
         self.unfinished = path / "unfinished"  # where the trainer writes a checkpoint before it gets its name
         self.journal = StepJournal(path / "steps.jsonl")
 
@@ -76,9 +80,25 @@ class WorkFolder:
                 shutil.rmtree(older)
 
     def clear(self) -> None:
-        """After success: the large things go, the journal and the settings stay as a record."""
-        for path in (*self.path.glob("checkpoint-*"), self.exports, self.unfinished):
+        """After success: what only a resumption needs goes; results, journal and settings stay."""
+        for path in (*self.path.glob("checkpoint-*"), self.unfinished):
             shutil.rmtree(path, ignore_errors=True)
+
+    def is_finished(self, exports: Iterable[str]) -> bool:
+        return (self.finished / MANIFEST).is_file() and all((self.exports / name).is_dir() for name in exports)
+
+    def publish_to(self, out: Path, exports: Iterable[str]) -> None:
+        """Everything under its public name, the manifest last."""
+        out.mkdir(parents=True, exist_ok=True)
+        (out / MANIFEST).unlink(missing_ok=True)
+        for name in exports:
+            publish(self.exports / name, out / name)
+        tables = sorted(path for path in self.finished.iterdir() if path.name != MANIFEST)
+        for path in (*tables, self.finished / MANIFEST):
+            part = out / f".{path.name}.part"
+            part.unlink(missing_ok=True)
+            _link_or_copy(str(path), str(part))
+            os.replace(part, out / path.name)
 
 
 class StepJournal:

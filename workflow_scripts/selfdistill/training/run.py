@@ -22,7 +22,7 @@ from selfdistill.config.study import Recipe, Section, Training
 from selfdistill.errors import UserError
 from selfdistill.provenance import model_digest
 from selfdistill.tables import DATASET, NOISE, RUN_LOG, WEIGHTS, read_table, write_table
-from selfdistill.training.checkpoints import WorkFolder, publish, write_json
+from selfdistill.training.checkpoints import MANIFEST, WorkFolder, write_json
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate")
 WITHOUT_EFFECT = {"threads", "save_every"}  # settings that leave the weights alone: changing them keeps the work folder
@@ -85,20 +85,41 @@ def train_run(
     aside = work.claim(_hash(identity), identity)
     if aside:
         _say(f"the work folder belonged to other settings; it was set aside as {aside} and training starts anew")
+    if work.is_finished(exports):
+        _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
+    else:
+        _train(model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested)
+    work.publish_to(out, exports)
+    return dict(json.loads((out / MANIFEST).read_text()))
+
+
+def _train(
+    model_folder: Path,
+    ordered: pl.DataFrame,
+    settings: RunSettings,
+    identity: dict[str, Any],
+    work: WorkFolder,
+    exports: dict[str, int],
+    total_steps: int,
+    stop_requested: Callable[[], bool],
+) -> None:
+    """Train from the last checkpoint to the end, and leave everything finished in the work folder."""
     step, checkpoint = work.resume_point(exports)
     _say(f"going on after step {step} of {total_steps}" if step else f"training {settings.arm}: {total_steps} steps")
-
-    trainer = build_trainer(model_folder, dataset[order.tolist()], settings, work, exports, total_steps, stop_requested)
+    trainer = build_trainer(model_folder, ordered, settings, work, exports, total_steps, stop_requested)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     rows = work.journal.rows()
     if len(rows) < total_steps:
         raise Stopped(
             f"training stopped after step {len(rows)} of {total_steps}; run the same command to go on from there."
         )
-
-    manifest = run_manifest(settings, identity, origin, trainer, rows, dataset, work, exports)
-    publish_run(out, work, exports, rows, trainer, manifest)
-    return manifest
+    log = pl.DataFrame([{key: row[key] for key in RUN_LOG} for row in rows], schema=RUN_LOG)
+    write_table(log, work.finished / "log.parquet", RUN_LOG)
+    write_table(noise_table(rows, trainer.gradients.groups), work.finished / "noise.parquet", NOISE)
+    write_table(weights_table(rows, trainer.weights_meter), work.finished / "weights.parquet", WEIGHTS)
+    manifest = run_manifest(settings, identity, trainer, rows, ordered.height, work, exports)
+    write_json(work.finished / MANIFEST, manifest)
+    work.clear()
 
 
 def refuse_unfit(dataset: pl.DataFrame, settings: RunSettings) -> None:
@@ -233,10 +254,9 @@ def run_identity(settings: RunSettings, origin: dict[str, str]) -> dict[str, Any
 def run_manifest(
     settings: RunSettings,
     identity: dict[str, Any],
-    origin: dict[str, str],
     trainer: Any,
     rows: list[dict[str, Any]],
-    dataset: pl.DataFrame,
+    examples: int,
     work: WorkFolder,
     exports: dict[str, int],
 ) -> dict[str, Any]:
@@ -250,9 +270,9 @@ def run_manifest(
         "versions": {name: version(name) for name in (*PACKAGES, "datasets", "numpy", "polars")},
         "python": sys.version.split()[0],
         "device": str(trainer.args.device),
-        "dataset_digest": origin["dataset"],
-        "examples": dataset.height,
-        "base_digest": origin["model"],
+        "dataset_digest": identity["origin"]["dataset"],
+        "examples": examples,
+        "base_digest": identity["origin"]["model"],
         "checkpoints": {
             name: {"step": step, "digest": model_digest(work.exports / name)} for name, step in exports.items()
         },
@@ -266,28 +286,6 @@ def run_manifest(
         "optimizer_dtype": sorted({str(value.dtype) for value in states if hasattr(value, "dtype")}),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def publish_run(
-    out: Path,
-    work: WorkFolder,
-    exports: dict[str, int],
-    rows: list[dict[str, Any]],
-    trainer: Any,
-    manifest: dict[str, Any],
-) -> None:
-    """Everything under its public name, the manifest last."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest.json").unlink(missing_ok=True)
-    write_table(
-        pl.DataFrame([{key: row[key] for key in RUN_LOG} for row in rows], schema=RUN_LOG), out / "log.parquet", RUN_LOG
-    )
-    write_table(noise_table(rows, trainer.gradients.groups), out / "noise.parquet", NOISE)
-    write_table(weights_table(rows, trainer.weights_meter), out / "weights.parquet", WEIGHTS)
-    for name in exports:
-        publish(work.exports / name, out / name)
-    write_json(out / "manifest.json", manifest)
-    work.clear()
 
 
 def noise_table(rows: list[dict[str, Any]], groups: list[str]) -> pl.DataFrame:

@@ -1,0 +1,239 @@
+"""The torch engine computes what transformers computes, samples the law it is asked for, and a draw depends on its seed alone."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from scipy import stats
+
+from selfdistill.errors import UserError
+from selfdistill.sampling.requests import Request, Sample, request_id, seed_of, shard_of
+from selfdistill.sampling.sampler import end_tokens
+from selfdistill.sampling.sampling_law import Law, draw, uniform
+from selfdistill.sampling.torch_engine import TorchEngine
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "resources/lab/model"
+torch.set_num_threads(1)
+
+
+def requests(count: int, **decode: float) -> list[Request]:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    rows = [json.loads(line) for line in (ROOT / "resources/lab/problems/exam.jsonl").read_text().splitlines()]
+    settings = {
+        "max_tokens": 224,
+        "temperature": 1.0,
+        "top_k": 20,
+        "top_p": 0.95,
+        "min_p": 0.0,
+        "presence_penalty": 0.0,
+    }
+    settings.update(decode)
+    asked = []
+    for number in range(count):
+        text = f"<|im_start|>user\n{rows[number % len(rows)]['problem']}<|im_end|>\n<|im_start|>assistant\n<think>\n"
+        name = request_id("lab", [number], {}, 0, "", 0)
+        asked.append(Request(name, tokenizer.encode(text).ids, seed=seed_of(name), **settings))  # type: ignore[arg-type]
+    return asked
+
+
+@pytest.fixture(scope="module")
+def engine() -> TorchEngine:
+    return TorchEngine(MODEL, 320, end_tokens(MODEL), 24, "float32", "cpu")
+
+
+@pytest.fixture(scope="module")
+def samples(engine: TorchEngine) -> dict[str, Sample]:
+    return {sample.request_id: sample for sample in engine.sample(requests(100))}
+
+
+@pytest.fixture(scope="module")
+def reference():  # type: ignore[no-untyped-def]
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
+
+
+def test_log_probabilities_are_those_of_transformers(samples: dict[str, Sample], reference) -> None:  # type: ignore[no-untyped-def]
+    for request in requests(100)[:12]:
+        sample = samples[request.request_id]
+        ids = torch.tensor([request.prompt_ids + sample.token_ids])
+        with torch.no_grad():
+            logs = reference(ids).logits[0].log_softmax(-1)
+        start = len(request.prompt_ids)
+        expected = sum(float(logs[start + i - 1, token]) for i, token in enumerate(sample.token_ids))
+        assert sample.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_sample_is_the_same_alone_and_in_a_batch(engine: TorchEngine, samples: dict[str, Sample]) -> None:
+    for request in requests(100)[::12]:
+        alone = next(iter(engine.sample([request])))
+        assert alone.token_ids == samples[request.request_id].token_ids
+
+
+def test_every_request_is_answered_once_and_ends_as_it_says(samples: dict[str, Sample]) -> None:
+    stop = set(end_tokens(MODEL))
+    assert set(samples) == {request.request_id for request in requests(100)}
+    for sample in samples.values():
+        assert (sample.token_ids[-1] in stop) == (sample.finish_reason == "stop")
+        assert not stop & set(sample.token_ids[:-1])
+        assert sample.finish_reason == "stop" or len(sample.token_ids) == 224
+
+
+def test_greedy_decoding_is_that_of_transformers(engine: TorchEngine, reference) -> None:  # type: ignore[no-untyped-def]
+    for request in requests(4, temperature=0.0, top_k=0, top_p=1.0, max_tokens=60):
+        mine = next(iter(engine.sample([request]))).token_ids
+        ids = torch.tensor([request.prompt_ids])
+        theirs = reference.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False)
+        assert mine == theirs[0, ids.shape[1] :].tolist()
+
+
+def law(count: int, **decode: float) -> Law:
+    values = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "presence_penalty": 0.0, **decode}
+    return Law(**{name: torch.full((count,), value) for name, value in values.items()})  # type: ignore[arg-type]
+
+
+def expected_law(logits: torch.Tensor, temperature: float, top_k: int, top_p: float, min_p: float) -> list[float]:
+    """The law spelt out slowly: temperature, min-p, top-k, then the smallest prefix with top_p of what is left."""
+    p = (logits.double() / temperature).softmax(-1).tolist()
+    order = sorted(range(len(p)), key=lambda i: -p[i])
+    kept = [i for i in order if p[i] >= min_p * p[order[0]]][: top_k or len(p)]
+    mass = sum(p[i] for i in kept)
+    nucleus, gathered = [], 0.0
+    for i in kept:
+        if gathered >= top_p:
+            break
+        nucleus.append(i)
+        gathered += p[i] / mass
+    total = sum(p[i] for i in nucleus)
+    return [p[i] / total if i in nucleus else 0.0 for i in range(len(p))]
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        (1.0, 0, 1.0, 0.0),
+        (0.7, 20, 0.95, 0.0),
+        (1.5, 5, 0.8, 0.0),
+        (1.3, 0, 0.6, 0.0),
+        (1.0, 0, 1.0, 0.1),
+        (2.0, 7, 0.9, 0.05),
+    ],
+)
+def test_frequencies_follow_the_law(decode: tuple[float, int, float, float]) -> None:
+    logits = torch.randn(40, generator=torch.Generator().manual_seed(3)) * 2
+    n = 40_000
+    temperature, top_k, top_p, min_p = decode
+    asked = law(n, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    drawn = draw(logits.expand(n, -1), asked, None, torch.arange(n) * 7919, torch.zeros(n, dtype=torch.long))
+    expected = expected_law(logits, *decode)
+    counts = Counter(drawn.tolist())
+    assert all(expected[token] > 0 for token in counts), "a token outside the truncated support was drawn"
+    alive = [i for i, p in enumerate(expected) if p * n >= 5]
+    observed = [counts[i] for i in alive]
+    scale = sum(observed) / sum(expected[i] for i in alive)
+    assert stats.chisquare(observed, [expected[i] * scale for i in alive]).pvalue > 1e-4
+
+
+def test_rows_of_different_decodes_do_not_disturb_each_other() -> None:
+    logits = torch.randn(6, 50, generator=torch.Generator().manual_seed(5)) * 2
+    rows = [
+        (0.0, 0, 1.0, 0.0),
+        (1.0, 0, 1.0, 0.0),
+        (0.7, 20, 0.95, 0.0),
+        (1.5, 3, 1.0, 0.0),
+        (1.0, 0, 0.5, 0.0),
+        (1.0, 0, 1.0, 0.2),
+    ]
+    seeds, counts = torch.arange(6), torch.zeros(6, dtype=torch.long)
+    mixed = Law(*(torch.tensor([row[i] for row in rows]) for i in range(4)), presence_penalty=torch.zeros(6))
+    together = draw(logits, mixed, None, seeds, counts)
+    for i, (temperature, top_k, top_p, min_p) in enumerate(rows):
+        one = law(1, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+        alone = draw(logits[i : i + 1], one, None, seeds[i : i + 1], counts[i : i + 1])
+        if (top_k, top_p, min_p) != (
+            0,
+            1.0,
+            0.0,
+        ):  # an untruncated row alone takes the unsorted path: the same law, another draw
+            assert int(alone) == int(together[i])
+
+
+def test_the_presence_penalty_counts_a_token_once() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0]])
+    seen = torch.tensor([[True, False, False]])
+    assert (
+        int(
+            draw(
+                logits,
+                law(1, temperature=0.0, presence_penalty=1.5),
+                seen,
+                torch.zeros(1, dtype=torch.long),
+                torch.zeros(1, dtype=torch.long),
+            )
+        )
+        == 1
+    )
+
+
+def test_random_numbers_are_uniform_and_uncorrelated() -> None:
+    rng = random.Random(0)
+    seeds = torch.tensor([rng.getrandbits(63) for _ in range(300)])
+    grid = torch.stack([uniform(seeds, torch.full((300,), step)) for step in range(200)])
+    assert stats.kstest(grid.flatten().numpy(), "uniform").pvalue > 1e-3
+    assert abs(float(torch.corrcoef(grid[:, :2].T)[0, 1])) < 0.25
+    successive = stats.pearsonr(grid[:-1].flatten().numpy(), grid[1:].flatten().numpy())
+    assert abs(successive.statistic) < 0.02
+    neighbours = torch.stack([uniform(torch.arange(20_000), torch.zeros(20_000, dtype=torch.long))])
+    assert stats.kstest(neighbours.flatten().numpy(), "uniform").pvalue > 1e-3
+
+
+def test_a_request_that_does_not_fit_the_context_is_refused(engine: TorchEngine) -> None:
+    with pytest.raises(UserError, match="do not fit the context of 320"):
+        list(engine.sample(requests(1, max_tokens=400)))
+
+
+def test_an_unknown_architecture_is_a_sentence(tmp_path: Path) -> None:
+    config = json.loads((MODEL / "config.json").read_text()) | {"architectures": ["Qwen3_5ForCausalLM"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="not Qwen3_5ForCausalLM; use sampling.engine: vllm"):
+        TorchEngine(tmp_path, 320, [0], 4, "float32", "cpu")
+
+
+def test_content_keys_change_with_everything_that_changes_a_sample() -> None:
+    base = ("digest", [1, 2, 3], {"temperature": 1.0}, 0, "", 7)
+    variants = [
+        ("other", *base[1:]),
+        (base[0], [1, 2], *base[2:]),
+        (*base[:2], {"temperature": 1.1}, *base[3:]),
+        (*base[:3], 1, *base[4:]),
+        (*base[:4], "aa", base[5]),
+        (*base[:5], 8),
+    ]
+    keys = {request_id(*base), *(request_id(*variant) for variant in variants)}  # type: ignore[arg-type]
+    assert len(keys) == 7
+    assert request_id(*base) == request_id(*base)
+
+
+def test_seeds_and_shards_are_spread_evenly() -> None:
+    keys = [request_id("digest", [i], {}, 0, "", 0) for i in range(3000)]
+    assert len({seed_of(key) for key in keys}) == 3000
+    assert all(0 <= seed_of(key) < 2**63 for key in keys)
+    assert stats.chisquare(list(Counter(shard_of(key, 4) for key in keys).values())).pvalue > 1e-3
+
+
+def test_prompt_ids_use_the_chat_template_once() -> None:
+    from tokenizers import Tokenizer
+
+    from selfdistill.sampling.plan import tokenise_prompts
+
+    problems = pl.DataFrame({"problem_id": ["a"], "problem": ["Start with 7. Add {5}."]})
+    ids = tokenise_prompts(problems, "{problem}\nBox it.", MODEL)["prompt_ids"][0].to_list()
+    text = Tokenizer.from_file(str(MODEL / "tokenizer.json")).decode(ids, skip_special_tokens=False)
+    assert text == "<|im_start|>user\nStart with 7. Add {5}.\nBox it.<|im_end|>\n<|im_start|>assistant\n<think>\n"
