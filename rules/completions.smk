@@ -51,16 +51,16 @@ rule sample:
         runtime=later(240),
         gpu=STUDY.sampling.gpus,
     params:
-        # The batch changes no sample, so it is no reason to sample again.
         settings=lambda wildcards: to_json(
             {
                 "engine": STUDY.sampling.engine,
-                "batch": STUDY.sampling.batch,
                 "dtype": STUDY.model.dtype,
                 "context": STUDY.model.context,
             }
         ),
         folder=lambda wildcards: folder_of(wildcards),
+        # Changes no sample. A param made with threads is not tracked, so it is no reason to sample again.
+        batch=lambda wildcards, threads: STUDY.sampling.batch,
     shell:
         """
         python workflow_scripts/sample.py \
@@ -70,6 +70,7 @@ rule sample:
             --journal $(dirname {output:q})/journal-{wildcards.shard} \
             --output {output:q} \
             --settings {params.settings:q} \
+            --batch {params.batch} \
             --threads {threads} 2> >(tee {log:q} >&2)
         """
 

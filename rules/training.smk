@@ -75,12 +75,15 @@ rule train:
             }
         ),
         folder=lambda wildcards, input: Path(input.weights[0]).parent,
+        # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
+        save_every=lambda wildcards, threads: STUDY.training.save_every,
     shell:
         """
         python workflow_scripts/train.py \
             --model {params.folder:q} \
             --dataset {input.dataset:q} \
             --settings {params.settings:q} \
+            --save-every {params.save_every} \
             --out $(dirname {output.manifest:q}) \
             --work $(dirname {output.manifest:q})/work 2> >(tee {log:q} >&2)
         """

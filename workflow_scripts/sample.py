@@ -1,6 +1,6 @@
 """Samples one shard of a plan from one model, through the journal. A program, so that a launcher can start it.
 
-python workflow_scripts/sample.py --plan plan.parquet --model DIR --shard 0 --journal DIR --output shard-0.parquet --settings JSON
+python workflow_scripts/sample.py --plan plan.parquet --model DIR --shard 0 --journal DIR --output shard-0.parquet --settings JSON --batch 96
 """
 
 import argparse
@@ -16,7 +16,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--shard", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: engine, batch, dtype, context")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: engine, dtype, context")
+    parser.add_argument("--batch", type=int, default=64, help="sequences decoded at once")
     asked = parser.parse_args()
 
     import torch
@@ -24,7 +25,7 @@ def main() -> None:
     from selfdistill.sampling.sampler import SamplerSettings, sample_shard
 
     torch.set_num_threads(asked.threads)
-    settings = SamplerSettings(**asked.settings)
+    settings = SamplerSettings(**asked.settings, batch=asked.batch)
     sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
 
 

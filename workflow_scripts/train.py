@@ -23,12 +23,13 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("model", "dataset", "out", "work"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--settings", required=True, help="JSON, see above")
+    parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported
     from selfdistill.training.run import Stopped, train_run, training_settings
 
-    settings = training_settings(asked.settings)
+    settings = training_settings(asked.settings, asked.save_every)
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     try:
         train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=StopSignal())

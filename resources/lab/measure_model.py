@@ -49,7 +49,7 @@ def measure() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_table(plan, folder / "plan.parquet", PLAN)
-        settings = SamplerSettings(study.sampling.engine, study.sampling.batch, study.model.dtype, limit)
+        settings = SamplerSettings(study.sampling.engine, study.model.dtype, limit, study.sampling.batch)
         sample_shard(folder / "plan.parquet", MODEL, 0, folder / "journal", folder / "shard.parquet", settings)
         completions = read_table(folder / "shard.parquet", COMPLETIONS)
     graded = grade(plan, completions, problems, end_tokens(MODEL), study.grading)
@@ -116,8 +116,8 @@ truth about its forks and locks is known.
 single digits (414 of 512 rows used), chat marks and `<think>` as in Qwen3. float32, 3.3 MB.
 
 **Made by** `python resources/lab/make_model.py --out resources/lab/model` on one NVIDIA H200 (torch 2.11, transformers
-5.17): {training["steps"]} steps of {training["rows"]} traces, {training["completion_tokens"] / 1e6:.1f}M completion tokens, {training["seconds"]} s. It is
-stopped early on purpose: 1,600 steps already answer 97 % at temperature 0.7.
+5.17): {training["steps"]} steps of {training["rows"]} traces, {training["completion_tokens"] / 1e6:.1f}M completion tokens, {training["seconds"]} s. Training is
+stopped early on purpose: with more of it the model makes too few mistakes to study.
 
 **Measured by** `python resources/lab/measure_model.py` with the project's sampler and grader: {measured["problems"]} evaluation
 problems, {measured["draws"]} draws, cap 224 tokens (`{ENDLESS}`: the whole context). Decodes are those of `config.yaml`.

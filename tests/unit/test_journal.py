@@ -114,19 +114,19 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-SETTINGS = '{"engine": "torch", "batch": 16, "dtype": "float32", "context": 320}'
+SETTINGS = '{"engine": "torch", "dtype": "float32", "context": 320}'
 
 
 def sampler(plan: Path, folder: Path) -> list[str]:
     return [sys.executable, str(ROOT / "workflow_scripts/sample.py"), "--plan", str(plan), "--model", str(MODEL), "--shard", "0",
-            "--journal", str(folder / "journal"), "--output", str(folder / "shard.parquet"), "--settings", SETTINGS]  # fmt: skip
+            "--journal", str(folder / "journal"), "--output", str(folder / "shard.parquet"), "--settings", SETTINGS, "--batch", "16"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     folder = tmp_path_factory.mktemp("whole")
     sample_shard(
-        plan, MODEL, 0, folder / "journal", folder / "shard.parquet", SamplerSettings("torch", 24, "float32", 320)
+        plan, MODEL, 0, folder / "journal", folder / "shard.parquet", SamplerSettings("torch", "float32", 320, 24)
     )
     return read_table(folder / "shard.parquet", COMPLETIONS)
 

@@ -21,9 +21,9 @@ from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table
 @dataclass(frozen=True)
 class SamplerSettings:
     engine: str
-    batch: int
     dtype: str
     context: int
+    batch: int = 64
 
 
 def sample_shard(

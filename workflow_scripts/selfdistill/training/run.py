@@ -54,9 +54,13 @@ class Stopped(UserError):
     """The run was asked to stop and did so after a step, leaving a checkpoint."""
 
 
-def training_settings(text: str) -> RunSettings:
+def training_settings(text: str, save_every: int | None = None) -> RunSettings:
+    """Settings as a command line gives them; how often to save is apart from what decides the weights."""
     try:
-        return RunSettings.model_validate_json(text)
+        settings = RunSettings.model_validate_json(text)
+        if save_every is None:
+            return settings
+        return settings.model_copy(update={"training": settings.training.model_copy(update={"save_every": save_every})})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the JSON"
