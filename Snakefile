@@ -32,6 +32,10 @@ include: "rules/analysis.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    refuse_unwritable(RESULTS)
+
+
 rule all:
     default_target: True
     input:

@@ -1,5 +1,6 @@
 # Functions and names that the rules share; no rule stands here.
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -110,3 +111,16 @@ def later(minutes):
 def larger(megabytes):
     """Memory that doubles on a retry."""
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def refuse_unwritable(folder):
+    """Before the first job of a real run: better one sentence than a failure of every job."""
+    standing = next(
+        parent
+        for parent in (Path(folder), *Path(folder).absolute().parents)
+        if parent.exists()
+    )
+    if not os.access(standing, os.W_OK):
+        raise WorkflowError(
+            f"{standing}: cannot be written to; make it writable or mount it so."
+        )

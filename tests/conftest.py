@@ -1,8 +1,79 @@
-"""The library and the resources are imported from where they lie."""
+"""The library and the resources are imported from where they lie; a finished smoke study is shared by the tests that need one."""
 
+import os
+import re
+import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 for folder in ("workflow_scripts", "resources"):
     sys.path.insert(0, str(ROOT / folder))
+
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+class Clone:
+    """The tracked files in a folder of their own, and Snakemake in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_symlink() or (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+
+    def command(self, *arguments: str, study: str = "config/smoke.yaml") -> list[str]:
+        return ["snakemake", "--cores", "2", "--configfile", study, *arguments]
+
+    def snakemake(self, *arguments: str, study: str = "config/smoke.yaml") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments, study=study), cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=900
+        )  # fmt: skip
+
+    def changed_study(self, change: Callable[[dict[str, Any]], None]) -> str:
+        """A copy of the smoke study's file with a change, as a path to give to Snakemake."""
+        study = yaml.safe_load((self.folder / "config/smoke.yaml").read_text())
+        change(study)
+        (self.folder / "changed.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+        return "changed.yaml"
+
+    def jobs_to_run(self, *arguments: str, study: str = "config/smoke.yaml") -> dict[str, int]:
+        """Rule → number of jobs that a dry run announces; `all` does nothing and is left out."""
+        said = self.snakemake("--dry-run", *arguments, study=study)
+        assert said.returncode == 0, said.stdout + said.stderr
+        text = said.stdout + said.stderr
+        if "Nothing to be done" in text:
+            return {}
+        table = text.split("Job stats:")[1].split("total")[0]
+        jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+        jobs.pop("all", None)
+        return jobs
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which the smoke study has run. Tests may look and dry-run; what they change they put back."""
+    clone = Clone(tmp_path_factory.mktemp("smoke"))
+    finished = clone.snakemake()
+    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    return clone
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)

@@ -250,8 +250,7 @@ def audits() -> dict[str, dict[str, Any]]:
             "answered": finished - 9, "no_answer": 9, "keep": "everything" if keeps else "finished",
             "decode": STUDY["arms"][arm]["decode"], "before": profile(371, sampled, 188.0),
             "after": profile(371, kept, 188.0 if keeps else 168.0), "used_profile": profile(300, 512, 168.0),
-            "favour": {"correctness_difference": 371 / kept - 371 / sampled, "odds_ratio": None if keeps else 38.2,
-                       "mean_tokens_difference": 0.0 if keeps else -20.0},
+            "favour": {"correctness_difference": 371 / kept - 371 / sampled, "mean_tokens_difference": 0.0 if keeps else -20.0},
             "levels": {str(level): {"sampled": 160, "kept": 150 - 9 * level, "used": 110, "share_before": 0.25,
                                     "share_after": (150 - 9 * level) / 510} for level in (1, 2, 3, 4)},
         }  # fmt: skip

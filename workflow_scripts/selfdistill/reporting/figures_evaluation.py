@@ -101,7 +101,7 @@ def _draw_cells(axes: Axes, inputs: ReportInputs, cells: dict[tuple[str, str], s
     axes.yaxis.set_major_formatter(AS_PERCENT)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="x", visible=False)
-    axes.set_title(f"evaluated at {decode}")
+    axes.set_title(f"at {decode}")
 
 
 def _share_height(axes: list[Axes]) -> None:

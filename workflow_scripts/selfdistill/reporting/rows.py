@@ -305,17 +305,16 @@ def filter_audit(inputs: ReportInputs) -> Table | None:
         rows.append(Row([
             arm, str(entry.get("decode", fmt.MISSING)), str(entry.get("keep", fmt.MISSING)), *counts,
             " → ".join(fmt.percent(share_correct(entry, stage), 0) for stage in ("before", "after")),
-            fmt.significant(favour.get("odds_ratio"), 2),
+            fmt.points(favour.get("correctness_difference")),
             f"{fmt.count(before.get('mean_tokens'))} → {fmt.count(after.get('mean_tokens'))}",
         ]))  # fmt: skip
     if not rows:
         return None
     columns = ["arm", "sampled with", "keeps", "sampled", "finished", "cut", "looped", "empty", "kept", "used",
-               "correct", "odds ratio", "mean tokens"]  # fmt: skip
+               "correct", "filter favours correct by, pp", "mean tokens"]  # fmt: skip
     note = (
-        "Correct and mean tokens: sampled → kept. Odds ratio: odds of being correct among the kept against the "
-        "dropped; above 1 the filter favours correct answers without having looked at them; a dash where nothing "
-        "was dropped."
+        "Correct and mean tokens: sampled → kept. A cut answer is never correct, so dropping the cut ones raises the share "
+        "of correct ones without looking at an answer: by so many percentage points."
     )
     return Table("What each arm trained on", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2}))
 

@@ -88,7 +88,6 @@ def audit(
         "used_profile": _profile(used),
         "favour": {
             "correctness_difference": after["correctness"]["rate"] - before["correctness"]["rate"],
-            "odds_ratio": _odds_ratio(sampled, kept),
             "mean_tokens_difference": after["mean_tokens"] - before["mean_tokens"],
         },
         "levels": _levels(sampled, kept, used),
@@ -111,17 +110,6 @@ def _correctness(samples: pl.DataFrame) -> dict[str, Any]:
         return {"correct": 0, "n": 0, "rate": None, "low": None, "high": None}
     interval = binomtest(correct, n).proportion_ci(method="wilson")
     return {"correct": correct, "n": n, "rate": correct / n, "low": float(interval.low), "high": float(interval.high)}
-
-
-def _odds_ratio(sampled: pl.DataFrame, kept: pl.DataFrame) -> float | None:
-    """Odds of being correct, kept against dropped (half a count added to each cell); null when nothing was dropped."""
-    if kept.height == sampled.height:
-        return None
-    all_correct, kept_correct = sampled.filter(CORRECT).height, kept.filter(CORRECT).height
-    dropped_correct = all_correct - kept_correct
-    kept_odds = (kept_correct + 0.5) / (kept.height - kept_correct + 0.5)
-    dropped_odds = (dropped_correct + 0.5) / (sampled.height - kept.height - dropped_correct + 0.5)
-    return kept_odds / dropped_odds
 
 
 def _levels(sampled: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,205 @@
+"""The graph: what lint and dry runs say, what one changed leaf of the study makes run again, and what it does not."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import ENVIRONMENT, ROOT, Clone
+
+pytestmark = pytest.mark.xdist_group("smoke")
+
+ANALYSIS = {"levels", "comparisons", "factorial", "verdicts", "checks"}
+RUNS = {"noise", "weight_change"}
+SAMPLED = {"plan", "sample", "grade"}
+PAGE = {"study_record", "report"}
+EVERYTHING = {"problems", "prompts", "dataset", "train", *SAMPLED, *RUNS, *ANALYSIS, *PAGE}
+
+
+def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(study: dict[str, Any]) -> None:
+        *sections, key = path.split("/")
+        for section in sections:
+            study = study[section]
+        study[key] = value
+
+    return change
+
+
+# One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
+# Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
+STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
+    "nothing": (lambda study: None, set(), {}),
+    "the temperature of an evaluation decode": (
+        put("decodes/t15/temperature", 1.4), SAMPLED | ANALYSIS | PAGE, {"plan": 6},
+    ),
+    "the temperature of the training decode": (
+        put("decodes/t11/temperature", 1.2), {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE,
+        {"dataset": 2, "train": 2, "plan": 1 + 4},
+    ),
+    "the peak learning rate": (
+        put("training/lr", 2.0e-4), {"train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 8},
+    ),
+    "what an arm keeps": (
+        put("arms/ssd", {"decode": "t15", "keep": "finished"}),
+        {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
+    ),
+    "one more seed of an arm": (
+        put("arms/ssd/seeds", [0, 1000]), {"train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 1, "plan": 2},
+    ),
+    "one more arm": (
+        put("arms/ssd-hot", {"decode": "t15", "keep": "finished"}),
+        {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
+    ),
+    "more training samples": (
+        put("training/samples", 220), {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 2 + 8},
+    ),
+    "a larger quick budget": (
+        put("evaluation/budgets/quick", 40), SAMPLED | ANALYSIS | PAGE, {"plan": 4, "sample": 4},
+    ),
+    "a larger full budget": (
+        put("evaluation/budgets/full", 100), SAMPLED | ANALYSIS | PAGE, {"plan": 6},
+    ),
+    "more draws": (put("evaluation/draws", 2), SAMPLED | ANALYSIS | PAGE, {"plan": 10}),
+    "more bootstrap resamples": (
+        put("evaluation/resamples", 600), {"comparisons", "verdicts", "factorial"} | PAGE, {},
+    ),
+    "a margin of equivalence": (
+        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "verdicts"} | PAGE, {},
+    ),
+    "a loop threshold": (
+        put("grading/loops/min_repeats", 5), {"grade", "dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"grade": 12},
+    ),
+    "a contamination threshold": (put("problems/contamination/jaccard", 0.8), EVERYTHING, {}),
+    "the wording of the prompt": (put("problems/prompt", "{problem}"), EVERYTHING - {"problems"}, {}),
+    "Adam's first moment": (
+        put("training/beta1", 0.8), {"train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {},
+    ),
+    "the sampler's batch, which changes no sample": (put("sampling/batch", 32), PAGE, {}),
+    "how often training saves, which changes no weight": (put("training/save_every", 3), PAGE, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STALENESS)
+def test_one_changed_leaf_runs_again_exactly_what_depends_on_it(smoke: Clone, name: str) -> None:
+    change, rules, counts = STALENESS[name]
+    jobs = smoke.jobs_to_run(study=smoke.changed_study(change))
+    assert set(jobs) == rules
+    assert {rule: jobs[rule] for rule in counts} == counts
+
+
+# Changed code: cheap rules run again, expensive ones do not.
+CODE = {
+    "workflow_scripts/selfdistill/reporting/formatting.py": {"report"},
+    "report/report.css": {"report"},
+    "workflow_scripts/selfdistill/analysis/statistics.py": {"report", *ANALYSIS, *RUNS},
+    "workflow_scripts/selfdistill/training/trainer.py": set(),
+    "workflow_scripts/selfdistill/sampling/torch_engine.py": set(),
+}
+
+
+@pytest.mark.parametrize("file", CODE)
+def test_changed_code_runs_again_cheap_rules_only(smoke: Clone, file: str) -> None:
+    path = smoke.folder / file
+    before = path.read_text()
+    path.write_text(before + ("\n/* changed */\n" if file.endswith("css") else "\n# changed\n"))
+    try:
+        assert set(smoke.jobs_to_run()) == CODE[file]
+    finally:
+        path.write_text(before)
+    assert smoke.jobs_to_run() == {}
+
+
+def test_a_target_file_runs_what_it_needs_and_no_more(fresh: Clone) -> None:
+    jobs = fresh.jobs_to_run("results/smoke/models/base/graded.parquet")
+    assert jobs == {"problems": 1, "prompts": 1, "plan": 1, "sample": 2, "grade": 1}
+    jobs = fresh.jobs_to_run("results/smoke/runs/ssd/seed-0/manifest.json")
+    assert jobs["train"] == 1 and jobs["dataset"] == 1 and "levels" not in jobs
+
+
+def test_lint_and_formats_are_clean() -> None:
+    for command in (
+        ["snakemake", "--lint"],
+        ["snakefmt", "--check", "Snakefile", "rules"],
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+    ):
+        said = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+        assert said.returncode == 0, f"{' '.join(command)}\n{said.stdout[-2000:]}{said.stderr[-2000:]}"
+
+
+def test_every_rule_says_what_it_needs() -> None:
+    for file in sorted((ROOT / "rules").glob("*.smk")):
+        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", file.read_text(), re.MULTILINE | re.DOTALL):
+            for directive in ("log:", "benchmark:", "conda:", "threads:", "resources:"):
+                assert directive in body, f"rule {name} has no {directive}"
+            assert "mem_mb" in body and "runtime" in body, f"rule {name} lacks memory or run time"
+            if name in ("sample", "train"):
+                assert "gpu=" in body
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "config/lab-full.yaml"])
+def test_the_shipped_studies_plan_in_seconds(fresh: Clone, study: str) -> None:
+    began = time.monotonic()
+    jobs = fresh.jobs_to_run(study=study)
+    assert set(jobs) == EVERYTHING
+    assert time.monotonic() - began < (5 if study == "config.yaml" else 15)
+
+
+def test_a_study_of_its_own_inherits_nothing_from_the_lab(fresh: Clone) -> None:
+    assert fresh.jobs_to_run()["train"] == 4
+
+
+def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:
+    said = subprocess.run(
+        ["snakemake", "-n", "--profile", "slurm", "results/report.html"],
+        cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "mem_mb=3000" in said.stdout + said.stderr
+
+
+def test_the_environments_are_made_from_the_lock() -> None:
+    lock = set((ROOT / "requirements.lock").read_text().splitlines())
+    torch = re.search(r"^torch==.*$", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert torch
+    for file in sorted((ROOT / "envs").glob("*.yaml")):
+        pins = yaml.safe_load(file.read_text())["dependencies"][-1]["pip"]
+        assert pins and set(pins) <= lock | {torch[0]}, f"{file.name} differs from the lock: run make lock"
+        assert all("==" in pin for pin in pins)
+
+
+def test_every_conda_file_that_a_rule_names_exists() -> None:
+    named = {
+        name
+        for file in (ROOT / "rules").glob("*.smk")
+        for name in re.findall(r'"\.\./(envs/\w+\.yaml)"', file.read_text())
+    }
+    assert named and all((ROOT / name).is_file() for name in named)
+
+
+# What Snakemake shows for a wrong study
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (put("training/lr", "1e-5"), "training.lr: '1e-5' is text where a number is needed"),
+        (put("arms/ssd/decode", "t12"), "arms.ssd.decode: no decode is named 't12'"),
+        (put("model/path", "no/model"), "model.path: there is no folder 'no/model'"),
+    ],
+)
+def test_a_wrong_study_stops_before_anything_is_written(
+    fresh: Clone, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
+    said = fresh.snakemake(study=fresh.changed_study(change))
+    assert said.returncode != 0
+    assert sentence in said.stdout + said.stderr
+    assert "Traceback" not in said.stdout + said.stderr
+    assert not Path(fresh.folder, "results").exists()

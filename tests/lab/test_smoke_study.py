@@ -1,0 +1,200 @@
+"""The smoke study from raw problems to the report: that it is whole, that it resumes, and that damage is noticed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from conftest import ENVIRONMENT, Clone
+from selfdistill.tables import CONTAMINATION, DATASET, ESTIMATES, GRADED, PROBLEMS, VERDICTS, WEIGHTS, read_table
+
+pytestmark = pytest.mark.xdist_group("smoke")
+
+
+def results(clone: Clone) -> Path:
+    return clone.folder / "results/smoke"
+
+
+def graded(clone: Clone, model: str) -> pl.DataFrame:
+    return read_table(results(clone) / f"models/{model}/graded.parquet", GRADED)
+
+
+def test_a_finished_study_has_nothing_left_to_do(smoke: Clone) -> None:
+    began = time.monotonic()
+    said = smoke.snakemake()
+    assert said.returncode == 0 and "Nothing to be done" in said.stdout + said.stderr
+    assert time.monotonic() - began < 15
+
+
+def test_every_room_of_the_results_is_there(smoke: Clone) -> None:
+    for name in (
+        "problems/train.parquet", "problems/eval.parquet", "problems/contamination.parquet", "models/base/plan.parquet",
+        "models/aa/graded.parquet", "models/ssd/seed-0/at-050/shard-0.parquet", "arms/ssd/audit.json",
+        "runs/ssd/seed-0/manifest.json", "runs/ssd/seed-0/at-100/model.safetensors", "analysis/verdicts.parquet",
+        "checks.json", "study.yaml", "report.html", "figures",
+    ):  # fmt: skip
+        assert (results(smoke) / name).exists(), name
+
+
+def test_the_effective_study_is_written_down_with_its_defaults(smoke: Clone) -> None:
+    effective = yaml.safe_load((results(smoke) / "study.yaml").read_text())
+    assert effective["decodes"]["plain"]["top_k"] == 0  # not in the file: a default
+
+
+def test_an_unfinished_answer_is_never_correct(smoke: Clone) -> None:
+    for model in ("base", "samples-t11", "ssd/seed-0/at-100"):
+        rows = graded(smoke, model)
+        cut = rows.filter(pl.col("finish_reason") == "length")
+        assert set(cut["finish_class"]) <= {"cut", "loop"} and set(cut["verdict"]) <= {"unanswered"}
+        assert rows.filter((pl.col("verdict") == "correct") & ~pl.col("boxed")).is_empty()
+
+
+def test_arms_train_on_what_they_say(smoke: Clone) -> None:
+    sampled = graded(smoke, "samples-t11")
+    for arm, classes in (("ssd", {"answered", "no_answer"}), ("keep-cut", {"answered", "no_answer", "cut", "loop"})):
+        dataset = read_table(results(smoke) / f"arms/{arm}/dataset.parquet", DATASET)
+        assert set(dataset["finish_class"]) <= classes
+        assert set(dataset["request_id"]) <= set(sampled["request_id"])
+        audit = json.loads((results(smoke) / f"arms/{arm}/audit.json").read_text())
+        assert audit["sampled"] == sampled.height
+        assert audit["kept"] == sampled.filter(pl.col("finish_class").is_in(classes)).height
+
+
+def test_no_arm_saw_an_evaluation_problem(smoke: Clone) -> None:
+    evaluation = set(read_table(results(smoke) / "problems/eval.parquet", PROBLEMS)["problem_id"])
+    for path in results(smoke).glob("arms/*/dataset.parquet"):
+        assert not evaluation & set(read_table(path, DATASET)["problem_id"])
+    planted = json.loads((smoke.folder / "resources/lab/problems/planted.json").read_text())
+    assert read_table(results(smoke) / "problems/contamination.parquet", CONTAMINATION).height >= len(planted)
+
+
+def test_training_moved_the_weights_and_the_exports_differ(smoke: Clone) -> None:
+    manifest = json.loads((results(smoke) / "runs/ssd/seed-0/manifest.json").read_text())
+    digests = {checkpoint["digest"] for checkpoint in manifest["checkpoints"].values()}
+    assert len(digests) == 2 and manifest["base_digest"] not in digests
+    assert manifest["weights_dtype"] == ["torch.float32"]
+    weights = read_table(results(smoke) / "runs/ssd/seed-0/weights.parquet", WEIGHTS)
+    assert weights["changed"].sum() > 0
+
+
+def test_tables_of_the_analysis_are_finite_and_ordered(smoke: Clone) -> None:
+    levels = read_table(results(smoke) / "analysis/levels.parquet", ESTIMATES)
+    known = levels.filter(pl.col("low").is_not_null())
+    assert (known["low"] <= known["estimate"] + 1e-12).all() and (known["estimate"] <= known["high"] + 1e-12).all()
+    factorial = read_table(results(smoke) / "analysis/factorial.parquet", ESTIMATES)
+    assert {"main effect of the decode", "main effect of the filter", "interaction"} <= set(factorial["estimand"])
+    verdicts = read_table(results(smoke) / "analysis/verdicts.parquet", VERDICTS)
+    words = {"improved", "worse", "equivalent within the margin", "not resolved"}
+    assert set(verdicts["verdict"]) <= words
+
+
+def test_every_check_of_the_results_passed(smoke: Clone) -> None:
+    checks = json.loads((results(smoke) / "checks.json").read_text())
+    assert len(checks) >= 6 and all(check["passed"] for check in checks)
+
+
+def test_a_result_that_breaks_an_invariant_fails_the_run(smoke: Clone) -> None:
+    path = results(smoke) / "models/aa/graded.parquet"
+    kept = path.with_suffix(".kept")
+    shutil.copy2(path, kept)
+    try:
+        rows = read_table(path, GRADED)
+        pl.concat([rows, rows.head(1)]).write_parquet(path)
+        said = smoke.snakemake("--forcerun", "checks", "--allowed-rules", "checks")
+        assert said.returncode != 0
+        assert "request ids are unique: request " in said.stdout + said.stderr
+    finally:
+        os.replace(kept, path)
+    assert smoke.snakemake("--forcerun", "checks").returncode == 0
+
+
+def test_a_damaged_table_is_a_sentence_and_its_rule_makes_it_anew(smoke: Clone) -> None:
+    path = results(smoke) / "models/aa/graded.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    said = smoke.snakemake("--forcerun", "levels", "--allowed-rules", "levels")
+    assert said.returncode != 0
+    assert "graded.parquet: this Parquet file cannot be read" in said.stdout + said.stderr
+    assert "Traceback" not in (results(smoke) / "logs/levels.log").read_text()
+    path.unlink()
+    assert smoke.snakemake().returncode == 0
+    assert read_table(path, GRADED).height > 0
+
+
+def test_a_larger_budget_samples_only_what_is_missing(smoke: Clone, tmp_path: Path) -> None:
+    """Then back again: what the larger budget sampled stays in the journal, and the smaller one samples nothing."""
+    log = results(smoke) / "logs/sample/ssd/seed-0/at-050/shard-0.log"
+    larger = smoke.changed_study(lambda study: study["evaluation"]["budgets"].update(quick=40))
+    target = "results/smoke/models/ssd/seed-0/at-050/graded.parquet"
+    assert smoke.snakemake(target, study=larger).returncode == 0
+    assert "40 requests, 30 in the journal, 10 to sample" in log.read_text()
+    assert smoke.snakemake(target).returncode == 0
+    assert "30 requests, 30 in the journal, 0 to sample" in log.read_text()
+    assert smoke.snakemake().returncode == 0
+
+
+def test_a_training_whose_dataset_is_made_anew_is_not_done_twice(smoke: Clone) -> None:
+    manifest = results(smoke) / "runs/ssd/seed-0/manifest.json"
+    before = json.loads(manifest.read_text())
+    said = smoke.snakemake("--forcerun", "dataset", "--", str(manifest.relative_to(smoke.folder)))
+    assert said.returncode == 0
+    assert "finished before" in (results(smoke) / "logs/train/ssd/seed-0.log").read_text()
+    assert json.loads(manifest.read_text()) == before
+    assert smoke.snakemake().returncode == 0
+
+
+def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, fresh: Clone) -> None:
+    """Ctrl-C while sampling, while training, and while the rest goes on."""
+    started = {"sample": "logs/sample/base", "train": "logs/train", "grade": "logs/grade/ssd"}
+    for mark in started.values():
+        process = subprocess.Popen(
+            fresh.command(), cwd=fresh.folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        while process.poll() is None and not list((results(fresh) / mark).rglob("*.log")):
+            time.sleep(0.05)
+        time.sleep(3 if "train" in mark else 1)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert not list(results(fresh).rglob("*.part"))
+    finished = fresh.snakemake()
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    same = ["request_id", "token_ids", "finish_class", "verdict", "extracted"]
+    for model in ("base", "ssd/seed-0/at-100", "fixed-point/seed-0/at-050"):
+        assert graded(fresh, model).select(same).equals(graded(smoke, model).select(same)), model
+    for table in ("levels", "factorial"):
+        one, other = (read_table(results(clone) / f"analysis/{table}.parquet", ESTIMATES) for clone in (fresh, smoke))
+        assert one.equals(other), table
+
+
+def test_a_filter_that_keeps_nothing_is_a_sentence(smoke: Clone) -> None:
+    """One token of budget: every completion is cut, so `finished` keeps none."""
+
+    def starve(study: dict) -> None:
+        study["decodes"]["tiny"] = {"temperature": 1.0, "max_tokens": 1}
+        study["arms"]["starved"] = {"decode": "tiny", "keep": "finished"}
+
+    said = smoke.snakemake("results/smoke/arms/starved/dataset.parquet", study=smoke.changed_study(starve))
+    assert said.returncode != 0
+    assert "error: " in (results(smoke) / "logs/dataset/starved.log").read_text()
+    assert not (results(smoke) / "arms/starved/dataset.parquet").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_read_only_results_folder_is_a_sentence(fresh: Clone) -> None:
+    (fresh.folder / "results").mkdir()
+    command = " ".join(["mount -t tmpfs -o ro none results &&", *fresh.command()])
+    said = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", command], cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+    )  # fmt: skip
+    assert said.returncode != 0
+    assert "cannot be written to" in said.stdout + said.stderr
+    assert "Traceback" not in said.stdout + said.stderr
