@@ -17,7 +17,7 @@ report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config
 	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
 
 test: $(ENVIRONMENT) ## lint, types, unit tests, the graph's tests, a small study end to end, the report in a browser
-	pytest -n $(CORES) --dist worksteal tests
+	pytest -n $(CORES) --dist loadgroup tests
 
 test-all: test ## the tests, and the slow ones
 	pytest -m slow tests

@@ -65,7 +65,7 @@ rule train:
         settings=lambda wildcards: to_json(
             {
                 "training": STUDY.training.model_dump(
-                    exclude={"samples", "examples", "gpus"}
+                    exclude={"samples", "examples", "gpus", "save_every"}
                 ),
                 "study_seed": STUDY.seed,
                 "training_seed": int(wildcards.seed),

@@ -95,6 +95,22 @@ def test_tables_of_the_analysis_are_finite_and_ordered(smoke: Clone) -> None:
     assert set(verdicts["verdict"]) <= words
 
 
+def test_the_report_opens_in_a_browser_without_a_complaint(smoke: Clone, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    assert browser, "no Chromium is installed: apt-get install chromium"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+               "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]  # fmt: skip
+    said = subprocess.run(
+        [browser, *options, f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--v=0", "--dump-dom",
+         (results(smoke) / "report.html").as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "CONSOLE" not in said.stderr, said.stderr
+    assert "</html>" in said.stdout and said.stdout.count("<svg") >= 9
+    for arm in ("ssd", "keep-cut", "filter-only", "fixed-point", "aa"):
+        assert arm in said.stdout
+
+
 def test_every_check_of_the_results_passed(smoke: Clone) -> None:
     checks = json.loads((results(smoke) / "checks.json").read_text())
     assert len(checks) >= 6 and all(check["passed"] for check in checks)

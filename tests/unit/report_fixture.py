@@ -424,7 +424,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
         "study": STUDY,
         "study_sha256": "5d41402abc4b2a76b9719d911017c592a1b2c3d4e5f60718293a4b5c6d7e8f90",
         "provenance": {
-            "commit": "a715bfa0c0ffee00000000000000000000000000", "dirty": True, "created": "2026-11-21T03:00:00+00:00",
+            "commit": "a715bfa0c0ffee00000000000000000000000000", "created": "2026-11-21T03:00:00+00:00",
             "machine": "x86_64, 2 cores, 16 GB", "python": "3.11.9",
             "versions": {"torch": "2.13.0", "transformers": "5.23.0", "trl": "1.16.0", "polars": "2.1.0"},
         },

@@ -19,7 +19,9 @@ from selfdistill.reporting.examples import choose_examples
 from selfdistill.reporting.figures import PLANS, draw_figures, save_figures
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.report import VERDICT_LOOKS, answers, build_report, render_report
-from selfdistill.reporting.rows import Table, factorial, gradient_noise, main_results, shorter_answers
+from selfdistill.reporting.rows import Table
+from selfdistill.reporting.rows_results import factorial, main_results, shorter_answers
+from selfdistill.reporting.rows_training import gradient_noise
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
@@ -309,3 +311,14 @@ def _there(table: Table | None) -> Table:
 
 def _refuse(*_: Any) -> None:
     raise OSError("no space left on disk")
+
+
+def test_the_baselines_of_decoding_alone_stand_beside_the_sweep() -> None:
+    from selfdistill.reporting.rows_results import base_at_every_decode, rates_of_models
+
+    inputs = report_inputs()
+    table = base_at_every_decode(inputs)
+    assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["base"]
+    rates = rates_of_models(inputs)
+    assert rates and {row.cells[0] for group in rates.groups for row in group.rows} >= {"base", "aa", "ssd"}
+    assert all(len(row.cells) == len(rates.columns) for group in rates.groups for row in group.rows)

@@ -53,7 +53,7 @@ def provenance() -> dict[str, Any]:
     """Which code, which versions, which machine: enough to run the study again and to explain a difference."""
     return {
         "commit": _git("rev-parse", "HEAD") or "not a git checkout",
-        "uncommitted changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted changes": "yes" if _git("status", "--porcelain", "--untracked-files=no") else "none",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

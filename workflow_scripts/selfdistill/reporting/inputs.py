@@ -13,7 +13,7 @@ import polars as pl
 class ReportInputs:
     study: dict[str, Any]  # the effective configuration
     study_sha256: str = ""
-    provenance: dict[str, Any] = field(default_factory=dict)  # commit, dirty, versions, machine, python, created
+    provenance: dict[str, Any] = field(default_factory=dict)  # name → value, shown in order; `versions` is a mapping
     rule_times: pl.DataFrame | None = None  # rule, jobs, seconds, max_rss
     verdicts: pl.DataFrame | None = None  # one row per hypothesis
     levels: pl.DataFrame | None = None  # ESTIMATES

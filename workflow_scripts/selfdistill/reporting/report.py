@@ -13,11 +13,12 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from selfdistill.reporting import formatting, rows
+from selfdistill.reporting import formatting, rows_results, rows_study, rows_training
 from selfdistill.reporting.figures import draw_figures
 from selfdistill.reporting.figures_evaluation import final_levels
 from selfdistill.reporting.files import write_whole
 from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
+from selfdistill.reporting.rows import Table
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
@@ -66,20 +67,22 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
     )
 
 
-def tables(inputs: ReportInputs) -> dict[str, rows.Table | None]:
+def tables(inputs: ReportInputs) -> dict[str, Table | None]:
     return {
-        "main": rows.main_results(inputs),
-        "methods": rows.three_methods(inputs),
-        "pass_at_k": rows.pass_at_k(inputs),
-        "factorial": rows.factorial(inputs),
-        "audit": rows.filter_audit(inputs),
-        "noise": rows.gradient_noise(inputs),
-        "weights": rows.weights_changed(inputs),
-        "shorter": rows.shorter_answers(inputs),
-        "problems": rows.problem_counts(inputs),
-        "budgets": rows.budgets(inputs),
-        "contamination": rows.contamination(inputs),
-        "rule_times": rows.rule_times(inputs),
+        "main": rows_results.main_results(inputs),
+        "methods": rows_results.three_methods(inputs),
+        "pass_at_k": rows_results.pass_at_k(inputs),
+        "base": rows_results.base_at_every_decode(inputs),
+        "rates": rows_results.rates_of_models(inputs),
+        "factorial": rows_results.factorial(inputs),
+        "audit": rows_training.filter_audit(inputs),
+        "noise": rows_training.gradient_noise(inputs),
+        "weights": rows_training.weights_changed(inputs),
+        "shorter": rows_results.shorter_answers(inputs),
+        "problems": rows_study.problem_counts(inputs),
+        "budgets": rows_study.budgets(inputs),
+        "contamination": rows_study.contamination(inputs),
+        "rule_times": rows_study.rule_times(inputs),
     }
 
 

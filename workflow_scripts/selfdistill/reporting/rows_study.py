@@ -1,0 +1,84 @@
+"""The report's tables of the study itself: its problems, its budgets, what was contaminated, what every rule cost."""
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.rows import Group, Row, Table, word
+
+
+def problem_counts(inputs: ReportInputs) -> Table | None:
+    table = inputs.problem_counts
+    if table is None or table.is_empty():
+        return None
+    words = [name for name in table.columns if not table.schema[name].is_numeric() or name == "level"]
+    numbers = [name for name in table.columns if name not in words]
+    rows = [
+        Row([*(word(row[name]) for name in words), *(fmt.count(row[name]) for name in numbers)])
+        for row in table.to_dicts()
+    ]
+    return Table("Problems by source, level and split", [*words, *numbers], [Group(rows)],
+                 "problems/eval.parquet", text_columns=frozenset(range(len(words))))  # fmt: skip
+
+
+def budgets(inputs: ReportInputs) -> Table | None:
+    found = inputs.study.get("evaluation", {}).get("budgets") or {}
+    if not found:
+        return None
+    rows = [Row([name, fmt.count(size)]) for name, size in found.items()]
+    return Table("Evaluation budgets", ["budget", "problems, dev and test"], [Group(rows)], "study.yaml")
+
+
+def contamination(inputs: ReportInputs) -> Table | None:
+    """How many training problems were dropped as too like an evaluation problem, by source and method."""
+    table = inputs.contamination
+    if table is None or table.is_empty():
+        return None
+    grouped = table.group_by("train_source", "eval_source", "method", maintain_order=True).agg(
+        pl.col("train_problem_id").n_unique().alias("training"),
+        pl.col("eval_problem_id").n_unique().alias("evaluation"),
+        pl.col("answers_agree").mean().alias("agree"),
+    )
+    rows = [
+        Row([word(row["train_source"]), word(row["eval_source"]), word(row["method"]), fmt.count(row["training"]),
+             fmt.count(row["evaluation"]), fmt.percent(row["agree"], 0)])
+        for row in grouped.sort("train_source", "eval_source", "method").to_dicts()
+    ]  # fmt: skip
+    columns = [
+        "training source",
+        "evaluation source",
+        "found by",
+        "training problems",
+        "evaluation problems",
+        "answers agree",
+    ]
+    note = "Each was dropped from training before anything was sampled."
+    return Table(
+        "Contamination found and removed",
+        columns,
+        [Group(rows)],
+        "problems/contamination.parquet",
+        note,
+        frozenset({0, 1, 2}),
+    )
+
+
+def rule_times(inputs: ReportInputs) -> Table | None:
+    table = inputs.rule_times
+    if table is None or table.is_empty():
+        return None
+    memory = next((name for name in ("max_rss", "max_rss_mb") if name in table.columns), None)
+    rows = [
+        Row([word(row["rule"]), fmt.count(row["jobs"]), fmt.duration(row["seconds"]),
+             f"{fmt.count(row[memory])} MB" if memory and row[memory] is not None else fmt.MISSING])
+        for row in table.to_dicts()
+    ]  # fmt: skip
+    in_all = fmt.duration(float(table["seconds"].sum()))
+    note = f"{in_all} in all, jobs counted one after another. From the benchmark that Snakemake keeps of every job."
+    return Table(
+        "Seconds per rule",
+        ["rule", "jobs", "time, all jobs", "most memory"],
+        [Group(rows)],
+        "",
+        note,
+    )

@@ -1,0 +1,97 @@
+"""The report's tables of training: what the filter did, gradient noise, weights changed."""
+
+from typing import Any
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.figures_evaluation import share_correct
+from selfdistill.reporting.figures_training import runs_in_order, total
+from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.rows import Group, Row, Table
+
+
+def filter_audit(inputs: ReportInputs) -> Table | None:
+    rows = []
+    for arm in arm_names(inputs.study):
+        if not (entry := inputs.audits.get(arm)):
+            continue
+        counts = [
+            fmt.count(entry.get(key)) for key in ("sampled", "finished", "cut", "looped", "empty", "kept", "used")
+        ]
+        before, after = entry.get("before") or {}, entry.get("after") or {}
+        favour = entry.get("favour") or {}
+        rows.append(Row([
+            arm, str(entry.get("decode", fmt.MISSING)), str(entry.get("keep", fmt.MISSING)), *counts,
+            " → ".join(fmt.percent(share_correct(entry, stage), 0) for stage in ("before", "after")),
+            fmt.points(favour.get("correctness_difference")),
+            f"{fmt.count(before.get('mean_tokens'))} → {fmt.count(after.get('mean_tokens'))}",
+        ]))  # fmt: skip
+    if not rows:
+        return None
+    columns = ["arm", "sampled with", "keeps", "sampled", "finished", "cut", "looped", "empty", "kept", "used",
+               "correct", "filter favours correct by, pp", "mean tokens"]  # fmt: skip
+    note = (
+        "Correct and mean tokens: sampled → kept. A cut answer is never correct, so dropping the cut ones raises the share "
+        "of correct ones without looking at an answer: by so many percentage points."
+    )
+    return Table("What each arm trained on", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2}))
+
+
+def gradient_noise(inputs: ReportInputs) -> Table | None:
+    summary = total(inputs.noise_summary)
+    if summary is None:
+        return None
+    rows = []
+    for run in runs_in_order(inputs, summary):
+        for row in summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()[:1]:
+            low, high = row["signal_fraction_low"], row["signal_fraction_high"]
+            rows.append(Row([
+                run, fmt.count(row["steps"]), fmt.significant(row["signal"]),
+                fmt.significant(row["trace_per_sequence"]),
+                f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(low, high)}", noise_scale_in_words(row),
+                fmt.count(row["sequences"]), fmt.count(row["detection_limit"]),
+            ]))  # fmt: skip
+    columns = ["run", "steps", "signal |G|²", "noise tr Σ, one sequence", "share of |g|² that is signal",
+               "noise scale, sequences", "batch", "detection limit"]  # fmt: skip
+    note = (
+        "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
+        "interval (95 %) belongs to |G|²/tr Σ and is inverted for the noise scale: where it reaches zero the scale "
+        "is unbounded above. A scale up to the detection limit would have been told from no signal. Euclidean "
+        "norms: Adam's own geometry differs."
+    )
+    return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
+
+
+def noise_scale_in_words(row: dict[str, Any]) -> str:
+    if row.get("noise_scale_text"):
+        return str(row["noise_scale_text"])
+    low, high = row.get("noise_scale_low"), row.get("noise_scale_high")
+    if row.get("noise_scale") is None or high is None:
+        return f"at least {fmt.count(low)}, unbounded above"
+    return f"{fmt.count(row['noise_scale'])} {fmt.interval(low, high, 0)}"
+
+
+def weights_changed(inputs: ReportInputs) -> Table | None:
+    table = total(inputs.weight_change)
+    if table is None:
+        return None
+    rows = []
+    for run in runs_in_order(inputs, table):
+        here = table.filter(pl.col("run") == run).sort("step")
+        last = here.row(-1, named=True)
+        middle = here.select(pl.col("changed_fraction", "predicted_fraction", "changed_to_predicted").median()).row(0)
+        rows.append(Row([
+            run, fmt.count(last["weights"]), fmt.percent(middle[0]), fmt.percent(middle[1]), fmt.number(middle[2]),
+            fmt.percent(last["changed_since_start_fraction"]), fmt.significant(last["relative_distance"]),
+            fmt.number(last["coherence"], 1),
+        ]))  # fmt: skip
+    columns = ["run", "weights", "changed in a step", "predicted", "seen / predicted", "changed since base",
+               "distance / norm", "coherence"]  # fmt: skip
+    note = (
+        "Medians over steps; the last three columns at the end of training. Coherence |θ − θ₀|² / Σ|Δθ|²: about "
+        "(1+β₁)/(1−β₁) for steps of pure noise, growing with the number of steps when they agree."
+    )
+    return Table(
+        "Weights changed, as bfloat16 sees them", columns, [Group(rows)], "analysis/weight_change.parquet", note
+    )
