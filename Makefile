@@ -14,6 +14,7 @@ help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config/smoke.yaml for another)
+	@$(if $(STUDY),test -f $(STUDY) || { echo "error: there is no study file $(STUDY)"; exit 1; })
 	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
 
 test: $(ENVIRONMENT) ## lint, types, unit tests, the graph's tests, a small study end to end, the report in a browser
@@ -40,7 +41,7 @@ benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
 clean: ## remove what was made: results, the environment, caches
 	rm -rf results .snakemake .venv .pytest_cache .mypy_cache .ruff_cache
 
-$(ENVIRONMENT): requirements.lock
+$(ENVIRONMENT): requirements.lock requirements.in
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 report")'
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.in) -r requirements.lock

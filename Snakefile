@@ -19,8 +19,8 @@ pathvars:
 
 
 wildcard_constraints:
-    model=r"[a-z][a-z0-9-]*(/seed-\d+/at-\d{3})?",
-    arm=r"[a-z][a-z0-9-]*",
+    model="|".join(EVALUATED + SAMPLES),
+    arm="|".join(TRAINED),
     seed=r"\d+",
     shard=r"\d+",
 

@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "training": ["study", "sampling", "training"],
     "analysis": ["study", "analysis"],
 }
+Resolved = dict[str, tuple[str, list[str]]]  # name → (version, names it needs)
 OF_THE_BUILD = re.compile(r"^(torch|triton|nvidia-.*|cuda-.*)$")
 LIST_REQUIREMENTS = """
 import json, re
@@ -54,19 +55,24 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def resolve() -> dict[str, tuple[str, list[str]]]:
-    """Name → (version, names it needs), of a fresh installation of requirements.in."""
+def resolve() -> Resolved:
+    """What a fresh installation of requirements.in holds."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = f"{folder}/bin/python"
         subprocess.run(
             [python, "-m", "pip", "install", "-q", "packaging", "-r", str(ROOT / "requirements.in")], check=True
         )
-        listed = subprocess.run([python, "-c", LIST_REQUIREMENTS], check=True, capture_output=True, text=True)
+        return installed(python)
+
+
+def installed(python: str) -> Resolved:
+    """Name → (version, names it needs), of everything that this Python has."""
+    listed = subprocess.run([python, "-c", LIST_REQUIREMENTS], check=True, capture_output=True, text=True)
     return {name: (version.split("+")[0], needs) for name, (version, needs) in json.loads(listed.stdout).items()}
 
 
-def closure(names: Iterable[str], resolved: dict[str, tuple[str, list[str]]]) -> set[str]:
+def closure(names: Iterable[str], resolved: Resolved) -> set[str]:
     found: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -78,7 +84,7 @@ def closure(names: Iterable[str], resolved: dict[str, tuple[str, list[str]]]) ->
     return found
 
 
-def environment_file(name: str, locked: set[str], resolved: dict[str, tuple[str, list[str]]]) -> str:
+def environment_file(name: str, locked: set[str], resolved: Resolved) -> str:
     def lines() -> Iterator[str]:
         yield "# Made by `make lock` from requirements.in; do not edit."
         yield f"name: forklock-{name}"
@@ -98,17 +104,23 @@ def environment_file(name: str, locked: set[str], resolved: dict[str, tuple[str,
     return "\n".join(lines()) + "\n"
 
 
-def main() -> None:
-    resolved = resolve()
+def files(resolved: Resolved) -> dict[str, str]:
+    """The lock and the environments as texts, by their paths."""
     wanted = groups()
     everything = closure((name for names in wanted.values() for name in names), resolved)
-    lock = ["# Made by `make lock` from requirements.in; do not edit. torch is asked for by itself: see the Makefile."]
-    lock += [f"{name}=={resolved[name][0]}" for name in sorted(everything) if not OF_THE_BUILD.match(name)]
-    (ROOT / "requirements.lock").write_text("\n".join(lock) + "\n")
+    lines = ["# Made by `make lock` from requirements.in; do not edit. torch is asked for by itself: see the Makefile."]
+    lines += [f"{name}=={resolved[name][0]}" for name in sorted(everything) if not OF_THE_BUILD.match(name)]
+    written = {"requirements.lock": "\n".join(lines) + "\n"}
     for name, its_groups in ENVIRONMENTS.items():
         names = closure((package for group in its_groups for package in wanted[group]), resolved)
-        (ROOT / "envs" / f"{name}.yaml").write_text(environment_file(name, names, resolved))
-    print(f"locked {len(lock) - 1} packages", file=sys.stderr)
+        written[f"envs/{name}.yaml"] = environment_file(name, names, resolved)
+    return written
+
+
+def main() -> None:
+    for name, text in files(resolve()).items():
+        (ROOT / name).write_text(text)
+        print(f"wrote {name}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -161,10 +161,11 @@ rule weight_change:
 rule checks:
     """Tests the results themselves: a study that breaks an invariant gets no report."""
     input:
-        plans=of_models("<results>/models/MODEL/plan.parquet"),
-        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        plans=of_models("<results>/models/MODEL/plan.parquet", EVALUATED + SAMPLES),
+        graded=of_models("<results>/models/MODEL/graded.parquet", EVALUATED + SAMPLES),
         datasets=[f"<results>/arms/{arm}/dataset.parquet" for arm in TRAINED],
         evaluation="<results>/problems/eval.parquet",
+        contamination="<results>/problems/contamination.parquet",
         levels="<results>/analysis/levels.parquet",
         manifests=of_runs("<results>/runs/RUN/manifest.json"),
         library=library("analysis"),
@@ -181,6 +182,10 @@ rule checks:
         mem_mb=larger(4000),
         runtime=later(30),
     params:
-        asked={"models": EVALUATED, "arms": list(TRAINED)},
+        asked={
+            "models": EVALUATED + SAMPLES,
+            "arms": list(TRAINED),
+            "budgets": dict(STUDY.evaluation.budgets),
+        },
     script:
         "../workflow_scripts/checks.py"

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from selfdistill.config.load import load_study
 from selfdistill.errors import UserError
-from selfdistill.naming import model_id, parse_model_id
+from selfdistill.naming import parse_model_id
 from selfdistill.provenance import model_files
 from selfdistill.sampling.plan import asked_of
 
@@ -25,6 +25,9 @@ RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
 TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
 RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
+BASE_FILES = [str(file) for file in model_files(Path(STUDY.model.path))]
+# The base as the source of training samples: one model a decode.
+SAMPLES = sorted({f"samples-{arm.decode}" for arm in TRAINED.values()})
 # Every model that is evaluated: the base, its A/A twins, and each run's checkpoints.
 EVALUATED = [
     "base",
@@ -45,7 +48,7 @@ if not workflow.deployment_settings.deployment_method:
 def library(*rooms):
     """Modules of the library as inputs: cheap rules run again when the code that they rest on changes."""
     root = Path("workflow_scripts/selfdistill")
-    shared = [root / name for name in ("tables.py", "naming.py")]
+    shared = [root / name for name in ("files.py", "naming.py", "tables.py")]
     files = [
         file
         for room in rooms
@@ -57,14 +60,11 @@ def library(*rooms):
 def weights_of(wildcards):
     """The files or the folder that a model's samples depend on."""
     arm, seed, percent = parse_model_id(wildcards.model)
-    if seed is None:
-        folder = Path(STUDY.model.path)
-        return sorted(
-            str(file)
-            for file in folder.iterdir()
-            if file.suffix in (".json", ".safetensors", ".jinja")
-        )
-    return f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}"
+    return (
+        BASE_FILES
+        if seed is None
+        else f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}"
+    )
 
 
 def folder_of(wildcards):
@@ -85,8 +85,8 @@ def shards_of(wildcards):
     ]
 
 
-def of_models(pattern):
-    return [pattern.replace("MODEL", model) for model in EVALUATED]
+def of_models(pattern, models=EVALUATED):
+    return [pattern.replace("MODEL", model) for model in models]
 
 
 def of_runs(pattern):

@@ -42,7 +42,6 @@ rule sample:
         "<logs>/sample/{model}/shard-{shard}.log",
     benchmark:
         "<benchmarks>/sample/{model}/shard-{shard}.tsv"
-    retries: 1
     conda:
         "../envs/sampling.yaml"
     threads: 1
@@ -59,8 +58,9 @@ rule sample:
             }
         ),
         folder=lambda wildcards: folder_of(wildcards),
-        # Changes no sample. A param made with threads is not tracked, so it is no reason to sample again.
+        # These change no sample. A param made with threads is not tracked, so they are no reason to sample again.
         batch=lambda wildcards, threads: STUDY.sampling.batch,
+        device=lambda wildcards, threads: "cuda" if STUDY.sampling.gpus else "cpu",
     shell:
         """
         python workflow_scripts/sample.py \
@@ -71,7 +71,11 @@ rule sample:
             --output {output:q} \
             --settings {params.settings:q} \
             --batch {params.batch} \
-            --threads {threads} 2> >(tee {log:q} >&2)
+            --device {params.device} \
+            --threads {threads} 2> >(
+                trap '' INT TERM
+                tee {log:q} >&2
+            )
         """
 
 

@@ -37,9 +37,7 @@ rule train:
     """Fine-tunes the base on an arm's dataset with one seed, measuring as it goes."""
     input:
         dataset="<results>/arms/{arm}/dataset.parquet",
-        weights=[
-            str(file) for file in sorted(Path(STUDY.model.path).glob("*.safetensors"))
-        ],
+        weights=BASE_FILES,
     output:
         manifest="<results>/runs/{arm}/seed-{seed}/manifest.json",
         log="<results>/runs/{arm}/seed-{seed}/log.parquet",
@@ -53,7 +51,6 @@ rule train:
         "<logs>/train/{arm}/seed-{seed}.log",
     benchmark:
         "<benchmarks>/train/{arm}/seed-{seed}.tsv"
-    retries: 1
     conda:
         "../envs/training.yaml"
     threads: 1
@@ -71,6 +68,7 @@ rule train:
                 "training_seed": int(wildcards.seed),
                 "arm": wildcards.arm,
                 "context": STUDY.model.context,
+                "device": "cuda" if STUDY.training.gpus else "cpu",
                 "threads": 1,
             }
         ),
@@ -85,5 +83,8 @@ rule train:
             --settings {params.settings:q} \
             --save-every {params.save_every} \
             --out $(dirname {output.manifest:q}) \
-            --work $(dirname {output.manifest:q})/work 2> >(tee {log:q} >&2)
+            --work $(dirname {output.manifest:q})/work 2> >(
+                trap '' INT TERM
+                tee {log:q} >&2
+            )
         """

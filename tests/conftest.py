@@ -38,7 +38,7 @@ class Clone:
                 shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
 
     def command(self, *arguments: str, study: str = "config/smoke.yaml") -> list[str]:
-        return ["snakemake", "--cores", "2", "--configfile", study, *arguments]
+        return ["snakemake", "--configfile", study, "--cores", "2", *arguments]
 
     def snakemake(self, *arguments: str, study: str = "config/smoke.yaml") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -77,3 +77,15 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser to look at the report with. Continuous integration must have one; elsewhere its tests are skipped."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found:
+        return found
+    reason = "no Chromium is installed, so the report cannot be opened: apt-get install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

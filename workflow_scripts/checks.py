@@ -5,8 +5,9 @@ from pathlib import Path
 
 from selfdistill.analysis.invariants import check_results
 from selfdistill.errors import UserError
+from selfdistill.files import write_json
 from selfdistill.program import as_rule
-from selfdistill.tables import DATASET, ESTIMATES, GRADED, PLAN, PROBLEMS, read_table
+from selfdistill.tables import CONTAMINATION, DATASET, ESTIMATES, GRADED, PLAN, PROBLEMS, read_table
 
 
 def main() -> None:
@@ -36,13 +37,15 @@ def main() -> None:
             arm: read_table(path, DATASET) for arm, path in zip(asked["arms"], snakemake.input.datasets, strict=True)
         },
         evaluation=read_table(snakemake.input.evaluation, PROBLEMS),
+        contamination=read_table(snakemake.input.contamination, CONTAMINATION),
+        budgets=asked["budgets"],
         levels=read_table(snakemake.input.levels, ESTIMATES),
         manifests=[json.loads(Path(path).read_text()) for path in snakemake.input.manifests],
     )
     for check in checks:
         if not check["passed"]:
             raise UserError(f"results break an invariant, {check['name']}: {check['sentence']}")
-    Path(snakemake.output[0]).write_text(json.dumps(checks, indent=1) + "\n")
+    write_json(snakemake.output[0], checks)
 
 
 as_rule(main, snakemake.log[0])

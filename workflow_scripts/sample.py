@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: engine, dtype, context")
     parser.add_argument("--batch", type=int, default=64, help="sequences decoded at once")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     asked = parser.parse_args()
 
     import torch
@@ -25,7 +26,7 @@ def main() -> None:
     from selfdistill.sampling.sampler import SamplerSettings, sample_shard
 
     torch.set_num_threads(asked.threads)
-    settings = SamplerSettings(**asked.settings, batch=asked.batch)
+    settings = SamplerSettings(**asked.settings, batch=asked.batch, device=asked.device)
     sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
 
 

@@ -6,6 +6,7 @@ The settings: {"training": {as in the study file}, "study_seed", "training_seed"
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -48,9 +49,11 @@ class StopSignal:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        # Whoever reads our output may be gone by now, and the checkpoint matters more than the sentence.
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)
-        print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)
 
     def __call__(self) -> bool:
         return self.asked

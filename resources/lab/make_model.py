@@ -124,6 +124,7 @@ def write_batches(folder: Path, seed: int, rows: int, queue: Any) -> None:
 
 def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: int) -> None:
     import torch
+    import transformers
     from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
     tokenizer = make_tokenizer(folder, seed)

@@ -42,7 +42,7 @@ def measure() -> dict[str, object]:
     longest = max(len(ids) for ids in prompts["prompt_ids"])
     decodes[ENDLESS] = decodes["t10"].model_copy(update={"max_tokens": limit - longest})
     asked = Asked(
-        decodes=decodes, train=[], train_samples=0, eval=list(decodes), eval_problems=problems.height,
+        dtype=study.model.dtype, decodes=decodes, train=[], train_samples=0, eval=list(decodes), eval_problems=problems.height,
         draws=DRAWS, stream="model card", seed=0, shards=1,
     )  # fmt: skip
     plan = make_plan("base", model_digest(MODEL), asked, train, problems, prompts)
@@ -115,9 +115,10 @@ truth about its forks and locks is known.
 **Shape.** Hidden 128, 4 layers, 4 heads of 32 with one key-value head, FFN 384, tied embeddings, byte-level BPE with
 single digits (414 of 512 rows used), chat marks and `<think>` as in Qwen3. float32, 3.3 MB.
 
-**Made by** `python resources/lab/make_model.py --out resources/lab/model` on one NVIDIA H200 (torch 2.11, transformers
-5.17): {training["steps"]} steps of {training["rows"]} traces, {training["completion_tokens"] / 1e6:.1f}M completion tokens, {training["seconds"]} s. Training is
-stopped early on purpose: with more of it the model makes too few mistakes to study.
+**Made by** `python resources/lab/make_model.py --out resources/lab/model` on one {training["device"]} (torch
+{training["torch"]}, transformers {training["transformers"]}): {training["steps"]} steps of {training["rows"]} traces,
+{training["completion_tokens"] / 1e6:.1f}M completion tokens, {training["seconds"]} s. Training is stopped early on purpose: with more of it the
+model makes too few mistakes to study.
 
 **Measured by** `python resources/lab/measure_model.py` with the project's sampler and grader: {measured["problems"]} evaluation
 problems, {measured["draws"]} draws, cap 224 tokens (`{ENDLESS}`: the whole context). Decodes are those of `config.yaml`.

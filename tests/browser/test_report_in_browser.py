@@ -1,7 +1,6 @@
 """The report in a real browser: it opens from disk, runs nothing, asks the network for nothing, and fits a phone."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,14 +18,6 @@ QUIET = [
     "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
 PHONE = 500  # pixels: the narrowest window that desktop Chromium opens
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        pytest.fail("No Chromium is installed, so the report cannot be opened: apt-get install chromium")
-    return found
 
 
 @pytest.fixture(scope="module")

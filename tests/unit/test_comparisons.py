@@ -281,6 +281,12 @@ def test_the_cells_are_found_from_the_arms_and_the_plain_decode_is_the_reference
     assert factorial_cells({name: ARMS[name] for name in ("ssd", "aa")}, DECODES) is None
 
 
+def test_without_a_plain_decode_there_are_no_cells_as_nothing_may_be_called_plain():
+    for temperature in ({"temperature": 0.9}, {"temperature": 1.0, "top_p": 0.95}):
+        decodes = DECODES | {"plain": Decode(**temperature, max_tokens=512)}
+        assert factorial_cells(ARMS, decodes) is None
+
+
 def test_without_a_factorial_the_table_is_empty():
     assert factorial(answers("base", "t07", [1] * 60), {"aa": ARMS["aa"]}, DECODES, evaluation(), 0).is_empty()
 
@@ -363,6 +369,7 @@ def test_two_arms_are_compared_where_a_hypothesis_asks_for_it():
     plan = {"ssd-over-nothing": Hypothesis(arm="ssd", against="fixed-point", comparison="fair", margin=0.05)}
     row = one(verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES), role="hypothesis")
     assert (row["against"], row["estimate"]) == ("fixed-point", pytest.approx(24 / 45))
+    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved;")
 
 
 def test_a_hypothesis_that_was_not_measured_is_named():

@@ -388,3 +388,16 @@ def test_the_plan_and_what_was_sampled_must_be_the_same_requests() -> None:
         grade(plan, pl.concat([completions, completions.tail(1)]), problems, [EOS], Grading())
     with pytest.raises(UserError, match="problem p0, which is not among the problems"):
         grade(plan, completions, problems.tail(2), [EOS], Grading())
+
+
+@pytest.mark.parametrize("gold", ["banana", "none", "it is about five", "1/0"])
+def test_a_gold_of_bare_words_or_nothing_is_unreadable(gold: str) -> None:
+    """math-verify reads words as products of letters, so that any answer with the same letters would be right."""
+    assert unreadable([gold]) == {gold}
+
+
+@pytest.mark.parametrize(
+    "gold", [r"\frac{\pi}{2}", r"2\sqrt{3}", "x^2+1", r"\sin x", "(1,2)", r"\left(3,\infty\right)", "m+n", r"50\%"]
+)
+def test_a_gold_of_mathematics_is_readable(gold: str) -> None:
+    assert unreadable([gold]) == set()

@@ -187,3 +187,18 @@ def test_a_damaged_plan_is_a_sentence(tmp_path: Path) -> None:
     said = subprocess.run(sampler(bad, tmp_path), capture_output=True, text=True)
     assert said.returncode == 1
     assert said.stderr.startswith("error: ") and "cannot be read" in said.stderr and "Traceback" not in said.stderr
+
+
+def test_another_number_of_shards_samples_nothing_anew(plan: Path, tmp_path: Path) -> None:
+    whole = read_table(plan, PLAN).head(30)
+    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+    write_table(whole, one, PLAN)
+    write_table(whole.with_columns(pl.lit(1, pl.Int32).alias("shard")), two, PLAN)
+    settings = SamplerSettings("torch", "float32", 320, 24)
+    sample_shard(one, MODEL, 0, tmp_path / "journal-0", tmp_path / "shard-0.parquet", settings)
+    started = time.monotonic()
+    sample_shard(two, MODEL, 1, tmp_path / "journal-1", tmp_path / "shard-1.parquet", settings)
+    assert time.monotonic() - started < 1
+    assert not list((tmp_path / "journal-1").glob("*.jsonl"))
+    first, second = (read_table(tmp_path / f"shard-{n}.parquet", COMPLETIONS) for n in (0, 1))
+    assert first.equals(second)

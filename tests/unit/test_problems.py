@@ -347,6 +347,7 @@ def test_budgets_are_nested_and_of_equal_composition(study: Path) -> None:
 def test_a_budget_over_the_data_names_its_key_and_what_there_is(study: Path, asked: dict, key: str) -> None:
     train, evaluation, _ = assembled(study)
     fields = {
+        "dtype": "float32",
         "decodes": {},
         "train": [],
         "train_samples": 0,

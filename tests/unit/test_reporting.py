@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from report_fixture import HOSTILE, STUDY, evaluated, graded_answers, hypothesis_free_study, report_inputs, verdicts
 
+from selfdistill import wording
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import factorial as analysed_factorial
 from selfdistill.analysis.levels import levels
@@ -21,7 +22,7 @@ from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.report import VERDICT_LOOKS, answers, build_report, render_report
 from selfdistill.reporting.rows import Table
 from selfdistill.reporting.rows_results import factorial, main_results, shorter_answers
-from selfdistill.reporting.rows_training import gradient_noise
+from selfdistill.reporting.rows_training import filter_audit, gradient_noise
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
@@ -191,6 +192,48 @@ def test_captions_say_n_and_the_kind_of_interval() -> None:
         assert re.search(r"n = \d", drawings[name].caption), name
 
 
+def test_n_is_told_in_the_units_that_the_rows_count() -> None:
+    inputs = report_inputs()
+    families = {
+        name: frame.with_columns(unit=pl.lit("family"))
+        for name in ("verdicts", "levels", "factorial")
+        if (frame := getattr(inputs, name)) is not None
+    }
+    of_problems, of_families = draw_figures(inputs), draw_figures(report_inputs(**families))
+    for name in ("hypotheses", "factorial", "sweep", "checkpoints"):
+        assert "n = 210 problems" in of_problems[name].caption or "n = 70 problems" in of_problems[name].caption
+        assert "n = 210 families" in of_families[name].caption or "n = 70 families" in of_families[name].caption
+    assert "n counts problems." in _there(main_results(inputs)).note
+    assert "n counts families of near-duplicate problems." in _there(main_results(report_inputs(**families))).note
+
+
+def test_thousands_in_a_caption_keep_their_thin_space() -> None:
+    many = draw_figures(report_inputs(verdicts=verdicts().with_columns(n=pl.lit(1240))))["hypotheses"].caption
+    assert many.endswith("n = 1\u2009240 problems.") and "  " not in many
+
+
+def test_a_fair_comparison_says_what_each_side_chose_from() -> None:
+    menus = "chose among 6 decodes (t06, t08, t10, t12, t15, t10-min-p), an arm among 3 (t06, t10, t15)"
+    assert menus in _there(main_results(report_inputs())).note
+    assert menus in draw_figures(report_inputs())["hypotheses"].caption
+    matched = report_inputs(
+        verdicts=verdicts().filter(pl.col("comparison") == "matched"),
+        comparisons=_comparisons().filter(pl.col("comparison") == "matched"),
+    )
+    assert "chose among" not in _there(main_results(matched)).note
+
+
+def test_the_factorial_says_which_noise_its_intervals_hold_and_what_holm_covers() -> None:
+    for text in (_there(factorial(report_inputs())).note, draw_figures(report_inputs())["factorial"].caption):
+        assert "the noise of problems only" in text and "one seed speaks of that one training" in text
+        assert "the three effects within one decode and one outcome" in text
+
+
+def test_the_audit_shows_how_the_filter_leans_with_its_interval() -> None:
+    rows = {row.cells[0]: row.cells for row in _there(filter_audit(report_inputs())).groups[0].rows}
+    assert rows["ssd"][11] == "+4.7 [3.7, 5.7]"
+
+
 def test_the_main_table_holds_base_every_arm_and_the_a_a_control_at_every_decode() -> None:
     table = _there(main_results(report_inputs()))
     labels = [[row.cells[0] for row in group.rows if not row.minor] for group in table.groups]
@@ -297,11 +340,17 @@ def test_examples_are_chosen_by_rule_and_are_what_they_are_called() -> None:
         (formatting.significant(4.56e-9), "4.56e−9"),
         (formatting.significant(123.4), "123"),
         (formatting.duration(3725), "1 h 02 min"),
-        (formatting.decode_in_words(STUDY["decodes"]["plain"]), "T 1, at most 384 tokens"),
+        (wording.decode_in_words(STUDY["decodes"]["plain"]), "T 1, at most 384 tokens"),
     ],
 )
 def test_numbers_read_as_people_write_them(shown: str, wanted: str) -> None:
     assert shown == wanted
+
+
+def _comparisons() -> pl.DataFrame:
+    frame = report_inputs().comparisons
+    assert frame is not None
+    return frame
 
 
 def _there(table: Table | None) -> Table:

@@ -38,7 +38,7 @@ def requests(count: int, **decode: float) -> list[Request]:
     asked = []
     for number in range(count):
         text = f"<|im_start|>user\n{rows[number % len(rows)]['problem']}<|im_end|>\n<|im_start|>assistant\n<think>\n"
-        name = request_id("lab", [number], {}, 0, "", 0)
+        name = request_id("lab", "float32", [number], {}, 0, "", 0)
         asked.append(Request(name, tokenizer.encode(text).ids, seed=seed_of(name), **settings))  # type: ignore[arg-type]
     return asked
 
@@ -202,27 +202,21 @@ def test_a_request_that_does_not_fit_the_context_is_refused(engine: TorchEngine)
 def test_an_unknown_architecture_is_a_sentence(tmp_path: Path) -> None:
     config = json.loads((MODEL / "config.json").read_text()) | {"architectures": ["Qwen3_5ForCausalLM"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="not Qwen3_5ForCausalLM; use sampling.engine: vllm"):
+    with pytest.raises(UserError, match="not Qwen3_5ForCausalLM"):
         TorchEngine(tmp_path, 320, [0], 4, "float32", "cpu")
 
 
 def test_content_keys_change_with_everything_that_changes_a_sample() -> None:
-    base = ("digest", [1, 2, 3], {"temperature": 1.0}, 0, "", 7)
-    variants = [
-        ("other", *base[1:]),
-        (base[0], [1, 2], *base[2:]),
-        (*base[:2], {"temperature": 1.1}, *base[3:]),
-        (*base[:3], 1, *base[4:]),
-        (*base[:4], "aa", base[5]),
-        (*base[:5], 8),
-    ]
+    base = ("digest", "float32", [1, 2, 3], {"temperature": 1.0}, 0, "", 7)
+    others = ("other", "bfloat16", [1, 2], {"temperature": 1.1}, 1, "aa", 8)
+    variants = [(*base[:i], other, *base[i + 1 :]) for i, other in enumerate(others)]
     keys = {request_id(*base), *(request_id(*variant) for variant in variants)}  # type: ignore[arg-type]
-    assert len(keys) == 7
+    assert len(keys) == 8
     assert request_id(*base) == request_id(*base)
 
 
 def test_seeds_and_shards_are_spread_evenly() -> None:
-    keys = [request_id("digest", [i], {}, 0, "", 0) for i in range(3000)]
+    keys = [request_id("digest", "float32", [i], {}, 0, "", 0) for i in range(3000)]
     assert len({seed_of(key) for key in keys}) == 3000
     assert all(0 <= seed_of(key) < 2**63 for key in keys)
     assert stats.chisquare(list(Counter(shard_of(key, 4) for key in keys).values())).pvalue > 1e-3

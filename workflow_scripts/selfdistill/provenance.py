@@ -28,14 +28,14 @@ WEIGHT_PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
 def model_files(folder: Path) -> Iterator[Path]:
-    """What makes a model what it is: configuration, tokenizer and weights, by name."""
-    found = {folder / name for name in ("config.json", *TOKENIZER_FILES)}
+    """What makes a model sample as it does: configuration, end tokens, tokenizer and weights, by name."""
+    found = {folder / name for name in ("config.json", "generation_config.json", *TOKENIZER_FILES)}
     found |= {path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern)}
     return iter(sorted((path for path in found if path.is_file()), key=lambda path: path.name))
 
 
 def model_digest(folder: str | Path) -> str:
-    """SHA-256 over the names and bytes of the model's files. Cards and generation defaults do not count."""
+    """SHA-256 over the names and bytes of the model's files. Cards and notes do not count."""
     folder = Path(folder)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: is not a model folder: it needs config.json and safetensors weights.")

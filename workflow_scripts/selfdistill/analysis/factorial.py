@@ -51,14 +51,14 @@ CONTRASTS = {
 
 
 def factorial_cells(arms: Mapping[str, Arm], decodes: Mapping[str, Decode]) -> Factorial | None:
-    """The cells, when exactly two training decodes were each trained on both with and without the filter."""
+    """The cells, when exactly two training decodes, one of them plain, were trained on with and without the filter."""
     trained: dict[tuple[str | None, str | None], str] = {
         (arm.decode, arm.keep): name for name, arm in arms.items() if not arm.resample
     }
     crossed = [d for d in dict.fromkeys(d for d, _ in trained) if d and all((d, keep) in trained for keep in KEEPS)]
-    if len(crossed) != 2:
+    plain = next((decode for decode in crossed if _is_plain(decodes[decode])), None)
+    if len(crossed) != 2 or plain is None:
         return None
-    plain = next((decode for decode in crossed if _is_plain(decodes[decode])), crossed[1])
     ssd = next(decode for decode in crossed if decode != plain)
     return Factorial(*(trained[decode, keep] for decode, keep in product((ssd, plain), KEEPS)))
 

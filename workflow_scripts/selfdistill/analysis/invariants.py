@@ -17,15 +17,17 @@ def check_results(
     graded: Frames,
     datasets: Frames,
     evaluation: pl.DataFrame,
+    contamination: pl.DataFrame,
     levels: pl.DataFrame,
+    budgets: Mapping[str, int],
     manifests: Sequence[Mapping[str, Any]],
 ) -> list[Check]:
     checks: list[tuple[str, Callable[[], str | None], str]] = [
         ("request ids are unique", lambda: repeated_requests(graded), "No request was sampled or counted twice."),
         ("plan equals completions", lambda: plan_gaps(plans, graded), "Every planned request has one graded completion."),
-        ("denominators agree", lambda: uneven_problems(graded), "Models that are compared answered the same problems equally often."),
-        ("no arm trained on an evaluation problem", lambda: leaks(datasets, evaluation), "No training example is an evaluation problem."),
-        ("accuracy does not depend on the number of draws", lambda: draw_dependence(graded, levels), "The reported accuracy is the mean over single draws."),
+        ("denominators agree", lambda: uneven_problems(graded, budgets), "Models that are compared answered the same problems equally often."),
+        ("no arm trained on an evaluation problem", lambda: leaks(datasets, evaluation, contamination), "No training example is an evaluation problem or too like one."),
+        ("accuracy does not depend on the number of draws", lambda: draw_dependence(graded, levels, budgets), "The reported accuracy is the mean over single draws."),
         ("arms took equally many steps", lambda: uneven_steps(manifests), "Differences between arms are not differences in steps."),
     ]  # fmt: skip
     return [
@@ -52,44 +54,51 @@ def plan_gaps(plans: Frames, graded: Frames) -> str | None:
     return None
 
 
-def uneven_problems(graded: Frames) -> str | None:
-    """Within a decode every model has a nested set of problems (a budget), and all have equally many draws."""
+def uneven_problems(graded: Frames, budgets: Mapping[str, int]) -> str | None:
+    """Every model answered the first problems of the ranking, as many as one of the budgets holds, equally often."""
     rows = pl.concat(frame.filter(pl.col("purpose") == "eval") for frame in graded.values())
     sides = rows.group_by("model_id", "decode_id", maintain_order=True).agg(
         pl.col("rank").n_unique().alias("problems"), pl.col("rank").max().alias("last"), pl.len().alias("answers")
     )
     draws = rows["draw"].n_unique()
-    odd = sides.filter((pl.col("problems") != pl.col("last") + 1) | (pl.col("answers") != pl.col("problems") * draws))
+    whole = pl.col("problems").is_in(list(budgets.values())) & (pl.col("problems") == pl.col("last") + 1)
+    odd = sides.filter(~whole | (pl.col("answers") != pl.col("problems") * draws))
     if odd.is_empty():
         return None
     first = odd.row(0, named=True)
     return (
         f"model {first['model_id']} at {first['decode_id']} has {first['answers']} answers to {first['problems']} problems, "
-        f"not {draws} to each of the first {first['last'] + 1}."
+        f"not {draws} to each problem of a budget ({', '.join(f'{name}: {size}' for name, size in budgets.items())})."
     )
 
 
-def leaks(datasets: Frames, evaluation: pl.DataFrame) -> str | None:
+def leaks(datasets: Frames, evaluation: pl.DataFrame, contamination: pl.DataFrame) -> str | None:
+    forbidden = {*evaluation["problem_id"], *contamination["train_problem_id"]}
     for arm, dataset in datasets.items():
-        leaked = dataset.join(evaluation, on="problem_id", how="semi")
-        if not leaked.is_empty():
-            return f"arm {arm} trained on {leaked.height} evaluation problems, the first is {leaked['problem_id'][0]}."
+        leaked = sorted(forbidden & set(dataset["problem_id"]))
+        if leaked:
+            return f"arm {arm} trained on {len(leaked)} evaluation problems or problems too like one, the first is {leaked[0]}."
     return None
 
 
-def draw_dependence(graded: Frames, levels: pl.DataFrame) -> str | None:
-    """Accuracy computed draw by draw, then averaged, against the accuracy in the tables."""
-    reported = levels.filter(
-        (pl.col("estimand") == "accuracy") & (pl.col("split") == "all") & (pl.col("budget") == "full")
-    )
-    known = {(row["model_id"], row["decode_id"]): row["estimate"] for row in reported.iter_rows(named=True)}
+def draw_dependence(graded: Frames, levels: pl.DataFrame, budgets: Mapping[str, int]) -> str | None:
+    """Accuracy computed draw by draw, then averaged, against the accuracy in the tables, at every budget."""
+    reported = levels.filter((pl.col("estimand") == "accuracy") & (pl.col("split") == "all"))
+    known = {
+        (row["model_id"], row["decode_id"], row["budget"]): row["estimate"] for row in reported.iter_rows(named=True)
+    }
     for model, frame in graded.items():
         answers = frame.filter(pl.col("purpose") == "eval").with_columns(correct=pl.col("verdict") == "correct")
-        by_draw = answers.group_by("decode_id", "draw").agg(pl.col("correct").mean())
-        for decode, accuracy in by_draw.group_by("decode_id").agg(pl.col("correct").mean()).iter_rows():
-            stated = known.get((model, decode))
-            if stated is not None and abs(stated - accuracy) > 1e-9:
-                return f"model {model} at {decode}: the tables say {stated:.6f}, the mean over its draws is {accuracy:.6f}."
+        for budget, size in budgets.items():
+            within = answers.filter(pl.col("rank") < size)
+            by_draw = within.group_by("decode_id", "draw").agg(pl.col("correct").mean())
+            for decode, accuracy in by_draw.group_by("decode_id").agg(pl.col("correct").mean()).iter_rows():
+                stated = known.get((model, decode, budget))
+                if stated is not None and abs(stated - accuracy) > 1e-9:
+                    return (
+                        f"model {model} at {decode}, budget {budget}: the tables say {stated:.6f}, "
+                        f"the mean over its draws is {accuracy:.6f}."
+                    )
     return None
 
 

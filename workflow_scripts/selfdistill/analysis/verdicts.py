@@ -17,6 +17,7 @@ from selfdistill.analysis.problem_means import known
 from selfdistill.config.study import Arm, Decode, Hypothesis
 from selfdistill.errors import UserError
 from selfdistill.tables import VERDICTS, conform
+from selfdistill.wording import decode_in_words, points, several
 
 ALPHA = 0.05
 CONTROL_MARGIN = 0.05  # where no hypothesis names one
@@ -122,35 +123,31 @@ def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None
 
 def sentence(row: Row) -> str:
     """The verdict for a reader who sees only this line."""
-    at = row["decode_id"]
+    sides = f"{row['arm']} against {row['against']} at {row['decode_id']}"
     if row["comparison"] == "fair":
-        at = f"{row['decode_id']} against {row['against_decode_id']}, each side's best on dev"
-    text = f"{row['arm']} against {row['against']} at {at}: {row['verdict']}; {_measured(row)}"
+        sides = f"{row['arm']} at {row['decode_id']} against {row['against']} at {row['against_decode_id']}"
+        sides += ", each side's best on dev"
+    text = f"{sides}: {row['verdict']}; {_measured(row)}"
     if row["role"] == "control":
         text = f"Control, nothing was trained: {text}"
     if row["verdict"] in (IMPROVED, WORSE) and abs(row["estimate"]) < row["margin"]:
-        text += f"; smaller than the margin of {_points(row['margin'])} points"
+        text += f"; smaller than the margin of {points(row['margin'], signed=False)} points"
     if row["verdict"] == EQUIVALENT:
-        text += f"; smaller than {_points(row['margin'])} points either way (TOST p = {row['equivalence_p']:.2g})"
+        text += f"; smaller than {points(row['margin'], signed=False)} points either way (TOST p = {row['equivalence_p']:.2g})"
     if row["verdict"] == NOT_RESOLVED and row["mde80"] is not None:
-        text += f"; true differences from {_points(row['mde80'])} points would be found in four of five such studies"
+        text += f"; true differences from {points(row['mde80'], signed=False)} points would be found in four of five such studies"
         if row["n_needed"] is not None:
-            plural = "problems" if row["unit"] == "problem" else "families"
-            text += f", and one of the size seen needs about {row['n_needed']:,} {plural}"
+            text += f", and one of the size seen needs about {row['n_needed']:,} {several(row['unit'])}"
     return f"{text}."
 
 
 def _measured(row: Row) -> str:
-    change = f"accuracy {_points(row['estimate'], signed=True)} points"
+    change = f"accuracy {points(row['estimate'])} points"
     if row["low"] is None:
         return f"{change}, without an interval (a single {row['unit']})"
-    interval = f"95 % interval {_points(row['low'], signed=True)} to {_points(row['high'], signed=True)}"
+    interval = f"95 % interval {points(row['low'])} to {points(row['high'])}"
     adjusted = f", {row['p_adjusted']:.2g} after Holm" if row["p_adjusted"] is not None else ""
     return f"{change} ({interval}, p = {row['p_value']:.2g}{adjusted})"
-
-
-def _points(share: float, signed: bool = False) -> str:
-    return f"{100 * share:{'+' if signed else ''}.1f}".replace("-", "\u2212")
 
 
 def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
@@ -163,15 +160,6 @@ def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
         f"{trained.get(seeds, f'the mean of these {seeds} training seeds')}."
     )
     sides = dict.fromkeys((row["decode_id"], row["against_decode_id"]))
-    rules = "; ".join(f"{name}: {_rule(decodes[name])}" for name in sides)
+    rules = "; ".join(f"{name}: {decode_in_words(decodes[name].model_dump(), 'temperature', 'cap')}" for name in sides)
     choice = "the same on both sides" if row["comparison"] == "matched" else "each side's most accurate on dev"
     return f"{population} Decoding, {choice}: {rules}. Unfinished answers count as wrong."
-
-
-def _rule(decode: Decode) -> str:
-    parts = [f"temperature {decode.temperature:g}"]
-    parts += [f"top-k {decode.top_k}"] if decode.top_k else []
-    parts += [f"top-p {decode.top_p:g}"] if decode.top_p < 1 else []
-    parts += [f"min-p {decode.min_p:g}"] if decode.min_p else []
-    parts += [f"presence penalty {decode.presence_penalty:g}"] if decode.presence_penalty else []
-    return ", ".join([*parts, f"cap {decode.max_tokens:,} tokens"])

@@ -25,8 +25,15 @@ def load_study(raw: dict[str, Any], root: Path = Path(".")) -> Study:
     return study
 
 
+ROOMS = ("problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks")
+
+
 def cross_checks(study: Study, root: Path) -> Iterator[str]:
     """What one key cannot know alone. The first complaint is the one the user sees."""
+    if study.study in ROOMS:
+        yield f"study: {study.study!r} is a folder of the lab's own results; give the study another name."
+    if all(arm.resample for arm in study.arms.values()):
+        yield "arms: at least one arm must train something (decode and keep)."
     for name in study.arms:
         if name == "base" or name.startswith(SAMPLES):
             yield f"arms.{name}: 'base' and names that begin with '{SAMPLES}' belong to the untrained model; rename the arm."
@@ -89,6 +96,9 @@ def _training(study: Study) -> Iterator[str]:
         yield "training.micro_batch: gradient noise needs at least two micro-batches a step; make it smaller."
     if training.lr_floor > training.lr:
         yield f"training.lr_floor: {training.lr_floor} lies above the peak training.lr ({training.lr})."
+    steps = -(-training.examples * training.epochs // training.batch)
+    if training.warmup_steps >= steps:
+        yield f"training.warmup_steps: {training.warmup_steps} are all of the {steps} steps there are; lower it."
     points = training.checkpoints
     if points != sorted(set(points)) or not points or points[0] < 1 or points[-1] != 100:
         yield "training.checkpoints: give rising percentages from 1 to 100, the last being 100."
@@ -105,6 +115,10 @@ def _evaluation(study: Study) -> Iterator[str]:
     for decode in evaluation.final + evaluation.earlier:
         if decode not in evaluation.base:
             yield f"evaluation.base: lacks {decode!r}, at which trained models are compared with the base; add it."
+    for key in ("base", "final", "earlier", "pass_at"):
+        values = getattr(evaluation, key)
+        if len(set(values)) < len(values):
+            yield f"evaluation.{key}: names something twice; once is enough."
     if evaluation.pass_at and max(evaluation.pass_at) > evaluation.draws:
         yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {evaluation.draws}."
 
@@ -114,6 +128,8 @@ def _hypotheses(study: Study) -> Iterator[str]:
         for side in (hypothesis.arm, hypothesis.against):
             if side != "base" and side not in study.arms:
                 yield f"hypotheses.{name}: no arm is named {side!r}; {_known(side, study.arms)}"
+        if hypothesis.arm == "base" or hypothesis.arm == hypothesis.against:
+            yield f"hypotheses.{name}: compares {hypothesis.arm!r} with {hypothesis.against!r}; name an arm and what to compare it with."
         if (hypothesis.comparison == "matched") != (hypothesis.decode is not None):
             yield f"hypotheses.{name}.decode: a matched comparison needs one, a fair one chooses its own."
         if hypothesis.decode is not None and hypothesis.decode not in study.evaluation.final:
@@ -128,7 +144,11 @@ def _files(study: Study, root: Path) -> Iterator[str]:
     if not (model / "config.json").is_file() or not list(model.glob("*.safetensors")):
         yield f"model.path: {study.model.path!r} holds no config.json with safetensors weights."
         return
-    limit = json.loads((model / "config.json").read_text()).get("max_position_embeddings")
+    try:
+        limit = json.loads((model / "config.json").read_text()).get("max_position_embeddings")
+    except (ValueError, AttributeError):
+        yield f"model.path: {study.model.path}/config.json is not a JSON object; copy the model anew."
+        return
     if limit is not None and study.model.context > limit:
         yield f"model.context: {study.model.context} is over what the model was made for ({limit} in its config.json)."
     uses = [source.use for source in study.problems.sources.values()]
@@ -138,6 +158,14 @@ def _files(study: Study, root: Path) -> Iterator[str]:
     for name, source in study.problems.sources.items():
         if not (root / source.path).is_file():
             yield f"problems.sources.{name}.path: there is no file {source.path!r}."
+    for use, key, wanted in (
+        ("train", "training.samples", study.training.samples),
+        ("eval", "evaluation.budgets.full", study.evaluation.budgets["full"]),
+    ):
+        files = [root / source.path for source in study.problems.sources.values() if source.use == use]
+        lines = sum(file.read_bytes().count(b"\n") + 1 for file in files)
+        if wanted > lines:
+            yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
     if "{problem}" not in study.problems.prompt:
         yield "problems.prompt: must contain {problem}, where the problem's text goes."
 

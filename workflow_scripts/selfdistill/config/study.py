@@ -12,7 +12,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Model(Section):
@@ -81,7 +81,9 @@ class Recipe(Section):
 
     batch: int = Field(32, gt=0, description="Sequences per optimiser step.")
     micro_batch: int = Field(
-        4, gt=0, description="Sequences per backward pass; at least four passes a step measure noise."
+        4,
+        gt=0,
+        description="Sequences per backward pass; gradient noise needs at least two passes a step, and gains from four.",
     )
     epochs: int = Field(1, gt=0)
     lr: float = Field(gt=0, description="Peak learning rate.")
@@ -118,7 +120,7 @@ class Evaluation(Section):
     base: list[Name] = Field(description="Decodes of the base at the full budget: the sweep and the baselines.")
     final: list[Name] = Field(description="Decodes of finished training and of the A/A control, at the full budget.")
     earlier: list[Name] = Field(description="Decodes of earlier checkpoints, at the quick budget.")
-    pass_at: list[int] = Field(default=[1], description="k of pass@k; needs at least k draws.")
+    pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
     resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
 
 

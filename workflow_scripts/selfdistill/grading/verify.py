@@ -7,6 +7,7 @@ So each question has a hard limit, after which its process is killed and another
 import json
 import os
 import queue
+import re
 import select
 import subprocess
 import sys
@@ -42,6 +43,27 @@ def verify_answers(pairs: Sequence[tuple[str, str]], seconds: float, workers: in
     return [reasons[pair] for pair in pairs]
 
 
+# Runs of letters that are mathematics and not prose.
+FUNCTIONS = {
+    "sin",
+    "cos",
+    "tan",
+    "cot",
+    "sec",
+    "csc",
+    "log",
+    "exp",
+    "sqrt",
+    "max",
+    "min",
+    "gcd",
+    "lcm",
+    "arcsin",
+    "arccos",
+}
+FUNCTIONS |= {"arctan", "sinh", "cosh", "tanh", "inf", "infty", "mod", "det", "deg"}
+
+
 def quick_reason(gold: str, answer: str) -> Reason | None:
     """The reason where it needs no algebra: same text, two plain numbers, or too long to read."""
     if len(answer) > LONGEST:
@@ -59,7 +81,14 @@ def unreadable(golds: Iterable[str], seconds: float = 20.0, workers: int = 1) ->
     """The gold answers that nothing could ever be equivalent to, because math-verify cannot read them."""
     hard = [gold for gold in dict.fromkeys(golds) if read_rational(plain_form(gold)) is None]
     replies = _ask([("parse", plain_form(gold)) for gold in hard], seconds, workers)
-    return {gold for gold, reply in zip(hard, replies, strict=True) if reply != "parsed"}
+    return {gold for gold, reply in zip(hard, replies, strict=True) if reply != "parsed" or _is_prose(gold)}
+
+
+def _is_prose(gold: str) -> bool:
+    """Bare words, which math-verify would read as products of letters, and divisions by nothing. Marked text is text."""
+    bare = re.sub(r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\{[^{}]*\}|\\[A-Za-z]+", " ", gold)
+    words = [word for word in re.findall(r"[A-Za-z]{3,}", bare) if word.lower() not in FUNCTIONS]
+    return bool(words) or re.search(r"/\s*0(?![\d.])", gold) is not None
 
 
 def _ask(questions: Sequence[tuple[str, ...]], seconds: float, workers: int) -> list[str]:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 from matplotlib.figure import Figure
 
+from selfdistill.files import write_text
 from selfdistill.reporting import figures_evaluation, figures_training
-from selfdistill.reporting.files import write_whole
 from selfdistill.reporting.inputs import ReportInputs, split_to_report
 from selfdistill.reporting.svg import Drawing, figure_style, svg_text
+from selfdistill.wording import count, several
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ PLANS: dict[str, Plan] = {
         figures_evaluation.hypotheses,
         "Planned differences in accuracy with their intervals",
         "One row per hypothesis and per control. The bar is the 95 % interval of the paired difference (paired t "
-        "over problems), before any adjustment for several hypotheses; the grey band is the margin inside which a "
-        "difference counts as none. A bar clear of zero points to a change, a bar inside the band to equivalence, "
-        "and any other bar leaves the question open; the verdicts above rest on the adjusted p. {n}",
+        "over problems or their families), before any adjustment for several hypotheses; the grey band is the margin "
+        "inside which a difference counts as none. A bar clear of zero points to a change, a bar inside the band to equivalence, "
+        "and any other bar leaves the question open; the verdicts above rest on the adjusted p. {menus} {n}",
         "analysis/verdicts.parquet",
     ),
     "factorial": Plan(
@@ -37,7 +39,9 @@ PLANS: dict[str, Plan] = {
         "The two by two factorial of decode and filter",
         "Left: accuracy of the four trained cells, a panel per decode of evaluation; the lines join the arms, paler "
         "marks are single training seeds. Lines that slope show the filter's effect, lines that lie apart the "
-        "decode's, lines that are not parallel their interaction. Right: those effects. Bars are 95 % intervals. {n}",
+        "decode's, lines that are not parallel their interaction. Right: those effects. Bars are 95 % intervals and hold "
+        "the noise of problems only, not of training: a cell with several training seeds is their average, a cell with "
+        "one seed speaks of that one training. Holm covers the three effects within one decode and one outcome. {n}",
         "analysis/factorial.parquet",
     ),
     "sweep": Plan(
@@ -54,9 +58,9 @@ PLANS: dict[str, Plan] = {
         figures_evaluation.checkpoints,
         "Accuracy against the share of training done",
         "Left: each line starts at the base, whose own 95 % Wilson interval is the grey band; pale lines are single "
-        "training seeds. Right: the paired difference from the base with its 95 % interval (paired t), over all "
-        "training seeds. A gain that comes early and stays is a different thing from one that comes and goes; the "
-        "intervals hold one at a time, not for whole curves. All on the same problems of the smaller budget. {n}",
+        "training seeds. Right: the paired difference from the base with its 95 % interval (paired t over "
+        "problems or their families), over all training seeds. A gain that comes early and stays is a different thing "
+        "from one that comes and goes; the intervals hold one at a time, not for whole curves. All on the same problems of the smaller budget. {n}",
         "analysis/levels.parquet",
     ),
     "audit": Plan(
@@ -109,7 +113,8 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Drawing]:
         with figure_style(name):
             figure = plan.draw(inputs)
             if figure is not None:
-                caption = plan.caption.format(n=_how_many(inputs, name)).strip()
+                menus = figures_evaluation.fair_menus(inputs) if name == "hypotheses" else ""
+                caption = plan.caption.format(n=_how_many(inputs, name), menus=menus).replace("  ", " ").strip()
                 drawings[name] = Drawing(name, svg_text(figure, name), plan.title, caption, plan.source)
     return drawings
 
@@ -119,31 +124,37 @@ def save_figures(inputs: ReportInputs, folder: Path | str) -> dict[str, str]:
     folder = Path(folder)
     texts = {name: drawing.svg for name, drawing in draw_figures(inputs).items()}
     for name, text in texts.items():
-        write_whole('<?xml version="1.0" encoding="utf-8"?>\n' + text, folder / f"{name}.svg")
+        write_text(folder / f"{name}.svg", '<?xml version="1.0" encoding="utf-8"?>\n' + text)
     return texts
 
 
 def _how_many(inputs: ReportInputs, name: str) -> str:
-    """The caption's n, from the very rows that were drawn."""
+    """The caption's n in the rows' own units, from the very rows that were drawn."""
     if name == "hypotheses" and inputs.verdicts is not None:
-        return f"n = {_range(inputs.verdicts['n'].to_list())} problems."
+        return f"{n_of(inputs.verdicts)}."
     if name == "factorial" and inputs.factorial is not None:
-        return f"n = {_range(inputs.factorial['n'].to_list())} problems, {split_to_report(inputs.factorial)} split."
+        return f"{n_of(figures_evaluation.factorial_effects(inputs))}, {split_to_report(inputs.factorial)} split."
     if name == "sweep" and inputs.levels is not None:
-        rows = figures_evaluation.final_levels(inputs, "accuracy")
-        return f"n = {_range(rows['n'].to_list())} problems, {split_to_report(inputs.levels)} split."
+        return f"{n_of(figures_evaluation.sweep_levels(inputs, 'accuracy'))}, {split_to_report(inputs.levels)} split."
     if name == "checkpoints" and inputs.levels is not None:
-        rows = figures_evaluation.checkpoint_levels(inputs)
-        return f"n = {_range(rows['n'].to_list())} problems, {split_to_report(inputs.levels)} split."
+        return f"{n_of(figures_evaluation.checkpoint_levels(inputs))}, {split_to_report(inputs.levels)} split."
     if name == "truncation":
         answers = figures_evaluation.truncation_rows(inputs).group_by("arm").len()
         return f"n = {_range(answers['len'].to_list())} answers an arm."
     return ""
 
 
+def n_of(rows: pl.DataFrame) -> str:
+    """`n = 349 families`: what `n` counts differs from table to table, so the rows say it."""
+    known = rows.drop_nulls("n")
+    if known.is_empty():
+        return "n unknown"
+    units = known["unit"].fill_null("problem")
+    counts = {unit: known.filter(units == unit)["n"].to_list() for unit in units.unique(maintain_order=True)}
+    parts = [f"{_range(n)} {unit if max(n) == 1 else several(unit)}" for unit, n in counts.items()]
+    return f"n = {' and '.join(parts)}"
+
+
 def _range(numbers: list[int]) -> str:
-    numbers = [number for number in numbers if number is not None]
-    if not numbers:
-        return "unknown"
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return count(low) if low == high else f"{count(low)} to {count(high)}"

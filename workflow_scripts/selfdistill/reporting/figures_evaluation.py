@@ -22,11 +22,25 @@ from selfdistill.reporting.svg import (
     new_figure,
 )
 from selfdistill.tables import COMPARISONS, ESTIMATES
+from selfdistill.wording import plural
 
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 KEEPS = ("everything", "finished")
 EFFECTS = ("main effect of the decode", "main effect of the filter", "interaction")
 AS_POINTS = FuncFormatter(lambda share, _: f"{100 * share:+g}".replace("-", "\u2212") if round(share, 9) else "0")
+
+
+def fair_menus(inputs: ReportInputs) -> str:
+    """What each side of a fair comparison chose from: a longer menu is a better chance at a good decode."""
+    tables = [table for table in (inputs.verdicts, inputs.comparisons) if table is not None]
+    if not any("fair" in table["comparison"] for table in tables):
+        return ""
+    evaluation = inputs.study.get("evaluation", {})
+    base, arm = evaluation.get("base", []), evaluation.get("final", [])
+    return (
+        "In fair comparisons each side stands at its most accurate decode on dev: the base chose among "
+        f"{plural(len(base), 'decode')} ({', '.join(base)}), an arm among {len(arm)} ({', '.join(arm)})."
+    )
 
 
 def hypotheses(inputs: ReportInputs) -> Figure | None:
@@ -53,7 +67,7 @@ def factorial(inputs: ReportInputs) -> Figure | None:
     """Left, a panel per decode: the four cells. Right: main effects and interaction."""
     if inputs.factorial is None or inputs.factorial.is_empty():
         return None
-    table = inputs.factorial.filter((pl.col("method") == "paired t") & pl.col("estimand").is_in(EFFECTS))
+    table = factorial_effects(inputs)
     cells = factorial_cells(inputs.study)
     decodes = table["decode_id"].unique(maintain_order=True).to_list()
     effects = table["estimand"].unique(maintain_order=True).to_list()
@@ -68,6 +82,13 @@ def factorial(inputs: ReportInputs) -> Figure | None:
         figure_legend(figure, axes[0])
     _draw_effects(axes[-1], table, decodes, effects)
     return figure
+
+
+def factorial_effects(inputs: ReportInputs) -> pl.DataFrame:
+    """Main effects and interaction on accuracy at every decode, lead method."""
+    if inputs.factorial is None:
+        return pl.DataFrame(schema=ESTIMATES)
+    return inputs.factorial.filter((pl.col("method") == "paired t") & pl.col("estimand").is_in(EFFECTS))
 
 
 def factorial_cells(study: dict[str, Any]) -> dict[tuple[str, str], str]:
@@ -135,15 +156,13 @@ def _draw_effects(axes: Axes, table: pl.DataFrame, decodes: list[str], effects: 
 
 def sweep(inputs: ReportInputs) -> Figure | None:
     """Accuracy and cut rate against the temperature of evaluation, base and every finished arm."""
-    levels = final_levels(inputs, "accuracy")
-    if levels.is_empty():
+    if sweep_levels(inputs, "accuracy").is_empty():
         return None
     figure, axes = new_figure(8.4, 3.6, 1, 2)
-    decodes = decodes_of_one_kind(inputs.study, levels["decode_id"].unique().to_list())
     for panel, (estimand, title) in zip(
         axes, (("accuracy", "accuracy"), ("cut_rate", "answers cut by the token cap")), strict=True
     ):
-        table = final_levels(inputs, estimand).filter(pl.col("decode_id").is_in(decodes))
+        table = sweep_levels(inputs, estimand)
         arms = [arm for arm in arm_names(inputs.study) if arm in table["arm"].unique().to_list()]
         for position, arm in enumerate(arms):
             shift = 0.010 * (position - (len(arms) - 1) / 2)
@@ -154,6 +173,13 @@ def sweep(inputs: ReportInputs) -> Figure | None:
     axes[1].set_ylim(bottom=0)
     figure_legend(figure, axes[0])
     return figure
+
+
+def sweep_levels(inputs: ReportInputs, estimand: str) -> pl.DataFrame:
+    """Final levels at the decodes that differ in temperature only."""
+    levels = final_levels(inputs, estimand)
+    decodes = decodes_of_one_kind(inputs.study, levels["decode_id"].unique().to_list())
+    return levels.filter(pl.col("decode_id").is_in(decodes))
 
 
 def _draw_temperatures(axes: Axes, study: dict[str, Any], levels: pl.DataFrame, arm: str, shift: float) -> None:

@@ -3,21 +3,9 @@
 import math
 from typing import Any
 
-MISSING = "–"
-MINUS = "\u2212"
-THIN_SPACE = "\u2009"
-
-
-def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
-    """A fixed number of digits, a real minus sign, thin spaces between thousands."""
-    if value is None or math.isnan(value):
-        return MISSING
-    if math.isinf(value):
-        return "unbounded"
-    rounded = round(float(value), digits)
-    text = f"{abs(rounded):,.{digits}f}".replace(",", THIN_SPACE)
-    sign = MINUS if rounded < 0 else ("+" if signed and rounded > 0 else "")
-    return sign + text
+from selfdistill.wording import MINUS, MISSING, THIN_SPACE, number, points
+from selfdistill.wording import count as count
+from selfdistill.wording import plural as plural
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -35,18 +23,9 @@ def significant(value: float | None, digits: int = 3) -> str:
     return number(value, max(0, digits - whole_digits))
 
 
-def count(value: float | None) -> str:
-    return number(value, 0)
-
-
 def percent(share: float | None, digits: int = 1) -> str:
     text = MISSING if share is None else number(100 * share, digits)
     return text if text == MISSING else f"{text}{THIN_SPACE}%"
-
-
-def points(difference: float | None, digits: int = 1) -> str:
-    """A difference of two shares in percentage points, always signed."""
-    return MISSING if difference is None else number(100 * difference, digits, signed=True)
 
 
 def points_interval(low: float | None, high: float | None, digits: int = 1) -> str:
@@ -83,18 +62,3 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def decode_in_words(decode: dict[str, Any]) -> str:
-    """What a named decode does: `T 1.1, top-k 20, top-p 0.95, at most 512 tokens`."""
-    parts = [f"T {decode.get('temperature', '?'):g}"]
-    parts += [f"top-k {decode['top_k']}"] if decode.get("top_k") else []
-    parts += [f"top-p {decode['top_p']:g}"] if decode.get("top_p", 1.0) < 1 else []
-    parts += [f"min-p {decode['min_p']:g}"] if decode.get("min_p") else []
-    parts += [f"presence penalty {decode['presence_penalty']:g}"] if decode.get("presence_penalty") else []
-    parts += [f"at most {count(decode['max_tokens'])} tokens"] if decode.get("max_tokens") else []
-    return ", ".join(parts)
-
-
-def plural(n: int, one: str, many: str | None = None) -> str:
-    return f"{count(n)} {one if n == 1 else many or one + 's'}"

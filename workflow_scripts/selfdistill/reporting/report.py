@@ -13,10 +13,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from selfdistill.files import write_text
 from selfdistill.reporting import formatting, rows_results, rows_study, rows_training
 from selfdistill.reporting.figures import draw_figures
 from selfdistill.reporting.figures_evaluation import final_levels
-from selfdistill.reporting.files import write_whole
 from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
 from selfdistill.reporting.rows import Table
 
@@ -35,7 +35,7 @@ LONGEST_EXAMPLE = 6000  # characters of a completion shown from its start and it
 
 def build_report(inputs: ReportInputs, output: Path | str, templates: Path = TEMPLATES) -> None:
     """Writes the page, whole or not at all."""
-    write_whole(render_report(inputs, templates), Path(output))
+    write_text(output, render_report(inputs, templates))
 
 
 def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
@@ -116,7 +116,7 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
     unit = row.get("unit") or "problem"
     seeds = row.get("training_seeds")
     found = {
-        "n": formatting.plural(row["n"], unit, "families" if unit == "family" else None),
+        "n": formatting.plural(row["n"], unit),
         "training seeds": "none trained" if seeds == 0 else formatting.count(seeds) if seeds is not None else "",
         "p, Holm": f"{formatting.p_value(row['p_adjusted'])} in family {row['family']}",
         "margin": f"±{formatting.number(100 * row['margin'], 1)} pp",
@@ -145,7 +145,7 @@ def population(inputs: ReportInputs) -> str:
     evaluation, decodes = inputs.study.get("evaluation", {}), inputs.study.get("decodes", {})
     draws = formatting.plural(evaluation.get("draws", 1), "answer")
     caps = sorted({decodes[name]["max_tokens"] for name in levels["decode_id"].unique() if name in decodes})
-    units = formatting.plural(row["n"], row["unit"], "families" if row["unit"] == "family" else None)
+    units = formatting.plural(row["n"], row["unit"])
     most = " or ".join(map(formatting.count, caps))
     where = f"of the {row['split']} split at the {row['budget']} budget"
     return f"{units} {where}, {draws} each, at most {most} tokens."

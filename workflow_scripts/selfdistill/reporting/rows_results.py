@@ -5,11 +5,13 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill import wording
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.figures_evaluation import EFFECTS, final_levels, largest_budget
+from selfdistill.reporting.figures_evaluation import EFFECTS, fair_menus, final_levels, largest_budget
 from selfdistill.reporting.inputs import ReportInputs, arm_names, is_difference_of, is_resampled_base, split_to_report
 from selfdistill.reporting.rows import Group, Row, Table
 from selfdistill.tables import COMPARISONS
+from selfdistill.wording import several
 
 LEAD = "paired t"
 OVER_SEEDS = "t over training seeds"
@@ -33,11 +35,19 @@ def main_results(inputs: ReportInputs) -> Table | None:
         groups,
         "analysis/comparisons.parquet",
         "Brackets are 95 % intervals: Wilson (at the effective n where problems share families or have several "
-        "draws) for levels, paired t over problems for differences. p is from sign flips of whole families; p "
+        "draws) for levels, paired t over problems or their families for differences. p is from sign flips of whole families; p "
         "adjusted is Benjamini–Hochberg over this grid of matched comparisons. Holm's adjustment of the planned "
         "hypotheses is in the answers above. Rows “over training seeds” take the seeds as the units: they speak of "
-        "the method, the others of these checkpoints. Levels come from analysis/levels.parquet.",
+        "the method, the others of these checkpoints. Levels come from analysis/levels.parquet. "
+        f"{n_counts(levels)} {fair_menus(inputs)}".strip(),
     )
+
+
+def n_counts(rows: pl.DataFrame) -> str:
+    """What the column n counts, from the rows themselves."""
+    units = [several(unit) for unit in rows["unit"].drop_nulls().unique(maintain_order=True)]
+    explained = ["families of near-duplicate problems" if unit == "families" else unit for unit in units]
+    return f"n counts {' or '.join(explained)}." if explained else ""
 
 
 def decodes_at_the_end(inputs: ReportInputs) -> list[str]:
@@ -48,7 +58,7 @@ def decodes_at_the_end(inputs: ReportInputs) -> list[str]:
 
 
 def decode_in_words(inputs: ReportInputs, decode: str) -> str:
-    return fmt.decode_in_words(inputs.study.get("decodes", {}).get(decode, {"temperature": float("nan")}))
+    return wording.decode_in_words(inputs.study.get("decodes", {}).get(decode, {"temperature": float("nan")}))
 
 
 def _base_row(inputs: ReportInputs, decode: str) -> list[Row]:
@@ -157,7 +167,7 @@ def shorter_answers(inputs: ReportInputs) -> Table | None:
         columns,
         groups,
         "analysis/comparisons.parquet",
-        "95 % intervals, paired t over problems. “Where both finished” compares only answers that neither side had "
+        "95 % intervals, paired t over problems or their families. “Where both finished” compares only answers that neither side had "
         "cut, and is itself a selection. Bounds: the accuracy difference if every cut answer had counted for base, "
         "and if every one had counted for the arm.",
     )
@@ -232,7 +242,7 @@ def pass_at_k(inputs: ReportInputs) -> Table | None:
         groups.append(Group(rows, f"at {decode}"))
     note = (
         "Unbiased pass@k from the draws of each problem, 95 % intervals as for accuracy; at k equal to the number of "
-        "draws it is only whether any draw was right."
+        f"draws it is only whether any draw was right. {n_counts(final_levels(inputs, names[0]))}"
     )
     return Table("Pass at k", ["model", *names, "n"], groups, "analysis/levels.parquet", note)
 
@@ -260,8 +270,10 @@ def factorial(inputs: ReportInputs) -> Table | None:
         groups.append(Group(rows, f"evaluated at {decode}: {decode_in_words(inputs, decode)}"))
     columns = ["effect", "on accuracy, pp", "95 % interval", "p", "p Holm", "on cut rate, pp", "n"]
     note = (
-        "Contrasts of the four cells within each problem, paired t over problems; p by sign flips, Holm over the three "
-        "effects of a decode."
+        "Contrasts of the four cells within each problem, paired t over problems or their families; p by sign flips. "
+        "Intervals and p hold the noise of problems only, not of training: a cell with several training seeds is their "
+        "average, a cell with one seed speaks of that one training. Holm covers the three effects within one decode and "
+        f"one outcome, no more. {n_counts(table)}"
     )
     return Table("Main effects and interaction", columns, groups, "analysis/factorial.parquet", note)
 
@@ -286,7 +298,7 @@ def base_at_every_decode(inputs: ReportInputs) -> Table | None:
     rows = [Row([decode, decode_in_words(inputs, decode), *_rate_cells(inputs, "base", decode)]) for decode in decodes]
     return Table(
         "The base at every decode", ["decode", "which is", *RATES.values(), "mean tokens", "n"], [Group(rows)],
-        "analysis/levels.parquet", _RATES_NOTE, frozenset({0, 1}),
+        "analysis/levels.parquet", f"{_RATES_NOTE} {n_counts(levels)}", frozenset({0, 1}),
     )  # fmt: skip
 
 
@@ -304,7 +316,8 @@ def rates_of_models(inputs: ReportInputs) -> Table | None:
         ]
         groups.append(Group(rows, f"at {decode}"))
     columns = ["model", *RATES.values(), "mean tokens", "n"]
-    return Table("How answers end", columns, groups, "analysis/levels.parquet", _RATES_NOTE)
+    note = f"{_RATES_NOTE} {n_counts(final_levels(inputs, 'accuracy'))}"
+    return Table("How answers end", columns, groups, "analysis/levels.parquet", note)
 
 
 _RATES_NOTE = (

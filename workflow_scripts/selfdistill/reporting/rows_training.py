@@ -24,7 +24,7 @@ def filter_audit(inputs: ReportInputs) -> Table | None:
         rows.append(Row([
             arm, str(entry.get("decode", fmt.MISSING)), str(entry.get("keep", fmt.MISSING)), *counts,
             " → ".join(fmt.percent(share_correct(entry, stage), 0) for stage in ("before", "after")),
-            fmt.points(favour.get("correctness_difference")),
+            _leaning(favour),
             f"{fmt.count(before.get('mean_tokens'))} → {fmt.count(after.get('mean_tokens'))}",
         ]))  # fmt: skip
     if not rows:
@@ -33,9 +33,15 @@ def filter_audit(inputs: ReportInputs) -> Table | None:
                "correct", "filter favours correct by, pp", "mean tokens"]  # fmt: skip
     note = (
         "Correct and mean tokens: sampled → kept. A cut answer is never correct, so dropping the cut ones raises the share "
-        "of correct ones without looking at an answer: by so many percentage points."
+        "of correct ones without looking at an answer: by so many percentage points, with the 95 % interval of a "
+        "percentile bootstrap over the sampled problems."
     )
     return Table("What each arm trained on", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2}))
+
+
+def _leaning(favour: dict[str, Any]) -> str:
+    low, high = favour.get("correctness_difference_low"), favour.get("correctness_difference_high")
+    return f"{fmt.points(favour.get('correctness_difference'))} {fmt.interval(low, high, 1, scale=100)}".strip()
 
 
 def gradient_noise(inputs: ReportInputs) -> Table | None:

@@ -2,7 +2,7 @@
 
 It reads the safetensors and config.json of a Qwen3, Qwen2 or Llama model and computes what transformers computes
 (a test compares the logits), without transformers' start-up time and without re-concatenating the cache every step.
-Models of other shapes need the vllm engine.
+Models of other shapes need another engine.
 """
 
 import json
@@ -52,14 +52,14 @@ def read_shape(folder: Path) -> Shape:
     architecture = (config.get("architectures") or ["none"])[0]
     if architecture not in ARCHITECTURES:
         raise UserError(
-            f"{folder}: the torch engine samples {', '.join(ARCHITECTURES)}, not {architecture}; use sampling.engine: vllm."
+            f"{folder}: the torch engine samples {', '.join(ARCHITECTURES)}, not {architecture}; docs/extend.md says how to add an engine."
         )
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if rope.get("rope_type", "default") != "default" or (
         config.get("sliding_window") and config.get("use_sliding_window")
     ):
         raise UserError(
-            f"{folder}: the torch engine has no scaled rope and no sliding window; use sampling.engine: vllm."
+            f"{folder}: the torch engine has no scaled rope and no sliding window; docs/extend.md says how to add an engine."
         )
     heads = config["num_attention_heads"]
     return Shape(

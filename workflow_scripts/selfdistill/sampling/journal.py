@@ -65,7 +65,7 @@ class Journal:
         try:
             if self._writer is None:
                 path = self.folder / f"{self._number:06d}.jsonl"
-                self._writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+                self._writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
             written = os.write(self._writer, line)
             if written != len(line):
                 raise OSError(28, "No space left on device")
@@ -103,9 +103,25 @@ class Journal:
             path.unlink()
 
     def _segments(self) -> list[Path]:
-        return sorted(
-            path for path in self.folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet")
-        )
+        return segments(self.folder)
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))
+
+
+def read_siblings(folder: Path) -> list[pl.DataFrame]:
+    """What the journals beside this one hold, as far as it can be read while they may be written: they are not ours."""
+    found = []
+    for sibling in sorted(folder.parent.glob("journal-*")):
+        if sibling == folder:
+            continue
+        for path in segments(sibling):
+            try:
+                found.append(read_table(path, COMPLETIONS) if path.suffix == ".parquet" else _read_lines(path, []))
+            except (UserError, OSError):  # folded away or being written at this moment
+                continue
+    return found
 
 
 def _read_parquet(path: Path, damaged: list[str]) -> pl.DataFrame:

@@ -33,6 +33,7 @@ class Asked(Section):
     """What the study asks of one model. As plain data it is the parameter of the plan's rule, so that Snakemake
     re-plans exactly the models whose requests change."""
 
+    dtype: str
     decodes: dict[str, Decode]
     train: list[str]  # decodes of training samples
     train_samples: int
@@ -62,6 +63,7 @@ def asked_of(study: Study, model_id: str) -> Asked:
     else:
         evaluated, budget = evaluation.earlier, "quick"
     return Asked(
+        dtype=study.model.dtype,
         decodes={name: study.decodes[name] for name in sorted({*train, *evaluated})},
         train=train,
         train_samples=study.training.samples if train else 0,
@@ -97,7 +99,7 @@ def make_plan(
     rows = []
     for purpose, decode_id, problem_id, draw in wanted:
         decode = asked.decodes[decode_id].model_dump()
-        key = request_id(digest, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed)
+        key = request_id(digest, asked.dtype, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed)
         rows.append(
             {
                 "request_id": key,

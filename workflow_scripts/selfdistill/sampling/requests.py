@@ -43,10 +43,13 @@ class Engine(Protocol):
 
 
 def request_id(
-    model_digest: str, prompt_ids: list[int], decode: dict[str, float], draw: int, stream: str, seed: int
+    model_digest: str, dtype: str, prompt_ids: list[int], decode: dict[str, float], draw: int, stream: str, seed: int
 ) -> str:
-    """A content key: whatever could change the sample is in it, and nothing else. `stream` tells A/A twins apart."""
-    content = [SAMPLER_VERSION, model_digest, prompt_ids, sorted(decode.items()), draw, stream, seed]
+    """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart.
+
+    The engine is not: another engine draws from the same law, what was paid for stays good, and each row names its own.
+    """
+    content = [SAMPLER_VERSION, model_digest, dtype, prompt_ids, sorted(decode.items()), draw, stream, seed]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from selfdistill.errors import UserError
-from selfdistill.sampling.journal import Journal
+from selfdistill.sampling.journal import Journal, read_siblings
 from selfdistill.sampling.requests import Engine, Request, Sample
 from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table
 
@@ -24,6 +24,7 @@ class SamplerSettings:
     dtype: str
     context: int
     batch: int = 64
+    device: str = "cpu"
 
 
 def sample_shard(
@@ -34,6 +35,8 @@ def sample_shard(
         held = journal.read()
         for complaint in journal.damaged:
             print(complaint, file=sys.stderr)
+        # With another number of shards a request may have been sampled into a sibling's journal.
+        held = pl.concat([held, *read_siblings(journal_folder)]).unique("request_id", keep="first", maintain_order=True)
         missing = plan.join(held, on="request_id", how="anti").unique("request_id", maintain_order=True)
         print(
             f"{output}: {len(plan)} requests, {len(plan) - len(missing)} in the journal, {len(missing)} to sample",
@@ -41,12 +44,12 @@ def sample_shard(
         )
         if len(missing):
             _execute(missing, model, journal, settings)
-            held = journal.read()
+            held = pl.concat([held, journal.read()]).unique("request_id", keep="first", maintain_order=True)
         sealed = plan.select("request_id").join(held, on="request_id", how="inner", maintain_order="left")
         if len(sealed) != len(plan):
             raise UserError(f"{output}: {len(plan) - len(sealed)} of {len(plan)} requests have no sample; run again.")
         write_table(sealed, output, COMPLETIONS)
-        journal.fold(held)
+        journal.fold(journal.read())
 
 
 def _execute(missing: pl.DataFrame, model: Path, journal: Journal, settings: SamplerSettings) -> None:
@@ -66,7 +69,7 @@ def _execute(missing: pl.DataFrame, model: Path, journal: Journal, settings: Sam
 def open_engine(model: Path, stop_ids: list[int], settings: SamplerSettings) -> Engine:
     from selfdistill.sampling.torch_engine import TorchEngine
 
-    return TorchEngine(model, settings.context, stop_ids, settings.batch, settings.dtype)
+    return TorchEngine(model, settings.context, stop_ids, settings.batch, settings.dtype, settings.device)
 
 
 def end_tokens(model: Path) -> list[int]:

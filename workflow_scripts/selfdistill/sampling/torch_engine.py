@@ -22,10 +22,8 @@ class TorchEngine:
     name = "torch"
     version = str(torch.__version__)
 
-    def __init__(
-        self, folder: Path, context: int, stop_ids: list[int], batch: int, dtype: str, device: str | None = None
-    ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    def __init__(self, folder: Path, context: int, stop_ids: list[int], batch: int, dtype: str, device: str) -> None:
+        self.device = torch.device(device)
         self.context, self.batch = context, batch
         self.decoder = Decoder(folder, batch, context, getattr(torch, dtype), self.device)
         self.stop_ids = torch.tensor(stop_ids, device=self.device)

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfdistill.errors import UserError
-from selfdistill.provenance import TOKENIZER_FILES
+from selfdistill.files import write_json, write_text
+from selfdistill.provenance import TOKENIZER_FILES, model_digest
+from selfdistill.tables import NOISE, RUN_LOG, WEIGHTS, read_table
 
 if TYPE_CHECKING:
     import torch
 
 MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
+TABLES = {"log.parquet": RUN_LOG, "noise.parquet": NOISE, "weights.parquet": WEIGHTS}
 COMPLETE = "trainer_state.json"  # the file that the trainer writes last
 
 
@@ -35,12 +38,20 @@ class WorkFolder:
         self.journal = StepJournal(path / "steps.jsonl")
 
     def claim(self, settings_hash: str, settings: dict[str, Any]) -> Path | None:
-        """Make the folder ours. If it belongs to other settings it is set aside; the answer is where it went."""
+        """Make the folder ours. If it belongs to other settings it is set aside; the answer is where it went.
+
+        What was set aside for these settings earlier comes back: to change a setting and change it back costs nothing.
+        """
         owner = self.path / "settings.json"
         aside = None
         if self.path.exists() and any(self.path.iterdir()) and _owner(owner) != settings_hash:
             aside = _free_name(self.path)
             self.path.rename(aside)
+        if not self.path.exists():
+            for earlier in self.path.parent.glob(f"{self.path.name}.old-*"):
+                if _owner(earlier / "settings.json") == settings_hash:
+                    earlier.rename(self.path)
+                    break
         self.path.mkdir(parents=True, exist_ok=True)
         if not owner.exists():
             write_json(owner, {"hash": settings_hash, "settings": settings})
@@ -84,8 +95,17 @@ class WorkFolder:
         for path in (*self.path.glob("checkpoint-*"), self.unfinished):
             shutil.rmtree(path, ignore_errors=True)
 
-    def is_finished(self, exports: Iterable[str]) -> bool:
-        return (self.finished / MANIFEST).is_file() and all((self.exports / name).is_dir() for name in exports)
+    def is_finished(self) -> bool:
+        """Whether a finished run lies here undamaged: published files are links to these, and may have been harmed."""
+        try:
+            manifest = json.loads((self.finished / MANIFEST).read_text())
+            for name, schema in TABLES.items():
+                read_table(self.finished / name, schema)
+            return all(
+                model_digest(self.exports / name) == made["digest"] for name, made in manifest["checkpoints"].items()
+            )
+        except (OSError, ValueError, KeyError, UserError):
+            return False
 
     def publish_to(self, out: Path, exports: Iterable[str]) -> None:
         """Everything under its public name, the manifest last."""
@@ -96,8 +116,7 @@ class WorkFolder:
         tables = sorted(path for path in self.finished.iterdir() if path.name != MANIFEST)
         for path in (*tables, self.finished / MANIFEST):
             part = out / f".{path.name}.part"
-            part.unlink(missing_ok=True)
-            _link_or_copy(str(path), str(part))
+            shutil.copyfile(path, part)
             os.replace(part, out / path.name)
 
 
@@ -202,20 +221,6 @@ def _link_or_copy(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:  # another file system
         shutil.copyfile(source, target)
-
-
-def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(part, path)
 
 
 def _owner(settings_file: Path) -> str | None:

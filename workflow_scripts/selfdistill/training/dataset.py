@@ -7,6 +7,7 @@ keeps what is short, and what is short is more often correct, so the leaning is 
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from selfdistill.config.study import Arm
@@ -15,11 +16,10 @@ from selfdistill.tables import DATASET, conform
 
 FINISHED = ("answered", "no_answer")  # what ended by itself
 CORRECT = pl.col("verdict") == "correct"
+RESAMPLES, BOOTSTRAP_SEED = 2000, 0
 
 
-def arm_dataset(
-    graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int, batch: int = 1
-) -> tuple[pl.DataFrame, dict[str, Any]]:
+def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The arm's training examples, the first `examples` in problem order, and the audit of how they were chosen."""
     sampled = graded.filter((pl.col("purpose") == "train") & (pl.col("decode_id") == decode_id))
     sampled = sampled.sort("rank", "draw", "request_id")
@@ -29,7 +29,7 @@ def arm_dataset(
         )
     kept = kept_samples(sampled, arm.keep)
     used = kept.head(examples)
-    refuse_too_few(sampled, kept, arm.keep, batch)
+    refuse_too_few(sampled, kept, arm.keep, examples)
     refuse_untrainable(used)
     dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
     return conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id)
@@ -43,15 +43,16 @@ def kept_samples(sampled: pl.DataFrame, keep: str | None) -> pl.DataFrame:
     raise UserError("an arm that trains needs keep: finished or everything.")
 
 
-def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, batch: int) -> None:
-    if kept.height >= max(batch, 1):
+def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, examples: int) -> None:
+    """Arms are compared after equally many steps, so each must have its full number of examples."""
+    if kept.height >= examples:
         return
     classes = ", ".join(
         f"{row['len']} {row['finish_class']}" for row in sampled.group_by("finish_class").len().sort("len").to_dicts()
     )
     raise UserError(
-        f"keep: {keep} leaves {kept.height} of {sampled.height} samples ({classes}), fewer than one batch of {batch}: "
-        "raise the decode's max_tokens or training.samples, or make training.batch smaller."
+        f"keep: {keep} leaves {kept.height} of {sampled.height} samples ({classes}), fewer than training.examples "
+        f"({examples}), and arms must take equally many steps: lower training.examples or raise training.samples."
     )
 
 
@@ -71,6 +72,7 @@ def audit(
     """How many samples of which kind there were, and how the kept differ from the sampled."""
     count = dict(sampled.group_by("finish_class").len().iter_rows())
     before, after = _profile(sampled), _profile(kept)
+    low, high = leaning_interval(sampled, kept)
     return {
         "keep": keep,
         "decode": decode_id,
@@ -88,10 +90,31 @@ def audit(
         "used_profile": _profile(used),
         "favour": {
             "correctness_difference": after["correctness"]["rate"] - before["correctness"]["rate"],
+            "correctness_difference_low": low,
+            "correctness_difference_high": high,
             "mean_tokens_difference": after["mean_tokens"] - before["mean_tokens"],
         },
         "levels": _levels(sampled, kept, used),
     }
+
+
+def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[float | None, float | None]:
+    """95 % interval of how much more often the kept are correct than the sampled; none where nothing was dropped.
+
+    The kept are a part of the sampled, so both shares come from the same resample of the problems (one sample each):
+    a percentile bootstrap, whose resamples are drawn as counts of the four kinds {kept | dropped} × {correct | not}.
+    """
+    n = sampled.height
+    if kept.height == n:
+        return None, None
+    kept_correct, correct = (frame.filter(CORRECT).height for frame in (kept, sampled))
+    dropped_correct = correct - kept_correct
+    kinds = np.array([kept_correct, kept.height - kept_correct, dropped_correct, n - kept.height - dropped_correct])
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).multinomial(n, kinds / n, RESAMPLES)
+    drawn = drawn[drawn[:, 0] + drawn[:, 1] > 0]
+    differences = drawn[:, 0] / (drawn[:, 0] + drawn[:, 1]) - (drawn[:, 0] + drawn[:, 2]) / n
+    low, high = np.quantile(differences, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _profile(samples: pl.DataFrame) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -20,9 +20,10 @@ from pydantic import ValidationError, field_validator
 
 from selfdistill.config.study import Recipe, Section, Training
 from selfdistill.errors import UserError
+from selfdistill.files import write_json
 from selfdistill.provenance import model_digest
 from selfdistill.tables import DATASET, NOISE, RUN_LOG, WEIGHTS, read_table, write_table
-from selfdistill.training.checkpoints import MANIFEST, WorkFolder, write_json
+from selfdistill.training.checkpoints import MANIFEST, WorkFolder
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate")
 WITHOUT_EFFECT = {"threads", "save_every"}  # settings that leave the weights alone: changing them keeps the work folder
@@ -36,6 +37,7 @@ class RunSettings(Section):
     training_seed: int
     arm: str
     context: int
+    device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
 
     @field_validator("training", mode="before")
@@ -89,7 +91,7 @@ def train_run(
     aside = work.claim(_hash(identity), identity)
     if aside:
         _say(f"the work folder belonged to other settings; it was set aside as {aside} and training starts anew")
-    if work.is_finished(exports):
+    if work.is_finished():
         _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
     else:
         _train(model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested)
@@ -204,7 +206,7 @@ def build_trainer(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return MeasuredTrainer(
         model=model,
-        args=trainer_config(settings.training, work.path, seed % 2**31, parameters),
+        args=trainer_config(settings.training, work.path, seed % 2**31, parameters, settings.device == "cuda"),
         train_dataset=datasets.Dataset.from_dict(token_rows(ordered)),
         processing_class=transformers.AutoTokenizer.from_pretrained(model_folder),
         work=work,

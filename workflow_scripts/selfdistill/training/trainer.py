@@ -25,9 +25,8 @@ IGNORED = -100  # label of a token without loss
 LARGE_MODEL = 100_000_000  # parameters; from here activations are recomputed to save memory
 
 
-def trainer_config(training: Recipe, work: Path, seed: int, parameters: int) -> SFTConfig:
+def trainer_config(training: Recipe, work: Path, seed: int, parameters: int, cuda: bool) -> SFTConfig:
     """The study's training settings in the words of TRL, with every default that would change the data turned off."""
-    cuda = torch.cuda.is_available()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's own defaults use names that transformers deprecates
         config = SFTConfig(
