@@ -191,6 +191,9 @@ def train(folder: Path, steps: int, rows: int, peak: float, seed: int, workers: 
         "seed": seed,
         "completion_tokens": seen,
         "seconds": round(time.time() - began),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
+        "torch": torch.__version__.split("+")[0],
+        "transformers": transformers.__version__,
     }
     (folder / "training.json").write_text(json.dumps(facts, indent=2) + "\n")
 
