@@ -48,7 +48,9 @@ if not workflow.deployment_settings.deployment_method:
 def library(*rooms):
     """Modules of the library as inputs: cheap rules run again when the code that they rest on changes."""
     root = Path("workflow_scripts/selfdistill")
-    shared = [root / name for name in ("files.py", "naming.py", "tables.py")]
+    shared = [
+        root / name for name in ("files.py", "naming.py", "tables.py", "wording.py")
+    ]
     files = [
         file
         for room in rooms

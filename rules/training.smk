@@ -27,7 +27,6 @@ rule dataset:
             "arm": STUDY.arms[wildcards.arm].model_dump(exclude={"seeds"}),
             "decode": STUDY.decodes[STUDY.arms[wildcards.arm].decode].model_dump(),
             "examples": STUDY.training.examples,
-            "batch": STUDY.training.batch,
         },
     script:
         "../workflow_scripts/dataset.py"
