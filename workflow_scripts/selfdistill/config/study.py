@@ -99,9 +99,7 @@ class Recipe(Section):
 
 class Training(Recipe):
     samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
-    examples: int = Field(
-        gt=0, description="Examples that every arm trains on, so that arms take equally many steps."
-    )
+    examples: int = Field(gt=0, description="Examples that every arm trains on, so that arms take equally many steps.")
     gpus: int = Field(0, ge=0, le=1, description="GPUs of one training; 0 trains on the CPU.")
 
 
