@@ -282,7 +282,6 @@ RATES = {
     "accuracy": "correct",
     "think_close_rate": "closed its thought",
     "boxed_rate": "boxed an answer",
-    "unanswered_rate": "unanswered",
     "cut_rate": "cut",
     "loop_rate": "looped",
 }
@@ -295,7 +294,10 @@ def base_at_every_decode(inputs: ReportInputs) -> Table | None:
         return None
     known = set(levels.filter(pl.col("model_id") == "base")["decode_id"])
     decodes = [name for name in inputs.study.get("evaluation", {}).get("base", []) if name in known]
-    rows = [Row([decode, decode_in_words(inputs, decode), *_rate_cells(inputs, "base", decode)]) for decode in decodes]
+    rows = [
+        Row([decode, decode_in_words(inputs, decode).rsplit(", at most", 1)[0], *_rate_cells(inputs, "base", decode)])
+        for decode in decodes
+    ]
     return Table(
         "The base at every decode", ["decode", "which is", *RATES.values(), "mean tokens", "n"], [Group(rows)],
         "analysis/levels.parquet", f"{_RATES_NOTE} {n_counts(levels)}", frozenset({0, 1}),
