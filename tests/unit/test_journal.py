@@ -136,20 +136,32 @@ def journaled(folder: Path) -> int:
 
 
 def test_a_killed_sampler_goes_on_where_it_was(plan: Path, uninterrupted: pl.DataFrame, tmp_path: Path) -> None:
+    kill_and_resume(plan, uninterrupted, tmp_path, kills=4, apart=25)
+
+
+@pytest.mark.slow
+def test_a_sampler_killed_at_every_turn_loses_and_doubles_nothing(
+    plan: Path, uninterrupted: pl.DataFrame, tmp_path: Path
+) -> None:
+    kill_and_resume(plan, uninterrupted, tmp_path, kills=25, apart=4)
+
+
+def kill_and_resume(plan: Path, uninterrupted: pl.DataFrame, folder: Path, kills: int, apart: int) -> None:
+    """SIGKILL after a random number of samples, again and again; then one whole run."""
     rng = random.Random(11)
-    for _ in range(4):
-        process = subprocess.Popen(sampler(plan, tmp_path), stderr=subprocess.DEVNULL)
-        aim = journaled(tmp_path) + rng.randint(1, 25)
-        while process.poll() is None and journaled(tmp_path) < aim:
+    for _ in range(kills):
+        process = subprocess.Popen(sampler(plan, folder), stderr=subprocess.DEVNULL)
+        aim = journaled(folder) + rng.randint(1, apart)
+        while process.poll() is None and journaled(folder) < aim:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert not (tmp_path / "shard.parquet").exists()
-    before = journaled(tmp_path)
-    assert before >= 4
-    finished = subprocess.run(sampler(plan, tmp_path), capture_output=True, text=True, check=True)
+        assert not (folder / "shard.parquet").exists()
+    before = journaled(folder)
+    assert before >= kills
+    finished = subprocess.run(sampler(plan, folder), capture_output=True, text=True, check=True)
     assert f"{before} in the journal, {120 - before} to sample" in finished.stderr
-    sealed = read_table(tmp_path / "shard.parquet", COMPLETIONS)
+    sealed = read_table(folder / "shard.parquet", COMPLETIONS)
     identical = ["request_id", "token_ids", "text", "finish_reason"]
     assert sealed.select(identical).equals(uninterrupted.select(identical))
 

@@ -1,5 +1,10 @@
-"""From the raw sources to the tables of training and evaluation problems, and the record of what was dropped and why."""
+"""From the raw sources to the tables of training and evaluation problems, and the record of contamination.
 
+How many duplicates each source held is said on stderr, which is the rule's log.
+"""
+
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -75,6 +80,8 @@ def without_duplicates(problems: Sequence[RawProblem], order: Sequence[str]) -> 
                 f"{first.place} and {copy.place}: are the same problem with different answers, {first.answer!r} and "
                 f"{copy.answer!r}; correct one or remove both."
             )
+    for source, count in sorted(Counter(copy.source for _, copy in copies).items()):
+        print(f"{source}: {count} of its problems stood elsewhere already and were dropped", file=sys.stderr)
     return list(kept.values())
 
 
