@@ -96,19 +96,13 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
             "role": row.get("role") or "hypothesis",
             "verdict": row["verdict"],
             "look": VERDICT_LOOKS.get(row["verdict"], "open"),
-            "sentence": row.get("sentence") or plain_sentence(row),
+            "sentence": row["sentence"],
             "resolve": what_would_resolve(row),
             "facts": facts(row),
             "estimand": row.get("estimand_line") or "",
         }
         for row in inputs.verdicts.to_dicts()
     ]
-
-
-def plain_sentence(row: dict[str, Any]) -> str:
-    interval = formatting.points_interval(row["low"], row["high"])
-    difference = f"{formatting.points(row['estimate'])} points of accuracy, 95 % interval {interval}"
-    return f"{row['arm']} against {row['against']} at {row['decode_id']}: {row['verdict']}; {difference}."
 
 
 def facts(row: dict[str, Any]) -> dict[str, str]:

@@ -133,7 +133,7 @@ class Decoder:
         shape, rows = self.shape, tokens.shape[0]
         hidden = functional.embedding(tokens, self.embedding)
         cosine, sine = self.cosine[positions][:, None], self.sine[positions][:, None]
-        everyone = self.columns[:rows] if rows <= len(self.columns) else torch.arange(rows, device=self.device)
+        everyone = torch.arange(rows, device=self.device)
         hide = torch.where(self.columns[:longest] <= positions[:, None], 0.0, -math.inf).to(hidden.dtype)
         hide = hide[:, None, None].expand(rows, shape.kv_heads, 1, longest).reshape(rows * shape.kv_heads, 1, longest)
         group = shape.heads // shape.kv_heads
