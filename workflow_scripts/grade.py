@@ -1,27 +1,36 @@
 """Rule `grade`: finish classes and verdicts of one model's completions."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from selfdistill.config.study import Grading
 from selfdistill.grading.grade import grade
+from selfdistill.model_folder import end_tokens
 from selfdistill.program import as_rule
-from selfdistill.sampling.sampler import end_tokens
-from selfdistill.tables import COMPLETIONS, GRADED, PLAN, PROBLEMS, read_table, write_table
+from selfdistill.table_streams import TableWriter, read_pieces
+from selfdistill.tables import COMPLETIONS, GRADED, PLAN, PROBLEMS, read_table
 
 
 def main() -> None:
     asked = snakemake.params.asked
     graded = grade(
         plan=read_table(snakemake.input.plan, PLAN),
-        completions=pl.concat(read_table(path, COMPLETIONS) for path in snakemake.input.shards),
+        completions=completions,
         problems=pl.concat(read_table(path, PROBLEMS) for path in (snakemake.input.train, snakemake.input.evaluation)),
         eos_ids=end_tokens(Path(asked["model"])),
         settings=Grading.model_validate(asked["grading"]),
         workers=snakemake.threads,
     )
-    write_table(graded, snakemake.output[0], GRADED)
+    with TableWriter(snakemake.output[0], GRADED) as table:
+        for piece in graded:
+            table.write(piece)
+
+
+def completions() -> Iterator[pl.DataFrame]:
+    for path in snakemake.input.shards:
+        yield from read_pieces(path, COMPLETIONS)
 
 
 as_rule(main, snakemake.log[0])

@@ -1,9 +1,11 @@
 """Rule `prompts`: every problem as the token ids that a model is given."""
 
+import sys
 from pathlib import Path
 
 import polars as pl
 
+from selfdistill.model_folder import inspect_model
 from selfdistill.program import as_rule
 from selfdistill.sampling.plan import tokenise_prompts
 from selfdistill.tables import PROBLEMS, PROMPTS, read_table, write_table
@@ -12,7 +14,12 @@ from selfdistill.tables import PROBLEMS, PROMPTS, read_table, write_table
 def main() -> None:
     asked = snakemake.params.asked
     problems = pl.concat(read_table(path, PROBLEMS) for path in (snakemake.input.train, snakemake.input.evaluation))
-    write_table(tokenise_prompts(problems, asked["prompt"], Path(asked["model"])), snakemake.output[0], PROMPTS)
+    model = Path(asked["model"])
+    facts = inspect_model(model, asked["context"], asked["trust_remote_code"])
+    for note in facts.notes:
+        print(note, file=sys.stderr)
+    prompts = tokenise_prompts(problems, asked["prompt"], model, facts.trust_remote_code)
+    write_table(prompts, snakemake.output[0], PROMPTS)
 
 
 as_rule(main, snakemake.log[0])

@@ -60,6 +60,7 @@ def main() -> None:
         weight_change=read_table(given.weight_change, of_runs(WEIGHT_CHANGE)),
         completions=graded.select("model_id", "decode_id", "n_tokens", "finish_class", "verdict"),
         examples=choose_examples(graded, problems, study),
+        sampled=pl.concat(sampled(path) for path in (*given.graded, *given.training_samples)),
         problem_counts=problems.group_by("source", "level", "split").agg(pl.len().alias("problems")).sort(pl.all()),
         contamination=read_table(given.contamination, CONTAMINATION),
         checks=json.loads(Path(given.checks).read_text()),
@@ -67,6 +68,12 @@ def main() -> None:
     )
     save_figures(inputs, Path(snakemake.output.figures))
     build_report(inputs, snakemake.output.report)
+
+
+def sampled(path: str) -> pl.DataFrame:
+    return read_table(
+        path, GRADED, ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period")
+    )
 
 
 as_rule(main, snakemake.log[0])

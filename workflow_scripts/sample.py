@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+from selfdistill.devices import lease_gpus
 from selfdistill.program import as_program
 
 
@@ -16,18 +17,31 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--shard", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: engine, dtype, context")
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON: engine, dtype, context, abort_loops, trust_remote_code",
+    )
     parser.add_argument("--batch", type=int, default=64, help="sequences decoded at once")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 samples on the CPU")
     asked = parser.parse_args()
 
-    import torch
+    with lease_gpus(asked.gpus):  # before anything looks for a GPU
+        import torch
 
-    from selfdistill.sampling.sampler import SamplerSettings, sample_shard
+        from selfdistill.config.study import AbortLoops
+        from selfdistill.sampling.sampler import SamplerSettings, sample_shard
 
-    torch.set_num_threads(asked.threads)
-    settings = SamplerSettings(**asked.settings, batch=asked.batch, device=asked.device)
-    sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
+        torch.set_num_threads(asked.threads)
+        abort_loops = asked.settings.pop("abort_loops", None)
+        settings = SamplerSettings(
+            **asked.settings,
+            abort_loops=AbortLoops.model_validate(abort_loops) if abort_loops else None,
+            batch=asked.batch,
+            device="cuda" if asked.gpus else "cpu",
+        )
+        sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
 
 
 if __name__ == "__main__":

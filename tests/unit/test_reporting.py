@@ -22,6 +22,7 @@ from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.report import VERDICT_LOOKS, answers, build_report, render_report
 from selfdistill.reporting.rows import Table
 from selfdistill.reporting.rows_results import factorial, main_results, shorter_answers
+from selfdistill.reporting.rows_study import how_it_was_sampled
 from selfdistill.reporting.rows_training import filter_audit, gradient_noise
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
@@ -371,3 +372,23 @@ def test_the_baselines_of_decoding_alone_stand_beside_the_sweep() -> None:
     rates = rates_of_models(inputs)
     assert rates and {row.cells[0] for group in rates.groups for row in group.rows} >= {"base", "aa", "ssd"}
     assert all(len(row.cells) == len(rates.columns) for group in rates.groups for row in group.rows)
+
+
+def test_the_report_says_which_engines_sampled_and_that_loops_were_stopped() -> None:
+    rows = pl.DataFrame({
+        "model_id": ["base", "base", "ssd/seed-0/at-100", "samples-t11"], "purpose": ["eval", "eval", "eval", "train"],
+        "engine": ["vllm", "vllm", "torch", "vllm"], "engine_version": ["0.30.0", "0.30.0", "2.13.0", "0.30.0"],
+        "n_tokens": [100, 200, 300, 50], "finish_class": ["answered", "cut", "loop", "answered"],
+        "loop_period": [None, None, 4, 7],
+    })  # fmt: skip
+    table = how_it_was_sampled(report_inputs(sampled=rows))
+    assert table is not None
+    shown = [row.cells for group in table.groups for row in group.rows]
+    assert [row[:2] for row in shown] == [["eval", "torch 2.13.0"], ["eval", "vllm 0.30.0"], ["train", "vllm 0.30.0"]]
+    assert shown[1][2:] == ["1", "2", "300", "1", "0", "0"]
+    assert shown[2][-1] == "1"  # looped and ended by itself
+    assert "More than one engine or version" in table.note and "not the model's own law" not in table.note
+    stopped = STUDY | {"sampling": {"abort_loops": {"max_period": 64, "min_repeats": 20}}}
+    table = how_it_was_sampled(report_inputs(study=stopped, sampled=rows.filter(pl.col("engine") == "vllm")))
+    assert table is not None
+    assert "at most 64 tokens 20 times: not the model's own law" in table.note and "More than one" not in table.note

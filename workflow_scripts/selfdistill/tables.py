@@ -4,17 +4,18 @@ A table is a Parquet file (zstd). `write_table` writes beside the target and ren
 table is never seen under its name; `read_table` refuses a damaged file or one of another schema with a sentence.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from selfdistill.errors import UserError
+from selfdistill.files import whole_file
 
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 
 TOKENS = pl.List(pl.Int32)
+ROWS_TOGETHER = 4096  # rows of a row group, so that a long plan can be read a part at a time
 
 PROBLEMS: Schema = {
     "problem_id": pl.String,  # hash of the normalised text
@@ -72,7 +73,7 @@ COMPLETIONS: Schema = {
     "token_ids": TOKENS,  # exactly as sampled, with the end token when there was one
     "text": pl.String,  # without the end token
     "n_tokens": pl.Int32,
-    "finish_reason": pl.String,  # stop | length
+    "finish_reason": pl.String,  # stop | length | loop (only where the study aborts loops)
     "logprob": pl.Float64,  # sum over the sampled tokens, under the model at temperature 1
     "engine": pl.String,
     "engine_version": pl.String,
@@ -82,7 +83,8 @@ COMPLETIONS: Schema = {
 GRADED: Schema = {
     **{k: PLAN[k] for k in ("request_id", "model_id", "problem_id", "purpose", "decode_id", "draw", "prompt_ids")},
     **{k: PROBLEMS[k] for k in ("source", "family", "level", "split", "rank")},
-    **{k: COMPLETIONS[k] for k in ("token_ids", "text", "n_tokens", "finish_reason", "logprob", "engine_version")},
+    **{k: COMPLETIONS[k] for k in ("token_ids", "text", "n_tokens", "finish_reason", "logprob")},
+    **{k: COMPLETIONS[k] for k in ("engine", "engine_version", "seconds")},
     "gold": pl.String,
     "finish_class": pl.String,  # answered | no_answer | cut | loop | empty
     "think_closed": pl.Boolean,
@@ -305,15 +307,15 @@ def conform(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
 def write_table(frame: pl.DataFrame, path: str | Path, schema: Schema) -> None:
     path = Path(path)
     conformed = conform(frame, schema, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        conformed.write_parquet(part, compression="zstd")
-        with open(part, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        conformed.write_parquet(part, compression="zstd", row_group_size=ROWS_TOGETHER)
+
+
+def unreadable_table(path: str | Path, error: BaseException) -> UserError:
+    return UserError(
+        f"{path}: this Parquet file cannot be read ({type(error).__name__}); it is damaged: "
+        "delete it and run again, what the journal and the work folders hold is not lost."
+    )
 
 
 def read_table(path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> pl.DataFrame:
@@ -324,8 +326,5 @@ def read_table(path: str | Path, schema: Schema, columns: Sequence[str] = ()) ->
     try:
         frame = pl.read_parquet(path, columns=list(columns) or None)
     except Exception as error:  # polars raises many kinds for a damaged file
-        raise UserError(
-            f"{path}: this Parquet file cannot be read ({type(error).__name__}); it is damaged: "
-            "delete it and run again, what the journal and the work folders hold is not lost."
-        ) from error
+        raise unreadable_table(path, error) from error
     return conform(frame, {name: schema[name] for name in columns} or schema, str(path))

@@ -28,7 +28,6 @@ NEEDED = (
     "purpose",
     "draw",
     "n_tokens",
-    "finish_reason",
     "finish_class",
     "think_closed",
     "boxed",
@@ -45,7 +44,7 @@ SPLITS = ("dev", "test", "all")
 
 
 def problem_means(graded: pl.DataFrame) -> pl.DataFrame:
-    finished = pl.col("finish_reason") != "length"
+    finished = pl.col("finish_class").is_in(["cut", "loop"]).not_()
     correct = pl.col("verdict") == "correct"
     means = (
         graded.lazy()

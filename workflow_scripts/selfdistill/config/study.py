@@ -19,6 +19,10 @@ class Model(Section):
     path: str = Field(description="Folder with config.json, safetensors weights and the tokenizer.")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of sampling.")
     context: int = Field(gt=0, description="Longest prompt plus completion that the model is asked for, in tokens.")
+    trust_remote_code: str | None = Field(
+        None,
+        description="Architecture (as in config.json) whose code in the model's folder may be run. Nothing else is trusted.",
+    )
 
 
 class Source(Section):
@@ -61,8 +65,20 @@ class Loops(Section):
     min_tokens: int = Field(48, gt=0, description="Tokens that the repeats must cover together.")
 
 
+class AbortLoops(Section):
+    """A completion is stopped as soon as its tail repeats one period so often. It changes the sampling law."""
+
+    max_period: int = Field(128, gt=0, description="Longest period looked for, in tokens.")
+    min_repeats: int = Field(16, ge=3, description="Repeats of the period at the end that stop the completion.")
+
+
 class Sampling(Section):
-    engine: Literal["torch"] = "torch"
+    engine: Literal["auto", "vllm", "torch"] = Field(
+        "auto", description="auto takes vllm where it is installed and the job has a GPU, and torch elsewhere."
+    )
+    abort_loops: AbortLoops | None = Field(
+        None, description="Stop completions that loop. Off by default: it changes the law that is sampled from."
+    )
     batch: int = Field(64, gt=0, description="Sequences decoded at once.")
     shards_base: int = Field(2, gt=0, le=999, description="Shards of a model with many samples (the base).")
     shards_checkpoint: int = Field(1, gt=0, le=999)

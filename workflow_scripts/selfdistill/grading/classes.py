@@ -1,21 +1,17 @@
 """How a completion ended: answered, no_answer, cut, loop or empty. Only an answered one can be right."""
 
-from collections.abc import Collection
 from typing import Literal
 
 FinishClass = Literal["answered", "no_answer", "cut", "loop", "empty"]
 
 
-def finished(
-    finish_reason: str, n_tokens: int, last_token: int | None, max_tokens: int, eos_ids: Collection[int]
-) -> bool:
-    """Whether the completion ended by itself.
+def finished(finish_reason: str, n_tokens: int, max_tokens: int) -> bool:
+    """Whether the completion ended by itself and with room to spare.
 
-    One that fills its cap without an end token is cut, whatever the engine calls it: stop strings and
-    repetition stops also say `stop`.
+    One that stops exactly at the cap counts as cut, whatever the engine calls it: engines say `stop` for stop strings
+    and for what they break off, and an end that falls on the very last token allowed is not told from these.
     """
-    fills_the_cap = n_tokens >= max_tokens and last_token not in eos_ids
-    return finish_reason == "stop" and not fills_the_cap
+    return finish_reason == "stop" and n_tokens < max_tokens
 
 
 def finish_class(text: str, ended: bool, looping: bool, answer: str | None) -> FinishClass:

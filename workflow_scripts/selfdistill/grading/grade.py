@@ -1,6 +1,6 @@
 """From a plan and what was sampled by it to graded rows: how each completion ended, what it answers, and if that is right."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,32 +23,55 @@ ENDINGS = {
 
 def grade(
     plan: pl.DataFrame,
-    completions: pl.DataFrame,
+    completions: Callable[[], Iterable[pl.DataFrame]],
     problems: pl.DataFrame,
     eos_ids: Collection[int],
     settings: Grading,
     workers: int = 1,
     think: bool = True,
-) -> pl.DataFrame:
-    """One row per request of the plan, in its order. `problems` holds the training and the evaluation problems."""
-    _check_completeness(plan, completions, problems)
-    rows = plan.join(completions, on="request_id", how="left", maintain_order="left").join(
-        problems.rename({"answer": "gold"}), on="problem_id", how="left", maintain_order="left"
+) -> Iterator[pl.DataFrame]:
+    """One row per request of the plan, in the order of the completions, piece by piece. `problems` holds the training
+    and the evaluation problems. The completions are gone through twice, for they may be larger than memory: once for
+    how each ends and what it answers, and once to be written with their verdicts.
+    """
+    _refuse_repeated("plan", plan, "request_id")
+    _refuse_repeated("problems", problems, "problem_id")
+    golds = problems.rename({"answer": "gold"})
+    _check_problems(plan, golds)
+    caps = plan.select("request_id", "max_tokens")
+    endings = pl.concat(
+        [
+            pl.DataFrame(schema={"request_id": pl.String, **ENDINGS}),
+            *(_endings(piece, caps, frozenset(eos_ids), settings, think) for piece in completions()),
+        ]
     )
-    rows = rows.hstack(_endings(rows, frozenset(eos_ids), settings, think))
-    rows = rows.hstack(_verdicts(rows, settings.seconds_per_answer, workers))
-    return conform(rows.select(list(GRADED)), GRADED, "graded completions")
+    _check_completeness(plan, endings)
+    asked = endings.join(plan.select("request_id", "problem_id"), on="request_id", how="left", maintain_order="left")
+    asked = asked.join(golds.select("problem_id", "gold"), on="problem_id", how="left", maintain_order="left")
+    outcomes = endings.hstack(_verdicts(asked, settings.seconds_per_answer, workers))
+    for piece in completions():
+        rows = piece.join(plan, on="request_id", how="left", maintain_order="left")
+        rows = rows.join(golds, on="problem_id", how="left", maintain_order="left")
+        rows = rows.join(outcomes, on="request_id", how="left", maintain_order="left")
+        yield conform(rows.select(list(GRADED)), GRADED, "graded completions")
 
 
-def _check_completeness(plan: pl.DataFrame, completions: pl.DataFrame, problems: pl.DataFrame) -> None:
-    for name, frame, key in (
-        ("plan", plan, "request_id"),
-        ("completions", completions, "request_id"),
-        ("problems", problems, "problem_id"),
-    ):
-        repeated = frame.filter(pl.col(key).is_duplicated())[key]
-        if len(repeated):
-            raise UserError(f"{name}: {key} {repeated[0]} stands there more than once; delete the table and run again.")
+def _refuse_repeated(name: str, frame: pl.DataFrame, key: str) -> None:
+    repeated = frame.filter(pl.col(key).is_duplicated())[key]
+    if len(repeated):
+        raise UserError(f"{name}: {key} {repeated[0]} stands there more than once; delete the table and run again.")
+
+
+def _check_problems(plan: pl.DataFrame, problems: pl.DataFrame) -> None:
+    unknown = plan.join(problems, on="problem_id", how="anti")["problem_id"]
+    if len(unknown):
+        raise UserError(
+            f"plan: asks problem {unknown[0]}, which is not among the problems; delete the plan and run again."
+        )
+
+
+def _check_completeness(plan: pl.DataFrame, completions: pl.DataFrame) -> None:
+    _refuse_repeated("completions", completions, "request_id")
     missing = plan.join(completions, on="request_id", how="anti")["request_id"]
     extra = completions.join(plan, on="request_id", how="anti")["request_id"]
     if len(missing):
@@ -61,26 +84,24 @@ def _check_completeness(plan: pl.DataFrame, completions: pl.DataFrame, problems:
             f"completions: {len(extra)} of them are of no request in the plan, the first is {extra[0]}; "
             "delete the model's shards and run again, they were sampled for another plan."
         )
-    unknown = plan.join(problems, on="problem_id", how="anti")["problem_id"]
-    if len(unknown):
-        raise UserError(
-            f"plan: asks problem {unknown[0]}, which is not among the problems; delete the plan and run again."
-        )
 
 
-def _endings(rows: pl.DataFrame, eos_ids: frozenset[int], settings: Grading, think: bool) -> pl.DataFrame:
+def _endings(
+    piece: pl.DataFrame, caps: pl.DataFrame, eos_ids: frozenset[int], settings: Grading, think: bool
+) -> pl.DataFrame:
+    rows = piece.join(caps, on="request_id", how="left", maintain_order="left")
     endings: list[tuple[Any, ...]] = []
-    columns = rows.select("text", "finish_reason", "max_tokens").iter_rows()
-    for (text, finish_reason, max_tokens), tokens in zip(columns, _token_arrays(rows["token_ids"]), strict=True):
+    columns = rows.select("request_id", "text", "finish_reason", "max_tokens").iter_rows()
+    for (request, text, finish_reason, cap), tokens in zip(columns, _token_arrays(rows["token_ids"]), strict=True):
         last = int(tokens[-1]) if len(tokens) else None
-        ended = finished(finish_reason, len(tokens), last, max_tokens, eos_ids)
-        loop = None if ended else find_loop(tokens, settings.loops)
+        ended = finished(finish_reason, len(tokens), cap or 0)
+        # Every completion is looked at: one that loops and then ends by itself is worth knowing too.
+        loop = find_loop(tokens[:-1] if last in eos_ids else tokens, settings.loops)
         answer = find_answer(text, think)
         extracted = answer.extracted if ended else None
         kind = finish_class(text, ended, loop is not None, extracted)
-        place = loop if kind == "loop" and loop else (None, None, None)
-        endings.append((kind, answer.think_closed, answer.boxed, extracted, *place))
-    return pl.DataFrame(endings, schema=ENDINGS, orient="row")
+        endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *(loop or (None, None, None))))
+    return pl.DataFrame(endings, schema={"request_id": pl.String, **ENDINGS}, orient="row")
 
 
 def _token_arrays(column: pl.Series) -> Iterator[npt.NDArray[np.int32]]:

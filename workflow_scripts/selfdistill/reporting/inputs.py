@@ -25,6 +25,7 @@ class ReportInputs:
     noise_summary: pl.DataFrame | None = None
     weight_change: pl.DataFrame | None = None
     completions: pl.DataFrame | None = None  # graded rows: model_id, decode_id, n_tokens, finish_class, verdict
+    sampled: pl.DataFrame | None = None  # graded rows, training samples too: which engine, how long, how it ended
     examples: pl.DataFrame | None = None  # a few completions to read
     problem_counts: pl.DataFrame | None = None  # source, level, split, count, …
     contamination: pl.DataFrame | None = None

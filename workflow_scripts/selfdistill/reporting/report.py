@@ -82,6 +82,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "problems": rows_study.problem_counts(inputs),
         "budgets": rows_study.budgets(inputs),
         "contamination": rows_study.contamination(inputs),
+        "sampled": rows_study.how_it_was_sampled(inputs),
         "rule_times": rows_study.rule_times(inputs),
     }
 

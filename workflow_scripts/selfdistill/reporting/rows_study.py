@@ -63,6 +63,43 @@ def contamination(inputs: ReportInputs) -> Table | None:
     )
 
 
+def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
+    """Completions by purpose, engine and version: where engines differ, differences between models hold theirs too."""
+    table = inputs.sampled
+    if table is None or table.is_empty():
+        return None
+    ended = pl.col("finish_class").is_in(["answered", "no_answer"])
+    grouped = (
+        table.group_by("purpose", "engine", "engine_version")
+        .agg(
+            pl.col("model_id").n_unique().alias("models"),
+            pl.len().alias("completions"),
+            pl.col("n_tokens").cast(pl.Int64).sum().alias("tokens"),
+            (pl.col("finish_class") == "cut").sum().alias("cut"),
+            (pl.col("finish_class") == "loop").sum().alias("loop"),
+            (pl.col("loop_period").is_not_null() & ended).sum().alias("looped and ended"),
+        )
+        .sort("purpose", "engine", "engine_version")
+    )
+    numbers = ["models", "completions", "tokens", "cut", "loop", "looped and ended"]
+    rows = [
+        Row([word(row["purpose"]), word(f"{row['engine']} {row['engine_version']}"), *(fmt.count(row[name]) for name in numbers)])
+        for row in grouped.to_dicts()
+    ]  # fmt: skip
+    loops = inputs.study.get("sampling", {}).get("abort_loops")
+    note = "A completion that looped and then ended by itself counts by what it answers."
+    if loops:
+        note += (
+            f" Completions were stopped when their tail repeated a period of at most {loops['max_period']} tokens "
+            f"{loops['min_repeats']} times: not the model's own law."
+        )
+    if grouped.select("engine", "engine_version").n_unique() > 1:
+        note += " More than one engine or version drew samples: differences between models may hold theirs."
+    return Table(
+        "How it was sampled", ["purpose", "engine", *numbers], [Group(rows)], "models/", note, frozenset({0, 1})
+    )
+
+
 def rule_times(inputs: ReportInputs) -> Table | None:
     table = inputs.rule_times
     if table is None or table.is_empty():

@@ -1,37 +1,49 @@
 """The journal of one shard: every finished sample, on disk the moment it is finished, never lost and never doubled.
 
-A journal is a folder of segments. The writer appends one line a sample to its own new `*.jsonl` segment: a checksum
-and a JSON object. A torn last line or a flipped byte costs that sample and nothing else. After sealing, lines are
-folded into a Parquet segment, which is the compact form that outlives Snakemake's wiping of declared outputs.
-One process at a time may hold a journal; a second is told so.
+A journal is a folder of segments (`segments.py`). The writer appends one line a sample to its own new segment; a
+segment that has grown large, and every segment when the shard is sealed, is folded into a table, which is the compact
+form that outlives Snakemake's wiping of declared outputs. One process at a time may hold a journal; a second is told so.
 """
 
+import errno
 import fcntl
 import json
 import os
 import time
-import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import polars as pl
 
 from selfdistill.errors import UserError
-from selfdistill.tables import COMPLETIONS, empty_table, read_table, write_table
+from selfdistill.files import sync_folder, write_json
+from selfdistill.sampling.segments import Lines, Segment, Table, Unreadable, each_once, encode_line, merge
+from selfdistill.table_streams import TableWriter
+from selfdistill.tables import COMPLETIONS
 
 FSYNC_EVERY = 1.0  # seconds; a killed process loses nothing, a power cut at most this
+FOLD_BYTES = 32 * 2**20  # lines are five times as large as the table they become
+MERGED_AT_ONCE = 64  # segments open together
+ABOUT = "journal.json"
 
 
 class Journal:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    """`engine` is the one engine whose samples this journal holds: another one's would be other samples of the same
+    requests, and one model's samples should come from one engine."""
+
+    def __init__(self, folder: Path, engine: str) -> None:
+        self.folder, self.engine = folder, engine
         self.damaged: list[str] = []
+        self._read: dict[Path, Segment] = {}
+        self._writer: int | None = None
 
     def __enter__(self) -> "Journal":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")
+            self._lock = open(self.folder / "lock", "a")
         except OSError as error:
             raise UserError(
                 f"{self.folder}: cannot write here ({error.strerror}); make the results folder writable."
@@ -43,106 +55,158 @@ class Journal:
             raise UserError(
                 f"{self.folder}: another sampler is writing this journal; wait for it or stop it."
             ) from None
+        try:
+            self._refuse_another_engine()
+        except UserError:
+            self._lock.close()
+            raise
         for leftover in self.folder.glob(".*.part"):
             leftover.unlink()
-        self._number = 1 + max((int(path.stem) for path in self._segments()), default=-1)
-        self._writer: int | None = None
+        for table in self.folder.glob("*.parquet"):  # folded, and killed before its lines were removed
+            table.with_suffix(".jsonl").unlink(missing_ok=True)
         self._synced = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            os.fsync(self._writer)
-            os.close(self._writer)
-        self._lock.close()
-
-    def append(self, record: dict[str, object]) -> None:
-        """One write call a line, so that a kill at any moment leaves whole lines and at most one torn one."""
-        payload = json.dumps(record, ensure_ascii=False)
-        line = f"{zlib.crc32(payload.encode()):08x} {payload}\n".encode()
         try:
+            with self._sentence_for_a_failed_write():
+                self._finish_segment()
+        finally:
+            self._lock.close()
+
+    def append(self, record: dict[str, Any]) -> None:
+        """One write call a line, so that a kill at any moment leaves whole lines and at most one torn one."""
+        line = encode_line(record)
+        with self._sentence_for_a_failed_write():
             if self._writer is None:
-                path = self.folder / f"{self._number:06d}.jsonl"
-                self._writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
-            written = os.write(self._writer, line)
-            if written != len(line):
-                raise OSError(28, "No space left on device")
+                self._path = self._new_path(".jsonl")
+                self._writer = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+                sync_folder(self.folder)
+                self._size = 0
+            if os.write(self._writer, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if time.monotonic() - self._synced > FSYNC_EVERY:
                 os.fsync(self._writer)
                 self._synced = time.monotonic()
+            self._size += len(line)
+            if self._size >= FOLD_BYTES:
+                self._finish_segment()
+                self._fold([self._path], self._path.with_suffix(".parquet"))
+
+    def held(self) -> pl.Series:
+        """The ids of every whole sample. What is damaged is named in `damaged`, and its samples count as not held."""
+        self._finish_segment()
+        self.damaged = []
+        segments = self._segments()
+        for segment in segments:
+            self.damaged += segment.damaged
+        return each_once(pl.concat([pl.Series("request_id", [], pl.String), *(segment.ids for segment in segments)]))
+
+    def adopt(self, wanted: pl.Series) -> None:
+        """Copies wanted samples from the journals beside this one: with another number of shards, they lie there.
+
+        Those may be written or folded at this moment: a file that is gone or unfinished is left out, and what was in it
+        is sampled anew.
+        """
+        for sibling in sorted(self.folder.parent.glob("journal-*")):
+            with suppress(UserError, FileNotFoundError):
+                if sibling == self.folder or engine_of(sibling) != self.engine:
+                    continue
+                for path in segment_paths(sibling):
+                    segment = Lines(path) if path.suffix == ".jsonl" else Table(path, verify=False)
+                    useful = segment.ids.filter(segment.ids.is_in(wanted.implode()))
+                    if len(useful):
+                        self._write_table([segment], self._new_path(".parquet"), useful)
+
+    def seal(self, wanted: pl.Series, output: Path) -> None:
+        """Writes the wanted samples to `output` and makes the journal small."""
+        with self._sentence_for_a_failed_write():
+            self._finish_segment()
+            while len(paths := self._segment_paths()) > MERGED_AT_ONCE:
+                self._fold(paths[:MERGED_AT_ONCE], self._new_path(".parquet"))
+            self._write_table(self._segments(), output, wanted)
+            if len(paths) > 1 or any(path.suffix == ".jsonl" for path in paths):
+                self._fold(paths, self._new_path(".parquet"))
+
+    @contextmanager
+    def _sentence_for_a_failed_write(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UserError(
-                f"{self.folder}: a sample could not be written ({error.strerror}); what was finished before is safe: "
+                f"{self.folder}: could not be written ({error.strerror}); every sample that was finished before is safe: "
                 "make room and run again."
             ) from error
 
-    def read(self) -> pl.DataFrame:
-        """Every whole sample, each request once. Damaged lines are named in `damaged` and their samples done anew."""
-        self.damaged = []
-        frames = [empty_table(COMPLETIONS)]
-        for path in self._segments():
-            frames.append(
-                _read_parquet(path, self.damaged) if path.suffix == ".parquet" else _read_lines(path, self.damaged)
-            )
-        return pl.concat(frames).unique("request_id", keep="first", maintain_order=True)
-
-    def fold(self, samples: pl.DataFrame) -> None:
-        """Replaces all segments by one Parquet segment with these samples (what `read` gave)."""
-        old = self._segments()
-        if [path.suffix for path in old] == [".parquet"]:
-            return
-        if self._writer is not None:
-            os.close(self._writer)
-            self._writer = None
-        self._number = 1 + max((int(path.stem) for path in old), default=-1)
-        write_table(samples, self.folder / f"{self._number:06d}.parquet", COMPLETIONS)
-        self._number += 1
+    def _fold(self, old: list[Path], target: Path) -> None:
+        self._write_table([self._segment(path) for path in old], target)
         for path in old:
+            self._read.pop(path, None)
             path.unlink()
 
-    def _segments(self) -> list[Path]:
-        return segments(self.folder)
+    def _write_table(self, segments: list[Segment], target: Path, wanted: pl.Series | None = None) -> None:
+        with TableWriter(target, COMPLETIONS) as table:
+            for piece in merge(segments, wanted):
+                table.write(piece)
 
-
-def segments(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))
-
-
-def read_siblings(folder: Path) -> list[pl.DataFrame]:
-    """What the journals beside this one hold, as far as it can be read while they may be written: they are not ours."""
-    found = []
-    for sibling in sorted(folder.parent.glob("journal-*")):
-        if sibling == folder:
-            continue
-        for path in segments(sibling):
+    def _finish_segment(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
             try:
-                found.append(read_table(path, COMPLETIONS) if path.suffix == ".parquet" else _read_lines(path, []))
-            except (UserError, OSError):  # folded away or being written at this moment
-                continue
-    return found
+                os.fsync(writer)
+            finally:
+                os.close(writer)
+
+    def _segments(self) -> list[Segment]:
+        return [self._segment(path) for path in self._segment_paths()]
+
+    def _segment(self, path: Path) -> Segment:
+        """Segments never change once they are finished, so each is read and verified once."""
+        if path not in self._read:
+            self._read[path] = Lines(path) if path.suffix == ".jsonl" else self._table(path)
+        return self._read[path]
+
+    def _table(self, path: Path) -> Segment:
+        try:
+            return Table(path)
+        except UserError:
+            aside = path.with_suffix(".damaged")
+            path.rename(aside)
+            return Unreadable(
+                f"{path}: damaged from end to end and set aside as {aside.name}; its samples are done anew"
+            )
+
+    def _segment_paths(self) -> list[Path]:
+        return segment_paths(self.folder)
+
+    def _new_path(self, suffix: str) -> Path:
+        number = 1 + max((int(path.stem) for path in self.folder.iterdir() if path.stem.isdigit()), default=-1)
+        return self.folder / f"{number:06d}{suffix}"
+
+    def _refuse_another_engine(self) -> None:
+        begun_by = engine_of(self.folder)
+        if begun_by is None:
+            write_json(self.folder / ABOUT, {"engine": self.engine})
+        elif begun_by != self.engine:
+            raise UserError(
+                f"{self.folder}: its samples were drawn by the {begun_by} engine and now {self.engine} is asked for, "
+                "which would draw others for the same requests: set sampling.engine back, or move this folder away "
+                "to sample anew."
+            )
 
 
-def _read_parquet(path: Path, damaged: list[str]) -> pl.DataFrame:
+def engine_of(folder: Path) -> str | None:
+    """The engine that a journal was begun by; None of an empty one."""
+    path = folder / ABOUT
     try:
-        return read_table(path, COMPLETIONS)
-    except UserError:
-        damaged.append(f"{path}: this segment is damaged; its samples are done anew")
-        path.rename(path.with_suffix(".damaged"))
-        return empty_table(COMPLETIONS)
+        return str(json.loads(path.read_text())["engine"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{path}: damaged; write which engine drew the samples, as {{"engine": "torch"}}.') from error
 
 
-def _read_lines(path: Path, damaged: list[str]) -> pl.DataFrame:
-    records = list(_whole_records(path, damaged))
-    return pl.DataFrame(records, schema=COMPLETIONS) if records else empty_table(COMPLETIONS)
-
-
-def _whole_records(path: Path, damaged: list[str]) -> Iterator[dict[str, object]]:
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            checksum, _, payload = line.rstrip(b"\n").partition(b" ")
-            if line.endswith(b"\n") and checksum == f"{zlib.crc32(payload):08x}".encode():
-                yield json.loads(payload)
-            else:
-                damaged.append(f"{path}, line {number}: torn or damaged; this sample is done anew")
+def segment_paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))

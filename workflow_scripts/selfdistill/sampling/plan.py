@@ -5,20 +5,20 @@ from typing import Any, Literal
 
 import polars as pl
 
-from selfdistill.config.study import Decode, Section, Study
+from selfdistill.config.study import AbortLoops, Decode, Section, Study
 from selfdistill.errors import UserError
 from selfdistill.naming import SAMPLES
 from selfdistill.sampling.requests import request_id, seed_of, shard_of
 from selfdistill.tables import PLAN, PROMPTS
 
 
-def tokenise_prompts(problems: pl.DataFrame, template: str, model: Path) -> pl.DataFrame:
+def tokenise_prompts(
+    problems: pl.DataFrame, template: str, model: Path, trust_remote_code: bool = False
+) -> pl.DataFrame:
     """The prompt ids of every problem: the study's wording inside the model's own chat template, tokenised once."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=False)
-    if not tokenizer.chat_template:
-        raise UserError(f"{model}: the tokenizer has no chat template; add chat_template to its tokenizer_config.json.")
+    tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=trust_remote_code)
     rows = []
     for problem_id, text in problems.select("problem_id", "problem").iter_rows():
         message = {"role": "user", "content": template.replace("{problem}", text)}
@@ -43,6 +43,7 @@ class Asked(Section):
     stream: str  # tells A/A twins apart
     seed: int
     shards: int
+    abort_loops: AbortLoops | None = None
 
 
 def asked_of(study: Study, model_id: str) -> Asked:
@@ -73,6 +74,7 @@ def asked_of(study: Study, model_id: str) -> Asked:
         stream=model_id if twin else "",
         seed=study.seed,
         shards=study.sampling.shards_base if train or model_id == "base" else study.sampling.shards_checkpoint,
+        abort_loops=study.sampling.abort_loops,
     )
 
 
@@ -96,10 +98,13 @@ def make_plan(
         for problem in _first(evaluation, asked.eval_problems)
         for draw in range(asked.draws)
     ]
+    abort_loops = asked.abort_loops.model_dump() if asked.abort_loops else None
     rows = []
     for purpose, decode_id, problem_id, draw in wanted:
         decode = asked.decodes[decode_id].model_dump()
-        key = request_id(digest, asked.dtype, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed)
+        key = request_id(
+            digest, asked.dtype, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed, abort_loops
+        )
         rows.append(
             {
                 "request_id": key,

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 SAMPLER_VERSION = 1  # raise it when the same request would give another sample
 
@@ -26,30 +24,28 @@ class Request:
 class Sample:
     request_id: str
     token_ids: list[int]  # with the end token when there was one
-    finish_reason: str  # stop | length
-    logprob: float  # sum over the tokens, under the model at temperature 1 and without truncation
+    finish_reason: str  # stop | length | loop (only where a study aborts loops)
+    logprobs: list[float]  # of each token, under the model at temperature 1, without penalty or truncation
     seconds: float
 
 
-class Engine(Protocol):
-    """To add an engine, write these three; everything else (journal, sealing, progress) is around it."""
-
-    name: str
-    version: str
-
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
-        """Yields every sample as soon as it is finished, in any order."""
-        ...
-
-
 def request_id(
-    model_digest: str, dtype: str, prompt_ids: list[int], decode: dict[str, float], draw: int, stream: str, seed: int
+    model_digest: str,
+    dtype: str,
+    prompt_ids: list[int],
+    decode: dict[str, float],
+    draw: int,
+    stream: str,
+    seed: int,
+    abort_loops: dict[str, int] | None = None,
 ) -> str:
     """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart.
 
     The engine is not: another engine draws from the same law, what was paid for stays good, and each row names its own.
     """
     content = [SAMPLER_VERSION, model_digest, dtype, prompt_ids, sorted(decode.items()), draw, stream, seed]
+    if abort_loops:
+        content.append(sorted(abort_loops.items()))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 

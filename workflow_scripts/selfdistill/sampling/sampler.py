@@ -1,88 +1,120 @@
 """The sampler: executes what a plan asks of a shard and the journal does not yet hold, then seals the shard.
 
-Goes in: a plan, a model folder, a journal. Comes out: one Parquet shard with exactly the plan's requests.
+Goes in: a plan, a model folder, a journal. Comes out: one Parquet shard with exactly the plan's requests, sorted by
+request. Everything streams: memory does not grow with the number of samples.
 """
 
-import json
 import sys
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from tokenizers import Tokenizer
 
+from selfdistill.config.study import AbortLoops
 from selfdistill.errors import UserError
-from selfdistill.sampling.journal import Journal, read_siblings
-from selfdistill.sampling.requests import Engine, Request, Sample
-from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table
+from selfdistill.model_folder import inspect_model
+from selfdistill.sampling.engines import Engine, EngineSettings, choose_engine, open_engine
+from selfdistill.sampling.journal import Journal
+from selfdistill.sampling.progress import Progress
+from selfdistill.sampling.requests import Request, Sample
+from selfdistill.sampling.segments import each_once
+from selfdistill.table_streams import read_pieces
+from selfdistill.tables import PLAN
+
+REQUEST = list(Request.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    engine: str
+    engine: str  # auto | vllm | torch
     dtype: str
     context: int
+    abort_loops: AbortLoops | None = None
+    trust_remote_code: str | None = None
     batch: int = 64
     device: str = "cpu"
 
 
 def sample_shard(
-    plan_path: Path, model: Path, shard: int, journal_folder: Path, output: Path, settings: SamplerSettings
+    plan: Path, model: Path, shard: int, journal_folder: Path, output: Path, settings: SamplerSettings
 ) -> None:
-    plan = read_table(plan_path, PLAN).filter(pl.col("shard") == shard)
-    with Journal(journal_folder) as journal:
-        held = journal.read()
+    wanted = wanted_requests(plan, shard, settings.context)
+    with Journal(journal_folder, choose_engine(settings.engine, settings.device)) as journal:
+        missing = without(wanted, journal.held())
+        if len(missing):
+            journal.adopt(missing)
+            missing = without(wanted, journal.held())
         for complaint in journal.damaged:
             print(complaint, file=sys.stderr)
-        # With another number of shards a request may have been sampled into a sibling's journal.
-        held = pl.concat([held, *read_siblings(journal_folder)]).unique("request_id", keep="first", maintain_order=True)
-        missing = plan.join(held, on="request_id", how="anti").unique("request_id", maintain_order=True)
-        print(
-            f"{output}: {len(plan)} requests, {len(plan) - len(missing)} in the journal, {len(missing)} to sample",
-            file=sys.stderr,
-        )
+        held = len(wanted) - len(missing)
+        print(f"{output}: {len(wanted)} requests, {held} in the journal, {len(missing)} to sample", file=sys.stderr)
         if len(missing):
-            _execute(missing, model, journal, settings)
-            held = pl.concat([held, journal.read()]).unique("request_id", keep="first", maintain_order=True)
-        sealed = plan.select("request_id").join(held, on="request_id", how="inner", maintain_order="left")
-        if len(sealed) != len(plan):
-            raise UserError(f"{output}: {len(plan) - len(sealed)} of {len(plan)} requests have no sample; run again.")
-        write_table(sealed, output, COMPLETIONS)
-        journal.fold(journal.read())
+            engine, stop_ids = _start(model, journal.engine, settings)
+            tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+            with Progress(len(missing), held, str(output.with_suffix(""))) as progress:
+                for sample in engine.sample(requests_of(plan, missing)):
+                    journal.append(_record(sample, tokenizer, stop_ids, engine))
+                    progress.count(len(sample.token_ids), sample.finish_reason)
+            lacking = without(wanted, journal.held())
+            if len(lacking):
+                raise UserError(f"{output}: {len(lacking)} of {len(wanted)} requests have no sample; run again.")
+        journal.seal(wanted, output)
 
 
-def _execute(missing: pl.DataFrame, model: Path, journal: Journal, settings: SamplerSettings) -> None:
-    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    stop_ids = end_tokens(model)
-    engine = open_engine(model, stop_ids, settings)
-    # Neighbours of one decode share a batch, so that the sampling law takes its fast path.
-    ordered = missing.sort("decode_id", "request_id")
-    requests = [Request(**row) for row in ordered.select(list(Request.__dataclass_fields__)).iter_rows(named=True)]
-    progress = Progress(len(requests))
-    for sample in engine.sample(requests):
-        journal.append(_record(sample, tokenizer, stop_ids, engine))
-        progress.count(sample)
-    progress.report(final=True)
+def wanted_requests(plan: Path, shard: int, context: int) -> pl.Series:
+    """The ids of a shard's requests, each once; a request that cannot fit the context is refused before anything runs."""
+    ids = [pl.Series("request_id", [], pl.String)]
+    for rows in read_pieces(plan, PLAN, ["request_id", "shard", "prompt_ids", "max_tokens"]):
+        ours = rows.filter(pl.col("shard") == shard)
+        too_long = ours.filter(pl.col("prompt_ids").list.len() + pl.col("max_tokens") > context)
+        if too_long.height:
+            row = too_long.row(0, named=True)
+            raise UserError(
+                f"request {row['request_id']}: {len(row['prompt_ids'])} prompt tokens and {row['max_tokens']} more do not "
+                f"fit the context of {context}; raise model.context or lower max_tokens."
+            )
+        ids.append(ours["request_id"])
+    return each_once(pl.concat(ids))
 
 
-def open_engine(model: Path, stop_ids: list[int], settings: SamplerSettings) -> Engine:
-    from selfdistill.sampling.torch_engine import TorchEngine
-
-    return TorchEngine(model, settings.context, stop_ids, settings.batch, settings.dtype, settings.device)
-
-
-def end_tokens(model: Path) -> list[int]:
-    """The ids at which a completion ends, from the generation configuration or else the configuration."""
-    for name in ("generation_config.json", "config.json"):
-        path = model / name
-        found = json.loads(path.read_text()).get("eos_token_id") if path.is_file() else None
-        if found is not None:
-            return [found] if isinstance(found, int) else list(found)
-    raise UserError(f"{model}: neither generation_config.json nor config.json names an eos_token_id; add one.")
+def requests_of(plan: Path, ids: pl.Series) -> Iterator[Request]:
+    """In the order of the plan: neighbours share their decode, and draws of one problem their prompt."""
+    for rows in read_pieces(plan, PLAN, REQUEST):
+        ours = rows.filter(pl.col("request_id").is_in(ids.implode())).unique("request_id", maintain_order=True)
+        ids = without(ids, ours["request_id"])
+        for row in ours.iter_rows(named=True):
+            yield Request(**row)
 
 
-def _record(sample: Sample, tokenizer: Tokenizer, stop_ids: list[int], engine: Engine) -> dict[str, object]:
+def without(ids: pl.Series, others: pl.Series) -> pl.Series:
+    return ids.filter(~ids.is_in(others.implode()))
+
+
+def _start(model: Path, name: str, settings: SamplerSettings) -> tuple[Engine, frozenset[int]]:
+    """The engine and the end tokens, after a look at the model folder."""
+    facts = inspect_model(model, settings.context, settings.trust_remote_code)
+    for note in facts.notes:
+        print(note, file=sys.stderr)
+    engine = open_engine(
+        name,
+        EngineSettings(
+            model=model,
+            dtype=settings.dtype,
+            context=settings.context,
+            stop_ids=facts.stop_ids,
+            batch=settings.batch,
+            device=settings.device,
+            abort_loops=settings.abort_loops,
+            trust_remote_code=facts.trust_remote_code,
+        ),
+    )
+    return engine, frozenset(facts.stop_ids)
+
+
+def _record(sample: Sample, tokenizer: Tokenizer, stop_ids: frozenset[int], engine: Engine) -> dict[str, Any]:
     ended = sample.token_ids and sample.token_ids[-1] in stop_ids
     return {
         "request_id": sample.request_id,
@@ -90,36 +122,8 @@ def _record(sample: Sample, tokenizer: Tokenizer, stop_ids: list[int], engine: E
         "text": tokenizer.decode(sample.token_ids[:-1] if ended else sample.token_ids, skip_special_tokens=False),
         "n_tokens": len(sample.token_ids),
         "finish_reason": sample.finish_reason,
-        "logprob": sample.logprob,
+        "logprob": sum(sample.logprobs),
         "engine": engine.name,
         "engine_version": engine.version,
         "seconds": sample.seconds,
     }
-
-
-class Progress:
-    """One line every few seconds, in the log and for the eye: samples, tokens a second, cut rate so far, time left."""
-
-    EVERY = 5.0
-
-    def __init__(self, total: int) -> None:
-        self.total, self.samples, self.tokens, self.cut = total, 0, 0, 0
-        self.began = self.reported = time.monotonic()
-
-    def count(self, sample: Sample) -> None:
-        self.samples += 1
-        self.tokens += len(sample.token_ids)
-        self.cut += sample.finish_reason == "length"
-        if time.monotonic() - self.reported > self.EVERY:
-            self.report()
-
-    def report(self, final: bool = False) -> None:
-        self.reported = time.monotonic()
-        seconds = max(self.reported - self.began, 1e-9)
-        left = seconds / max(self.samples, 1) * (self.total - self.samples)
-        print(
-            f"{self.samples}/{self.total} samples  {self.tokens / seconds:,.0f} tokens/s  "
-            f"cut {self.cut / max(self.samples, 1):.1%}  " + (f"{seconds:.0f} s" if final else f"{left:.0f} s left"),
-            file=sys.stderr,
-            flush=True,
-        )

@@ -5,15 +5,14 @@ when the queue is empty the rows in use are moved together, so that no step comp
 """
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from selfdistill.errors import UserError
 from selfdistill.sampling.decoder import Decoder
+from selfdistill.sampling.engines import EngineSettings
 from selfdistill.sampling.requests import Request, Sample
 from selfdistill.sampling.sampling_law import Law, draw
 
@@ -22,30 +21,26 @@ class TorchEngine:
     name = "torch"
     version = str(torch.__version__)
 
-    def __init__(self, folder: Path, context: int, stop_ids: list[int], batch: int, dtype: str, device: str) -> None:
-        self.device = torch.device(device)
-        self.context, self.batch = context, batch
-        self.decoder = Decoder(folder, batch, context, getattr(torch, dtype), self.device)
-        self.stop_ids = torch.tensor(stop_ids, device=self.device)
+    def __init__(self, settings: EngineSettings) -> None:
+        self.device = torch.device(settings.device)
+        self.context, self.batch = settings.context, settings.batch
+        self.decoder = Decoder(settings.model, self.batch, self.context, getattr(torch, settings.dtype), self.device)
+        self.stop_ids = torch.tensor(settings.stop_ids, device=self.device)
 
     @torch.inference_mode()
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
-        for request in requests:
-            if len(request.prompt_ids) + request.max_tokens > self.context:
-                raise UserError(
-                    f"request {request.request_id}: {len(request.prompt_ids)} prompt tokens and {request.max_tokens} more "
-                    f"do not fit the context of {self.context}; raise model.context or lower max_tokens."
-                )
-        queue = deque(requests)
+    def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
         rows = _Rows(self.batch, self.context, self.decoder.shape.vocabulary, self.device)
         refill = max(1, self.batch // 8)
-        while queue or rows.used:
+        more = True
+        while more or rows.used:
             free = self.batch - rows.used
-            if queue and (free >= refill or rows.used == 0):
-                admitted = [queue.popleft() for _ in range(min(free, len(queue)))]
-                where = rows.admit(admitted)
-                logits = self.decoder.prefill([request.prompt_ids for request in admitted], where)
-                rows.take(where, logits)
+            if more and (free >= refill or rows.used == 0):
+                admitted = list(islice(requests, free))
+                more = len(admitted) == free
+                if admitted:
+                    where = rows.admit(admitted)
+                    logits = self.decoder.prefill([request.prompt_ids for request in admitted], where)
+                    rows.take(where, logits)
             else:
                 used = rows.used
                 logits = self.decoder.step(rows.last[:used], rows.position[:used], rows.longest())
@@ -65,7 +60,7 @@ class _Rows:
         self.requests: list[Request] = []
         self.started: list[float] = []
         self.last, self.position, self.count = column(torch.long), column(torch.long), column(torch.long)
-        self.seed, self.limit, self.logprob = column(torch.long), column(torch.long), column(torch.float64)
+        self.seed, self.limit = column(torch.long), column(torch.long)
         self.law = Law(
             column(torch.float32),
             column(torch.long),
@@ -74,6 +69,7 @@ class _Rows:
             column(torch.float32),
         )
         self.tokens = torch.zeros(batch, context, dtype=torch.int32, device=device)
+        self.logprobs = torch.zeros(batch, context, dtype=torch.float32, device=device)
         self.seen = torch.zeros(batch, vocabulary, dtype=torch.bool, device=device)
         self.columns = [
             self.last,
@@ -81,7 +77,7 @@ class _Rows:
             self.count,
             self.seed,
             self.limit,
-            self.logprob,
+            self.logprobs,
             self.tokens,
             self.seen,
         ]
@@ -112,7 +108,7 @@ class _Rows:
                 [getattr(request, name) for request in requests], dtype=dtype, device=self.device
             )
         self.position[where] = torch.tensor([len(request.prompt_ids) for request in requests], device=self.device)
-        self.count[where], self.logprob[where], self.seen[where] = 0, 0.0, False
+        self.count[where], self.seen[where] = 0, False
         self.requests += requests
         self.started += [time.monotonic()] * len(requests)
         self.used += len(requests)
@@ -123,7 +119,8 @@ class _Rows:
         law = Law(*(column[where] for column in vars(self.law).values()))
         penalised = bool((law.presence_penalty != 0).any())
         tokens = draw(logits, law, self.seen[where] if penalised else None, self.seed[where], self.count[where])
-        self.logprob[where] += logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0].double()
+        logprobs = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+        self.logprobs[where, self.count[where]] = logprobs
         self.last[where] = tokens
         self.tokens[where, self.count[where]] = tokens.int()
         if penalised:
@@ -140,7 +137,7 @@ class _Rows:
                 request_id=request.request_id,
                 token_ids=self.tokens[row, : int(self.count[row])].tolist(),
                 finish_reason="stop" if bool(stopped[row]) else "length",
-                logprob=float(self.logprob[row]),
+                logprobs=self.logprobs[row, : int(self.count[row])].tolist(),
                 seconds=time.monotonic() - self.started[row],
             )
             self._remove(row, decoder)

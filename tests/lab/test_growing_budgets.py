@@ -1,0 +1,73 @@
+"""Budgets grow for free: only what is missing is sampled, and what is no longer asked for is kept."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from conftest import Clone
+from selfdistill.tables import COMPLETIONS, GRADED, read_table
+
+pytestmark = pytest.mark.xdist_group("smoke")
+
+MODELS = ("samples-t11", "base")
+TARGETS = [f"results/smoke/models/{model}/graded.parquet" for model in MODELS]
+
+
+def grow(study: dict[str, Any]) -> None:
+    study["training"]["samples"] = 3 * 260
+    study["evaluation"]["draws"] = 4
+    study["decodes"]["t10"] = {"temperature": 1.0, "top_k": 20, "top_p": 0.95, "max_tokens": 224}
+    study["evaluation"]["base"].append("t10")
+
+
+def requests_held_and_sampled(smoke: Clone, model: str) -> tuple[int, int, int]:
+    """What the logs of the model's shards counted: requests asked for, found in the journal, sampled."""
+    counts = [
+        re.search(r"(\d+) requests, (\d+) in the journal, (\d+) to sample", log.read_text())
+        for log in sorted((smoke.folder / "results/smoke/logs/sample" / model).glob("shard-*.log"))
+    ]
+    assert len(counts) == 2 and all(counts)
+    asked, held, sampled = (sum(int(count[place]) for count in counts if count) for place in (1, 2, 3))
+    return asked, held, sampled
+
+
+def completions(smoke: Clone, model: str) -> pl.DataFrame:
+    folder = smoke.folder / "results/smoke/models" / model
+    return pl.concat(read_table(path, COMPLETIONS) for path in sorted(folder.glob("shard-*.parquet"))).sort(
+        "request_id"
+    )
+
+
+def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(smoke: Clone) -> None:
+    before = {model: completions(smoke, model) for model in MODELS}
+    larger = smoke.changed_study(grow)
+    said = smoke.snakemake(*TARGETS, study=larger)
+    assert said.returncode == 0, said.stderr[-2000:]
+    # 260 → 780 training samples; 90 problems × 3 decodes × 1 draw → 90 × 4 decodes × 4 draws.
+    assert requests_held_and_sampled(smoke, "samples-t11") == (780, 260, 520)
+    assert requests_held_and_sampled(smoke, "base") == (1440, 270, 1170)
+    for model in MODELS:
+        grown = completions(smoke, model)
+        # The very samples of before, down to the seconds that each took.
+        assert grown.join(before[model], on="request_id", how="semi").equals(before[model])
+        assert read_table(smoke.folder / f"results/smoke/models/{model}/graded.parquet", GRADED).height == grown.height
+        for shard in range(2):
+            assert_journal_is_small(smoke.folder / "results/smoke/models" / model, shard)
+
+    assert smoke.snakemake(*TARGETS).returncode == 0
+    assert requests_held_and_sampled(smoke, "samples-t11") == (260, 260, 0)
+    assert requests_held_and_sampled(smoke, "base") == (270, 270, 0)
+    for model in MODELS:
+        assert completions(smoke, model).equals(before[model])
+
+    assert smoke.snakemake(*TARGETS, study=larger).returncode == 0
+    assert requests_held_and_sampled(smoke, "base") == (1440, 1440, 0)
+    assert smoke.snakemake().returncode == 0
+
+
+def assert_journal_is_small(folder: Path, shard: int) -> None:
+    sealed = (folder / f"shard-{shard}.parquet").stat().st_size
+    assert sum(path.stat().st_size for path in (folder / f"journal-{shard}").iterdir()) <= 1.3 * sealed

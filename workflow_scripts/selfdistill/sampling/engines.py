@@ -1,0 +1,53 @@
+"""The contract of an engine, and the choice of one. Everything around an engine (plan, journal, sealing, progress, device)
+is the sampler's; an engine turns requests into samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from selfdistill.config.study import AbortLoops
+from selfdistill.sampling.requests import Request, Sample
+
+
+class Engine(Protocol):
+    """To add an engine, write these three and name it in `open_engine` and in `config/study.py`."""
+
+    name: str
+    version: str
+
+    def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+        """Yields every sample as soon as it is finished, in any order. Takes requests as it has room for them, never
+        all at once: there may be a million. Requests of several decodes come mixed and share one batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    model: Path
+    dtype: str  # float32 | bfloat16
+    context: int  # longest prompt plus completion
+    stop_ids: list[int]
+    batch: int = 64  # sequences decoded at once
+    device: str = "cpu"  # cpu | cuda
+    abort_loops: AbortLoops | None = None
+    trust_remote_code: bool = False
+
+
+def choose_engine(asked: str, device: str) -> str:
+    """`auto` takes vLLM where it is installed and the process has a GPU."""
+    if asked != "auto":
+        return asked
+    return "vllm" if device == "cuda" and find_spec("vllm") else "torch"
+
+
+def open_engine(name: str, settings: EngineSettings) -> Engine:
+    if name == "vllm":
+        from selfdistill.sampling.vllm_engine import VllmEngine
+
+        return VllmEngine(settings)
+    from selfdistill.sampling.torch_engine import TorchEngine
+
+    return TorchEngine(settings)
