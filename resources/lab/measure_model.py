@@ -18,12 +18,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 
-from selfdistill.model_folder import end_tokens  # noqa: E402
-
 from lab.chains import parse_problem  # noqa: E402
 from lab.grammar import NotWellFormed, label_completion  # noqa: E402
 from selfdistill.config.load import load_study  # noqa: E402
 from selfdistill.grading.grade import grade  # noqa: E402
+from selfdistill.model_folder import end_tokens  # noqa: E402
 from selfdistill.problems.assemble import assemble  # noqa: E402
 from selfdistill.provenance import model_digest  # noqa: E402
 from selfdistill.sampling.plan import Asked, make_plan, tokenise_prompts  # noqa: E402
