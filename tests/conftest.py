@@ -1,10 +1,15 @@
 """The library and the resources are imported from where they lie; a finished smoke study is shared by the tests that need one."""
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +50,23 @@ class Clone:
         return subprocess.run(
             self.command(*arguments, study=study), cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=900
         )  # fmt: skip
+
+    def snakemake_on_a_terminal(self, *arguments: str, study: str = "config/smoke.yaml") -> str:
+        """What a person sees who runs Snakemake in a terminal of 200 columns."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        process = subprocess.Popen(
+            self.command(*arguments, study=study), cwd=self.folder, env=ENVIRONMENT, stdin=theirs, stdout=theirs, stderr=theirs,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+            while data := os.read(ours, 65536):
+                seen += data
+        os.close(ours)
+        assert process.wait(timeout=60) == 0, seen[-3000:]
+        return seen.decode(errors="replace")
 
     def changed_study(self, change: Callable[[dict[str, Any]], None]) -> str:
         """A copy of the smoke study's file with a change, as a path to give to Snakemake."""

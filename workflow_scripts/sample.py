@@ -5,6 +5,7 @@ python workflow_scripts/sample.py --plan plan.parquet --model DIR --shard 0 --jo
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from selfdistill.devices import lease_gpus
@@ -27,7 +28,9 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 samples on the CPU")
     asked = parser.parse_args()
 
-    with lease_gpus(asked.gpus):  # before anything looks for a GPU
+    with lease_gpus(asked.gpus) as lease:  # before anything looks for a GPU
+        if lease.devices:
+            print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
         import torch
 
         from selfdistill.config.study import AbortLoops

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from selfdistill.devices import lease_gpus
 from selfdistill.program import as_program
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
@@ -32,11 +33,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     settings = training_settings(asked.settings, asked.save_every)
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-    try:
-        train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=StopSignal())
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    with lease_gpus(1 if settings.device == "cuda" else 0):
+        try:
+            train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=StopSignal())
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            sys.exit(INTERRUPTED)
 
 
 class StopSignal:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from selfdistill.model_folder import end_tokens  # noqa: E402
 from selfdistill.sampling import sampler  # noqa: E402
 from selfdistill.sampling.engines import EngineSettings, open_engine  # noqa: E402
-from selfdistill.sampling.requests import Request, request_id, seed_of  # noqa: E402
+from selfdistill.sampling.requests import Request, Sample, request_id, seed_of  # noqa: E402
 from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table  # noqa: E402
 
 LAB = ROOT / "resources/lab/model"
@@ -36,6 +36,7 @@ SHAPES = {
     "lab": {"requests": 4096, "batch": 1024, "context": 384, "max_tokens": 224, "dtype": "bfloat16"},
     "qwen3-4b": {"requests": 256, "batch": 256, "context": 1280, "max_tokens": 1024, "dtype": "bfloat16"},
 }
+SAMPLER = "the sampler"
 DECODE = {"temperature": 1.1, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "presence_penalty": 0.0}
 
 
@@ -117,11 +118,35 @@ def raw(engine: Any, requests: list[Request], seeded: bool, logprobs: bool, labe
     return tokens
 
 
-def through_sampler(engine: Any, plan: Path, model: Path, shape: dict[str, Any], folder: Path) -> int:
+class Watched:
+    """An engine that is running already, and when it was asked and when it was done."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.name, self.version = engine, engine.name, engine.version
+
+    def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+        self.asked = time.monotonic()
+        yield from self.engine.sample(requests)
+        self.done = time.monotonic()
+
+
+def through_sampler(
+    engine: Watched, plan: Path, model: Path, shape: dict[str, Any], folder: Path, once: list[dict[str, float]]
+) -> int:
+    """Tokens that came through the sampler. `once` gets what a shard costs before its first and after its last sample."""
     shutil.rmtree(folder, ignore_errors=True)
     sampler.open_engine = lambda name, settings: engine
+    began = time.monotonic()
     settings = sampler.SamplerSettings("vllm", shape["dtype"], shape["context"], batch=shape["batch"], device="cuda")
     sampler.sample_shard(plan, model, 0, folder / "journal-0", folder / "shard-0.parquet", settings)
+    ended = time.monotonic()
+    once.append(
+        {
+            "before": round(engine.asked - began, 2),
+            "while": engine.done - engine.asked,
+            "sealing": round(ended - engine.done, 2),
+        }
+    )
     return int(read_table(folder / "shard-0.parquet", COMPLETIONS, ["n_tokens"])["n_tokens"].sum())
 
 
@@ -151,9 +176,10 @@ def main() -> None:
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("out", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, help="instead of the shape's own number")
     parser.add_argument("--stock", nargs=2, type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    shape: dict[str, Any] = SHAPES[asked.shape]
+    shape: dict[str, Any] = SHAPES[asked.shape] | ({"requests": asked.requests} if asked.requests else {})
     if asked.stock:
         asked.out.write_text(json.dumps(stock(*asked.stock, shape, asked.rounds)))
         return
@@ -165,13 +191,17 @@ def main() -> None:
     prompts = lab_prompts(shape["requests"]) if asked.shape == "lab" else random_prompts(shape["requests"], 151936)
     requests = plan_of(prompts, shape["max_tokens"], folder / "plan.parquet")
     command = [sys.executable, __file__, asked.shape, str(folder / "stock.json"), "--rounds", str(asked.rounds)]
-    subprocess.run([*command, "--stock", str(model), str(folder / "plan.parquet")], check=True)
+    subprocess.run(
+        [*command, "--requests", str(shape["requests"]), "--stock", str(model), str(folder / "plan.parquet")],
+        check=True,
+    )
     began = time.monotonic()
     engine = open_engine(
         "vllm",
         EngineSettings(model, shape["dtype"], shape["context"], end_tokens(model), shape["batch"], device="cuda"),
     )
     started = time.monotonic() - began
+    once: list[dict[str, float]] = []
     modes: dict[str, Callable[[str], int]] = {
         "raw": lambda label: raw(engine, requests, False, False, label),
         "raw, a seed each": lambda label: raw(engine, requests, True, False, label),
@@ -186,13 +216,16 @@ def main() -> None:
         for name, mode in modes.items():
             began = time.monotonic()
             tokens = mode(f"{number}-{name}")
-            speeds[name].append(tokens / (time.monotonic() - began))
+            # Before its first sample and after its last the sampler pays once a shard, like the engine's start.
+            seconds = once[-1]["while"] if name == SAMPLER else time.monotonic() - began
+            speeds[name].append(tokens / seconds)
             print(f"round {number + 1}  {name}: {speeds[name][-1]:,.0f} tokens/s", file=sys.stderr, flush=True)
     import torch
 
     result = {
         "shape": asked.shape, **shape, "vllm": engine.version, "torch": torch.__version__,
         "gpu": torch.cuda.get_device_name(), "engine_start_seconds": round(started, 1),
+        "once_a_shard_seconds": {"before": once[-1]["before"], "sealing": once[-1]["sealing"]},
         "tokens_per_second": {
             name: [round(value) for value in values] for name, values in ({"LLM.generate": stock_speeds} | speeds).items()
         },

@@ -1,5 +1,6 @@
 """Budgets grow for free: only what is missing is sampled, and what is no longer asked for is kept."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,13 @@ def completions(smoke: Clone, model: str) -> pl.DataFrame:
 def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(smoke: Clone) -> None:
     before = {model: completions(smoke, model) for model in MODELS}
     larger = smoke.changed_study(grow)
-    said = smoke.snakemake(*TARGETS, study=larger)
-    assert said.returncode == 0, said.stderr[-2000:]
+    seen = smoke.snakemake_on_a_terminal(*TARGETS, study=larger)
+    # The live view: a bar that is drawn over itself, of a job that Snakemake started.
+    assert re.search(r"\r[^\n]*models/base/shard-\d[^\n]*tokens/s[^\n]*cut", seen), seen[-3000:]
     # 260 → 780 training samples; 90 problems × 3 decodes × 1 draw → 90 × 4 decodes × 4 draws.
     assert requests_held_and_sampled(smoke, "samples-t11") == (780, 260, 520)
     assert requests_held_and_sampled(smoke, "base") == (1440, 270, 1170)
+    assert_progress_is_logged_for_machines(smoke)
     for model in MODELS:
         grown = completions(smoke, model)
         # The very samples of before, down to the seconds that each took.
@@ -66,6 +69,13 @@ def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(smoke: Clo
     assert smoke.snakemake(*TARGETS, study=larger).returncode == 0
     assert requests_held_and_sampled(smoke, "base") == (1440, 1440, 0)
     assert smoke.snakemake().returncode == 0
+
+
+def assert_progress_is_logged_for_machines(smoke: Clone) -> None:
+    for log in (smoke.folder / "results/smoke/logs/sample/base").glob("shard-*.log"):
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        assert lines[-1]["samples"] == lines[-1]["total"] > 0 and lines[-1]["already"] > 0
+        assert lines[-1]["tokens_per_second_mean"] > 0 and 0 < lines[-1]["cut_rate"] < 1
 
 
 def assert_journal_is_small(folder: Path, shard: int) -> None:

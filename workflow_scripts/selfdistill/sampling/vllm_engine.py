@@ -147,15 +147,14 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
-    if settings.device == "cpu":
-        # A seeded request whose prompt is prefilled in parts crashes on CPU ("CPU Generator does not use offset").
-        whole_prompts = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(settings.context, 4096)}
-        return arguments | whole_prompts | {"enforce_eager": True}
-    arguments["gdn_prefill_backend"] = "triton"  # Qwen3.5: the default is compiled at every cold start
     config = json.loads((settings.model / "config.json").read_text())
     if "Qwen3_5ForConditionalGeneration" in (config.get("architectures") or []):
         arguments["language_model_only"] = True  # else vLLM asks for an image processor
-    return arguments
+    if settings.device == "cuda":
+        return arguments | {"gdn_prefill_backend": "triton"}  # Qwen3.5: the default is compiled at every cold start
+    # A seeded request whose prompt is prefilled in parts crashes on CPU ("CPU Generator does not use offset").
+    whole_prompts = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(settings.context, 4096)}
+    return arguments | whole_prompts | {"enforce_eager": True}
 
 
 def _repetition_detection(loops: AbortLoops | None, version: str) -> Any:
