@@ -41,7 +41,8 @@ class Layer:
     qkv: Tensor
     qkv_bias: Tensor | None
     out: Tensor
-    head_norms: Tensor | None  # of the queries' heads, then of the keys'
+    query_norm: Tensor | None
+    key_norm: Tensor | None
     gate_up: Tensor
     down: Tensor
 
@@ -90,151 +91,103 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 class Decoder:
-    """Weights and a cache of `rows` sequences of at most `length` tokens.
-
-    The keys lie with the length last and the matrices with the outputs last: steps then multiply all of them as they
-    lie, which is fastest on a CPU.
-    """
+    """Weights and a cache of `rows` sequences of at most `length` tokens."""
 
     def __init__(self, folder: Path, rows: int, length: int, dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape = read_shape(folder)
         self.device = device
         weights = {key: value.to(device=device, dtype=dtype) for key, value in read_weights(folder).items()}
         self.embedding = weights["model.embed_tokens.weight"]
-        self.head = _matrix(self.embedding if shape.tied else weights["lm_head.weight"])
+        self.head = self.embedding if shape.tied else weights["lm_head.weight"]
         self.final_norm = weights["model.norm.weight"]
-        self.layers = [_layer(weights, f"model.layers.{i}.", shape) for i in range(shape.layers)]
-        length = padded(length)
-        cache = (shape.layers, rows, shape.kv_heads)
-        self.keys = torch.zeros(*cache, shape.head_dim, length, dtype=dtype, device=device)
-        self.values = torch.zeros(*cache, length, shape.head_dim, dtype=dtype, device=device)
+        self.layers = [_layer(weights, f"model.layers.{i}.") for i in range(shape.layers)]
+        self.keys = torch.zeros(shape.layers, rows, shape.kv_heads, length, shape.head_dim, dtype=dtype, device=device)
+        self.values = torch.zeros_like(self.keys)
         self.cosine, self.sine = _rotations(shape, length, dtype, device)
+        self.columns = torch.arange(length, device=device)
 
-    def prefill(self, prompts: list[list[int]], first: int) -> Tensor:
-        """Writes the prompts into the cache, one a row from row `first` on, and returns the logits after each prompt's
-        last token. The prompts lie end to end; only attention needs them in rows of one length."""
-        lengths = [len(prompt) for prompt in prompts]
-        tokens = self._tensor([token for prompt in prompts for token in prompt])
-        rows = self._tensor([row for row, length in enumerate(lengths) for _ in range(length)])
-        positions = self._tensor([position for length in lengths for position in range(length)])
-        ends = self._tensor(lengths).cumsum(0) - 1
-        longest = padded(max(lengths))
-        hide = self._hide(torch.arange(longest, device=self.device)[None], longest)
+    def prefill(self, prompts: list[list[int]], rows: Tensor) -> Tensor:
+        """Writes the prompts into cache rows and returns the logits after each prompt's last token."""
+        longest = max(len(prompt) for prompt in prompts)
+        tokens = torch.zeros(len(prompts), longest, dtype=torch.long, device=self.device)
+        for i, prompt in enumerate(prompts):
+            tokens[i, : len(prompt)] = torch.tensor(prompt, device=self.device)
+        ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.device)
+        shape, width = self.shape, len(prompts)
         hidden = functional.embedding(tokens, self.embedding)
+        cosine, sine = self.cosine[:longest, None], self.sine[:longest, None]
         for number, layer in enumerate(self.layers):
-            query = self._project(hidden, layer, number, first + rows, positions)
-            in_rows = query.new_zeros(len(prompts), longest, *query.shape[1:])
-            in_rows[rows, positions] = query
-            attended = self._attend(in_rows, number, slice(first, first + len(prompts)), hide)[rows, positions]
-            if number == self.shape.layers - 1:
-                hidden, attended = hidden[ends], attended[ends]  # all that is left to compute are these logits
+            query, key, value = self._project(hidden, layer, cosine, sine)
+            # What lies right of a prompt's end is written too and never read: every step masks by position.
+            self.keys[number, rows, :, :longest] = key.transpose(1, 2)
+            self.values[number, rows, :, :longest] = value.transpose(1, 2)
+            attended = functional.scaled_dot_product_attention(
+                query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=True, enable_gqa=True
+            )
+            hidden = self._finish(hidden, attended.transpose(1, 2).reshape(width, longest, -1), layer)
+        last = hidden[torch.arange(width, device=self.device), ends]
+        return (_norm(last, self.final_norm, shape.norm_epsilon) @ self.head.T).float()
+
+    def step(self, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
+        """One more token for every cache row: its logits, given the token and the position where it stands."""
+        shape, rows = self.shape, tokens.shape[0]
+        hidden = functional.embedding(tokens, self.embedding)
+        cosine, sine = self.cosine[positions][:, None], self.sine[positions][:, None]
+        everyone = torch.arange(rows, device=self.device)
+        hide = torch.where(self.columns[:longest] <= positions[:, None], 0.0, -math.inf).to(hidden.dtype)
+        hide = hide[:, None, None].expand(rows, shape.kv_heads, 1, longest).reshape(rows * shape.kv_heads, 1, longest)
+        group = shape.heads // shape.kv_heads
+        for number, layer in enumerate(self.layers):
+            query, key, value = self._project(hidden, layer, cosine, sine)
+            self.keys[number, everyone, :, positions] = key
+            self.values[number, everyone, :, positions] = value
+            keys = self.keys[number, :rows, :, :longest].reshape(rows * shape.kv_heads, longest, shape.head_dim)
+            values = self.values[number, :rows, :, :longest].reshape(rows * shape.kv_heads, longest, shape.head_dim)
+            query = query.reshape(rows * shape.kv_heads, group, shape.head_dim)
+            scores = torch.baddbmm(hide, query, keys.transpose(1, 2), alpha=shape.head_dim**-0.5)
+            attended = torch.bmm(scores.softmax(-1), values).reshape(rows, -1)
             hidden = self._finish(hidden, attended, layer)
-        return self._logits(hidden)
-
-    def step(self, tokens: Tensor, positions: Tensor, spans: list[tuple[slice, int]]) -> Tensor:
-        """One more token for every row: its logits, given the token and the position where it stands. A span is a slice
-        of the rows, and how much of the cache they need."""
-        everyone = torch.arange(len(tokens), device=self.device)
-        hides = [self._hide(positions[rows, None], width) for rows, width in spans]
-        hidden = functional.embedding(tokens, self.embedding)
-        for number, layer in enumerate(self.layers):
-            query = self._project(hidden, layer, number, everyone, positions)[:, None]
-            attended = [
-                self._attend(query[rows], number, rows, hide) for (rows, _), hide in zip(spans, hides, strict=True)
-            ]
-            hidden = self._finish(hidden, torch.cat(attended)[:, 0], layer)
-        return self._logits(hidden)
+        return (_norm(hidden, self.final_norm, shape.norm_epsilon) @ self.head.T).float()
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Copies one row of the cache over another."""
-        self.keys[:, target, ..., :length] = self.keys[:, source, ..., :length]
+        """Copies one row of the cache over another, so that the rows in use stay the first ones."""
+        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
 
-    def _project(self, hidden: Tensor, layer: Layer, number: int, rows: Tensor, positions: Tensor) -> Tensor:
-        """The queries [tokens, heads, head_dim]; keys and values go into the cache."""
+    def _project(self, hidden: Tensor, layer: Layer, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         shape = self.shape
-        merged = _times(_norm(hidden, layer.attention_norm, shape.norm_epsilon), layer.qkv)
-        if layer.qkv_bias is not None:
-            merged = merged + layer.qkv_bias
-        merged = merged.unflatten(-1, (-1, shape.head_dim))
-        turned, value = merged[:, : -shape.kv_heads], merged[:, -shape.kv_heads :]
-        if layer.head_norms is not None:
-            turned = functional.rms_norm(turned, (shape.head_dim,), None, shape.norm_epsilon) * layer.head_norms
-        half = shape.head_dim // 2
-        turned = turned * self.cosine[positions, None] + turned.roll(half, -1) * self.sine[positions, None]
-        self.keys[number, rows, ..., positions] = turned[:, shape.heads :]
-        self.values[number, rows, :, positions] = value
-        return turned[:, : shape.heads]
-
-    def _attend(self, query: Tensor, number: int, rows: slice, hide: Tensor) -> Tensor:
-        """Of queries [rows, tokens, heads, head_dim] to the cache of these rows, as far as `hide` goes."""
-        shape, width = self.shape, hide.shape[-1]
-        count, length = query.shape[:2]
-        grouped = (
-            query.unflatten(2, (shape.kv_heads, -1))
-            .permute(0, 2, 3, 1, 4)
-            .reshape(count * shape.kv_heads, -1, shape.head_dim)
-        )
-        keys = self.keys[number, rows, ..., :width].flatten(0, 1)
-        values = self.values[number, rows, :, :width].flatten(0, 1)
-        scores = torch.baddbmm(hide, grouped, keys, alpha=shape.head_dim**-0.5)
-        weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)
-        attended = torch.bmm(weights, values).view(count, shape.heads, length, shape.head_dim)
-        return attended.transpose(1, 2).flatten(2)
-
-    def _hide(self, positions: Tensor, width: int) -> Tensor:
-        """What `_attend` adds to the scores: minus infinity right of each token's own position."""
-        visible = torch.arange(width, device=self.device) <= positions[..., None]
-        hide = torch.where(visible, 0.0, -math.inf).to(self.embedding.dtype)
-        group = self.shape.heads // self.shape.kv_heads
-        return hide.repeat_interleave(self.shape.kv_heads, 0).repeat(1, group, 1)
+        merged = functional.linear(_norm(hidden, layer.attention_norm, shape.norm_epsilon), layer.qkv, layer.qkv_bias)
+        merged = merged.unflatten(-1, (shape.heads + 2 * shape.kv_heads, shape.head_dim))
+        query = merged[..., : shape.heads, :]
+        key = merged[..., shape.heads : shape.heads + shape.kv_heads, :]
+        value = merged[..., shape.heads + shape.kv_heads :, :]
+        if layer.query_norm is not None and layer.key_norm is not None:
+            query = _norm(query, layer.query_norm, shape.norm_epsilon)
+            key = _norm(key, layer.key_norm, shape.norm_epsilon)
+        return _rotate(query, cosine, sine), _rotate(key, cosine, sine), value
 
     def _finish(self, hidden: Tensor, attended: Tensor, layer: Layer) -> Tensor:
-        hidden = hidden + _times(attended, layer.out)
-        gate, up = _times(_norm(hidden, layer.mlp_norm, self.shape.norm_epsilon), layer.gate_up).chunk(2, -1)
-        return hidden + _times(functional.silu(gate) * up, layer.down)
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        return _times(_norm(hidden, self.final_norm, self.shape.norm_epsilon), self.head).float()
-
-    def _tensor(self, numbers: list[int]) -> Tensor:
-        return torch.tensor(numbers, device=self.device)
+        hidden = hidden + attended @ layer.out.T
+        gate, up = (_norm(hidden, layer.mlp_norm, self.shape.norm_epsilon) @ layer.gate_up.T).chunk(2, -1)
+        return hidden + (functional.silu(gate) * up) @ layer.down.T
 
 
-def padded(length: int) -> int:
-    """Cache widths are multiples of 32: from 16 on, the width of the padding changes no bit of a result."""
-    return -(-length // 32) * 32
-
-
-def _layer(weights: dict[str, Tensor], prefix: str, shape: Shape) -> Layer:
+def _layer(weights: dict[str, Tensor], prefix: str) -> Layer:
     def merged(names: list[str], suffix: str) -> Tensor:
         return torch.cat([weights[f"{prefix}{name}.{suffix}"] for name in names])
 
     heads = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
-    head_norms = None
-    if f"{prefix}self_attn.q_norm.weight" in weights:
-        query_norm, key_norm = (weights[f"{prefix}self_attn.{name}_norm.weight"] for name in "qk")
-        head_norms = torch.cat([query_norm.expand(shape.heads, -1), key_norm.expand(shape.kv_heads, -1)])
     return Layer(
         attention_norm=weights[prefix + "input_layernorm.weight"],
         mlp_norm=weights[prefix + "post_attention_layernorm.weight"],
-        qkv=_matrix(merged(heads, "weight")),
+        qkv=merged(heads, "weight"),
         qkv_bias=merged(heads, "bias") if f"{prefix}{heads[0]}.bias" in weights else None,
-        out=_matrix(weights[prefix + "self_attn.o_proj.weight"]),
-        head_norms=head_norms,
-        gate_up=_matrix(merged(["mlp.gate_proj", "mlp.up_proj"], "weight")),
-        down=_matrix(weights[prefix + "mlp.down_proj.weight"]),
+        out=weights[prefix + "self_attn.o_proj.weight"],
+        query_norm=weights.get(prefix + "self_attn.q_norm.weight"),
+        key_norm=weights.get(prefix + "self_attn.k_norm.weight"),
+        gate_up=merged(["mlp.gate_proj", "mlp.up_proj"], "weight"),
+        down=weights[prefix + "mlp.down_proj.weight"],
     )
-
-
-def _matrix(weight: Tensor) -> Tensor:
-    """Inputs first. On a CPU a matrix that lies so multiplies a fifth faster; a GPU does not mind and saves the copy."""
-    return weight.T.contiguous() if weight.device.type == "cpu" else weight.T
-
-
-def _times(x: Tensor, matrix: Tensor) -> Tensor:
-    """x @ matrix, row by row the same bits whatever the number of rows: a single row takes another routine, so it gets company."""
-    return x @ matrix if len(x) > 1 else (x.expand(2, -1) @ matrix)[:1]
 
 
 def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -242,8 +195,12 @@ def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 
 
 def _rotations(shape: Shape, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosine and sine by position; the sine's first half is negative, so that x * cosine + rolled x * sine rotates."""
     frequencies = shape.rope_base ** (-torch.arange(0, shape.head_dim, 2, dtype=torch.float32) / shape.head_dim)
     angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
-    cosine, sine = angles.cos(), angles.sin()
-    return torch.cat([cosine, cosine], -1).to(device, dtype), torch.cat([-sine, sine], -1).to(device, dtype)
+    angles = torch.cat([angles, angles], -1)
+    return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+
+
+def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    first, second = x.chunk(2, -1)
+    return x * cosine + torch.cat([-second, first], -1) * sine
