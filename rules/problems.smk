@@ -35,8 +35,8 @@ rule prompts:
     input:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
-        tokenizer=Path(STUDY.model.path, "tokenizer.json"),
-        settings=Path(STUDY.model.path, "tokenizer_config.json"),
+        tokenizer=TOKENIZER_FILES,
+        library=library("model_folder.py", "sampling/plan.py"),
     output:
         "<results>/problems/prompts.parquet",
     log:

@@ -5,10 +5,8 @@ python workflow_scripts/sample.py --plan plan.parquet --model DIR --shard 0 --jo
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from selfdistill.devices import lease_gpus
 from selfdistill.program import as_program
 
 
@@ -28,23 +26,20 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 samples on the CPU")
     asked = parser.parse_args()
 
-    with lease_gpus(asked.gpus) as lease:  # before anything looks for a GPU
-        if lease.devices:
-            print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
-        import torch
+    import torch
 
-        from selfdistill.config.study import AbortLoops
-        from selfdistill.sampling.sampler import SamplerSettings, sample_shard
+    from selfdistill.config.study import AbortLoops
+    from selfdistill.sampling.sampler import SamplerSettings, sample_shard
 
-        torch.set_num_threads(asked.threads)
-        abort_loops = asked.settings.pop("abort_loops", None)
-        settings = SamplerSettings(
-            **asked.settings,
-            abort_loops=AbortLoops.model_validate(abort_loops) if abort_loops else None,
-            batch=asked.batch,
-            device="cuda" if asked.gpus else "cpu",
-        )
-        sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
+    torch.set_num_threads(asked.threads)
+    abort_loops = asked.settings.pop("abort_loops", None)
+    settings = SamplerSettings(
+        **asked.settings,
+        abort_loops=AbortLoops.model_validate(abort_loops) if abort_loops else None,
+        batch=asked.batch,
+        gpus=asked.gpus,
+    )
+    sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
 
 
 if __name__ == "__main__":

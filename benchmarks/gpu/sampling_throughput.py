@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -136,8 +138,9 @@ def through_sampler(
     """Tokens that came through the sampler. `once` gets what a shard costs before its first and after its last sample."""
     shutil.rmtree(folder, ignore_errors=True)
     sampler.open_engine = lambda name, settings: engine
+    sampler.lease_gpus = lambda count: nullcontext(SimpleNamespace(devices=[]))  # this process has its GPU already
     began = time.monotonic()
-    settings = sampler.SamplerSettings("vllm", shape["dtype"], shape["context"], batch=shape["batch"], device="cuda")
+    settings = sampler.SamplerSettings("vllm", shape["dtype"], shape["context"], batch=shape["batch"], gpus=1)
     sampler.sample_shard(plan, model, 0, folder / "journal-0", folder / "shard-0.parquet", settings)
     ended = time.monotonic()
     once.append(
@@ -206,7 +209,9 @@ def main() -> None:
         "raw": lambda label: raw(engine, requests, False, False, label),
         "raw, a seed each": lambda label: raw(engine, requests, True, False, label),
         "raw, seeds and log-probabilities": lambda label: raw(engine, requests, True, True, label),
-        "the sampler": lambda label: through_sampler(engine, folder / "plan.parquet", model, shape, folder / "sampled"),
+        SAMPLER: lambda label: through_sampler(
+            Watched(engine), folder / "plan.parquet", model, shape, folder / "sampled", once
+        ),
     }
     for name, mode in modes.items():  # warm-up: kernels are compiled at first use
         mode(f"warm-{name}")

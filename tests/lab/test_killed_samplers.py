@@ -1,19 +1,21 @@
 """The sampler killed with SIGKILL at 25 random moments, with both engines, and gone on with: nothing lost, nothing doubled."""
 
+import json
 import random
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from conftest import ENVIRONMENT, ROOT
-from lab_requests import MODEL, lab_requests
+from lab_requests import sample_command, write_plan
 from selfdistill.sampling.segments import Lines
-from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table
+from selfdistill.tables import COMPLETIONS, read_table
 
 REQUESTS = 240
 CONTENT = ["request_id", "token_ids", "text", "n_tokens", "finish_reason", "logprob", "seconds", "engine_version"]
@@ -21,13 +23,7 @@ CONTENT = ["request_id", "token_ids", "text", "n_tokens", "finish_reason", "logp
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rows = [
-        {**vars(request), "model_id": "base", "problem_id": str(i), "purpose": "eval", "decode_id": "t10", "draw": 0, "shard": 0}
-        for i, request in enumerate(lab_requests(REQUESTS))
-    ]  # fmt: skip
-    path = tmp_path_factory.mktemp("plan") / "plan.parquet"
-    write_table(pl.DataFrame(rows, schema=PLAN), path, PLAN)
-    return path
+    return write_plan(tmp_path_factory.mktemp("plan") / "plan.parquet", REQUESTS)
 
 
 class Sampler:
@@ -35,11 +31,7 @@ class Sampler:
 
     def __init__(self, engine: str, python: str, plan: Path, folder: Path) -> None:
         self.journal, self.output = folder / "journal-0", folder / "shard-0.parquet"
-        settings = f'{{"engine": "{engine}", "dtype": "float32", "context": 320}}'
-        self.command = [
-            python, str(ROOT / "workflow_scripts/sample.py"), "--plan", str(plan), "--model", str(MODEL), "--shard", "0",
-            "--journal", str(self.journal), "--output", str(self.output), "--settings", settings, "--batch", "16",
-        ]  # fmt: skip
+        self.command = sample_command(plan, folder, engine, python, folding_often=True)
 
     def start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self.command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -47,60 +39,68 @@ class Sampler:
     def finish(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
-    def lines(self) -> int:
-        return sum(path.read_bytes().count(b"\n") for path in self.journal.glob("*.jsonl"))
+    def bytes_written(self) -> int:
+        return sum(path.stat().st_size for path in self.journal.glob("0*") if path.exists())
 
     def journaled(self) -> pl.DataFrame:
-        """Every whole sample on disk, read by the test itself; a torn line is none."""
+        """Every whole sample on disk, once, read without the journal's own code; a torn line is none."""
         found = [pl.DataFrame(schema=COMPLETIONS)]
-        for path in sorted(self.journal.glob("*.jsonl")):
-            found += list(Lines(path).samples())
-        found += [read_table(path, COMPLETIONS) for path in sorted(self.journal.glob("*.parquet"))]
-        return pl.concat(found)
+        for path in sorted(self.journal.glob("0*.jsonl")):
+            for line in path.read_bytes().split(b"\n")[:-1]:
+                checksum, payload = line.split(b" ", 1)
+                assert int(checksum, 16) == zlib.crc32(payload), "a line is damaged that no power cut has torn"
+                found.append(pl.DataFrame([json.loads(payload)], schema=COMPLETIONS))
+        found += [pl.read_parquet(path) for path in sorted(self.journal.glob("0*.parquet"))]
+        return pl.concat(found).unique("request_id").sort("request_id")
 
 
-def kill_at(sampler: Sampler, moment: str, rng: random.Random) -> None:
-    """Kills a new process at a random time: while it starts, after some more samples, or while it seals."""
+def kill_at(sampler: Sampler, moment: str, rng: random.Random) -> bool:
+    """Kills a new process at a random time: while it starts, after some more samples, while it folds or while it seals.
+    False when it was over before."""
+    for leftover in (*sampler.journal.glob(".*.part"), *sampler.output.parent.glob(".shard-0*.part")):
+        leftover.unlink()
     process = sampler.start()
     if moment == "starting":
         time.sleep(rng.uniform(0.0, 3.0))
     elif moment == "sampling":
-        aim = sampler.lines() + rng.randint(1, 12)
-        while process.poll() is None and sampler.lines() < aim:
+        aim = sampler.bytes_written() + rng.randint(1, 12_000)
+        while process.poll() is None and sampler.bytes_written() < aim:
             time.sleep(0.001)
         time.sleep(rng.uniform(0.0, 0.03))
-    else:  # sealing, which is over in a moment
-        while process.poll() is None and not list(sampler.output.parent.glob(".shard-0*.part")):
-            time.sleep(0.0005)
+    else:  # over in a moment
+        pattern = {"folding": "journal-0/.*.part", "sealing": ".shard-0*.part"}[moment]
+        while process.poll() is None and not list(sampler.output.parent.glob(pattern)):
+            pass
+        time.sleep(rng.choice([0.0, 0.0005, 0.002]))
+    killed = process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
+    return killed
 
 
 def kill_and_resume(sampler: Sampler, moments: list[str], rng: random.Random) -> pl.DataFrame:
     paid_for = sampler.journaled() if sampler.journal.exists() else pl.DataFrame(schema=COMPLETIONS)
+    killed = 0
     for moment in moments:
-        kill_at(sampler, moment, rng)
+        killed += kill_at(sampler, moment, rng)
         now = sampler.journaled() if sampler.journal.exists() else paid_for
         # Whatever was in the journal before is in it still, unchanged.
-        assert now.join(paid_for, on="request_id", how="semi").sort("request_id").equals(paid_for.sort("request_id"))
+        assert now.join(paid_for, on="request_id", how="semi").equals(paid_for)
         paid_for = now
         # A power cut, unlike a kill, can leave half a line: here the last one loses its end.
-        newest = max(sampler.journal.glob("*.jsonl"), default=None)
+        newest = max(sampler.journal.glob("0*.jsonl"), default=None)
         if rng.random() < 0.3 and newest is not None and newest.stat().st_size:
             data = newest.read_bytes()
             last = data.rstrip(b"\n").rfind(b"\n") + 1
             newest.write_bytes(data[: rng.randint(last, len(data) - 1)])
             paid_for = sampler.journaled()
+    assert killed >= len(moments) - 1, "the sampler was mostly over before it could be killed"
     finished = sampler.finish()
     assert finished.returncode == 0, finished.stderr[-2000:]
     sealed = read_table(sampler.output, COMPLETIONS)
     assert sealed.height == sealed["request_id"].n_unique() == REQUESTS
     # No token that was paid for was sampled again.
-    assert (
-        sealed.join(paid_for, on="request_id", how="semi")
-        .select(CONTENT)
-        .equals(paid_for.sort("request_id").select(CONTENT))
-    )
+    assert sealed.join(paid_for, on="request_id", how="semi").select(CONTENT).equals(paid_for.select(CONTENT))
     return sealed
 
 
@@ -109,16 +109,18 @@ def test_the_torch_engine_killed_17_times_gives_what_one_run_gives(plan: Path, t
     whole = Sampler("torch", sys.executable, plan, tmp_path / "whole")
     assert whole.finish().returncode == 0
     killed = Sampler("torch", sys.executable, plan, tmp_path / "killed")
-    moments = ["starting", "starting", *["sampling"] * 12, "sealing", "sealing", "sealing"]
+    moments = ["starting", "starting", *["sampling", "sampling", "folding"] * 4, "sealing", "sealing", "sealing"]
     sealed = kill_and_resume(killed, moments, rng)
     identical = ["request_id", "token_ids", "text", "n_tokens", "finish_reason"]
-    assert sealed.select(identical).equals(read_table(whole.output, COMPLETIONS).select(identical))
+    reference = read_table(whole.output, COMPLETIONS)
+    assert sealed.select(identical).equals(reference.select(identical))
+    assert (sealed["logprob"] - reference["logprob"]).abs().max() < 1e-3
 
 
 @pytest.mark.xdist_group("vllm")
 def test_vllm_killed_8_times_loses_nothing(plan: Path, tmp_path: Path, vllm_python: str) -> None:
     sampler = Sampler("vllm", vllm_python, plan, tmp_path)
-    moments = ["starting", *["sampling"] * 6, "sealing"]
+    moments = ["starting", *["sampling"] * 4, "folding", "folding", "sealing"]
     sealed = kill_and_resume(sampler, moments, random.Random(12))
     assert set(sealed["engine"]) == {"vllm"}
 

@@ -116,4 +116,6 @@ if __name__ == "__main__":
     {"plan": make_plan, "sample": sample, "journal": make_journal, "seal": seal, "grade": grade}[step](
         folder, count, tokens
     )
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # The grading processes count too; they are children.
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(used // 1024)

@@ -263,7 +263,8 @@ def test_what_ended_by_itself(reason: str, n_tokens: int, expected: bool) -> Non
     ("text", "ended", "looping", "answer", "expected"),
     [
         ("", True, False, None, "empty"),
-        (" \n", False, True, None, "empty"),
+        (" \n", True, True, None, "empty"),
+        (" \n", False, False, None, "cut"),  # newlines up to the cap are no finished answer
         ("hm", False, False, "7", "cut"),
         ("hm hm", False, True, "7", "loop"),
         ("hm", True, False, None, "no_answer"),
@@ -379,8 +380,9 @@ def test_a_loop_says_where_it_starts_and_how_often_it_repeats() -> None:
 
 
 def test_a_loop_that_the_engine_broke_off_is_a_loop_below_the_cap() -> None:
-    (row,) = graded(completion(RIGHT, tokens=[9, *[1, 2, 3] * 16], reason="loop"))
-    assert (row["finish_class"], row["verdict"], row["loop_period"]) == ("loop", "unanswered", 3)
+    (row,) = graded(completion(RIGHT, tokens=[9, *[1, 2] * 16], reason="loop"))
+    # The engine's thresholds may be other ones than grading's.
+    assert (row["finish_class"], row["verdict"], row["loop_period"]) == ("loop", "unanswered", None)
 
 
 def test_a_hang_in_a_table_is_a_wrong_answer_and_no_more() -> None:

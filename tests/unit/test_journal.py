@@ -1,5 +1,6 @@
 """What is in the journal is never lost, never doubled, and never believed when damaged."""
 
+import errno
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from selfdistill.sampling.segments import decode_line, encode_line
 from selfdistill.tables import COMPLETIONS, read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
+CAN_MOUNT = subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
 
 
 def record(name: str, tokens: int = 2) -> dict[str, object]:
@@ -150,7 +152,7 @@ def test_a_flipped_byte_in_a_folded_segment_costs_one_piece(folder: Path) -> Non
     segment.write_bytes(data)
     with Journal(folder, "torch") as journal:
         whole = sorted(journal.held())
-        assert 3 <= len(whole) <= 4 and "piece 2: damaged; its 2 samples are done anew" in journal.damaged[0]
+        assert 3 <= len(whole) <= 4 and "piece 2: damaged; its 2 samples are lost" in journal.damaged[0]
         for name in set(names) - set(whole):
             journal.append(record(name, tokens=40_000))
         assert journal.held().sort().to_list() == names
@@ -188,9 +190,88 @@ def test_a_segment_that_cannot_be_opened_is_set_aside_and_named(folder: Path) ->
     segment.write_bytes(segment.read_bytes()[:-20])
     names, damaged = held(folder)
     assert names == "" and "set aside as 000001.damaged" in damaged[0]
+    assert held(folder) == ("", [])
     assert (folder / "000001.damaged").exists()
     write(folder, "ab")
     assert held(folder)[0] == "ab"
+
+
+def test_a_disk_that_fails_to_read_is_not_taken_for_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "ab")
+    seal(folder, "ab")
+
+    def fails(*given: object, **named: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", fails)
+    with pytest.raises((OSError, UserError), match="Stale file handle"):
+        held(folder)
+    monkeypatch.undo()
+    assert held(folder) == ("ab", [])
+
+
+def test_a_table_with_a_damaged_piece_is_kept_aside_when_it_is_folded(folder: Path) -> None:
+    with Journal(folder, "torch") as journal:
+        for number in range(4):
+            journal.append(record(f"r{number}", tokens=40_000))
+        journal.seal(pl.Series("request_id", [f"r{number}" for number in range(4)]), folder.parent / "shard.parquet")
+    data = bytearray((folder / "000001.parquet").read_bytes())
+    data[len(data) // 4] ^= 1
+    (folder / "000001.parquet").write_bytes(data)
+    write(folder, "z")
+    seal(folder, "z")
+    assert (folder / "000001.damaged").read_bytes() == data
+    assert held(folder)[0] == "r2r3z"
+
+
+def test_a_journal_without_a_note_belongs_to_whoever_drew_its_samples(folder: Path) -> None:
+    write(folder, "a")
+    (folder / "journal.json").unlink()
+    with pytest.raises(UserError, match="drawn by the torch engine"), Journal(folder, "vllm"):
+        pass
+    seal(folder, "a")
+    (folder / "journal.json").unlink()
+    with pytest.raises(UserError, match="drawn by the torch engine"), Journal(folder, "vllm"):
+        pass
+
+
+def test_a_file_system_without_locks_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fails)
+    with pytest.raises(UserError, match="keeps no locks"), Journal(folder, "torch"):
+        pass
+
+
+def test_adopting_finds_what_is_folded_meanwhile_and_leaves_out_what_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "journal-0", "ab")
+    write(tmp_path / "journal-0", "cd")
+    real, folded = journal_module.Lines, []
+
+    def fold_first(path: Path) -> journal_module.Lines:
+        if not folded:
+            folded.append(path)
+            monkeypatch.setattr(journal_module, "Lines", real)
+            seal(tmp_path / "journal-0", "abcd")
+        return real(path)
+
+    monkeypatch.setattr(journal_module, "Lines", fold_first)
+    with Journal(tmp_path / "journal-1", "torch") as journal:
+        journal.adopt(pl.Series("request_id", ["a", "c", "x"]))
+        assert journal.held().to_list() == ["a", "c"]
+
+    write(tmp_path / "journal-0", "e")
+    damaged = tmp_path / "journal-0/000002.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    (tmp_path / "journal-0.tar").write_bytes(b"no journal")
+    with Journal(tmp_path / "journal-2", "torch") as journal:
+        journal.adopt(pl.Series("request_id", ["b", "e"]))
+        assert journal.held().to_list() == ["e"]
+        assert "It was not adopted from" in journal.damaged[0]
+    assert damaged.exists()
 
 
 def test_a_second_sampler_is_told_and_leaves(folder: Path) -> None:
@@ -253,7 +334,7 @@ as_program(main)
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.skipif(not CAN_MOUNT, reason="mounting needs more rights")
 def test_a_disk_that_fills_up_loses_no_finished_sample(tmp_path: Path) -> None:
     """A real file system of 300 kB, filled to its last byte, then made larger and gone on with."""
     disk = tmp_path / "disk"
@@ -282,7 +363,7 @@ def test_a_disk_that_fills_up_loses_no_finished_sample(tmp_path: Path) -> None:
     assert len(damaged) <= 1 and all("torn" in complaint for complaint in damaged)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.skipif(not CAN_MOUNT, reason="mounting needs more rights")
 def test_a_disk_too_full_to_seal_keeps_the_journal(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -2,14 +2,13 @@
 
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from lab_requests import MODEL, ROOT, lab_requests
+from lab_requests import MODEL, sample_command, write_plan
 from selfdistill.errors import UserError
 from selfdistill.sampling import sampler as sampler_module
 from selfdistill.sampling.sampler import SamplerSettings, sample_shard
@@ -18,27 +17,11 @@ from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table
 SETTINGS = SamplerSettings("torch", "float32", 320, batch=24)
 
 
-def write_plan(path: Path, count: int, shard: int = 0, **decode: float) -> Path:
-    rows = [
-        {**vars(request), "model_id": "base", "problem_id": str(i), "purpose": "eval", "decode_id": "t10", "draw": 0,
-         "shard": shard}
-        for i, request in enumerate(lab_requests(count, **decode))
-    ]  # fmt: skip
-    write_table(pl.DataFrame(rows, schema=PLAN), path, PLAN)
-    return path
-
-
-def program(
-    plan: Path, folder: Path, settings: str = '{"engine": "torch", "dtype": "float32", "context": 320}'
-) -> list[str]:
-    return [sys.executable, str(ROOT / "workflow_scripts/sample.py"), "--plan", str(plan), "--model", str(MODEL), "--shard", "0",
-            "--journal", str(folder / "journal-0"), "--output", str(folder / "shard-0.parquet"), "--settings", settings,
-            "--batch", "16"]  # fmt: skip
-
-
 def test_interrupting_keeps_the_journal_and_says_so(tmp_path: Path) -> None:
     plan = write_plan(tmp_path / "plan.parquet", 120)
-    process = subprocess.Popen(program(plan, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        sample_command(plan, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     lines = tmp_path / "journal-0/000000.jsonl"
     while process.poll() is None and not (lines.exists() and lines.read_bytes().count(b"\n") >= 5):
         time.sleep(0.005)
@@ -51,11 +34,11 @@ def test_interrupting_keeps_the_journal_and_says_so(tmp_path: Path) -> None:
 
 def test_a_second_sampler_on_one_shard_says_so_and_exits(tmp_path: Path) -> None:
     plan = write_plan(tmp_path / "plan.parquet", 120)
-    first = subprocess.Popen(program(plan, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(sample_command(plan, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while first.poll() is None and not list((tmp_path / "journal-0").glob("*.jsonl")):
             time.sleep(0.005)
-        second = subprocess.run(program(plan, tmp_path), capture_output=True, text=True, timeout=60)
+        second = subprocess.run(sample_command(plan, tmp_path), capture_output=True, text=True, timeout=60)
         assert second.returncode == 1
         assert second.stderr.startswith("error: ") and "another sampler is writing this journal" in second.stderr
     finally:
@@ -67,7 +50,7 @@ def test_a_second_sampler_on_one_shard_says_so_and_exits(tmp_path: Path) -> None
 def test_a_damaged_plan_is_a_sentence(tmp_path: Path) -> None:
     bad = tmp_path / "plan.parquet"
     bad.write_bytes(b"PAR1 this is no table")
-    said = subprocess.run(program(bad, tmp_path), capture_output=True, text=True)
+    said = subprocess.run(sample_command(bad, tmp_path), capture_output=True, text=True)
     assert said.returncode == 1
     assert said.stderr.startswith("error: ") and "cannot be read" in said.stderr and "Traceback" not in said.stderr
 

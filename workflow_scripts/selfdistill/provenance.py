@@ -24,14 +24,20 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+CODE = "*.py"  # run only where a study trusts it by name
 WEIGHT_PATTERNS = ("*.safetensors", "*.safetensors.index.json")
 
 
 def model_files(folder: Path) -> Iterator[Path]:
     """What makes a model sample as it does: configuration, end tokens, tokenizer and weights, by name."""
-    found = {folder / name for name in ("config.json", "generation_config.json", *TOKENIZER_FILES)}
-    found |= {path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern)}
+    found = {folder / "config.json", folder / "generation_config.json", *tokenizer_files(folder)}
+    found |= {path for pattern in (*WEIGHT_PATTERNS, CODE) for path in folder.glob(pattern)}
     return iter(sorted((path for path in found if path.is_file()), key=lambda path: path.name))
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """What decides how a text becomes tokens, the chat template included."""
+    return [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
 
 
 def model_digest(folder: str | Path) -> str:

@@ -19,10 +19,7 @@ PIECE_TOKENS = 65_536  # tokens of completions in a piece: what a damaged byte c
 
 
 class TableWriter:
-    """A table that is too large for memory, written piece by piece; it appears under its name when it is whole.
-
-    Pages carry checksums, so that `read_pieces` notices a byte that has changed since.
-    """
+    """It appears under its name when it is whole."""
 
     def __init__(self, path: str | Path, schema: Schema) -> None:
         self.path, self.schema = Path(path), schema
@@ -58,7 +55,7 @@ def open_pieces(path: str | Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path}: this table does not exist; ask snakemake for it by name to make it.") from None
     except Exception as error:  # pyarrow raises many kinds for a damaged file
-        raise unreadable_table(path, error) from error
+        raise _damage(path, error) from error
 
 
 def read_piece(file: Any, number: int, path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> pl.DataFrame:
@@ -67,9 +64,16 @@ def read_piece(file: Any, number: int, path: str | Path, schema: Schema, columns
         arrow = file.read_row_group(number, columns=list(columns) or None, use_threads=False)
         frame = pl.from_arrow(arrow)
     except Exception as error:
-        raise unreadable_table(path, error) from error
+        raise _damage(path, error) from error
     assert isinstance(frame, pl.DataFrame)
     return conform(frame, {name: schema[name] for name in columns} or schema, str(path))
+
+
+def _damage(path: str | Path, error: Exception) -> UserError:
+    """A disk or a network that fails to read is not a damaged file: what is on it may be whole."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+        raise error
+    return unreadable_table(path, error)
 
 
 def read_pieces(path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> Iterator[pl.DataFrame]:

@@ -1,4 +1,4 @@
-"""Every table of the pipeline: its schema, defined once, and the one reader and the one writer that check it.
+"""Every table of the pipeline: its schema, defined once, and the reader and the writer that check whole ones.
 
 A table is a Parquet file (zstd). `write_table` writes beside the target and renames, so that a half-written
 table is never seen under its name; `read_table` refuses a damaged file or one of another schema with a sentence.
@@ -314,7 +314,7 @@ def write_table(frame: pl.DataFrame, path: str | Path, schema: Schema) -> None:
 def unreadable_table(path: str | Path, error: BaseException) -> UserError:
     return UserError(
         f"{path}: this Parquet file cannot be read ({type(error).__name__}); it is damaged: "
-        "delete it and run again, what the journal and the work folders hold is not lost."
+        "run again where it lies in a journal, else delete it and run again: journals and work folders keep what they hold."
     )
 
 

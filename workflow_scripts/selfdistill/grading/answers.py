@@ -50,8 +50,8 @@ def last_box(text: str) -> str | None:
             return None
         content = text[opening.end() : end].strip()
         position = end + 1
-    if content is not None and BOX.match(content):  # \boxed{\boxed{5}}
-        return last_box(content)
+        if BOX.match(content) and not BOX.search(text, position):  # \boxed{\boxed{5}}
+            text, position = content, 0
     return content
 
 

@@ -16,8 +16,8 @@ def finished(finish_reason: str, n_tokens: int, max_tokens: int) -> bool:
 
 def finish_class(text: str, ended: bool, looping: bool, answer: str | None) -> FinishClass:
     """`text` is without the end token; `ended` is `finished` above; `answer` is what was extracted."""
-    if not text.strip():
-        return "empty"
     if not ended:
         return "loop" if looping else "cut"
+    if not text.strip():
+        return "empty"
     return "no_answer" if answer is None else "answered"

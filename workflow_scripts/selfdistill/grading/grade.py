@@ -99,7 +99,7 @@ def _endings(
         loop = find_loop(tokens[:-1] if last in eos_ids else tokens, settings.loops)
         answer = find_answer(text, think)
         extracted = answer.extracted if ended else None
-        kind = finish_class(text, ended, loop is not None, extracted)
+        kind = finish_class(text, ended, loop is not None or finish_reason == "loop", extracted)
         endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *(loop or (None, None, None))))
     return pl.DataFrame(endings, schema={"request_id": pl.String, **ENDINGS}, orient="row")
 

@@ -36,11 +36,11 @@ class EngineSettings:
     trust_remote_code: bool = False
 
 
-def choose_engine(asked: str, device: str) -> str:
-    """`auto` takes vLLM where it is installed and the process has a GPU."""
+def choose_engine(asked: str, device: str, begun_by: str | None = None) -> str:
+    """`auto` goes on with the engine that began a journal, and else takes vLLM where it is installed and there is a GPU."""
     if asked != "auto":
         return asked
-    return "vllm" if device == "cuda" and find_spec("vllm") else "torch"
+    return begun_by or ("vllm" if device == "cuda" and find_spec("vllm") else "torch")
 
 
 def open_engine(name: str, settings: EngineSettings) -> Engine:
@@ -48,6 +48,8 @@ def open_engine(name: str, settings: EngineSettings) -> Engine:
         from selfdistill.sampling.vllm_engine import VllmEngine
 
         return VllmEngine(settings)
-    from selfdistill.sampling.torch_engine import TorchEngine
+    if name == "torch":
+        from selfdistill.sampling.torch_engine import TorchEngine
 
-    return TorchEngine(settings)
+        return TorchEngine(settings)
+    raise ValueError(f"no engine is named {name}")

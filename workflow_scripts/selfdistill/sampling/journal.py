@@ -37,6 +37,7 @@ class Journal:
     def __init__(self, folder: Path, engine: str) -> None:
         self.folder, self.engine = folder, engine
         self.damaged: list[str] = []
+        self._set_aside: list[str] = []
         self._read: dict[Path, Segment] = {}
         self._writer: int | None = None
 
@@ -50,20 +51,26 @@ class Journal:
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            with self._sentence_for_a_failed_write():
+                self._refuse_another_engine()
+                for leftover in self.folder.glob(".*.part"):
+                    leftover.unlink()
+                for table in self.folder.glob("*.parquet"):  # folded, and killed before its lines were removed
+                    table.with_suffix(".jsonl").unlink(missing_ok=True)
+        except BlockingIOError:
             self._lock.close()
             raise UserError(
                 f"{self.folder}: another sampler is writing this journal; wait for it or stop it."
             ) from None
-        try:
-            self._refuse_another_engine()
+        except OSError as error:
+            self._lock.close()
+            raise UserError(
+                f"{self.folder}: this file system keeps no locks ({error.strerror}); mount it with flock, or put the results "
+                "elsewhere."
+            ) from error
         except UserError:
             self._lock.close()
             raise
-        for leftover in self.folder.glob(".*.part"):
-            leftover.unlink()
-        for table in self.folder.glob("*.parquet"):  # folded, and killed before its lines were removed
-            table.with_suffix(".jsonl").unlink(missing_ok=True)
         self._synced = time.monotonic()
         return self
 
@@ -97,34 +104,48 @@ class Journal:
 
     def held(self) -> pl.Series:
         """The ids of every whole sample. What is damaged is named in `damaged`, and its samples count as not held."""
-        self._finish_segment()
-        self.damaged = []
+        with self._sentence_for_a_failed_write():
+            self._finish_segment()
         segments = self._segments()
-        for segment in segments:
-            self.damaged += segment.damaged
+        self.damaged = self._set_aside + [complaint for segment in segments for complaint in segment.damaged]
         return each_once(pl.concat([pl.Series("request_id", [], pl.String), *(segment.ids for segment in segments)]))
 
     def adopt(self, wanted: pl.Series) -> None:
         """Copies wanted samples from the journals beside this one: with another number of shards, they lie there.
 
-        Those may be written or folded at this moment: a file that is gone or unfinished is left out, and what was in it
-        is sampled anew.
+        Those may be written or folded at this moment, so they are listed until nothing new is found.
         """
         for sibling in sorted(self.folder.parent.glob("journal-*")):
-            with suppress(UserError, FileNotFoundError):
-                if sibling == self.folder or engine_of(sibling) != self.engine:
-                    continue
-                for path in segment_paths(sibling):
-                    segment = Lines(path) if path.suffix == ".jsonl" else Table(path, verify=False)
-                    useful = segment.ids.filter(segment.ids.is_in(wanted.implode()))
-                    if len(useful):
-                        self._write_table([segment], self._new_path(".parquet"), useful)
+            if sibling == self.folder or not sibling.is_dir() or not sibling.name.removeprefix("journal-").isdigit():
+                continue
+            seen: set[Path] = set()
+            while unseen := [path for path in segment_paths(sibling) if path not in seen]:
+                seen.update(unseen)
+                for path in unseen:
+                    self._adopt_from(path, wanted)
+
+    def _adopt_from(self, path: Path, wanted: pl.Series) -> None:
+        try:
+            if engine_of(path.parent) != self.engine:
+                return
+            segment = Lines(path) if path.suffix == ".jsonl" else Table(path)
+        except FileNotFoundError:  # folded at this moment: the table it went into is seen next
+            return
+        except UserError as error:
+            self._set_aside.append(f"{error} It was not adopted from.")
+            return
+        useful = segment.ids.filter(segment.ids.is_in(wanted.implode()))
+        if len(useful):
+            with suppress(FileNotFoundError), self._sentence_for_a_failed_write():
+                self._write_table([segment], self._new_path(".parquet"), useful)
 
     def seal(self, wanted: pl.Series, output: Path) -> None:
         """Writes the wanted samples to `output` and makes the journal small."""
         with self._sentence_for_a_failed_write():
+            for leftover in output.parent.glob(f".{output.name}.*.part"):  # of a sealing that was killed
+                leftover.unlink()
             self._finish_segment()
-            while len(paths := self._segment_paths()) > MERGED_AT_ONCE:
+            while len(paths := segment_paths(self.folder)) > MERGED_AT_ONCE:
                 self._fold(paths[:MERGED_AT_ONCE], self._new_path(".parquet"))
             self._write_table(self._segments(), output, wanted)
             if len(paths) > 1 or any(path.suffix == ".jsonl" for path in paths):
@@ -134,6 +155,8 @@ class Journal:
     def _sentence_for_a_failed_write(self) -> Iterator[None]:
         try:
             yield
+        except (FileNotFoundError, BlockingIOError):
+            raise
         except OSError as error:
             raise UserError(
                 f"{self.folder}: could not be written ({error.strerror}); every sample that was finished before is safe: "
@@ -141,10 +164,14 @@ class Journal:
             ) from error
 
     def _fold(self, old: list[Path], target: Path) -> None:
+        """Replaces segments by one table. A table of which not every piece could be read is set aside, not removed."""
         self._write_table([self._segment(path) for path in old], target)
         for path in old:
-            self._read.pop(path, None)
-            path.unlink()
+            segment = self._read.pop(path, None)
+            if segment is not None and segment.damaged and path.suffix == ".parquet":
+                path.rename(path.with_suffix(".damaged"))
+            else:
+                path.unlink()
 
     def _write_table(self, segments: list[Segment], target: Path, wanted: pl.Series | None = None) -> None:
         with TableWriter(target, COMPLETIONS) as table:
@@ -160,7 +187,7 @@ class Journal:
                 os.close(writer)
 
     def _segments(self) -> list[Segment]:
-        return [self._segment(path) for path in self._segment_paths()]
+        return [self._segment(path) for path in segment_paths(self.folder)]
 
     def _segment(self, path: Path) -> Segment:
         """Segments never change once they are finished, so each is read and verified once."""
@@ -174,12 +201,8 @@ class Journal:
         except UserError:
             aside = path.with_suffix(".damaged")
             path.rename(aside)
-            return Unreadable(
-                f"{path}: damaged from end to end and set aside as {aside.name}; its samples are done anew"
-            )
-
-    def _segment_paths(self) -> list[Path]:
-        return segment_paths(self.folder)
+            self._set_aside.append(f"{path}: damaged and set aside as {aside.name}; its samples are done anew")
+            return Unreadable()
 
     def _new_path(self, suffix: str) -> Path:
         number = 1 + max((int(path.stem) for path in self.folder.iterdir() if path.stem.isdigit()), default=-1)
@@ -187,19 +210,25 @@ class Journal:
 
     def _refuse_another_engine(self) -> None:
         begun_by = engine_of(self.folder)
-        if begun_by is None:
-            write_json(self.folder / ABOUT, {"engine": self.engine})
-        elif begun_by != self.engine:
+        if begun_by not in (None, self.engine):
             raise UserError(
                 f"{self.folder}: its samples were drawn by the {begun_by} engine and now {self.engine} is asked for, "
-                "which would draw others for the same requests: set sampling.engine back, or move this folder away "
-                "to sample anew."
+                f"which would draw others for the same requests: set sampling.engine to {begun_by}, or move this folder "
+                "away to sample anew."
             )
+        if not (self.folder / ABOUT).exists():
+            write_json(self.folder / ABOUT, {"engine": self.engine})
 
 
 def engine_of(folder: Path) -> str | None:
-    """The engine that a journal was begun by; None of an empty one."""
+    """The engine that a journal was begun by; None of an empty one. Without a note, its samples say it."""
     path = folder / ABOUT
+    if not path.exists() and folder.is_dir():
+        for segment in segment_paths(folder):
+            with suppress(UserError):  # a damaged one is spoken of elsewhere
+                first = next((Lines(segment) if segment.suffix == ".jsonl" else Table(segment)).samples(), None)
+                if first is not None:
+                    return str(first["engine"][0])
     try:
         return str(json.loads(path.read_text())["engine"])
     except FileNotFoundError:

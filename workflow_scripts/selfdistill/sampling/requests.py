@@ -41,7 +41,7 @@ def request_id(
 ) -> str:
     """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart.
 
-    The engine is not: another engine draws from the same law, what was paid for stays good, and each row names its own.
+    The engine is not, for it draws from the same law; each row names its own, and a journal keeps to one.
     """
     content = [SAMPLER_VERSION, model_digest, dtype, prompt_ids, sorted(decode.items()), draw, stream, seed]
     if abort_loops:

@@ -6,6 +6,7 @@ request. Everything streams: memory does not grow with the number of samples.
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from selfdistill.config.study import AbortLoops
+from selfdistill.devices import lease_gpus
 from selfdistill.errors import UserError
 from selfdistill.model_folder import inspect_model
 from selfdistill.sampling.engines import Engine, EngineSettings, choose_engine, open_engine
-from selfdistill.sampling.journal import Journal
+from selfdistill.sampling.journal import Journal, engine_of
 from selfdistill.sampling.progress import Progress
 from selfdistill.sampling.requests import Request, Sample
 from selfdistill.sampling.segments import each_once
@@ -35,14 +37,19 @@ class SamplerSettings:
     abort_loops: AbortLoops | None = None
     trust_remote_code: str | None = None
     batch: int = 64
-    device: str = "cpu"
+    gpus: int = 0  # to lease from this machine; 0 samples on the CPU
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus else "cpu"
 
 
 def sample_shard(
     plan: Path, model: Path, shard: int, journal_folder: Path, output: Path, settings: SamplerSettings
 ) -> None:
     wanted = wanted_requests(plan, shard, settings.context)
-    with Journal(journal_folder, choose_engine(settings.engine, settings.device)) as journal:
+    engine_name = choose_engine(settings.engine, settings.device, engine_of(journal_folder))
+    with Journal(journal_folder, engine_name) as journal, ExitStack() as until_sealed:
         missing = without(wanted, journal.held())
         if len(missing):
             journal.adopt(missing)
@@ -52,7 +59,11 @@ def sample_shard(
         held = len(wanted) - len(missing)
         print(f"{output}: {len(wanted)} requests, {held} in the journal, {len(missing)} to sample", file=sys.stderr)
         if len(missing):
-            engine, stop_ids = _start(model, journal.engine, settings)
+            # Only now: what the journal holds is sealed without a GPU.
+            lease = until_sealed.enter_context(lease_gpus(settings.gpus))
+            if lease.devices:
+                print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
+            engine, stop_ids = _start(model, engine_name, settings)
             tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
             with Progress(len(missing), held, str(output.with_suffix(""))) as progress:
                 for sample in engine.sample(requests_of(plan, missing)):

@@ -47,8 +47,8 @@ class Segment:
 
 
 class Unreadable(Segment):
-    def __init__(self, complaint: str) -> None:
-        self.ids, self.damaged = pl.Series(KEY, [], pl.String), [complaint]
+    def __init__(self) -> None:
+        self.ids, self.damaged = pl.Series(KEY, [], pl.String), []
 
     def samples(self) -> Iterator[pl.DataFrame]:
         return iter(())
@@ -86,19 +86,21 @@ class Lines(Segment):
 
 
 class Table(Segment):
-    """`verify` reads every byte once, so that damage is found before it is relied on."""
+    """Every byte is read once to begin with, so that damage is found before anything relies on it."""
 
-    def __init__(self, path: Path, verify: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.path, self.damaged = path, []
         self._file = open_pieces(path)
         self._pieces, ids = [], [pl.Series(KEY, [], pl.String)]
         for number in range(self._file.num_row_groups):
             try:
-                ids.append(read_piece(self._file, number, path, COMPLETIONS, () if verify else [KEY])[KEY])
+                ids.append(read_piece(self._file, number, path, COMPLETIONS)[KEY])
                 self._pieces.append(number)
             except UserError:
                 lost = self._file.metadata.row_group(number).num_rows
-                self.damaged.append(f"{path}, piece {number + 1}: damaged; its {lost} samples are done anew")
+                self.damaged.append(
+                    f"{path}, piece {number + 1}: damaged; its {lost} samples are lost; those that are asked for are done anew"
+                )
         self.ids = pl.concat(ids).sort()
 
     def samples(self) -> Iterator[pl.DataFrame]:

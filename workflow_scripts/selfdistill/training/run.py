@@ -208,7 +208,7 @@ def build_trainer(
         model=model,
         args=trainer_config(settings.training, work.path, seed % 2**31, parameters, settings.device == "cuda"),
         train_dataset=datasets.Dataset.from_dict(token_rows(ordered)),
-        processing_class=transformers.AutoTokenizer.from_pretrained(model_folder),
+        processing_class=transformers.AutoTokenizer.from_pretrained(model_folder, local_files_only=True),
         work=work,
         source=model_folder,
         exports=exports,
@@ -227,7 +227,7 @@ def load_model(folder: Path) -> Any:
     import torch
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(folder)
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     for part in (config, config.get_text_config()):
         for key in list(part.to_dict()):
             if key.endswith(("dropout", "_pdrop")) and getattr(part, key, None):
@@ -237,7 +237,9 @@ def load_model(folder: Path) -> Any:
         raise UserError(
             f"{folder}/config.json: the architecture {name!r} is not known to transformers {version('transformers')}."
         )
-    return getattr(transformers, name).from_pretrained(folder, config=config, dtype=torch.float32)
+    return getattr(transformers, name).from_pretrained(
+        folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
 
 
 def dataset_digest(dataset: pl.DataFrame) -> str:
