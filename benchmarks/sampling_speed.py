@@ -93,15 +93,15 @@ def generate_turn() -> Callable[[list[list[int]], int], list[int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--prompts", type=int, default=256, help="prompts of a turn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=1024, help="prompts of a turn")
     parser.add_argument("--no-files", action="store_true", help="print only")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     turns = {
         "generate, batches of 64": generate_turn(),
         "engine, batch 64": engine_turn(64),
-        "engine, batch 96": engine_turn(96),
+        "engine, batch 192": engine_turn(192),
     }
     everything = prompts()
     speeds: dict[str, list[float]] = {name: [] for name in turns}

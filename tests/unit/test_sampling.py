@@ -3,6 +3,8 @@
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,11 +12,12 @@ import pytest
 import torch
 from scipy import stats
 
+from selfdistill.config.study import AbortLoops
 from selfdistill.errors import UserError
 from selfdistill.model_folder import end_tokens
 from selfdistill.sampling.engines import EngineSettings
 from selfdistill.sampling.requests import Request, Sample, request_id, seed_of, shard_of
-from selfdistill.sampling.sampling_law import Law, draw, uniform
+from selfdistill.sampling.sampling_law import Law, draw, law_numbers, shares, steps_of, uniform
 from selfdistill.sampling.torch_engine import TorchEngine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +71,8 @@ def test_log_probabilities_are_those_of_transformers(samples: dict[str, Sample],
         with torch.no_grad():
             logs = reference(ids).logits[0].log_softmax(-1)
         start = len(request.prompt_ids)
-        expected = sum(float(logs[start + i - 1, token]) for i, token in enumerate(sample.token_ids))
-        assert sum(sample.logprobs) == pytest.approx(expected, abs=1e-3)
+        expected = [float(logs[start + i - 1, token]) for i, token in enumerate(sample.token_ids)]
+        assert sample.logprobs == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_sample_is_the_same_alone_and_in_a_batch(engine: TorchEngine, samples: dict[str, Sample]) -> None:
@@ -95,9 +98,18 @@ def test_greedy_decoding_is_that_of_transformers(engine: TorchEngine, reference)
         assert mine == theirs[0, ids.shape[1] :].tolist()
 
 
-def law(count: int, **decode: float) -> Law:
-    values = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "presence_penalty": 0.0, **decode}
-    return Law(**{name: torch.full((count,), value) for name, value in values.items()})  # type: ignore[arg-type]
+def drawn(logits: torch.Tensor, asked: list[Request], seen: torch.Tensor | None = None) -> list[int]:
+    """The first token of each request, from the rows of logits."""
+    law = Law(*torch.tensor([law_numbers(request) for request in asked]).unbind(1))
+    seen = torch.zeros(logits.shape, dtype=torch.bool) if seen is None else seen
+    chances = shares(asked, 1)[:, 0]
+    return draw(logits, law, steps_of(asked, logits.shape[1]), seen, chances).tolist()
+
+
+def asking(
+    seed: int, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, penalty: float = 0.0
+) -> Request:
+    return Request("", [1], 1, seed, temperature, top_k, top_p, min_p, penalty)
 
 
 def expected_law(logits: torch.Tensor, temperature: float, top_k: int, top_p: float, min_p: float) -> list[float]:
@@ -131,10 +143,11 @@ def test_frequencies_follow_the_law(decode: tuple[float, int, float, float]) -> 
     logits = torch.randn(40, generator=torch.Generator().manual_seed(3)) * 2
     n = 40_000
     temperature, top_k, top_p, min_p = decode
-    asked = law(n, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    drawn = draw(logits.expand(n, -1), asked, None, torch.arange(n) * 7919, torch.zeros(n, dtype=torch.long))
+    rng = random.Random(17)
+    asked = [asking(rng.getrandbits(63), temperature, top_k, top_p, min_p) for _ in range(n)]
+    found = drawn(logits.expand(n, -1), asked)
     expected = expected_law(logits, *decode)
-    counts = Counter(drawn.tolist())
+    counts = Counter(found)
     assert all(expected[token] > 0 for token in counts), "a token outside the truncated support was drawn"
     alive = [i for i, p in enumerate(expected) if p * n >= 5]
     observed = [counts[i] for i in alive]
@@ -152,35 +165,17 @@ def test_rows_of_different_decodes_do_not_disturb_each_other() -> None:
         (1.0, 0, 0.5, 0.0),
         (1.0, 0, 1.0, 0.2),
     ]
-    seeds, counts = torch.arange(6), torch.zeros(6, dtype=torch.long)
-    mixed = Law(*(torch.tensor([row[i] for row in rows]) for i in range(4)), presence_penalty=torch.zeros(6))
-    together = draw(logits, mixed, None, seeds, counts)
-    for i, (temperature, top_k, top_p, min_p) in enumerate(rows):
-        one = law(1, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-        alone = draw(logits[i : i + 1], one, None, seeds[i : i + 1], counts[i : i + 1])
-        if (top_k, top_p, min_p) != (
-            0,
-            1.0,
-            0.0,
-        ):  # an untruncated row alone takes the unsorted path: the same law, another draw
-            assert int(alone) == int(together[i])
+    asked = [asking(seed, *row) for seed, row in enumerate(rows)]
+    together = drawn(logits, asked)
+    assert together == [drawn(logits[i : i + 1], asked[i : i + 1])[0] for i in range(len(rows))]
+    assert together[0] == int(logits[0].argmax())
 
 
 def test_the_presence_penalty_counts_a_token_once() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0]])
     seen = torch.tensor([[True, False, False]])
-    assert (
-        int(
-            draw(
-                logits,
-                law(1, temperature=0.0, presence_penalty=1.5),
-                seen,
-                torch.zeros(1, dtype=torch.long),
-                torch.zeros(1, dtype=torch.long),
-            )
-        )
-        == 1
-    )
+    assert drawn(logits, [asking(0, temperature=0.0, penalty=1.5)], seen) == [1]
+    assert drawn(logits, [asking(0, temperature=0.0, penalty=0.5)], seen) == [0]
 
 
 def test_random_numbers_are_uniform_and_uncorrelated() -> None:
@@ -227,3 +222,79 @@ def test_prompt_ids_use_the_chat_template_once() -> None:
     ids = tokenise_prompts(problems, "{problem}\nBox it.", MODEL)["prompt_ids"][0].to_list()
     text = Tokenizer.from_file(str(MODEL / "tokenizer.json")).decode(ids, skip_special_tokens=False)
     assert text == "<|im_start|>user\nStart with 7. Add {5}.\nBox it.<|im_end|>\n<|im_start|>assistant\n<think>\n"
+
+
+def test_requests_are_taken_as_there_is_room(engine: TorchEngine) -> None:
+    taken = 0
+
+    def asked() -> Iterator[Request]:
+        nonlocal taken
+        for request in requests(100):
+            taken += 1
+            yield request
+
+    given = 0
+    for _ in engine.sample(asked()):
+        given += 1
+        assert taken <= given + 24
+    assert given == 100
+
+
+def test_an_engine_that_is_left_early_can_be_used_again(engine: TorchEngine, samples: dict[str, Sample]) -> None:
+    sampling = engine.sample(iter(requests(40)))
+    next(sampling)
+    sampling.close()
+    again = {sample.request_id: sample.token_ids for sample in engine.sample(iter(requests(40)))}
+    assert again == {name: samples[name].token_ids for name in again}
+
+
+def test_every_end_token_ends_a_completion(samples: dict[str, Sample]) -> None:
+    """A digit declared an end token: each completion is cut after its first, and is otherwise the same."""
+    digit = Counter(token for sample in samples.values() for token in sample.token_ids[:-1]).most_common(1)[0][0]
+    engine = TorchEngine(EngineSettings(MODEL, "float32", 320, [*end_tokens(MODEL), digit], 24))
+    for sample in engine.sample(iter(requests(30))):
+        free = samples[sample.request_id].token_ids
+        cut = free[: free.index(digit) + 1] if digit in free else free
+        assert sample.token_ids == cut and (sample.finish_reason == "stop" or len(cut) == 224)
+
+
+def test_bfloat16_samples_too() -> None:
+    engine = TorchEngine(EngineSettings(MODEL, "bfloat16", 320, end_tokens(MODEL), 16))
+    found = list(engine.sample(iter(requests(16))))
+    assert len(found) == 16 and all(len(sample.logprobs) == len(sample.token_ids) > 0 for sample in found)
+
+
+def repeats(tokens: list[int], loops: AbortLoops) -> bool:
+    """Slowly: does the tail consist of so many copies of one period?"""
+    for period in range(1, loops.max_period + 1):
+        whole = period * loops.min_repeats
+        if whole <= len(tokens) and tokens[-whole:] == tokens[-period:] * loops.min_repeats:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "loops",
+    [
+        AbortLoops(max_period=8, min_repeats=3),
+        AbortLoops(max_period=1, min_repeats=4),
+        AbortLoops(max_period=64, min_repeats=3),
+    ],
+)
+def test_a_loop_is_stopped_at_the_token_that_completes_it(loops: AbortLoops) -> None:
+    """Against the free completions of the same requests, of which an aborted one is the beginning."""
+    asked = requests(60, temperature=1.6, top_k=0, top_p=1.0) + requests(20, temperature=0.3)
+    asked = [replace(request, request_id=str(i)) for i, request in enumerate(asked)]
+    free_engine = TorchEngine(EngineSettings(MODEL, "float32", 320, end_tokens(MODEL), 24))
+    engine = TorchEngine(EngineSettings(MODEL, "float32", 320, end_tokens(MODEL), 24, abort_loops=loops))
+    free = {sample.request_id: sample for sample in free_engine.sample(iter(asked))}
+    aborted = 0
+    for sample in engine.sample(iter(asked)):
+        whole = free[sample.request_id]
+        first = next((n for n in range(1, len(whole.token_ids)) if repeats(whole.token_ids[:n], loops)), None)
+        if first is None:
+            assert sample.token_ids == whole.token_ids and sample.finish_reason == whole.finish_reason
+        else:
+            assert sample.token_ids == whole.token_ids[:first] and sample.finish_reason == "loop"
+            aborted += 1
+    assert aborted > 0

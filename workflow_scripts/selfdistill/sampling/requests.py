@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-SAMPLER_VERSION = 1  # raise it when the same request would give another sample
+SAMPLER_VERSION = 2  # raise it when the same request would give another sample
 
 
 @dataclass(frozen=True)

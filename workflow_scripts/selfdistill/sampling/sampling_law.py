@@ -1,14 +1,21 @@
 """The sampling law, for a batch of rows that may each have another decode, and the random numbers behind it.
 
-Order of operations is vLLM's: presence penalty, temperature, min-p, top-k, then top-p inside the top-k set. A row's
-random number for its n-th token is a hash of the row's own seed and n, so that a draw does not depend on who else is
-in the batch.
+Order of operations is vLLM's: presence penalty, temperature, min-p, top-k, then top-p inside the top-k set. All three
+truncations come down to one floor a row: tokens with less than it are out, and tokens of equal logits stay or go together.
+What stays is drawn from by inversion, in the order of token ids. A row's random number for its n-th token is a hash of
+the row's own seed and n, so that a draw does not depend on who else is in the batch.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from selfdistill.sampling.requests import Request
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
@@ -16,9 +23,9 @@ _MIX_2 = 0x94D049BB133111EB - (1 << 64)
 
 
 def uniform(seeds: Tensor, counts: Tensor) -> Tensor:
-    """Uniform numbers in [0, 1), one per row: splitmix64 (Steele et al. 2014) of seed and count. int64 wraps around."""
+    """Uniform numbers in (0, 1], one per row: splitmix64 (Steele et al. 2014) of seed and count. int64 wraps around."""
     z = _mix(_mix(seeds) + (counts + 1) * _GOLDEN)
-    return _shift(z, 11).to(torch.float64) * 2.0**-53
+    return (_shift(z, 11) + 1).to(torch.float64) * 2.0**-53
 
 
 def _mix(z: Tensor) -> Tensor:
@@ -32,50 +39,94 @@ def _shift(z: Tensor, bits: int) -> Tensor:
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
-@dataclass
-class Law:
+def shares(requests: Sequence[Request], length: int) -> Tensor:
+    """The random numbers of each request's first tokens, [requests, length]. Greedy decoding takes the smallest there is,
+    which among equals finds the first."""
+    seeds = torch.tensor([[request.seed] for request in requests])
+    greedy = torch.tensor([[request.temperature == 0] for request in requests])
+    return uniform(seeds, torch.arange(length)).masked_fill(greedy, 2.0**-53).float()
+
+
+class Law(NamedTuple):
     """The decode of every row, as columns."""
 
     temperature: Tensor
-    top_k: Tensor  # 0: off
+    top_k: Tensor
     top_p: Tensor
-    min_p: Tensor
+    log_min_p: Tensor
     presence_penalty: Tensor
+    off_rank: Tensor
 
 
-def draw(logits: Tensor, law: Law, seen: Tensor | None, seeds: Tensor, counts: Tensor) -> Tensor:
-    """One token per row. `seen` marks the tokens a row has already produced; None when no row has a penalty."""
-    if seen is not None:
+def law_numbers(request: Request) -> list[float]:
+    """A request's row in a Law; what is off is infinite. Greedy decoding is top-k with k = 1."""
+    greedy = request.temperature == 0
+    top_k = 1 if greedy else request.top_k or math.inf
+    top_p = request.top_p if request.top_p < 1 else math.inf
+    return [
+        1.0 if greedy else request.temperature,
+        top_k,
+        top_p,
+        math.log(request.min_p) if request.min_p else -math.inf,
+        request.presence_penalty,
+        0.0 if min(top_k, top_p) < math.inf else -math.inf,
+    ]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of the law that some row of a batch takes; the others are left out. Known without asking the device."""
+
+    penalty: bool
+    min_p: bool
+    ranks: int  # how many of the largest logits top-k and top-p look at
+
+
+def steps_of(requests: Sequence[Request], vocabulary: int) -> Steps:
+    def ranks(request: Request) -> int:
+        if request.temperature == 0:
+            return 1
+        return request.top_k or (vocabulary if request.top_p < 1 else 0)
+
+    return Steps(
+        penalty=any(request.presence_penalty != 0 for request in requests),
+        min_p=any(request.min_p > 0 for request in requests),
+        ranks=min(vocabulary, max(map(ranks, requests))),
+    )
+
+
+def draw(logits: Tensor, law: Law, steps: Steps, seen: Tensor, shares: Tensor) -> Tensor:
+    """One token per row. `seen` marks the tokens that a row has already produced."""
+    if steps.penalty:
         logits = logits - law.presence_penalty[:, None] * seen
-    greedy = law.temperature == 0
-    scaled = logits / torch.where(greedy, 1.0, law.temperature)[:, None]
-    chance = uniform(seeds, counts).to(logits.dtype if logits.dtype == torch.float64 else torch.float32)
-    truncated = (law.top_k > 0) | (law.top_p < 1) | (law.min_p > 0)
-    if bool(truncated.any()):
-        drawn = _draw_truncated(scaled, law, chance)
-    else:
-        drawn = _invert(scaled.softmax(-1), chance)
-    return torch.where(greedy, logits.argmax(-1), drawn)
-
-
-def _draw_truncated(scaled: Tensor, law: Law, chance: Tensor) -> Tensor:
-    width = scaled.shape[-1]
-    if bool((law.top_k > 0).all()):
-        width = min(width, int(law.top_k.max()))
-    top, tokens = scaled.topk(width, dim=-1)
-    rank = torch.arange(width, device=scaled.device)
-    keep = (top - top[:, :1]).exp() >= law.min_p[:, None]
-    keep &= (rank < law.top_k[:, None]) | (law.top_k[:, None] == 0)
-    probability = top.masked_fill(~keep, float("-inf")).softmax(-1)
-    # Nucleus: the smallest prefix with at least top_p of the mass, so a token stays while the mass before it is less.
-    before = probability.cumsum(-1) - probability
-    keep &= (before < law.top_p[:, None]) | (law.top_p[:, None] >= 1)
-    probability = probability.masked_fill(~keep, 0.0)
-    return tokens.gather(-1, _invert(probability, chance)[:, None])[:, 0]
-
-
-def _invert(weights: Tensor, chance: Tensor) -> Tensor:
-    """Inverse of the cumulative distribution: the first index whose cumulative weight exceeds chance times the total."""
+    scaled = logits / law.temperature[:, None]
+    largest = scaled.amax(-1, keepdim=True)
+    weights = (scaled - largest).exp()
+    if steps.min_p or steps.ranks:
+        weights = torch.where(scaled >= _floor(scaled, largest, law, steps), weights, 0.0)
     cumulative = weights.cumsum(-1)
-    target = chance[:, None].clamp(max=1 - 2**-24) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, target, right=True)[:, 0].clamp(max=weights.shape[-1] - 1)
+    # A share is never 0, so the first token to reach its share of the total is one that has weight.
+    return torch.searchsorted(cumulative, shares[:, None] * cumulative[:, -1:])[:, 0]
+
+
+def _floor(scaled: Tensor, largest: Tensor, law: Law, steps: Steps) -> Tensor:
+    """The smallest logit that the truncations of each row leave."""
+    floor = largest + law.log_min_p[:, None]
+    if not steps.ranks:
+        return floor
+    best = _best(scaled, steps.ranks)
+    keep = (best >= floor) & (torch.arange(steps.ranks, device=best.device) < law.top_k[:, None])
+    weights = (best - largest).exp() * keep
+    # Nucleus: the smallest prefix with at least top_p of the mass, so a token stays while the mass before it is less.
+    mass = weights.cumsum(-1)
+    keep &= mass - weights < law.top_p[:, None] * mass[:, -1:]
+    lowest = best.masked_fill(~keep, math.inf).amin(-1, keepdim=True)
+    return torch.maximum(floor, lowest + law.off_rank[:, None])
+
+
+def _best(scaled: Tensor, count: int) -> Tensor:
+    """The `count` largest of every row, in falling order."""
+    if scaled.device.type != "cpu":
+        return scaled.topk(count).values
+    # On a CPU NumPy sorts all of them several times faster than torch finds the largest.
+    return torch.from_numpy(np.sort(scaled.numpy())[:, : -count - 1 : -1].copy())
