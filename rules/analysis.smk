@@ -130,18 +130,20 @@ rule noise:
         mem_mb=larger(2000),
         runtime=later(30),
     params:
-        asked={"runs": RUNS, "beta1": STUDY.training.beta1, "seed": STUDY.seed},
+        asked={"runs": RUNS, "beta1": BETA1, "seed": STUDY.seed},
     script:
         "../workflow_scripts/noise.py"
 
 
 rule weight_change:
-    """Weights changed by every run, beside what rounding alone predicts."""
+    """Weights changed by every run, beside what rounding alone predicts, and whether its steps add up."""
     input:
         weights=of_runs("<results>/runs/RUN/weights.parquet"),
+        coherence=of_runs("<results>/runs/RUN/coherence.parquet"),
         library=library("analysis"),
     output:
-        "<results>/analysis/weight_change.parquet",
+        changes="<results>/analysis/weight_change.parquet",
+        coherence="<results>/analysis/coherence.parquet",
     log:
         "<logs>/weight_change.log",
     benchmark:
@@ -153,7 +155,7 @@ rule weight_change:
         mem_mb=larger(2000),
         runtime=later(30),
     params:
-        asked={"runs": RUNS},
+        asked={"runs": RUNS, "beta1": BETA1},
     script:
         "../workflow_scripts/weight_change.py"
 

@@ -24,6 +24,7 @@ except UserError as error:
 RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
 TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
 RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
+BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
 BASE_FILES = [str(file) for file in model_files(Path(STUDY.model.path))]
 TOKENIZER_FILES = [str(file) for file in tokenizer_files(Path(STUDY.model.path))]

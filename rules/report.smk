@@ -36,6 +36,7 @@ rule report:
         noise_steps="<results>/analysis/noise_steps.parquet",
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",
+        coherence="<results>/analysis/coherence.parquet",
         graded=of_models("<results>/models/MODEL/graded.parquet"),
         training_samples=of_models("<results>/models/MODEL/graded.parquet", SAMPLES),
         audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],

@@ -1,6 +1,6 @@
 # Needs: the base's graded samples at the arm's decode.
 # Makes: <results>/arms/{arm}/{dataset.parquet,audit.json}
-#        <results>/runs/{arm}/seed-{seed}/{manifest.json,log,noise,weights}.parquet and at-025 … at-100
+#        <results>/runs/{arm}/seed-{seed}/manifest.json, {log,noise,weights,histograms,coherence}.parquet, at-025 … at-100
 #        The run's undeclared work folder keeps what a crashed training goes on from.
 
 
@@ -24,7 +24,9 @@ rule dataset:
         runtime=later(20),
     params:
         asked=lambda wildcards: {
-            "arm": STUDY.arms[wildcards.arm].model_dump(exclude={"seeds"}),
+            "arm": STUDY.arms[wildcards.arm].model_dump(
+                include={"resample", "decode", "keep"}
+            ),
             "decode": STUDY.decodes[STUDY.arms[wildcards.arm].decode].model_dump(),
             "examples": STUDY.training.examples,
         },
@@ -42,6 +44,8 @@ rule train:
         log="<results>/runs/{arm}/seed-{seed}/log.parquet",
         noise="<results>/runs/{arm}/seed-{seed}/noise.parquet",
         weights="<results>/runs/{arm}/seed-{seed}/weights.parquet",
+        histograms="<results>/runs/{arm}/seed-{seed}/histograms.parquet",
+        coherence="<results>/runs/{arm}/seed-{seed}/coherence.parquet",
         checkpoints=[
             directory(f"<results>/runs/{{arm}}/seed-{{seed}}/{checkpoint}")
             for checkpoint in CHECKPOINTS
@@ -60,8 +64,8 @@ rule train:
     params:
         settings=lambda wildcards: to_json(
             {
-                "training": STUDY.training.model_dump(
-                    exclude={"samples", "examples", "gpus", "save_every"}
+                "training": STUDY.recipe(wildcards.arm).model_dump(
+                    exclude={"save_every", "trackers"}
                 ),
                 "study_seed": STUDY.seed,
                 "training_seed": int(wildcards.seed),
@@ -69,11 +73,14 @@ rule train:
                 "context": STUDY.model.context,
                 "device": "cuda" if STUDY.training.gpus else "cpu",
                 "threads": 1,
+                "processes": STUDY.training.processes_per_node,
+                "nodes": STUDY.training.nodes,
             }
         ),
         folder=lambda wildcards, input: Path(input.weights[0]).parent,
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
+        trackers=lambda wildcards, threads: STUDY.training.trackers,
     shell:
         """
         python workflow_scripts/train.py \
@@ -81,6 +88,7 @@ rule train:
             --dataset {input.dataset:q} \
             --settings {params.settings:q} \
             --save-every {params.save_every} \
+            --trackers {params.trackers} \
             --out $(dirname {output.manifest:q}) \
             --work $(dirname {output.manifest:q})/work 2> >(
                 trap '' INT TERM

@@ -13,7 +13,7 @@ def main() -> None:
     for run, path in zip(asked["runs"], snakemake.input.noise, strict=True):
         of_run = noise_steps(read_table(path, NOISE))
         steps.append(of_run.select(pl.lit(run).alias("run"), pl.all()))
-        summary = noise_summary(of_run, beta1=asked["beta1"], seed=asked["seed"])
+        summary = noise_summary(of_run, beta1=asked["beta1"][run], seed=asked["seed"])
         summaries.append(summary.select(pl.lit(run).alias("run"), pl.all()))
     write_table(pl.concat(steps), snakemake.output.steps, of_runs(NOISE_STEPS))
     write_table(pl.concat(summaries), snakemake.output.summary, of_runs(NOISE_SUMMARY))

@@ -26,12 +26,14 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--settings", required=True, help="JSON, see above")
     parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
+    parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported
-    from selfdistill.training.run import Stopped, train_run, training_settings
+    from selfdistill.training.run import Stopped, train_run
+    from selfdistill.training.settings import training_settings
 
-    settings = training_settings(asked.settings, asked.save_every)
+    settings = training_settings(asked.settings, save_every=asked.save_every, trackers=asked.trackers)
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     with lease_gpus(1 if settings.device == "cuda" else 0):
         try:

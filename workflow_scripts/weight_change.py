@@ -1,18 +1,25 @@
-"""Rule `weight_change`: weights changed by all runs."""
+"""Rule `weight_change`: weights changed by all runs, and whether their steps add up."""
 
 import polars as pl
 
+from selfdistill.analysis.coherence import path_coherence
 from selfdistill.analysis.weight_change import weight_change
 from selfdistill.program import as_rule
-from selfdistill.tables import WEIGHT_CHANGE, WEIGHTS, of_runs, read_table, write_table
+from selfdistill.tables import COHERENCE, PATH_COHERENCE, WEIGHT_CHANGE, WEIGHTS, of_runs, read_table, write_table
 
 
 def main() -> None:
+    runs, beta1 = snakemake.params.asked["runs"], snakemake.params.asked["beta1"]
     changes = [
         weight_change(read_table(path, WEIGHTS)).select(pl.lit(run).alias("run"), pl.all())
-        for run, path in zip(snakemake.params.asked["runs"], snakemake.input.weights, strict=True)
+        for run, path in zip(runs, snakemake.input.weights, strict=True)
     ]
-    write_table(pl.concat(changes), snakemake.output[0], of_runs(WEIGHT_CHANGE))
+    paths = [
+        path_coherence(read_table(path, COHERENCE), beta1[run]).select(pl.lit(run).alias("run"), pl.all())
+        for run, path in zip(runs, snakemake.input.coherence, strict=True)
+    ]
+    write_table(pl.concat(changes), snakemake.output.changes, of_runs(WEIGHT_CHANGE))
+    write_table(pl.concat(paths), snakemake.output.coherence, of_runs(PATH_COHERENCE))
 
 
 as_rule(main, snakemake.log[0])

@@ -18,6 +18,7 @@ from selfdistill.tables import (
     ESTIMATES,
     NOISE_STEPS,
     NOISE_SUMMARY,
+    PATH_COHERENCE,
     RUN_LOG,
     VERDICTS,
     WEIGHT_CHANGE,
@@ -281,7 +282,7 @@ def run_logs(steps: int = 16) -> pl.DataFrame:
                 "loss": 0.31 - 0.004 * step + 0.012 * random.standard_normal() + position / 90,
                 "learning_rate": 3e-4 * min(1, step / 3) * (0.6 + 0.4 * math.cos(math.pi * step / steps)),
                 "grad_norm": 0.5 + 0.05 * random.standard_normal(), "clip_coefficient": 1.0, "tokens": 5400,
-                "sequences": 32, "seconds": 1.1,
+                "sequences": 32, "entropy": 0.2, "effective_sequences": 27.5, "device_bytes": 2**30, "seconds": 1.1,
             })  # fmt: skip
     return conform(pl.DataFrame(rows), {"run": pl.String, **RUN_LOG}, "run logs")
 
@@ -292,7 +293,7 @@ STEPS = 16
 def noise_steps() -> pl.DataFrame:
     random = np.random.default_rng(2)
     rows = [
-        {**dict.fromkeys(NOISE_STEPS), "run": run, "step": step, "group": group, "micro_batches": 8, "tokens": 5400,
+        {**dict.fromkeys(NOISE_STEPS), "geometry": "euclidean", "run": run, "step": step, "group": group, "micro_batches": 8, "tokens": 5400,
          "sequences": 32, "step_norm_squared": size * (0.25 + 0.04 * random.standard_normal()),
          "micro_norms_squared": size * 1.8, "pair_sum": 1e5, "pair_weight": 2.5e7,
          "signal": size * (0.035 + 0.03 * random.standard_normal())}
@@ -303,13 +304,13 @@ def noise_steps() -> pl.DataFrame:
 
 def noise_summary() -> pl.DataFrame:
     rows = []
-    for run in runs():
+    for run, geometry in product(runs(), ("euclidean", "adam")):
         lost = run.startswith("fixed-point")
         for window, (first, last) in {"run": (1, 16), "1": (1, 4), "2": (5, 8), "3": (9, 12), "4": (13, 16)}.items():
             signal = 0.002 if lost else 0.036 if window == "run" else 0.03 + 0.004 * int(window)
             half = 0.009 if window == "run" else 0.02
             rows.append({
-                **dict.fromkeys(NOISE_SUMMARY), "run": run, "window": window, "group": "total", "first_step": first,
+                **dict.fromkeys(NOISE_SUMMARY), "geometry": geometry, "run": run, "window": window, "group": "total", "first_step": first,
                 "last_step": last, "steps": last - first + 1, "micro_batches": 8.0, "sequences": 32.0, "tokens": 5400.0,
                 "step_norm_squared": 0.25, "signal": signal, "signal_low": signal - half, "signal_high": signal + half,
                 "trace_per_sequence": 6.9, "trace_per_token": 1160.0, "signal_fraction": signal / 0.25,
@@ -335,9 +336,19 @@ def weight_change() -> pl.DataFrame:
                 **dict.fromkeys(WEIGHT_CHANGE), "run": run, "step": step, "group": "total", "weights": 920_000,
                 "changed_fraction": seen, "predicted_fraction": seen * (1.15 if step < 3 else 1.01),
                 "changed_to_predicted": 0.99, "changed_since_start_fraction": 1 - math.exp(-step / 7),
-                "relative_update": 0.0011, "relative_distance": 0.002 * step**0.6, "coherence": 1 + 0.6 * step,
+                "relative_update": 0.0011, "relative_distance": 0.002 * step**0.6, "on_grid_fraction": seen / 2,
+                "kept_in_bf16": 0.12,
             })  # fmt: skip
     return conform(pl.DataFrame(rows), {"run": pl.String, **WEIGHT_CHANGE}, "weight change")
+
+
+def coherence() -> pl.DataFrame:
+    rows = [
+        {"run": run, "first_step": 1, "last_step": STEPS, "steps": STEPS, "group": "total", "coherence": 9.4,
+         "of_noise": 8.3, "signal_fraction": 0.14}
+        for run in runs()
+    ]  # fmt: skip
+    return conform(pl.DataFrame(rows), {"run": pl.String, **PATH_COHERENCE}, "coherence")
 
 
 def completions() -> pl.DataFrame:
@@ -442,6 +453,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
         "noise_steps": noise_steps(),
         "noise_summary": noise_summary(),
         "weight_change": weight_change(),
+        "coherence": coherence(),
         "completions": completions(),
         "examples": examples(),
         "problem_counts": pl.DataFrame({

@@ -31,10 +31,28 @@ def noise_table(gradients: np.ndarray, tokens: np.ndarray, per_micro: int = 1) -
         for group, half in halves.items():
             for micro in range(k):
                 rows.append(
-                    (step + 1, micro, group, tokens[step, micro], per_micro, (shares[step, micro, half] ** 2).sum())
+                    (
+                        step + 1,
+                        micro,
+                        group,
+                        tokens[step, micro],
+                        per_micro,
+                        (shares[step, micro, half] ** 2).sum(),
+                        None,
+                        None,
+                    )
                 )
             rows.append(
-                (step + 1, -1, group, tokens[step].sum(), per_micro * k, (shares[step][:, half].sum(0) ** 2).sum())
+                (
+                    step + 1,
+                    -1,
+                    group,
+                    tokens[step].sum(),
+                    per_micro * k,
+                    (shares[step][:, half].sum(0) ** 2).sum(),
+                    None,
+                    None,
+                )
             )
     return conform(pl.DataFrame(rows, schema=list(NOISE), orient="row"), NOISE, "simulated noise")
 

@@ -129,7 +129,7 @@ def test_arms_trained_once_are_named_as_such(page: Page) -> None:
 
 
 PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "run_logs", "noise_steps", "noise_summary",
-          "weight_change", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
+          "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", PIECES)

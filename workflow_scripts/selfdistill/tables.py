@@ -99,6 +99,7 @@ GRADED: Schema = {
 
 DATASET: Schema = {
     "request_id": pl.String,
+    "model_id": pl.String,  # whose samples these are: one model's
     "problem_id": pl.String,
     "prompt_ids": TOKENS,
     "completion_ids": TOKENS,
@@ -110,11 +111,14 @@ DATASET: Schema = {
 RUN_LOG: Schema = {
     "step": pl.Int32,
     "loss": pl.Float64,
+    "entropy": pl.Float64,  # of the model's next-token distribution, mean over the supervised tokens
     "learning_rate": pl.Float64,
     "grad_norm": pl.Float64,  # before clipping
     "clip_coefficient": pl.Float64,  # 1 when the step was not clipped
     "tokens": pl.Int64,  # supervised tokens in the step
     "sequences": pl.Int32,
+    "effective_sequences": pl.Float64,  # (Σ T_i)² / Σ T_i²: long sequences weigh more in a token mean
+    "device_bytes": pl.Int64,  # most memory in use on the device so far; of the process on a CPU
     "seconds": pl.Float64,
 }
 
@@ -126,23 +130,46 @@ NOISE: Schema = {
     "tokens": pl.Int64,
     "sequences": pl.Int32,
     "norm_squared": pl.Float64,  # |δ_k|², δ_k = s_k / T exactly as the trainer accumulates it
+    "adam_norm_squared": pl.Float64,  # Σ δ²/(√v̂+ε), v̂ of the step before; null where it was not measured
+    "update_norm_squared": pl.Float64,  # Σ δ²/(√v̂+ε)²
 }
 
-# One row per step and layer group.
+# One row per step and layer group. An update is what AdamW computed, before any rounding.
 WEIGHTS: Schema = {
     "step": pl.Int32,
     "group": pl.String,
     "weights": pl.Int64,
     "changed": pl.Int64,  # bf16 view differs from the step before
     "predicted_changed": pl.Float64,  # expected from rounding alone: sum of min(1, |update| / ulp)
-    "changed_since_start": pl.Int64,  # bf16 view differs from the base
+    "changed_on_grid": pl.Int64,  # would change if the weights were kept in bf16
     "update_norm_squared": pl.Float64,
-    "distance_norm_squared": pl.Float64,  # from the base
+    "kept_on_grid": pl.Float64,  # Σ u·(u as weights kept in bf16 would round it): the share of u that they would keep
     "norm_squared": pl.Float64,  # of the weights, after the step
+    "changed_since_start": pl.Int64,  # bf16 view differs from the base; null where it was not measured
+    "distance_norm_squared": pl.Float64,  # from the base
+}
+
+# Sizes, one row per step, layer group, quantity and power of two.
+HISTOGRAMS: Schema = {
+    "step": pl.Int32,
+    "group": pl.String,
+    "quantity": pl.String,  # update | update_in_ulps | distance (from the base)
+    "exponent": pl.Int32,  # of sizes from 2^e up to 2^(e+1); null: exactly 0
+    "count": pl.Int64,
+}
+
+# How far steps lead, one row per window of steps and layer group (on a sample of the weights of large models).
+COHERENCE: Schema = {
+    "first_step": pl.Int32,
+    "last_step": pl.Int32,
+    "group": pl.String,
+    "distance_norm_squared": pl.Float64,  # |θ_after - θ_before|²
+    "path_norm_squared": pl.Float64,  # Σ |Δθ|²
 }
 
 # Gradient noise, one row per step and layer group ("total" is all). Ratios are left to the summary, which pools.
 NOISE_STEPS: Schema = {
+    "geometry": pl.String,  # euclidean | adam | update
     "step": pl.Int32,
     "group": pl.String,
     "micro_batches": pl.Int32,
@@ -157,6 +184,7 @@ NOISE_STEPS: Schema = {
 
 # Gradient noise, one row per window of steps and layer group; the whole run is the window "run".
 NOISE_SUMMARY: Schema = {
+    "geometry": pl.String,  # euclidean | adam | update
     "window": pl.String,  # run | 1, 2, …
     "group": pl.String,
     "first_step": pl.Int32,
@@ -200,10 +228,22 @@ WEIGHT_CHANGE: Schema = {
     "changed_fraction": pl.Float64,  # of weights whose bf16 value differs from the step before
     "predicted_fraction": pl.Float64,  # from rounding alone
     "changed_to_predicted": pl.Float64,  # near 1: rounding explains everything; null when nothing was predicted
-    "changed_since_start_fraction": pl.Float64,
+    "on_grid_fraction": pl.Float64,  # that would have moved if the weights were kept in bf16
+    "kept_in_bf16": pl.Float64,  # share of the update that weights kept in bf16 would have kept
+    "changed_since_start_fraction": pl.Float64,  # null at steps where it was not measured
     "relative_update": pl.Float64,  # |update| / |weights|
-    "relative_distance": pl.Float64,  # |weights - base| / |weights|
-    "coherence": pl.Float64,  # C = |weights - base|² / Σ |update|²: near (1+β₁)/(1-β₁) for noise, grows with signal
+    "relative_distance": pl.Float64,  # |weights - base| / |weights|; null likewise
+}
+
+# Whether the steps of a window add up, one row per window and layer group ("total" is all of them).
+PATH_COHERENCE: Schema = {
+    "first_step": pl.Int32,
+    "last_step": pl.Int32,
+    "steps": pl.Int32,
+    "group": pl.String,
+    "coherence": pl.Float64,  # C_N = |θ_{t+N} - θ_t|² / Σ |Δθ|²
+    "of_noise": pl.Float64,  # C_N of pure noise under momentum
+    "signal_fraction": pl.Float64,  # of the averaged direction: (C_N - of_noise) / (N - of_noise)
 }
 
 # Every analysis table is long and tidy. Rows that compare two things name both; `unit` says what n counts.

@@ -53,7 +53,9 @@ CONTRASTS = {
 def factorial_cells(arms: Mapping[str, Arm], decodes: Mapping[str, Decode]) -> Factorial | None:
     """The cells, when exactly two training decodes, one of them plain, were trained on with and without the filter."""
     trained: dict[tuple[str | None, str | None], str] = {
-        (arm.decode, arm.keep): name for name, arm in arms.items() if not arm.resample
+        (arm.decode, arm.keep): name
+        for name, arm in arms.items()
+        if not arm.resample and arm.targets == "sampled" and not arm.training
     }
     crossed = [d for d in dict.fromkeys(d for d, _ in trained) if d and all((d, keep) in trained for keep in KEEPS)]
     plain = next((decode for decode in crossed if _is_plain(decodes[decode])), None)

@@ -1,6 +1,7 @@
 """How much of a training step is signal: |G|², tr Σ and the noise scale from the norms of micro-batch gradients.
 
-In: the noise table of a run. Out: one row per step (`noise_steps`), and one per window (`noise_summary`).
+In: the noise table of a run. Out: one row per step (`noise_steps`), and one per window (`noise_summary`), in each of
+three geometries: Euclidean, Adam's own norm (Σ g²/√v̂, measured every few steps), and that of Adam's update.
 Two independent micro-batches have gradients whose product is |G|² on average, so the sum over pairs, which is
 |Σ s_k|² - Σ |s_k|², measures the signal without bias. Per step it is mostly noise and often negative: it is pooled as
 a ratio of sums, never clipped and never averaged as a ratio. The interval belongs to ρ = |G|²/tr Σ, whose denominator
@@ -16,11 +17,21 @@ WHOLE_STEP = -1  # the micro_batch number under which a step's own gradient is s
 TOTAL = "total"
 MIN_WINDOW = 10  # steps: below, even the intervals on ρ lose their coverage
 CONFIDENCE = 0.95
+GEOMETRIES = {"euclidean": "norm_squared", "adam": "adam_norm_squared", "update": "update_norm_squared"}
 RESAMPLES = 2000
 
 
 def noise_steps(noise: pl.DataFrame) -> pl.DataFrame:
-    """Norms and the pair sums of every step and group, and of all groups together."""
+    """Norms and the pair sums of every step and group, and of all groups together, in every geometry measured."""
+    common = ["step", "micro_batch", "group", "tokens", "sequences"]
+    parts = [
+        _noise_steps(noise.select(*common, norm_squared=column).drop_nulls("norm_squared"), geometry)
+        for geometry, column in GEOMETRIES.items()
+    ]
+    return conform(pl.concat(parts).sort("geometry", "step", "group"), NOISE_STEPS, "noise steps")
+
+
+def _noise_steps(noise: pl.DataFrame, geometry: str) -> pl.DataFrame:
     total = noise.group_by("step", "micro_batch").agg(
         pl.lit(TOTAL).alias("group"),
         pl.col("tokens").first(),
@@ -45,12 +56,26 @@ def noise_steps(noise: pl.DataFrame) -> pl.DataFrame:
     steps = steps.with_columns(
         signal=pl.when(pl.col("micro_batches") > 1).then(pl.col("pair_sum") / pl.col("pair_weight")),
     )
-    return conform(steps.select(list(NOISE_STEPS)).sort("step", "group"), NOISE_STEPS, "noise steps")
+    steps = steps.with_columns(geometry=pl.lit(geometry))
+    return conform(steps.select(list(NOISE_STEPS)), NOISE_STEPS, "noise steps")
 
 
 def noise_summary(steps: pl.DataFrame, beta1: float = 0.9, resamples: int = RESAMPLES, seed: int = 0) -> pl.DataFrame:
-    """The run as a whole, and windows of at least ten steps of it, for every group."""
+    """The run as a whole, and windows of at least ten steps of it, for every group and geometry."""
     usable = steps.filter(pl.col("micro_batches") > 1).sort("step")
+    rows: list[dict[str, float | int | str | None]] = []
+    for geometry in GEOMETRIES:
+        of_geometry = usable.filter(pl.col("geometry") == geometry)
+        summary = _summary(of_geometry, beta1, resamples, seed)
+        rows += [{"geometry": geometry, **row} for row in summary]
+    if not rows:
+        return pl.DataFrame(schema=NOISE_SUMMARY)
+    return conform(pl.DataFrame(rows, schema=NOISE_SUMMARY), NOISE_SUMMARY, "noise summary")
+
+
+def _summary(
+    usable: pl.DataFrame, beta1: float, resamples: int, seed: int
+) -> list[dict[str, float | int | str | None]]:
     rows = []
     for name, numbers in windows(usable["step"].unique().sort().to_list()).items():
         window = usable.filter(pl.col("step").is_in(numbers))
@@ -60,9 +85,7 @@ def noise_summary(steps: pl.DataFrame, beta1: float = 0.9, resamples: int = RESA
             for (group,), part in window.group_by("group", maintain_order=True)
         ]
         rows += with_shares(of_window)
-    if not rows:
-        return pl.DataFrame(schema=NOISE_SUMMARY)
-    return conform(pl.DataFrame(rows, schema=NOISE_SUMMARY), NOISE_SUMMARY, "noise summary")
+    return rows
 
 
 def windows(numbers: list[int]) -> dict[str, list[int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from selfdistill.config.study import Decode, Study
+from selfdistill.config.study import NOT_BY_ARM, Decode, Recipe, Study
 from selfdistill.errors import UserError
 from selfdistill.naming import SAMPLES
 
@@ -71,15 +71,15 @@ def _token_limits(study: Study) -> Iterator[str]:
 
 
 def _arms(study: Study) -> Iterator[str]:
-    seen: dict[tuple[object, ...], str] = {}
+    seen: dict[str, str] = {}
     for name, arm in study.arms.items():
-        if arm.resample and (arm.decode or arm.keep):
-            yield f"arms.{name}: an arm with resample trains nothing; remove its decode and keep."
+        if arm.resample and (arm.decode or arm.keep or arm.training or arm.targets != "sampled"):
+            yield f"arms.{name}: an arm with resample trains nothing; remove its decode, keep, targets and training."
         if not arm.resample and not (arm.decode and arm.keep):
             yield f"arms.{name}: a trained arm needs both decode and keep."
         if not arm.seeds or len(set(arm.seeds)) < len(arm.seeds) or min(arm.seeds) < 0:
             yield f"arms.{name}.seeds: give at least one seed, none twice, none negative."
-        twin = seen.setdefault((arm.resample, arm.decode, arm.keep), name)
+        twin = seen.setdefault(json.dumps(arm.method, sort_keys=True), name)
         if twin != name:
             yield f"arms.{name}: is the same as arms.{twin}; change one of them or give one more seeds."
 
@@ -88,20 +88,45 @@ def _training(study: Study) -> Iterator[str]:
     training = study.training
     if training.examples > training.samples:
         yield f"training.examples: {training.examples} are more than training.samples ({training.samples})."
-    if training.batch > training.examples:
-        yield f"training.batch: {training.batch} is larger than the dataset (training.examples: {training.examples})."
-    if training.batch % training.micro_batch:
-        yield f"training.micro_batch: {training.micro_batch} does not divide training.batch ({training.batch})."
-    if training.batch // training.micro_batch < 2:
-        yield "training.micro_batch: gradient noise needs at least two micro-batches a step; make it smaller."
-    if training.lr_floor > training.lr:
-        yield f"training.lr_floor: {training.lr_floor} lies above the peak training.lr ({training.lr})."
-    steps = -(-training.examples * training.epochs // training.batch)
-    if training.warmup_steps >= steps:
-        yield f"training.warmup_steps: {training.warmup_steps} are all of the {steps} steps there are; lower it."
+    if training.gpus and training.processes not in (None, training.gpus):
+        yield f"training.processes: {training.processes} for {training.gpus} GPUs; leave it out, a GPU has one process."
+    yield from _recipe("training", training, study)
     points = training.checkpoints
     if points != sorted(set(points)) or not points or points[0] < 1 or points[-1] != 100:
         yield "training.checkpoints: give rising percentages from 1 to 100, the last being 100."
+    for name, arm in study.arms.items():
+        for key in arm.training:
+            if key in NOT_BY_ARM:
+                yield f"arms.{name}.training.{key}: is the same for all arms; set training.{key}."
+            if key not in Recipe.model_fields:
+                yield f"arms.{name}.training.{key}: there is no such key; {_known(key, dict(Recipe.model_fields))}"
+        if arm.training:
+            try:
+                yield from _recipe(f"arms.{name}.training", study.recipe(name), study)
+            except ValidationError as error:
+                yield f"arms.{name}.training.{_complaint(error)}"
+
+
+def _recipe(where: str, recipe: Recipe, study: Study) -> Iterator[str]:
+    if recipe.batch > study.training.examples:
+        yield f"{where}.batch: {recipe.batch} is larger than the dataset (training.examples: {study.training.examples})."
+    if recipe.batch % recipe.micro_batch:
+        yield f"{where}.micro_batch: {recipe.micro_batch} does not divide {where}.batch ({recipe.batch})."
+    if recipe.batch // recipe.micro_batch < 2:
+        yield f"{where}.micro_batch: gradient noise needs at least two micro-batches a step; make it smaller."
+    ranks = study.training.processes_per_node * study.training.nodes
+    if recipe.batch % (recipe.micro_batch * ranks):
+        yield (
+            f"{where}.batch: {recipe.batch} sequences are no multiple of {ranks} processes times {where}.micro_batch "
+            f"({recipe.micro_batch})."
+        )
+    if recipe.lr_floor > recipe.lr:
+        yield f"{where}.lr_floor: {recipe.lr_floor} lies above the peak {where}.lr ({recipe.lr})."
+    steps = -(-study.training.examples * recipe.epochs // recipe.batch)
+    steps = min(steps, recipe.max_steps or steps)
+    if recipe.warm_up(steps) >= steps:
+        key = "warmup_steps" if recipe.warmup_share is None else "warmup_share"
+        yield f"{where}.{key}: {recipe.warm_up(steps)} are all of the {steps} steps there are; lower it."
 
 
 def _evaluation(study: Study) -> Iterator[str]:
@@ -176,21 +201,25 @@ def _known(wrong: str, known: dict[str, Any]) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
+    return f"study file: {_complaint(error)}"
+
+
+def _complaint(error: ValidationError) -> str:
     """The first complaint of pydantic as one sentence in the words of the study file."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if part != "[key]")
     value = first.get("input")
     if first["type"] == "extra_forbidden":
         *path, wrong = [str(part) for part in first["loc"]]
-        return f"study file: {key}: there is no such key; {_known(wrong, dict.fromkeys(_keys_at(path)))}"
+        return f"{key}: there is no such key; {_known(wrong, dict.fromkeys(_keys_at(path)))}"
     if first["type"] == "missing":
-        return f"study file: {key}: is missing; every study file is complete by itself."
+        return f"{key}: is missing; every study file is complete by itself."
     if isinstance(value, str) and first["type"] in ("float_type", "int_type"):
         hint = ""
         with contextlib.suppress(ValueError):
             hint = f" (YAML reads {value} as text; write {float(value):.1e})"
-        return f"study file: {key}: {value!r} is text where a number is needed{hint}."
-    return f"study file: {key}: {first['msg'][0].lower()}{first['msg'][1:]}, but it is {value!r}."
+        return f"{key}: {value!r} is text where a number is needed{hint}."
+    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, but it is {value!r}."
 
 
 def _keys_at(path: list[str]) -> list[str]:

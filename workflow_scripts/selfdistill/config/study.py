@@ -3,7 +3,7 @@
 Types are strict: PyYAML reads `1e-5` as text, and a text is not silently a number here.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -92,6 +92,16 @@ class Grading(Section):
     )
 
 
+class Lora(Section):
+    """Train low-rank adapters instead of the weights; exports hold them merged."""
+
+    rank: int = Field(gt=0)
+    alpha: float = Field(gt=0, description="The adapters' product is scaled by alpha / rank.")
+    modules: list[str] | Literal["all-linear"] = Field(
+        "all-linear", description="Names of the layers that get adapters; all-linear is all but the head."
+    )
+
+
 class Recipe(Section):
     """How a model is trained on a dataset: what the trainer needs to know."""
 
@@ -102,21 +112,62 @@ class Recipe(Section):
         description="Sequences per backward pass; gradient noise needs at least two passes a step, and gains from four.",
     )
     epochs: int = Field(1, gt=0)
+    max_steps: int | None = Field(None, gt=0, description="Optimiser steps at most; the schedule ends with them.")
+    collation: Literal["padded", "padding-free"] = Field(
+        "padded",
+        description="padding-free puts the sequences of a backward pass into one row, if the model is seen to keep them apart.",
+    )
+    over_length: Literal["raise", "drop", "truncate"] = Field(
+        "raise", description="What becomes of an example that is longer than model.context."
+    )
+    precision: Literal["float32", "pure-bf16"] = Field(
+        "float32",
+        description="float32 weights and optimiser (bf16 autocast on a GPU); pure-bf16 rounds small updates to nothing.",
+    )
     lr: float = Field(gt=0, description="Peak learning rate.")
-    lr_floor: float = Field(ge=0, description="Where the cosine ends.")
-    warmup_steps: int = Field(5, ge=0)
+    lr_floor: float = Field(ge=0, description="Where the schedule ends.")
+    schedule: Literal["cosine", "linear"] = Field(
+        "cosine", description="How the rate falls from the peak to the floor."
+    )
+    warmup_steps: int = Field(5, ge=0, description="Steps of linear rise; the last of them is at the peak.")
+    warmup_share: Share | None = Field(None, description="The same as a share of all steps; replaces warmup_steps.")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
     weight_decay: float = Field(0.1, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
+    lora: Lora | None = None
+    activations: Literal["auto", "keep", "recompute", "recompute-all-but-attention", "offload"] = Field(
+        "auto",
+        description="What the backward pass needs: kept, recomputed, or kept in main memory. auto recomputes large models on a GPU.",
+    )
+    compile: bool = Field(False, description="Compile the layers' elementwise parts (GPU).")
+    measure_every: int = Field(
+        10, gt=0, description="Steps between the measurements that are too dear for every step, as Adam-weighted norms."
+    )
     save_every: int = Field(10, gt=0, description="Steps between the crash-safe checkpoints.")
     checkpoints: list[int] = Field(default=[25, 50, 75, 100], description="Percent of training at which to export.")
+    trackers: list[Literal["tensorboard", "wandb"]] = Field(
+        default=[], description="Where the trainer also logs to, by its own integrations."
+    )
+
+    def warm_up(self, steps: int) -> int:
+        return self.warmup_steps if self.warmup_share is None else round(self.warmup_share * steps)
 
 
 class Training(Recipe):
     samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
     examples: int = Field(gt=0, description="Examples that every arm trains on, so that arms take equally many steps.")
-    gpus: int = Field(0, ge=0, le=1, description="GPUs of one training; 0 trains on the CPU.")
+    gpus: int = Field(0, ge=0, description="GPUs of one training on each node; 0 trains on the CPU.")
+    nodes: int = Field(1, gt=0, description="Nodes of one training.")
+    processes: int | None = Field(None, gt=0, description="Processes on each node; as many as GPUs unless given.")
+
+    @property
+    def processes_per_node(self) -> int:
+        return self.processes or max(1, self.gpus)
+
+
+# What belongs to the study or to its jobs, and what all arms must share to be compared.
+NOT_BY_ARM = {"samples", "examples", "gpus", "nodes", "processes", "checkpoints", "save_every", "trackers"}
 
 
 class Arm(Section):
@@ -125,7 +176,16 @@ class Arm(Section):
     resample: bool = Field(False, description="Train nothing: sample the base anew (the A/A control).")
     decode: Name | None = Field(None, description="Decode of the training samples.")
     keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")
+    targets: Literal["sampled", "soft"] = Field(
+        "sampled", description="soft: the base's whole distribution at the decode, along the sampled tokens."
+    )
+    training: dict[str, Any] = Field(default={}, description="Keys of training that differ for this arm.")
     seeds: list[int] = Field(default=[0], description="Training seeds: data order and everything random in training.")
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """All that distinguishes arms; the seeds only repeat one."""
+        return self.model_dump(exclude={"seeds"})
 
 
 class Evaluation(Section):
@@ -163,3 +223,8 @@ class Study(Section):
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = {}
+
+    def recipe(self, arm: str) -> Recipe:
+        """How this arm is trained: the study's training with the arm's changes."""
+        shared = self.training.model_dump(include=set(Recipe.model_fields))
+        return Recipe.model_validate(shared | self.arms[arm].training)

@@ -124,7 +124,8 @@ def weights_changed(inputs: ReportInputs) -> Figure | None:
         rows = table.filter(pl.col("run") == run).sort("step")
         look = arm_look(inputs.study, arm_of_run(run))
         line = {"color": look.colour, "linestyle": look.dash, "alpha": strength(inputs, run)}
-        over_time.plot(rows["step"], rows["changed_since_start_fraction"], label=run, **line)
+        since = rows.drop_nulls("changed_since_start_fraction")
+        over_time.plot(since["step"], since["changed_since_start_fraction"], label=run, **line)
         over_time.plot(rows["step"], rows["changed_fraction"], linewidth=0.8, **line)
         against.plot(
             rows["predicted_fraction"],
@@ -152,11 +153,13 @@ def weights_changed(inputs: ReportInputs) -> Figure | None:
     return figure
 
 
-def total(table: pl.DataFrame | None) -> pl.DataFrame | None:
-    """The rows of the whole model, not of one layer group; None when there are none."""
+def total(table: pl.DataFrame | None, geometry: str = "euclidean") -> pl.DataFrame | None:
+    """The rows of the whole model, not of one layer group, in one geometry; None when there are none."""
     if table is None or table.is_empty():
         return None
-    return table.filter(pl.col("group") == "total") if "group" in table.columns else table
+    for column, value in (("group", "total"), ("geometry", geometry)):
+        table = table.filter(pl.col(column) == value) if column in table.columns else table
+    return table
 
 
 def strength(inputs: ReportInputs, run: str) -> float:

@@ -24,6 +24,7 @@ class ReportInputs:
     noise_steps: pl.DataFrame | None = None
     noise_summary: pl.DataFrame | None = None
     weight_change: pl.DataFrame | None = None
+    coherence: pl.DataFrame | None = None
     completions: pl.DataFrame | None = None  # graded rows: model_id, decode_id, n_tokens, finish_class, verdict
     sampled: pl.DataFrame | None = None  # graded rows, training samples too: which engine, how long, how it ended
     examples: pl.DataFrame | None = None  # a few completions to read

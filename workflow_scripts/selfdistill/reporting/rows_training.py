@@ -56,17 +56,26 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
                 run, fmt.count(row["steps"]), fmt.significant(row["signal"]),
                 fmt.significant(row["trace_per_sequence"]),
                 f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(low, high)}", noise_scale_in_words(row),
-                fmt.count(row["sequences"]), fmt.count(row["detection_limit"]),
+                fmt.count(row["sequences"]), fmt.count(row["detection_limit"]), _adam_share(inputs, run),
             ]))  # fmt: skip
     columns = ["run", "steps", "signal |G|²", "noise tr Σ, one sequence", "share of |g|² that is signal",
-               "noise scale, sequences", "batch", "detection limit"]  # fmt: skip
+               "noise scale, sequences", "batch", "detection limit", "share in Adam's norm"]  # fmt: skip
     note = (
         "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
         "interval (95 %) belongs to |G|²/tr Σ and is inverted for the noise scale: where it reaches zero the scale "
-        "is unbounded above. A scale up to the detection limit would have been told from no signal. Euclidean "
-        "norms: Adam's own geometry differs."
+        "is unbounded above. A scale up to the detection limit would have been told from no signal. Euclidean norms; "
+        "the last column weighs every coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured."
     )
     return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
+
+
+def _adam_share(inputs: ReportInputs, run: str) -> str:
+    summary = total(inputs.noise_summary, "adam")
+    rows = [] if summary is None else summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()
+    if not rows:
+        return fmt.MISSING
+    low, high = rows[0]["signal_fraction_low"], rows[0]["signal_fraction_high"]
+    return f"{fmt.percent(rows[0]['signal_fraction'])} {fmt.percent_interval(low, high)}"
 
 
 def noise_scale_in_words(row: dict[str, Any]) -> str:
@@ -86,18 +95,29 @@ def weights_changed(inputs: ReportInputs) -> Table | None:
     for run in runs_in_order(inputs, table):
         here = table.filter(pl.col("run") == run).sort("step")
         last = here.row(-1, named=True)
-        middle = here.select(pl.col("changed_fraction", "predicted_fraction", "changed_to_predicted").median()).row(0)
+        shares = pl.col("changed_fraction", "predicted_fraction", "changed_to_predicted", "kept_in_bf16")
+        middle = here.select(shares.median()).row(0)
         rows.append(Row([
             run, fmt.count(last["weights"]), fmt.percent(middle[0]), fmt.percent(middle[1]), fmt.number(middle[2]),
-            fmt.percent(last["changed_since_start_fraction"]), fmt.significant(last["relative_distance"]),
-            fmt.number(last["coherence"], 1),
+            fmt.percent(middle[3]), fmt.percent(last["changed_since_start_fraction"]),
+            fmt.significant(last["relative_distance"]), _coherence(inputs, run),
         ]))  # fmt: skip
-    columns = ["run", "weights", "changed in a step", "predicted", "seen / predicted", "changed since base",
-               "distance / norm", "coherence"]  # fmt: skip
+    columns = ["run", "weights", "changed in a step", "predicted", "seen / predicted", "bf16 weights would keep",
+               "changed since base", "distance / norm", "coherence (of noise)"]  # fmt: skip
     note = (
-        "Medians over steps; the last three columns at the end of training. Coherence |θ − θ₀|² / Σ|Δθ|²: about "
-        "(1+β₁)/(1−β₁) for steps of pure noise, growing with the number of steps when they agree."
+        "Medians over steps; the last three columns at the end of training. What weights kept in bf16 would keep of an "
+        "update after rounding is a share of its squared norm. Coherence |θ − θ₀|² / Σ|Δθ|² of the longest window of "
+        "steps, in brackets that of steps of pure noise under momentum: far above it, the steps agree."
     )
     return Table(
         "Weights changed, as bfloat16 sees them", columns, [Group(rows)], "analysis/weight_change.parquet", note
     )
+
+
+def _coherence(inputs: ReportInputs, run: str) -> str:
+    table = total(inputs.coherence)
+    windows = None if table is None else table.filter(pl.col("run") == run).sort("steps", "last_step")
+    if windows is None or windows.is_empty():
+        return fmt.MISSING
+    longest = windows.row(-1, named=True)
+    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {longest['steps']} steps"

@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any
 from selfdistill.errors import UserError
 from selfdistill.files import write_json, write_text
 from selfdistill.provenance import TOKENIZER_FILES, model_digest
-from selfdistill.tables import NOISE, RUN_LOG, WEIGHTS, read_table
+from selfdistill.tables import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS, Schema, read_table
 
 if TYPE_CHECKING:
     import torch
 
 MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
-TABLES = {"log.parquet": RUN_LOG, "noise.parquet": NOISE, "weights.parquet": WEIGHTS}
+TABLES: dict[str, Schema] = {
+    "log.parquet": RUN_LOG,
+    "noise.parquet": NOISE,
+    "weights.parquet": WEIGHTS,
+    "histograms.parquet": HISTOGRAMS,
+    "coherence.parquet": COHERENCE,
+}
 COMPLETE = "trainer_state.json"  # the file that the trainer writes last
 
 
@@ -37,19 +43,19 @@ class WorkFolder:
         self.unfinished = path / "unfinished"  # where the trainer writes a checkpoint before it gets its name
         self.journal = StepJournal(path / "steps.jsonl")
 
-    def claim(self, settings_hash: str, settings: dict[str, Any]) -> Path | None:
-        """Make the folder ours. If it belongs to other settings it is set aside; the answer is where it went.
+    def claim(self, settings_hash: str, settings: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:
+        """Make the folder ours. One of other settings is set aside: the answer is where it went, and these settings.
 
         What was set aside for these settings earlier comes back: to change a setting and change it back costs nothing.
         """
         owner = self.path / "settings.json"
         aside = None
-        if self.path.exists() and any(self.path.iterdir()) and _owner(owner) != settings_hash:
-            aside = _free_name(self.path)
-            self.path.rename(aside)
+        if self.path.exists() and any(self.path.iterdir()) and _owner(owner).get("hash") != settings_hash:
+            aside = _free_name(self.path), _owner(owner).get("settings") or {}
+            self.path.rename(aside[0])
         if not self.path.exists():
             for earlier in self.path.parent.glob(f"{self.path.name}.old-*"):
-                if _owner(earlier / "settings.json") == settings_hash:
+                if _owner(earlier / "settings.json").get("hash") == settings_hash:
                     earlier.rename(self.path)
                     break
         self.path.mkdir(parents=True, exist_ok=True)
@@ -78,6 +84,9 @@ class WorkFolder:
             if made > step:
                 shutil.rmtree(self.exports / name, ignore_errors=True)
         return step, usable
+
+    def last_checkpoint(self) -> int:
+        return max((_step_of(checkpoint) for checkpoint in self.path.glob("checkpoint-*")), default=0)
 
     def seal_checkpoint(self, written: Path) -> None:
         """A written checkpoint gets its name, and the ones before it go. The journal is on disk before it."""
@@ -161,10 +170,12 @@ def export_model(model: Any, source: Path, target: Path) -> None:
     What belongs to the source (configuration, tokenizer, generation defaults) is copied and not saved anew, so that an
     untrained export and its source are the same to every program that reads them.
     """
+    from selfdistill.training.model import plain_model
+
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    model.save_pretrained(part, state_dict=_stored_weights(model, source))
+    plain_model(model).save_pretrained(part, state_dict=_stored_weights(model, source))
     for name in ("config.json", "generation_config.json", "preprocessor_config.json", *TOKENIZER_FILES):
         (part / name).unlink(missing_ok=True)
         if (source / name).is_file():
@@ -176,11 +187,13 @@ def export_model(model: Any, source: Path, target: Path) -> None:
 
 def _stored_weights(model: Any, source: Path) -> dict[str, "torch.Tensor"]:
     """The weights in the precision in which the source stores them; tied weights stay one tensor."""
+    from selfdistill.training.model import trained_state
+
     precisions = _precisions(source)
     usual = max(set(precisions.values()), key=list(precisions.values()).count)
     cast: dict[tuple[int, Any], torch.Tensor] = {}
     weights = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in trained_state(model).items():
         precision = precisions.get(name, usual) if tensor.is_floating_point() else tensor.dtype
         weights[name] = cast.setdefault((tensor.data_ptr(), precision), tensor.detach().to("cpu", precision))
     return weights
@@ -223,11 +236,11 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _owner(settings_file: Path) -> str | None:
+def _owner(settings_file: Path) -> dict[str, Any]:
     try:
-        return str(json.loads(settings_file.read_text())["hash"])
-    except (OSError, ValueError, KeyError):
-        return None
+        return dict(json.loads(settings_file.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _free_name(path: Path) -> Path:

@@ -1,10 +1,8 @@
-"""TRL's SFTTrainer on token ids exactly as sampled, with the two meters, atomic checkpoints and one row per step.
+"""TRL's SFTTrainer with instruments: faithful tokens in, every measurement, journal row and checkpoint out."""
 
-The loss is TRL's: Σ -log p over the supervised tokens of the whole optimiser step, divided by their number T. So each
-micro-batch adds δ_k = s_k / T to the gradient, whatever its share of the tokens. Import this module late: TRL is slow.
-"""
-
+import json
 import math
+import resource
 import sys
 import time
 import warnings
@@ -13,52 +11,57 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from selfdistill.config.study import Recipe
 from selfdistill.errors import UserError
 from selfdistill.training.checkpoints import WorkFolder, export_model
-from selfdistill.training.instruments import GradientMeter, WeightMeter
+from selfdistill.training.examples import IGNORED
+from selfdistill.training.gradient_meter import GradientMeter
+from selfdistill.training.room import activations
+from selfdistill.training.settings import RunSettings
+from selfdistill.training.weight_meter import PathMeter, WeightMeter
 
-IGNORED = -100  # label of a token without loss
-LARGE_MODEL = 100_000_000  # parameters; from here activations are recomputed to save memory
+TELL_EVERY = 10.0  # seconds without a word about progress, at most
 
 
-def trainer_config(training: Recipe, work: Path, seed: int, parameters: int, cuda: bool) -> SFTConfig:
+def trainer_config(settings: RunSettings, work: Path, parameters: int) -> SFTConfig:
     """The study's training settings in the words of TRL, with every default that would change the data turned off."""
+    training, cuda = settings.training, settings.device == "cuda"
+    kept = activations(training.activations, settings.device, parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's own defaults use names that transformers deprecates
         config = SFTConfig(
             output_dir=str(work),
             num_train_epochs=1,  # the order of rows already holds every epoch
             per_device_train_batch_size=training.micro_batch,
-            gradient_accumulation_steps=training.batch // training.micro_batch,
+            gradient_accumulation_steps=training.batch // (training.micro_batch * settings.ranks),
             learning_rate=training.lr,
-            lr_scheduler_type="cosine_with_min_lr",
-            lr_scheduler_kwargs={"min_lr": training.lr_floor},
-            warmup_steps=training.warmup_steps,
-            optim="adamw_torch",
+            optim="adamw_torch_fused" if cuda else "adamw_torch",
             adam_beta1=training.beta1,
             adam_beta2=training.beta2,
             weight_decay=training.weight_decay,
             max_grad_norm=training.max_grad_norm,
             max_length=None,  # TRL's default cuts at 1024 tokens without a word; too long is refused before we get here
             packing=False,
-            padding_free=False,
+            padding_free=training.collation == "padding-free",
             dataset_kwargs={"skip_prepare_dataset": True},
             train_sampling_strategy="sequential",
-            bf16=cuda,  # autocast; the weights and the optimiser's state stay in float32
+            bf16=cuda and training.precision == "float32",  # autocast; weights and optimiser stay in float32
             use_cpu=not cuda,
-            gradient_checkpointing=cuda and parameters >= LARGE_MODEL,
+            gradient_checkpointing=kept != "keep",
+            gradient_checkpointing_kwargs={"use_reentrant": False, "selective": kept == "recompute-all-but-attention"},
+            activation_offloading=kept == "offload",
             dataloader_pin_memory=cuda,
             logging_strategy="no",  # the journal holds every step
             logging_nan_inf_filter=False,
             save_strategy="no",  # saved by StepRecorder, atomically
-            report_to="none",
+            report_to=list(training.trackers) or "none",
             disable_tqdm=True,
-            seed=seed,
-            data_seed=seed,
+            seed=settings.seed("training"),
+            data_seed=settings.seed("training"),
         )
     if cuda:
         config._n_gpu = (
@@ -67,60 +70,96 @@ def trainer_config(training: Recipe, work: Path, seed: int, parameters: int, cud
     return config
 
 
+def learning_rate(step: int, steps: int, training: Recipe) -> float:
+    """The rate of the step after `step` others. It rises to the peak in the last step of the warm-up and falls to the
+    floor in the last step of all; no step has a rate of 0, for that would lose its examples."""
+    peak = max(training.warm_up(steps), 1) - 1
+    if step < peak:
+        return training.lr * (step + 1) / (peak + 1)
+    done = min(1.0, (step - peak) / max(1, steps - 1 - peak))
+    left = 1 - done if training.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+    return training.lr_floor + (training.lr - training.lr_floor) * left
+
+
 class MeasuredTrainer(SFTTrainer):
     """The trainer of a run. Everything measured is read before clipping: afterwards it says nothing about noise."""
 
     def __init__(
         self,
         *args: Any,
+        settings: RunSettings,
         work: WorkFolder,
         source: Path,
         exports: dict[str, int],
         total_steps: int,
         request_ids: Sequence[str],
-        save_every: int,
         stop_requested: Callable[[], bool],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.work, self.source, self.exports = work, source, exports
-        self.total_steps, self.request_ids, self.save_every = total_steps, request_ids, save_every
-        self.stop_requested = stop_requested
+        self.settings, self.work, self.source, self.exports = settings, work, source, exports
+        self.total_steps, self.request_ids, self.stop_requested = total_steps, request_ids, stop_requested
         assert self.model is not None
         self.gradients, self.weights_meter = GradientMeter(self.model), WeightMeter(self.model)
-        self._micro: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]] = []
+        self.path_meter = PathMeter(self.model, settings.training.measure_every)
+        self.so_far = SoFar()
+        self._micro: list[tuple[torch.Tensor, ...]] = []
         self._row: dict[str, Any] = {}
         self.remove_callback(PrinterCallback)
         self.add_callback(StepRecorder(self))
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        optimizer, recipe = optimizer or self.optimizer, self.settings.training
+        assert optimizer is not None
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(
+                optimizer, lambda step: learning_rate(step, self.total_steps, recipe) / recipe.lr
+            )
+        return self.lr_scheduler
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The sum over this backward pass, divided by the supervised tokens of the whole step on all ranks."""
+        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+        self._entropy = outputs.entropy.detach().sum() / num_items_in_batch
+        loss = -outputs.log_probs.sum() / num_items_in_batch
+        # Gradients are averaged over ranks, each of which holds a part of the sum.
+        loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        tokens, sequences = (inputs["labels"][..., 1:] != IGNORED).sum(), inputs["input_ids"].shape[0]
+        lengths = supervised_lengths(inputs)
         loss = super().training_step(model, inputs, num_items_in_batch)
-        self._micro.append((self.gradients.take_micro_batch(), loss, tokens, sequences))
+        self._micro.append((self.gradients.take_micro_batch(), loss, self._entropy, lengths))
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """The last moment at which the step's gradient is whole. `on_pre_optimizer_step` would see it clipped."""
         assert self.lr_scheduler is not None
-        norms, losses, tokens, sequences = zip(*self._micro, strict=True)
+        norms, losses, entropies, lengths = zip(*self._micro, strict=True)
         self._micro = []
         step_norms = self.gradients.step_norms()
+        self.gradients.weigh_with(None)
         self.weights_meter.before_step()
         grad_norm = float(super()._clip_grad_norm(model))
         loss = float(torch.stack(losses).double().sum())
         self._refuse_not_finite(loss, grad_norm)
-        token_counts = torch.stack(tokens).tolist()
+        by_sequence = [each.tolist() for each in lengths]
+        tokens, squares = (sum(length**power for each in by_sequence for length in each) for power in (1, 2))
         self._row = {
             "step": self.state.global_step + 1,
             "loss": loss,
+            "entropy": float(torch.stack(entropies).double().sum()),
             "learning_rate": float(self.lr_scheduler.get_last_lr()[0]),
             "grad_norm": grad_norm,
             "clip_coefficient": min(1.0, self.args.max_grad_norm / (grad_norm + 1e-6)),
-            "tokens": sum(token_counts),
-            "sequences": sum(sequences),
+            "tokens": tokens,
+            "sequences": sum(len(each) for each in by_sequence),
+            "effective_sequences": tokens**2 / squares,
             "noise": {
-                "tokens": token_counts,
-                "sequences": list(sequences),
+                "tokens": [sum(each) for each in by_sequence],
+                "sequences": [len(each) for each in by_sequence],
                 "micro": torch.stack(norms).tolist(),
                 "step": step_norms.tolist(),
             },
@@ -130,28 +169,101 @@ class MeasuredTrainer(SFTTrainer):
     def _refuse_not_finite(self, loss: float, grad_norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(grad_norm):
             return
-        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        batch = self.settings.training.batch
         rows = self.request_ids[self.state.global_step * batch :][:batch]
+        kept = f"the run is kept up to step {self.work.last_checkpoint()}" if self.work.last_checkpoint() else ""
         raise UserError(
             f"step {self.state.global_step + 1}: loss {loss} and gradient norm {grad_norm} are not finite "
-            f"(rows of the step: {', '.join(rows)}): lower training.lr, or look at these rows."
+            f"(rows of the step: {', '.join(rows)}): lower training.lr, or look at these rows"
+            + (f"; {kept}." if kept else ".")
         )
 
-    def finish_row(self, seconds: float) -> dict[str, Any]:
-        self._row["seconds"] = seconds
-        self.work.journal.append(self._row)
-        return self._row
+    def measures_now(self, step: int) -> bool:
+        return step % self.settings.training.measure_every == 0 or step == self.total_steps
 
     def measure_weights(self) -> None:
-        self._row["weights"] = self.weights_meter.after_step().tolist()
+        step = int(self._row["step"])
+        self._row["weights"] = self.weights_meter.after_step(self.optimizer).tolist()
+        self._row["since_start"] = self._row["histograms"] = None
+        if self.measures_now(step):
+            since, counts = self.weights_meter.since_start(self.optimizer)
+            found = counts.nonzero()
+            self._row["since_start"] = since.tolist()
+            self._row["histograms"] = torch.cat([found, counts[counts > 0][:, None]], 1).tolist()
+        self.weights_meter.forget()
+        self._row["windows"] = self.path_meter.after_step(step)
+
+    def finish_row(self, seconds: float) -> dict[str, Any]:
+        self._row |= {"seconds": seconds, "device_bytes": self.memory()}
+        self.work.journal.append(self._row)
+        self.so_far.add(self._row, sum(self.weights_meter.weights))
+        if self.settings.training.trackers:
+            shown = ("loss", "entropy", "learning_rate", "grad_norm", "tokens")
+            self.log({key: self._row[key] for key in shown} | self.so_far.shares())
+        return self._row
+
+    def memory(self) -> int:
+        if self.args.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+    def device_name(self) -> str:
+        return torch.cuda.get_device_name() if self.args.device.type == "cuda" else "cpu"
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.work.unfinished)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """The trainer's own checkpoint, written aside and then named: its files are not written atomically."""
+        from safetensors.torch import save_file
+
         super(SFTTrainer, self)._save_checkpoint(model, trial)  # TRL's would add a model card
-        self.work.seal_checkpoint(self.work.unfinished / f"checkpoint-{self.state.global_step}")
+        written = self.work.unfinished / f"checkpoint-{self.state.global_step}"
+        save_file(self.path_meter.state, written / "path.safetensors")
+        self.work.seal_checkpoint(written)
+
+    def go_on_from(self, checkpoint: Path) -> None:
+        """What the trainer's own resumption does not know: where the instruments stood."""
+        from safetensors.torch import load_file
+
+        self.path_meter.state = load_file(checkpoint / "path.safetensors")
+        for row in self.work.journal.rows():
+            self.so_far.add(row, sum(self.weights_meter.weights))
+
+
+def supervised_lengths(inputs: dict[str, Any]) -> torch.Tensor:
+    """Supervised tokens of each sequence of a backward pass. The first token of a sequence never is one."""
+    supervised = inputs["labels"] != IGNORED
+    if "cu_seq_lens_q" not in inputs:
+        return supervised.sum(-1)
+    sequence = (inputs["position_ids"] == 0).cumsum(-1)[0] - 1
+    lengths = torch.zeros(len(inputs["cu_seq_lens_q"]) - 1, dtype=torch.int64, device=supervised.device)
+    return lengths.index_add_(0, sequence, supervised[0].long())
+
+
+class SoFar:
+    """What the steps up to now say together, for the progress line: the signal's share, and the share of weights moved."""
+
+    def __init__(self) -> None:
+        self.pairs = self.pair_weights = self.loudness = 0.0
+        self.steps = 0
+        self.changed = math.nan
+
+    def add(self, row: dict[str, Any], weights: int) -> None:
+        noise = row["noise"]
+        big = sum(group[0] for group in noise["step"])
+        small = sum(group[0] for micro in noise["micro"] for group in micro)
+        self.pairs += row["tokens"] ** 2 * (big - small)
+        self.pair_weights += row["tokens"] ** 2 - sum(tokens**2 for tokens in noise["tokens"])
+        self.loudness += big
+        self.steps += 1
+        self.changed = sum(group[0] for group in row["weights"]) / weights
+
+    def shares(self) -> dict[str, float]:
+        if not self.pair_weights or not self.loudness:
+            return {"changed_fraction": self.changed}
+        signal = self.pairs / self.pair_weights / (self.loudness / self.steps)
+        return {"signal_fraction": signal, "changed_fraction": self.changed}
 
 
 class StepRecorder(TrainerCallback):
@@ -159,7 +271,7 @@ class StepRecorder(TrainerCallback):
 
     def __init__(self, trainer: MeasuredTrainer) -> None:
         self.trainer = trainer
-        self._started = self._first_started = time.monotonic()
+        self._started = self._first_started = self._told = time.monotonic()
         self._first_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -167,6 +279,8 @@ class StepRecorder(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._started = time.monotonic()
+        if self.trainer.measures_now(state.global_step + 1):
+            self.trainer.gradients.weigh_with(self.trainer.optimizer)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.measure_weights()
@@ -181,19 +295,35 @@ class StepRecorder(TrainerCallback):
                 )
         last = step >= trainer.total_steps
         stopping = not last and trainer.stop_requested()
-        control.should_save = not last and (stopping or step % trainer.save_every == 0)
+        control.should_save = not last and (stopping or step % trainer.settings.training.save_every == 0)
         control.should_training_stop = control.should_training_stop or stopping
-        if last or stopping or step % max(1, trainer.total_steps // 20) == 0:
+        due = step % max(1, trainer.total_steps // 20) == 0 or time.monotonic() - self._told > TELL_EVERY
+        if last or stopping or due:
             self._tell(row)
 
     def _tell(self, row: dict[str, Any]) -> None:
-        """A line that is readable in a log file, where a moving bar is not."""
+        """A line that is readable in a log file, where a moving bar is not; and the same for machines."""
+        self._told = time.monotonic()
         total, step = self.trainer.total_steps, row["step"]
-        pace = (time.monotonic() - self._first_started) / max(1, step - self._first_step)
+        pace = (self._told - self._first_started) / max(1, step - self._first_step)
+        shares = self.trainer.so_far.shares()
+        facts = {
+            "step": step,
+            "steps": total,
+            "loss": round(row["loss"], 5),
+            "grad_norm": float(f"{row['grad_norm']:.3g}"),
+            "learning_rate": float(f"{row['learning_rate']:.3g}"),
+            **{key: round(share, 4) for key, share in shares.items()},
+            "tokens_per_second": round(row["tokens"] / max(row["seconds"], 1e-9)),
+            "gib": round(row["device_bytes"] / 2**30, 2),
+            "seconds_left": round(pace * (total - step)),
+        }
+        signal = f"{shares['signal_fraction']:.0%}" if "signal_fraction" in shares else "unknown"
         print(
-            f"step {step}/{total}  loss {row['loss']:.4f}  grad norm {row['grad_norm']:.3g}  "
-            f"lr {row['learning_rate']:.2e}  "
-            f"{row['tokens'] / max(row['seconds'], 1e-9):.0f} tokens/s  {pace * (total - step):.0f} s left",
+            f"step {step}/{total}  loss {row['loss']:.4f}  lr {row['learning_rate']:.2e}  |g| {row['grad_norm']:.3g}  "
+            f"signal {signal} of |g|²  changed {shares['changed_fraction']:.1%}  "
+            f"{facts['tokens_per_second']} tokens/s  {facts['gib']} GiB  {facts['seconds_left']} s left\n"
+            + json.dumps({"event": "progress", "label": self.trainer.settings.arm, **facts}),
             file=sys.stderr,
             flush=True,
         )

@@ -1,0 +1,41 @@
+"""What bf16 makes of a weight and of an update to it: the view of its bits, the spacing of its grid, what rounding keeps.
+
+bf16 has 8 significant bits: for 2^e ≤ |w| < 2^(e+1) neighbours lie 2^(e-7) apart. A weight on the grid moves when its
+update is larger than half of that; a float32 weight lies anywhere in its cell and is seen to move with probability
+min(1, |u| / ulp).
+"""
+
+from collections.abc import Iterable
+
+import torch
+
+EXACT = torch.float64
+TOGETHER = 1 << 24  # elements worked on at once, so that no temporary is as large as an embedding
+
+
+def bits(weights: torch.Tensor) -> torch.Tensor:
+    """The bf16 view of weights, as integers that differ when and only when it does."""
+    return weights.detach().to(torch.bfloat16).view(torch.int16)
+
+
+def spacing(view: torch.Tensor) -> torch.Tensor:
+    """The distance of neighbours on the grid around each weight, from its bits."""
+    exponent = (view.to(torch.int32) >> 7) & 0xFF  # biased, as in float32
+    return ((exponent.clamp_(min=8) - 7) << 23).view(torch.float32)  # the float32 whose value is 2^(e-7)
+
+
+def exponents(values: torch.Tensor) -> torch.Tensor:
+    """Counts of floor(log2 |x|) + 127 from 0 to 255; 0 holds the zeros (and what float32 has no exponent for)."""
+    biased = (values.detach().float().contiguous().view(torch.int32) >> 23) & 0xFF
+    return torch.bincount(biased.flatten(), minlength=256)
+
+
+@torch.no_grad()
+def share_moved_in_bf16(parameters: Iterable[torch.Tensor], update: float) -> float:
+    """The share of weights, as bf16 holds them, that an update of this size moves."""
+    moved = total = 0
+    for parameter in parameters:
+        for part in parameter.detach().flatten().split(TOGETHER):
+            moved += int((update > spacing(bits(part)) / 2).sum())
+            total += part.numel()
+    return moved / max(1, total)
