@@ -15,77 +15,22 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from training_fixture import BATCH, EXAMPLES, MICRO, STEPS, assert_same_results, settings, trainer_for
 
 from selfdistill.analysis.noise import noise_steps, noise_summary
 from selfdistill.analysis.weight_change import weight_change
-from selfdistill.config.study import Training
 from selfdistill.errors import UserError
 from selfdistill.provenance import TOKENIZER_FILES, model_digest
-from selfdistill.tables import DATASET, NOISE, RUN_LOG, WEIGHTS, read_table, write_table
-from selfdistill.training.checkpoints import StepJournal, WorkFolder
+from selfdistill.tables import DATASET, NOISE, RUN_LOG, WEIGHTS, read_table
+from selfdistill.training.checkpoints import StepJournal
 from selfdistill.training.examples import example_order, training_order
 from selfdistill.training.groups import grouped_parameters
 from selfdistill.training.model import load_model
-from selfdistill.training.run import Stopped, build_trainer, export_steps, train_run
+from selfdistill.training.run import Stopped, train_run
 from selfdistill.training.settings import RunSettings
 from selfdistill.training.trainer import learning_rate
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow_scripts"
-VOCABULARY, END, EXAMPLES, BATCH, MICRO, STEPS = 40, 1, 46, 8, 2, 6  # the last step holds 6 sequences
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Qwen3 with tied embeddings and a tokenizer of forty words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    words = {"<pad>": 0, "<end>": 1, **{f"w{number}": number for number in range(2, VOCABULARY)}}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>").save_pretrained(folder)
-    config = Qwen3Config(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        tie_word_embeddings=True,
-        max_position_embeddings=64,
-        attention_dropout=0.1,
-        eos_token_id=END,
-        bos_token_id=None,
-    )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(EXAMPLES):
-        prompt = rng.integers(2, VOCABULARY, rng.integers(3, 9)).tolist()
-        completion = rng.integers(2, VOCABULARY, rng.integers(2, 30)).tolist() + [END] * (number % 5 != 0)
-        rows.append(
-            (f"r{number:02d}", "samples-t11", f"p{number}", prompt, completion, "answered", "correct", len(completion))
-        )
-    path = tmp_path_factory.mktemp("data") / "dataset.parquet"
-    write_table(pl.DataFrame(rows, schema=DATASET, orient="row"), path, DATASET)
-    return path
-
-
-def settings(context: int = 64, training_seed: int = 0, **training: Any) -> RunSettings:
-    chosen: dict[str, Any] = {"samples": 50, "examples": EXAMPLES, "batch": BATCH, "micro_batch": MICRO, "lr": 1e-3}
-    chosen |= {"lr_floor": 1e-4, "warmup_steps": 2, "save_every": 2, "max_grad_norm": 0.5}
-    return RunSettings(
-        training=Training(**(chosen | training)), study_seed=3, training_seed=training_seed, arm="ssd", context=context
-    )
 
 
 @pytest.fixture(scope="session")
@@ -94,22 +39,6 @@ def finished(model: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("run")
     train_run(model, dataset, settings(), folder / "out", folder / "work")
     return folder / "out"
-
-
-def trainer_for(model: Path, dataset: Path, work: Path, chosen: RunSettings) -> Any:
-    rows = read_table(dataset, DATASET)
-    work.mkdir(parents=True, exist_ok=True)
-    return build_trainer(model, rows, chosen, WorkFolder(work), {}, STEPS, lambda: False)
-
-
-def assert_same_results(one: Path, other: Path) -> None:
-    """Weights bit for bit, and every logged row; only seconds and memory may differ."""
-    for name in export_steps([25, 50, 75, 100], STEPS):
-        assert model_digest(one / name) == model_digest(other / name), name
-    logs = [read_table(folder / "log.parquet", RUN_LOG).drop("seconds", "device_bytes") for folder in (one, other)]
-    assert logs[0].equals(logs[1]) and logs[0]["step"].to_list() == list(range(1, STEPS + 1))
-    for file, schema in (("noise.parquet", NOISE), ("weights.parquet", WEIGHTS)):
-        assert read_table(one / file, schema).equals(read_table(other / file, schema)), file
 
 
 # What it learns from

@@ -96,7 +96,7 @@ class Lora(Section):
     """Train low-rank adapters instead of the weights; exports hold them merged."""
 
     rank: int = Field(gt=0)
-    alpha: float = Field(gt=0, description="The adapters' product is scaled by alpha / rank.")
+    alpha: int = Field(gt=0, description="The adapters' product is scaled by alpha / rank.")
     modules: list[str] | Literal["all-linear"] = Field(
         "all-linear", description="Names of the layers that get adapters; all-linear is all but the head."
     )
