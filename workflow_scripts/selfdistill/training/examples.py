@@ -49,6 +49,8 @@ def refuse_unfit(dataset: pl.DataFrame, settings: RunSettings) -> None:
             f"training.micro_batch: {training.micro_batch} on {settings.ranks} processes does not divide training.batch "
             f"({training.batch})."
         )
+    if training.activations == "offload" and settings.device == "cpu":
+        raise UserError("training.activations: offload moves them from a GPU to main memory; this run is on the CPU.")
     empty = dataset.filter((pl.col("prompt_ids").list.len() == 0) | (pl.col("completion_ids").list.len() == 0))
     if empty.height:
         raise UserError(

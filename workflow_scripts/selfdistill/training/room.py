@@ -80,6 +80,10 @@ def refuse_without_disk(model: Any, work: Path, source: Path, exports: int, sett
         )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
 def out_of_memory(error: BaseException, model: Any, settings: RunSettings, longest: int) -> UserError:
     needed = needed_memory(model, settings, longest)
     return UserError(

@@ -74,9 +74,7 @@ def _train(
     stop_requested: Callable[[], bool],
 ) -> None:
     """Train from the last checkpoint to the end, and leave everything finished in the work folder."""
-    import torch
-
-    from selfdistill.training.room import out_of_memory
+    from selfdistill.training.room import is_out_of_memory, out_of_memory
 
     step, checkpoint = work.resume_point(exports)
     _say(f"going on after step {step} of {total_steps}" if step else f"training {settings.arm}: {total_steps} steps")
@@ -85,8 +83,10 @@ def _train(
         trainer.go_on_from(checkpoint)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise out_of_memory(error, trainer.model, settings, int(ordered.select(LENGTH.max()).item())) from None
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(error, trainer.model, settings, int(ordered.select(LENGTH.max()).item())) from None
+        raise
     rows = work.journal.rows()
     if len(rows) < total_steps:
         raise Stopped(

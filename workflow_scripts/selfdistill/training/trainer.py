@@ -46,7 +46,7 @@ def trainer_config(settings: RunSettings, work: Path, parameters: int) -> SFTCon
             max_grad_norm=training.max_grad_norm,
             max_length=None,  # TRL's default cuts at 1024 tokens without a word; too long is refused before we get here
             packing=False,
-            padding_free=training.collation == "padding-free",
+            padding_free=False,  # where the study asks for it, the collator does it
             dataset_kwargs={"skip_prepare_dataset": True},
             train_sampling_strategy="sequential",
             bf16=cuda and training.precision == "float32",  # autocast; weights and optimiser stay in float32
