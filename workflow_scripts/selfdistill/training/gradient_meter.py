@@ -5,10 +5,11 @@ A leaf's hook fires once per backward pass with that pass's gradient, before it 
 looks: training with and without it gives the same weights. The estimators are in `analysis/noise.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from selfdistill.training.bf16 import EXACT, TOGETHER
 from selfdistill.training.groups import grouped_parameters
@@ -20,8 +21,9 @@ GEOMETRIES = ("norm_squared", "adam_norm_squared", "update_norm_squared")
 class GradientMeter:
     def __init__(self, model: torch.nn.Module) -> None:
         self.groups, self.parameters = grouped_parameters(model)
-        self._weighing: tuple[Any, dict[int, Any]] | None = None  # the optimiser and each parameter's settings in it
-        self._sums = self._zeros()
+        self._weighing: dict[int, tuple[torch.Tensor, float, float]] | None = None  # see `weigh_with`
+        self._found: list[tuple[int, torch.Tensor]] = []  # group and norms² of the gradients seen, in the order seen
+        self._order: tuple[int, ...] = ()
         for group, parameter in self.parameters:
             parameter.register_hook(self._hook(group, parameter))
 
@@ -33,54 +35,73 @@ class GradientMeter:
         """
         self._weighing = None
         if optimizer is not None and optimizer.state:
-            self._weighing = optimizer, {id(p): of for of in optimizer.param_groups for p in of["params"]}
+            settings = {id(parameter): of for of in optimizer.param_groups for parameter in of["params"]}
+            counts = steps_taken(optimizer)
+            self._weighing = {
+                key: (optimizer.state[parameter]["exp_avg_sq"], 1 - of["betas"][1] ** counts[key], of["eps"])
+                for _, parameter in self.parameters
+                for key, of in [(id(parameter), settings[id(parameter)])]
+                if key in counts
+            }
 
     def take_micro_batch(self) -> torch.Tensor:
         """Norms² (group × geometry) of the backward passes since the last call; stays on the device, without a sync."""
-        taken, self._sums = self._sums, self._zeros()
-        return taken
+        found, self._found = self._found, []
+        return self._by_group(found)
 
     @torch.no_grad()
     def step_norms(self) -> torch.Tensor:
         """The same of the accumulated gradient. Ask before it is clipped."""
-        sums = self._zeros()
-        for group, parameter in self.parameters:
-            if parameter.grad is not None:
-                sums[group] += self._norms(parameter.grad, parameter)
-        return sums
-
-    def _zeros(self) -> torch.Tensor:
-        return torch.zeros(len(self.groups), len(GEOMETRIES), dtype=EXACT, device=self.parameters[0][1].device)
+        found = [
+            (group, self._norms(parameter.grad, parameter))
+            for group, parameter in self.parameters
+            if parameter.grad is not None
+        ]
+        return self._by_group(found)
 
     def _hook(self, group: int, parameter: torch.nn.Parameter) -> Callable[[torch.Tensor], None]:
         @torch.no_grad()
         def add(gradient: torch.Tensor) -> None:
-            self._sums[group] += self._norms(gradient, parameter)
+            self._found.append((group, self._norms(gradient, parameter)))
 
         return add
 
     def _norms(self, gradient: torch.Tensor, parameter: torch.nn.Parameter) -> torch.Tensor:
-        norms = torch.full((len(GEOMETRIES),), torch.nan, dtype=EXACT, device=gradient.device)
-        norms[0] = norm_squared(gradient)
-        if self._weighing is not None:
-            optimizer, settings = self._weighing
-            state = optimizer.state.get(parameter)
-            norms[1:] = weighted_norms(gradient, state, settings[id(parameter)]) if state else 0
-        return norms
+        """The norm and, where they are asked for, the weighted norms². Summed in double: |G|² is a small difference."""
+        norm = torch.linalg.vector_norm(gradient.detach(), dtype=EXACT)
+        if self._weighing is None:
+            return norm
+        known = self._weighing.get(id(parameter))
+        return torch.cat([norm[None], weighted_norms(gradient, *known) if known else norm.new_zeros(2)])
+
+    def _by_group(self, found: list[tuple[int, torch.Tensor]]) -> torch.Tensor:
+        sums = torch.zeros(len(self.groups), len(GEOMETRIES), dtype=EXACT, device=self.parameters[0][1].device)
+        if not found:
+            return sums
+        order = tuple(group for group, _ in found)
+        if order != self._order:  # the same in every backward pass, so that it is sent to the device once
+            self._order, self._index = order, torch.tensor(order, device=sums.device)
+        norms = torch.stack([norm for _, norm in found])
+        if norms.ndim == 1:  # without weights: one kernel for each gradient, of which there are hundreds
+            norms = functional.pad(norms[:, None], (0, len(GEOMETRIES) - 1), value=torch.nan)
+        norms[:, 0] **= 2
+        return sums.index_add_(0, self._index, norms)
 
 
-def weighted_norms(gradient: torch.Tensor, state: Mapping[str, Any], of: Mapping[str, Any]) -> torch.Tensor:
-    """Σ g²/(√v̂+ε) and Σ g²/(√v̂+ε)², v̂ as the optimiser's state holds it."""
-    correction = 1 - of["betas"][1] ** float(state["step"])
+def weighted_norms(gradient: torch.Tensor, square: torch.Tensor, correction: float, eps: float) -> torch.Tensor:
+    """Σ g²/(√v̂+ε) and Σ g²/(√v̂+ε)², v̂ from the second moments in the optimiser's state."""
     sums = torch.zeros(2, dtype=EXACT, device=gradient.device)
-    parts = zip(gradient.flatten().split(TOGETHER), state["exp_avg_sq"].flatten().split(TOGETHER), strict=True)
-    for part, square in parts:
+    for part, moments in zip(gradient.flatten().split(TOGETHER), square.flatten().split(TOGETHER), strict=True):
         part = part.float()
-        scaled = part / (square.float() / correction).sqrt_().add_(of["eps"])
+        scaled = part / (moments.float() / correction).sqrt_().add_(eps)
         sums += torch.stack([(part * scaled).sum(dtype=EXACT), (scaled * scaled).sum(dtype=EXACT)])
     return sums
 
 
-def norm_squared(tensor: torch.Tensor) -> torch.Tensor:
-    # Summed in double: |G|² is a small difference of large norms.
-    return torch.linalg.vector_norm(tensor.detach(), dtype=EXACT) ** 2
+def steps_taken(optimizer: Any) -> dict[int, float]:
+    """How many steps each parameter has in the optimiser's state. One transfer: fused AdamW counts on the device."""
+    known = [parameter for of in optimizer.param_groups for parameter in of["params"] if optimizer.state.get(parameter)]
+    if not known:
+        return {}
+    counts = torch.stack([torch.as_tensor(optimizer.state[parameter]["step"]) for parameter in known]).tolist()
+    return {id(parameter): float(count) for parameter, count in zip(known, counts, strict=True)}

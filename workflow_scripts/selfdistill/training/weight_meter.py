@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from selfdistill.training.bf16 import EXACT, TOGETHER, bits, exponents, spacing
+from selfdistill.training.gradient_meter import steps_taken
 from selfdistill.training.groups import grouped_parameters
 
 EVERY_STEP = ("changed", "predicted_changed", "changed_on_grid", "update_norm_squared", "kept_on_grid", "norm_squared")
@@ -40,8 +41,21 @@ class WeightMeter:
     def after_step(self, optimizer: Any) -> torch.Tensor:
         """One row per group, in the order of EVERY_STEP."""
         sums = torch.zeros(len(self.groups), len(EVERY_STEP), dtype=EXACT, device=self.device)
+        if self.device.type == "cuda":
+            return self._fused(optimizer, sums)
         for group, after, before, update in self._updates(optimizer):
             sums[group] += change_sums(after, before, update)
+        return sums
+
+    def _fused(self, optimizer: Any, sums: torch.Tensor) -> torch.Tensor:
+        from selfdistill.training.fused import fused_sums
+
+        settings = {id(parameter): of for of in optimizer.param_groups for parameter in of["params"]}
+        counts = steps_taken(optimizer)
+        for (group, parameter), before in zip(self.parameters, self._before, strict=True):
+            if count := counts.get(id(parameter)):
+                state, of = optimizer.state[parameter], settings[id(parameter)]
+                sums[group] += fused_sums(parameter, before, state["exp_avg"], state["exp_avg_sq"], count, of)
         return sums
 
     @torch.no_grad()
@@ -70,17 +84,17 @@ class WeightMeter:
     def _updates(self, optimizer: Any) -> Iterator[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Of every piece of every parameter: its group, the weights, their view before the step, and the update."""
         settings = {id(parameter): of for of in optimizer.param_groups for parameter in of["params"]}
+        counts = steps_taken(optimizer)
         for (group, parameter), before in zip(self.parameters, self._before, strict=True):
-            state = optimizer.state.get(parameter) or {}
-            moments = state.get("exp_avg"), state.get("exp_avg_sq")
-            pieces = [_parts(tensor) if tensor is not None else None for tensor in moments]
-            of = settings[id(parameter)]
-            for number, (after, view) in enumerate(zip(_parts(parameter.detach()), _parts(before), strict=True)):
-                if pieces[0] is None or pieces[1] is None:  # no gradient ever reached it, and the optimiser left it out
-                    update = torch.zeros_like(after, dtype=torch.float32)
-                else:
-                    update = adam_update(view, pieces[0][number], pieces[1][number], float(state["step"]), of)
-                yield group, after, view, update
+            count = counts.get(id(parameter))
+            if count is None:  # no gradient ever reached it, and the optimiser left it alone
+                for after, view in zip(_parts(parameter.detach()), _parts(before), strict=True):
+                    yield group, after, view, torch.zeros_like(after, dtype=torch.float32)
+                continue
+            state, of = optimizer.state[parameter], settings[id(parameter)]
+            tensors = (parameter.detach(), before, state["exp_avg"], state["exp_avg_sq"])
+            for after, view, mean, square in zip(*(_parts(tensor) for tensor in tensors), strict=True):
+                yield group, after, view, adam_update(view, mean, square, count, of)
 
 
 def adam_update(

@@ -1,0 +1,58 @@
+"""One pass over the weights for what `weight_meter.change_sums` computes in twenty: a kernel for GPUs.
+
+Imported only where there is a GPU, for Triton comes with torch's CUDA builds alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+COLUMNS = 6
+BLOCK = 4096
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _sums(  # type: ignore[no-untyped-def]
+    after, before, mean, square, out, size, rate, mean_left, square_left, eps, decay, columns: tl.constexpr, block: tl.constexpr
+):  # fmt: skip
+    offsets = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    there = offsets < size
+    weight = tl.load(after + offsets, mask=there, other=0.0).to(tl.float32)
+    bits = tl.load(before + offsets, mask=there, other=0)
+    start = bits.to(tl.bfloat16, bitcast=True).to(tl.float32)
+    root = tl.sqrt(tl.load(square + offsets, mask=there, other=0.0).to(tl.float32) / square_left) + eps
+    update = -rate / mean_left * tl.load(mean + offsets, mask=there, other=0.0).to(tl.float32) / root - decay * start
+    update = tl.where(there, update, 0.0)
+    exponent = tl.maximum((bits.to(tl.int32) >> 7) & 0xFF, 8)
+    ulp = ((exponent - 7) << 23).to(tl.float32, bitcast=True)
+    moved = (start + update).to(tl.bfloat16).to(tl.float32) - start
+    changed = (weight.to(tl.bfloat16).to(tl.int16, bitcast=True) != bits) & there
+    place = out + tl.program_id(0).to(tl.int64) * columns
+    tl.store(place, tl.sum(changed.to(tl.float32)))
+    tl.store(place + 1, tl.sum(tl.minimum(tl.abs(update) / ulp, 1.0)))
+    tl.store(place + 2, tl.sum((moved != 0).to(tl.float32)))
+    tl.store(place + 3, tl.sum(update * update))
+    tl.store(place + 4, tl.sum(update * moved))
+    tl.store(place + 5, tl.sum(weight * weight))
+
+
+def fused_sums(
+    after: torch.Tensor,
+    before: torch.Tensor,
+    mean: torch.Tensor,
+    square: torch.Tensor,
+    step: float,
+    of: Mapping[str, Any],
+) -> torch.Tensor:
+    """The same columns as `change_sums` of the update that `adam_update` reads, for one whole parameter."""
+    beta1, beta2 = of["betas"]
+    blocks = triton.cdiv(after.numel(), BLOCK)
+    out = torch.empty(blocks, COLUMNS, dtype=torch.float32, device=after.device)
+    _sums[(blocks,)](
+        after.detach(), before, mean, square, out, after.numel(), of["lr"], 1 - beta1**step, 1 - beta2**step, of["eps"],
+        of["lr"] * of["weight_decay"], columns=COLUMNS, block=BLOCK, num_warps=8,
+    )  # fmt: skip
+    return out.sum(0, dtype=torch.float64)
