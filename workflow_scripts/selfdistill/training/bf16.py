@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 
 EXACT = torch.float64
-TOGETHER = 1 << 24  # elements worked on at once, so that no temporary is as large as an embedding
+TOGETHER = 1 << 22  # elements worked on at once, so that no temporary is as large as an embedding
 
 
 def bits(weights: torch.Tensor) -> torch.Tensor:
@@ -20,8 +20,8 @@ def bits(weights: torch.Tensor) -> torch.Tensor:
 
 def spacing(view: torch.Tensor) -> torch.Tensor:
     """The distance of neighbours on the grid around each weight, from its bits."""
-    exponent = (view.to(torch.int32) >> 7) & 0xFF  # biased, as in float32
-    return ((exponent.clamp_(min=8) - 7) << 23).view(torch.float32)  # the float32 whose value is 2^(e-7)
+    power = (view & 0x7F80).to(torch.int32).clamp_(min=8 << 7) << 16  # the bits of 2^e as a float32
+    return power.sub_(7 << 23).view(torch.float32)
 
 
 def exponents(values: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,8 @@ class WeightMeter:
     @torch.no_grad()
     def before_step(self) -> None:
         """Remember the view. It lives for the length of the optimiser's step, when activations need no memory."""
-        self._before = [bits(parameter).clone() for _, parameter in self.parameters]
+        views = [(bits(parameter), parameter) for _, parameter in self.parameters]
+        self._before = [view.clone() if parameter.dtype == torch.bfloat16 else view for view, parameter in views]
 
     @torch.no_grad()
     def after_step(self, optimizer: Any) -> torch.Tensor:
@@ -111,17 +112,19 @@ def adam_update(
 def change_sums(after: torch.Tensor, before: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
     """The columns of EVERY_STEP for one piece. `kept_on_grid` is Σ u·(what rounding to the bf16 grid makes of u)."""
     start = before.view(torch.bfloat16).float()
-    on_grid = (start + update).to(torch.bfloat16).float() - start
+    on_grid = (start + update).to(torch.bfloat16)
+    moved = on_grid.float().sub_(start)
+    weights = after.float()
     return torch.stack(
         [
-            (bits(after) != before).sum().to(EXACT),
-            (update.abs() / spacing(before)).clamp_(max=1.0).sum(dtype=EXACT),
-            (on_grid != 0).sum().to(EXACT),
-            (update * update).sum(dtype=EXACT),
-            (update * on_grid).sum(dtype=EXACT),
-            (after.float() * after.float()).sum(dtype=EXACT),
+            torch.count_nonzero(bits(after) != before),
+            (update / spacing(before)).abs_().clamp_(max=1.0).sum(),
+            torch.count_nonzero(moved),
+            torch.dot(update, update),
+            torch.dot(update, moved),
+            torch.dot(weights, weights),
         ]
-    )
+    ).to(EXACT)
 
 
 class PathMeter:
