@@ -103,7 +103,7 @@ def rest(trainer: Any) -> None:
     """No norms, no views, no sums: what training costs without looking."""
     nothing = torch.zeros((), dtype=torch.float64, device=trainer.args.device)
     trainer.gradients._norms = lambda gradient, parameter: nothing
-    trainer.weights_meter.before_step = trainer.weights_meter.forget = lambda: None
+    trainer.weights_meter.before_step = lambda: None
     trainer.weights_meter.after_step = lambda optimizer: torch.zeros(1, 6)
     trainer.measures_now = lambda step: False
     trainer.path_meter.after_step = lambda step: []
@@ -112,7 +112,7 @@ def rest(trainer: Any) -> None:
 def wake(trainer: Any) -> None:
     for holder, names in (
         (trainer.gradients, ("_norms",)),
-        (trainer.weights_meter, ("before_step", "forget", "after_step")),
+        (trainer.weights_meter, ("before_step", "after_step")),
         (trainer, ("measures_now",)),
         (trainer.path_meter, ("after_step",)),
     ):

@@ -9,7 +9,8 @@ from selfdistill.analysis.weight_change import weight_change
 from selfdistill.tables import COHERENCE, WEIGHT_CHANGE, WEIGHTS, conform
 from selfdistill.training.bf16 import bits, share_moved_in_bf16, spacing
 from selfdistill.training.groups import layer_group
-from selfdistill.training.weight_meter import EVERY_STEP, NOW_AND_THEN, PathMeter, WeightMeter
+from selfdistill.training.path_meter import SINCE_START, PathMeter
+from selfdistill.training.weight_meter import EVERY_STEP, WeightMeter
 
 
 class Weights(torch.nn.Module):
@@ -19,13 +20,19 @@ class Weights(torch.nn.Module):
 
 
 def measured_step(
-    model: Weights, optimizer: torch.optim.Optimizer, meter: WeightMeter, gradient: torch.Tensor
+    model: Weights, optimizer: torch.optim.Optimizer, meters: tuple[WeightMeter, PathMeter], gradient: torch.Tensor
 ) -> dict[str, float]:
     model.embed_tokens.grad = gradient.to(model.embed_tokens.dtype)
-    meter.before_step()
+    weights, path = meters
+    weights.before_step()
     optimizer.step()
-    every, since = meter.after_step(optimizer)[0], meter.since_start(optimizer)[0][0]
-    return dict(zip((*EVERY_STEP, *NOW_AND_THEN), (*every.tolist(), *since.tolist()), strict=True))
+    path.after_step(1)
+    numbers = (*weights.after_step(optimizer)[0].tolist(), *path.since_start()[0])
+    return dict(zip((*EVERY_STEP, *SINCE_START), numbers, strict=True))
+
+
+def meters_of(model: Weights) -> tuple[WeightMeter, PathMeter]:
+    return WeightMeter(model), PathMeter(model, 1000)
 
 
 def test_rounding_predicts_the_change_under_adamw_from_noise_alone() -> None:
@@ -34,9 +41,9 @@ def test_rounding_predicts_the_change_under_adamw_from_noise_alone() -> None:
     torch.set_num_threads(1)
     model = Weights((0.02 * torch.randn(150_000)).to(torch.bfloat16).float())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.95), weight_decay=0.1)
-    meter, changed, predicted = WeightMeter(model), [], []
+    meters, changed, predicted = meters_of(model), [], []
     for _ in range(60):
-        row = measured_step(model, optimizer, meter, torch.randn(150_000))
+        row = measured_step(model, optimizer, meters, torch.randn(150_000))
         changed.append(row["changed"] / 150_000)
         predicted.append(row["predicted_changed"] / 150_000)
     assert changed[0] == pytest.approx(0.156, abs=0.004)
@@ -62,8 +69,8 @@ def test_pure_bf16_weights_move_as_the_grid_says_and_keep_little_of_their_update
     model = Weights((0.02 * torch.randn(150_000)).to(torch.bfloat16))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.95), weight_decay=0.0)
     # The moments of a pure bf16 run are bf16, too: their own rounding is what the tolerances below allow for.
-    meter = WeightMeter(model)
-    rows = [measured_step(model, optimizer, meter, torch.randn(150_000)) for _ in range(40)]
+    meters = meters_of(model)
+    rows = [measured_step(model, optimizer, meters, torch.randn(150_000)) for _ in range(40)]
     assert rows[0]["changed"] / 150_000 == pytest.approx(0.156, abs=0.006)
     steady = {key: sum(row[key] for row in rows[-10:]) / 10 for key in rows[0]}
     assert steady["changed"] / 150_000 == pytest.approx(0.027, abs=0.003)
@@ -75,26 +82,48 @@ def test_the_update_read_from_the_optimiser_is_the_one_that_was_made() -> None:
     torch.manual_seed(1)
     model = Weights(0.02 * torch.randn(1000, dtype=torch.float64).float())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.95), weight_decay=0.1)
-    meter = WeightMeter(model)
+    meters = meters_of(model)
     for _ in range(3):
-        before = model.embed_tokens.detach().double().clone()
-        row = measured_step(model, optimizer, meter, torch.randn(1000))
+        sample, before = meters[1].sample(), model.embed_tokens.detach().double().clone()
+        row = measured_step(model, optimizer, meters, torch.randn(1000))
         made = model.embed_tokens.detach().double() - before
         assert row["update_norm_squared"] == pytest.approx(float((made**2).sum()), rel=1e-4)
-    _, counts = meter.since_start(optimizer)
-    assert counts.sum((0, 2)).tolist() == [1000] * 3
+    found = meters[1].histograms(sample, optimizer)
+    assert [sum(count for _, which, _, count in found if which == quantity) for quantity in range(3)] == [1000] * 3
+    counts = torch.zeros(256, dtype=torch.int64)
+    for _, which, exponent, count in found:
+        counts[exponent] += count if which == 0 else 0
     sizes = torch.floor(torch.log2(made.abs())).long() + 127
-    assert (counts[0, 0] - torch.bincount(sizes, minlength=256)).abs().sum() <= 10  # on a border, one way or the other
+    assert (counts - torch.bincount(sizes, minlength=256)).abs().sum() <= 10  # on a border, one way or the other
 
 
 def test_a_weight_that_does_not_move_has_not_changed() -> None:
     model = Weights(torch.randn(100))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
-    meter = WeightMeter(model)
-    meter.before_step()  # no gradient ever reaches it: the optimiser leaves it alone
+    weights, path = meters_of(model)
+    weights.before_step()  # no gradient ever reaches it: the optimiser leaves it alone
     optimizer.step()
-    assert meter.after_step(optimizer)[0, :5].tolist() == [0.0] * 5
-    assert meter.since_start(optimizer)[0][0].tolist() == [0.0, 0.0]
+    path.after_step(1)
+    assert weights.after_step(optimizer)[0, :5].tolist() == [0.0] * 5 and path.since_start()[0] == [0.0, 0.0]
+
+
+def test_a_large_model_is_followed_by_a_sample_that_speaks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr("selfdistill.training.path_meter.FOLLOWED", 9_000)
+    model = Weights(0.02 * torch.randn(1000, 128))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0)
+    path = PathMeter(model, 1)
+    assert 8_000 < len(path.sample()) < 9_100
+    base = model.embed_tokens.detach().clone()
+    model.embed_tokens.grad = torch.randn(1000, 128) * torch.rand(128)  # columns differ: the sample must visit all
+    before = path.sample()
+    optimizer.step()
+    [window] = path.after_step(1)
+    moved = model.embed_tokens.detach() - base
+    changed, distance = path.since_start()[0]
+    assert distance == pytest.approx(float((moved**2).sum()), rel=0.05) == window["distance"][0]
+    assert changed == pytest.approx(float((bits(base) != bits(model.embed_tokens)).sum()), rel=0.05)
+    assert sum(row[3] for row in path.histograms(before, optimizer)) == 3 * len(before)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1])

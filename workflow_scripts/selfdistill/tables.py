@@ -145,11 +145,12 @@ WEIGHTS: Schema = {
     "update_norm_squared": pl.Float64,
     "kept_on_grid": pl.Float64,  # Σ u·(u as weights kept in bf16 would round it): the share of u that they would keep
     "norm_squared": pl.Float64,  # of the weights, after the step
-    "changed_since_start": pl.Int64,  # bf16 view differs from the base; null where it was not measured
+    # The rest is of a sample of large models' weights, scaled up, and null at steps where it was not measured.
+    "changed_since_start": pl.Float64,  # bf16 view differs from the base
     "distance_norm_squared": pl.Float64,  # from the base
 }
 
-# Sizes, one row per step, layer group, quantity and power of two.
+# Sizes, one row per step, layer group, quantity and power of two (of a sample of large models' weights).
 HISTOGRAMS: Schema = {
     "step": pl.Int32,
     "group": pl.String,

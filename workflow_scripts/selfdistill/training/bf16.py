@@ -25,9 +25,12 @@ def spacing(view: torch.Tensor) -> torch.Tensor:
 
 
 def exponents(values: torch.Tensor) -> torch.Tensor:
-    """Counts of floor(log2 |x|) + 127 from 0 to 255; 0 holds the zeros (and what float32 has no exponent for)."""
-    biased = (values.detach().float().contiguous().view(torch.int32) >> 23) & 0xFF
-    return torch.bincount(biased.flatten(), minlength=256)
+    """floor(log2 |x|) + 127 of each; 0 of zeros (and of what float32 has no exponent for)."""
+    return ((values.view(torch.int32) >> 23) & 0xFF).long()
+
+
+def pieces(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return tensor.flatten().split(TOGETHER)
 
 
 @torch.no_grad()
@@ -35,7 +38,7 @@ def share_moved_in_bf16(parameters: Iterable[torch.Tensor], update: float) -> fl
     """The share of weights, as bf16 holds them, that an update of this size moves."""
     moved = total = 0
     for parameter in parameters:
-        for part in parameter.detach().flatten().split(TOGETHER):
+        for part in pieces(parameter.detach()):
             moved += int((update > spacing(bits(part)) / 2).sum())
             total += part.numel()
     return moved / max(1, total)

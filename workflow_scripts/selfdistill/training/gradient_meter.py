@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from selfdistill.training.bf16 import EXACT, TOGETHER
+from selfdistill.training.bf16 import EXACT, pieces
 from selfdistill.training.groups import grouped_parameters
 
 # |g|², Σ g²/(√v̂+ε) and Σ g²/(√v̂+ε)²: of the gradient, in the norm that Adam descends in, and of Adam's update.
@@ -91,7 +91,7 @@ class GradientMeter:
 def weighted_norms(gradient: torch.Tensor, square: torch.Tensor, correction: float, eps: float) -> torch.Tensor:
     """Σ g²/(√v̂+ε) and Σ g²/(√v̂+ε)², v̂ from the second moments in the optimiser's state."""
     sums = torch.zeros(2, dtype=EXACT, device=gradient.device)
-    for part, moments in zip(gradient.flatten().split(TOGETHER), square.flatten().split(TOGETHER), strict=True):
+    for part, moments in zip(pieces(gradient), pieces(square), strict=True):
         part = part.float()
         scaled = part / (moments.float() / correction).sqrt_().add_(eps)
         sums += torch.stack([(part * scaled).sum(dtype=EXACT), (scaled * scaled).sum(dtype=EXACT)])

@@ -48,7 +48,7 @@ def weights_table(rows: Rows, groups: list[str], weights: list[int]) -> pl.DataF
 
 def histogram_table(rows: Rows, groups: list[str], weights: list[int]) -> pl.DataFrame:
     """`counts` of a row lists what is not zero: group, quantity, biased exponent, number."""
-    from selfdistill.training.weight_meter import HISTOGRAMS as QUANTITIES
+    from selfdistill.training.path_meter import QUANTITIES
 
     long = [
         (row["step"], groups[group], QUANTITIES[quantity], exponent - 127 if exponent else None, count)

@@ -63,14 +63,15 @@ def free_memory(device: str) -> float | None:
     return None
 
 
-def refuse_without_disk(model: Any, work: Path, source: Path, exports: int, settings: RunSettings) -> None:
-    """Before the first step: every export, and two checkpoints of weights and moments (one is replaced by the next)."""
+def refuse_without_disk(model: Any, work: Path, source: Path, exports: int, steps: int, settings: RunSettings) -> None:
+    """Before the first step: every export, and two checkpoints of weights and moments: one is replaced by the next."""
     weights = sum(file.stat().st_size for file in source.glob("*.safetensors"))
     size = 2 if settings.training.precision == "pure-bf16" else 4
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in model.parameters())
     held = sum(file.stat().st_size for file in work.rglob("*") if file.is_file() and not file.is_symlink())
-    needed = exports * weights + 2 * (whole + 2 * trained) * size - held
+    checkpoints = 2 if steps > settings.training.save_every else 1  # one for a stop that is asked for
+    needed = exports * weights + checkpoints * (whole + 2 * trained) * size - held
     free = shutil.disk_usage(work).free
     if needed > free:
         raise UserError(

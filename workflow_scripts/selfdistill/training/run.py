@@ -127,7 +127,7 @@ def build_trainer(
         model = with_adapters(model, training.lora, settings.seed("adapters"))
     if training.precision == "pure-bf16":
         warn_of_rounding(model, training)
-    refuse_without_disk(model, work.path, model_folder, len(exports), settings)
+    refuse_without_disk(model, work.path, model_folder, len(exports), total_steps, settings)
     refuse_without_memory(model, settings, int(ordered.select(LENGTH.max()).item()))
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder, local_files_only=True)
     rows = token_rows(ordered)

@@ -20,9 +20,10 @@ from selfdistill.errors import UserError
 from selfdistill.training.checkpoints import WorkFolder, export_model
 from selfdistill.training.examples import IGNORED
 from selfdistill.training.gradient_meter import GradientMeter
+from selfdistill.training.path_meter import PathMeter
 from selfdistill.training.room import activations
 from selfdistill.training.settings import RunSettings
-from selfdistill.training.weight_meter import PathMeter, WeightMeter
+from selfdistill.training.weight_meter import WeightMeter
 
 TELL_EVERY = 10.0  # seconds without a word about progress, at most
 
@@ -184,14 +185,11 @@ class MeasuredTrainer(SFTTrainer):
     def measure_weights(self) -> None:
         step = int(self._row["step"])
         self._row["weights"] = self.weights_meter.after_step(self.optimizer).tolist()
-        self._row["since_start"] = self._row["histograms"] = None
-        if self.measures_now(step):
-            since, counts = self.weights_meter.since_start(self.optimizer)
-            found = counts.nonzero()
-            self._row["since_start"] = since.tolist()
-            self._row["histograms"] = torch.cat([found, counts[counts > 0][:, None]], 1).tolist()
-        self.weights_meter.forget()
+        before = self.path_meter.state["last"]
         self._row["windows"] = self.path_meter.after_step(step)
+        now = self.measures_now(step)
+        self._row["since_start"] = self.path_meter.since_start() if now else None
+        self._row["histograms"] = self.path_meter.histograms(before, self.optimizer) if now else None
 
     def finish_row(self, seconds: float) -> dict[str, Any]:
         self._row |= {"seconds": seconds, "device_bytes": self.memory()}
@@ -226,7 +224,7 @@ class MeasuredTrainer(SFTTrainer):
         """What the trainer's own resumption does not know: where the instruments stood."""
         from safetensors.torch import load_file
 
-        self.path_meter.state = load_file(checkpoint / "path.safetensors")
+        self.path_meter.state = load_file(checkpoint / "path.safetensors", device=str(self.args.device))
         for row in self.work.journal.rows():
             self.so_far.add(row, sum(self.weights_meter.weights))
 
