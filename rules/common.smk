@@ -41,6 +41,14 @@ EVALUATED = [
         if STUDY.evaluation.earlier or checkpoint == "at-100"
     ),
 ]
+# A training on several nodes gets its GPUs by the node; mpi keeps Snakemake from making one task of it.
+SEVERAL_NODES = {
+    "nodes": STUDY.training.nodes,
+    "tasks": STUDY.training.nodes,
+    "tasks_per_gpu": 0,
+    "gres": f"gpu:{STUDY.training.gpus}",
+    "mpi": "srun",
+}
 # vLLM comes with the CUDA build of torch, gigabytes that only sampling on a GPU needs.
 SAMPLING_ENVIRONMENT = (
     "../envs/sampling-vllm.yaml" if STUDY.sampling.gpus else "../envs/sampling.yaml"
@@ -126,6 +134,14 @@ def later(minutes):
 def larger(megabytes):
     """Memory that doubles on a retry."""
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def on_every_node(wildcards, threads):
+    """What starts a program once on each node of its job."""
+    processes = STUDY.training.processes_per_node
+    if STUDY.training.nodes == 1:
+        return ""
+    return f"srun --ntasks-per-node=1 --cpus-per-task={processes} --kill-on-bad-exit=1"
 
 
 def refuse_unwritable(folder):

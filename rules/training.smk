@@ -35,7 +35,7 @@ rule dataset:
 
 
 rule train:
-    """Fine-tunes the base on an arm's dataset with one seed, measuring as it goes."""
+    """Fine-tunes the base on an arm's dataset with one seed, measuring as it goes: the same command for one GPU or many."""
     input:
         dataset="<results>/arms/{arm}/dataset.parquet",
         weights=BASE_FILES,
@@ -56,11 +56,12 @@ rule train:
         "<benchmarks>/train/{arm}/seed-{seed}.tsv"
     conda:
         "../envs/training.yaml"
-    threads: 1
+    threads: STUDY.training.processes_per_node
     resources:
-        mem_mb=larger(3000),
+        **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
+        mem_mb=larger(3000 * STUDY.training.processes_per_node),
         runtime=later(720),
-        gpu=STUDY.training.gpus,
+        gpu=STUDY.training.gpus if STUDY.training.nodes == 1 else 0,
     params:
         settings=lambda wildcards: to_json(
             {
@@ -81,9 +82,10 @@ rule train:
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,
+        on_every_node=on_every_node,
     shell:
         """
-        python workflow_scripts/train.py \
+        {params.on_every_node} python workflow_scripts/train.py \
             --model {params.folder:q} \
             --dataset {input.dataset:q} \
             --settings {params.settings:q} \

@@ -2,7 +2,9 @@
 
 python workflow_scripts/train.py --model DIR --dataset dataset.parquet --out RUN --work RUN/work --settings JSON
 
-The settings: {"training": {as in the study file}, "study_seed", "training_seed", "arm", "context", "threads"}.
+The settings: {"training": {as in the study file}, "study_seed", "training_seed", "arm", "context", "device", "threads",
+"processes", "nodes"}. More than one process: this program starts itself that many times, and they train as one
+(`selfdistill/training/launcher.py`). More than one node: run it once on each, as `srun --ntasks-per-node=1` does.
 """
 
 import argparse
@@ -10,11 +12,16 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from selfdistill.devices import lease_gpus
 from selfdistill.program import as_program
+
+if TYPE_CHECKING:
+    from selfdistill.training.settings import RunSettings
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
 INTERRUPTED = 130  # what shells call a program that ended by Ctrl-C
@@ -27,37 +34,62 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, help="JSON, see above")
     parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
+    parser.add_argument("--node", type=int, help="which of several nodes this is, where Slurm does not say it")
+    parser.add_argument("--meeting", help="host:port of the first node, likewise")
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported
-    from selfdistill.training.run import Stopped, train_run
+    from selfdistill.training import launcher
     from selfdistill.training.settings import training_settings
 
     settings = training_settings(asked.settings, save_every=asked.save_every, trackers=asked.trackers)
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-    with lease_gpus(1 if settings.device == "cuda" else 0):
-        try:
-            train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=StopSignal())
-        except Stopped as stopped:
-            print(stopped, file=sys.stderr)
-            sys.exit(INTERRUPTED)
+    if launcher.is_worker():
+        stop_requested = StopSignal(patient=True)
+        launcher.work_along(lambda: train(asked, settings, stop_requested), settings.device)
+        return
+    with lease_gpus(settings.processes if settings.device == "cuda" else 0):
+        if settings.ranks == 1:
+            train(asked, settings, StopSignal())
+            return
+        StopSignal(launcher.pass_on_stop)
+        place = launcher.Place(asked.node or 0, asked.meeting)
+        if settings.nodes > 1 and place.meeting is None:
+            place = launcher.place_in_slurm()
+        sys.exit(launcher.launch(sys.argv, settings.processes, settings.nodes, place))
+
+
+def train(asked: argparse.Namespace, settings: "RunSettings", stop_requested: "StopSignal") -> None:
+    from selfdistill.training.run import Stopped, train_run
+
+    try:
+        train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=stop_requested)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 class StopSignal:
-    """True once SIGINT or SIGTERM came: the step under way is finished and saved. A second one ends at once."""
+    """True once SIGINT or SIGTERM came: the step under way is finished and saved. A second one ends at once.
 
-    def __init__(self) -> None:
-        self.asked = False
+    A worker of several is patient: it may hear of one wish from its launcher and from Slurm, and leaves ends to the launcher.
+    """
+
+    def __init__(self, then: Callable[[], None] = lambda: None, patient: bool = False) -> None:
+        self.asked, self.then, self.patient = False, then, patient
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        if self.patient:
+            return
         # Whoever reads our output may be gone by now, and the checkpoint matters more than the sentence.
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)
         with contextlib.suppress(OSError):
             print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)
+        self.then()
 
     def __call__(self) -> bool:
         return self.asked

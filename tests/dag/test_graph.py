@@ -165,6 +165,16 @@ def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:
     assert "mem_mb=3000" in said.stdout + said.stderr
 
 
+def test_a_training_on_several_nodes_is_one_launcher_on_each(fresh: Clone) -> None:
+    study = fresh.changed_study(lambda study: study["training"].update(nodes=2, gpus=8, batch=32, micro_batch=1))
+    planned = fresh.snakemake("--dry-run", "--printshellcmds", "--profile", "slurm", study=study)
+    said = planned.stdout + planned.stderr
+    assert planned.returncode == 0, said
+    assert "nodes=2, tasks=2, tasks_per_gpu=0, gres=gpu:8, mpi=srun" in said
+    launcher = "srun --ntasks-per-node=1 --cpus-per-task=8 --kill-on-bad-exit=1 python workflow_scripts/train.py"
+    assert launcher in said and '"nodes": 2, "processes": 8' in said
+
+
 def test_lock_and_environments_are_what_is_installed() -> None:
     """What `make lock` would write of this very environment, which was made from the lock."""
     sys.path.insert(0, str(ROOT / "envs"))

@@ -18,6 +18,7 @@ from selfdistill.errors import UserError
 from selfdistill.files import write_json, write_text
 from selfdistill.provenance import TOKENIZER_FILES, model_digest
 from selfdistill.tables import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS, Schema, read_table
+from selfdistill.training import ranks
 
 if TYPE_CHECKING:
     import torch
@@ -172,10 +173,15 @@ def export_model(model: Any, source: Path, target: Path) -> None:
     """
     from selfdistill.training.model import plain_model
 
+    weights = _stored_weights(model, source)
+    ranks.by_first(lambda: _write_model(plain_model(model), weights, source, target))
+
+
+def _write_model(model: Any, weights: dict[str, "torch.Tensor"], source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    plain_model(model).save_pretrained(part, state_dict=_stored_weights(model, source))
+    model.save_pretrained(part, state_dict=weights)
     for name in ("config.json", "generation_config.json", "preprocessor_config.json", *TOKENIZER_FILES):
         (part / name).unlink(missing_ok=True)
         if (source / name).is_file():
@@ -186,16 +192,19 @@ def export_model(model: Any, source: Path, target: Path) -> None:
 
 
 def _stored_weights(model: Any, source: Path) -> dict[str, "torch.Tensor"]:
-    """The weights in the precision in which the source stores them; tied weights stay one tensor."""
-    from selfdistill.training.model import trained_state
+    """The weights in the precision in which the source stores them; tied weights stay one tensor. Only the first holds them."""
+    from selfdistill.training.model import plain_model, trained_state
 
     precisions = _precisions(source)
     usual = max(set(precisions.values()), key=list(precisions.values()).count)
-    cast: dict[tuple[int, Any], torch.Tensor] = {}
+    tied = plain_model(model).all_tied_weights_keys
+    cast: dict[tuple[str, Any], torch.Tensor] = {}
     weights = {}
     for name, tensor in trained_state(model).items():
-        precision = precisions.get(name, usual) if tensor.is_floating_point() else tensor.dtype
-        weights[name] = cast.setdefault((tensor.data_ptr(), precision), tensor.detach().to("cpu", precision))
+        whole = ranks.whole(tensor.detach())
+        if ranks.is_first():
+            precision = precisions.get(name, usual) if whole.is_floating_point() else whole.dtype
+            weights[name] = cast.setdefault((tied.get(name, name), precision), whole.to("cpu", precision))
     return weights
 
 

@@ -88,3 +88,15 @@ def token_rows(dataset: pl.DataFrame) -> dict[str, list[list[int]]]:
         "input_ids": [prompt + completion for prompt, completion in pairs],
         "labels": [[IGNORED] * len(prompt) + completion for prompt, completion in pairs],
     }
+
+
+def evened(rows: dict[str, list[list[int]]], multiple: int) -> dict[str, list[list[int]]]:
+    """With rows without a supervised token at the end, so that every rank has its share of the last step's passes.
+
+    They add nothing to the step's sum. Left to itself, the data loader would repeat the first rows instead.
+    """
+    missing = -len(rows["labels"]) % multiple
+    return {
+        "input_ids": rows["input_ids"] + [rows["input_ids"][0][:2]] * missing,
+        "labels": rows["labels"] + [[IGNORED] * 2] * missing,
+    }

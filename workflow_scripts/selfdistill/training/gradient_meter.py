@@ -3,6 +3,8 @@
 A leaf's hook fires once per backward pass with that pass's gradient, before it is added to `.grad`: it sees
 δ_k = s_k / T, the very contribution of micro-batch k to the step, without a copy of any gradient. The meter only
 looks: training with and without it gives the same weights. The estimators are in `analysis/noise.py`.
+
+On several ranks each sees the whole gradients of its own micro-batches, and its part of the step's.
 """
 
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from selfdistill.training import ranks
 from selfdistill.training.bf16 import EXACT, pieces
 from selfdistill.training.groups import grouped_parameters
 
@@ -24,8 +27,9 @@ class GradientMeter:
         self._weighing: dict[int, tuple[torch.Tensor, float, float]] | None = None  # see `weigh_with`
         self._found: list[tuple[int, torch.Tensor]] = []  # group and norms² of the gradients seen, in the order seen
         self._order: tuple[int, ...] = ()
-        for group, parameter in self.parameters:
-            parameter.register_hook(self._hook(group, parameter))
+        groups = {id(parameter): group for group, parameter in self.parameters}
+        for parameter, leaf in ranks.leaves(model):
+            leaf.register_hook(self._hook(groups[id(parameter)], parameter))
 
     def weigh_with(self, optimizer: Any) -> None:
         """Take the Adam-weighted norms of the coming step, too.
@@ -47,7 +51,8 @@ class GradientMeter:
     def take_micro_batch(self) -> torch.Tensor:
         """Norms² (group × geometry) of the backward passes since the last call; stays on the device, without a sync."""
         found, self._found = self._found, []
-        return self._by_group(found)
+        # Each rank's loss is multiplied by their number, because their gradients are averaged.
+        return self._by_group(found) / ranks.world() ** 2
 
     @torch.no_grad()
     def step_norms(self) -> torch.Tensor:
@@ -57,7 +62,7 @@ class GradientMeter:
             for group, parameter in self.parameters
             if parameter.grad is not None
         ]
-        return self._by_group(found)
+        return ranks.summed(self._by_group(found))
 
     def _hook(self, group: int, parameter: torch.nn.Parameter) -> Callable[[torch.Tensor], None]:
         @torch.no_grad()
@@ -67,12 +72,18 @@ class GradientMeter:
         return add
 
     def _norms(self, gradient: torch.Tensor, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """The norm and, where they are asked for, the weighted norms². Summed in double: |G|² is a small difference."""
-        norm = torch.linalg.vector_norm(gradient.detach(), dtype=EXACT)
+        """The norm and, where they are asked for, the weighted norms²."""
+        held = ranks.part(gradient.detach())
+        # |G|² is a small difference of norms². A GPU sums float32 in a tree, exactly enough, and would copy it for double.
+        norm = torch.linalg.vector_norm(held, dtype=torch.float32 if held.is_cuda else EXACT).to(EXACT)
         if self._weighing is None:
             return norm
-        known = self._weighing.get(id(parameter))
-        return torch.cat([norm[None], weighted_norms(gradient, *known) if known else norm.new_zeros(2)])
+        if id(parameter) not in self._weighing:
+            return torch.cat([norm[None], norm.new_zeros(2)])
+        square, correction, eps = self._weighing[id(parameter)]
+        # A micro-batch's gradient is whole on its rank, the step's lies in parts, as the moments do.
+        square = ranks.part(square) if ranks.is_spread(gradient) else ranks.whole(square)
+        return torch.cat([norm[None], weighted_norms(held, square, correction, eps)])
 
     def _by_group(self, found: list[tuple[int, torch.Tensor]]) -> torch.Tensor:
         sums = torch.zeros(len(self.groups), len(GEOMETRIES), dtype=EXACT, device=self.parameters[0][1].device)

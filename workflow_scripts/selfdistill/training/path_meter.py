@@ -2,18 +2,20 @@
 
 The sample is equally spaced over every parameter and holds float32 weights: all of a small model, about four million
 of a large one, whose counts and norms are scaled up. Its state goes into the checkpoints, so that a crash in the middle
-of a window loses nothing.
+of a window loses nothing. On several ranks each follows what lies on it, the same weights together as one rank would.
 """
 
+from collections.abc import Iterable
 from math import gcd
 from typing import Any
 
 import torch
 
+from selfdistill.training import ranks
 from selfdistill.training.bf16 import EXACT, bits, exponents, spacing
 from selfdistill.training.gradient_meter import steps_taken
 from selfdistill.training.groups import grouped_parameters
-from selfdistill.training.weight_meter import adam_update
+from selfdistill.training.weight_meter import adam_update, moments_of
 
 SINCE_START = ("changed_since_start", "distance_norm_squared")
 QUANTITIES = ("update", "update_in_ulps", "distance")
@@ -27,27 +29,33 @@ class PathMeter:
         self.device = self.parameters[0][1].device
         total = sum(parameter.numel() for _, parameter in self.parameters)
         self._strides = [_stride(parameter, -(-total // FOLLOWED)) for _, parameter in self.parameters]
-        self._sizes = [-(-p.numel() // stride) for (_, p), stride in zip(self.parameters, self._strides, strict=True)]
+        self._firsts = [
+            -ranks.first_index(parameter) % stride
+            for (_, parameter), stride in zip(self.parameters, self._strides, strict=True)
+        ]
+        self._sizes = [len(part) for part in self._sampled([parameter for _, parameter in self.parameters])]
         sizes = torch.tensor(self._sizes)
         of_parameters = torch.tensor([group for group, _ in self.parameters])
         self._group = of_parameters.to(self.device)
         self._group_of_each = of_parameters.repeat_interleave(sizes).to(self.device)
         whole = torch.tensor([parameter.numel() for _, parameter in self.parameters], dtype=EXACT)
-        self._scale = (whole / sizes).to(self.device)
+        self._scale = (whole / ranks.summed(sizes)).to(self.device)
         self.state: dict[str, torch.Tensor] = {}
         self._remember(0, self.sample(), torch.zeros(len(self.groups), dtype=EXACT, device=self.device))
 
     def sample(self) -> torch.Tensor:
-        return self._sampled([parameter.detach() for _, parameter in self.parameters])
+        return torch.cat(self._sampled([parameter.detach() for _, parameter in self.parameters])).float()
 
-    def _sampled(self, tensors: list[torch.Tensor]) -> torch.Tensor:
-        strides = zip(tensors, self._strides, strict=True)
-        return torch.cat([tensor.flatten()[::stride] for tensor, stride in strides]).float()
+    def _sampled(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+        """Of each tensor, every so manieth element of the whole, as far as they lie on this rank."""
+        places = zip(tensors, self._firsts, self._strides, strict=True)
+        return [ranks.part(tensor).flatten()[first::stride] for tensor, first, stride in places]
 
     def _by_group(self, values: torch.Tensor) -> torch.Tensor:
         """Sums over the followed weights, scaled up to all weights of each group."""
         sums = torch.stack([part.sum(dtype=EXACT) for part in values.split(self._sizes)]) * self._scale
-        return torch.zeros(len(self.groups), dtype=EXACT, device=self.device).index_add_(0, self._group, sums)
+        total = torch.zeros(len(self.groups), dtype=EXACT, device=self.device).index_add_(0, self._group, sums)
+        return ranks.summed(total)
 
     @torch.no_grad()
     def after_step(self, step: int) -> list[dict[str, Any]]:
@@ -97,7 +105,7 @@ class PathMeter:
             torch.bincount(self._group_of_each * 256 + exponents(values), minlength=shape[1] * 256)
             for values in (update, update / spacing(view), distance)
         ]).view(shape)  # fmt: skip
-        counts = counts.cpu()
+        counts = ranks.summed(counts).cpu()
         found = zip(counts.nonzero().tolist(), counts[counts > 0].tolist(), strict=True)
         return [[group, quantity, exponent, count] for (quantity, group, exponent), count in found]
 
@@ -105,13 +113,13 @@ class PathMeter:
         settings = {id(parameter): of for of in optimizer.param_groups for parameter in of["params"]}
         counts = steps_taken(optimizer)
         updates = []
-        for (_, parameter), stride, old in zip(self.parameters, self._strides, view.split(self._sizes), strict=True):
+        places = zip(self.parameters, self._firsts, self._strides, view.split(self._sizes), strict=True)
+        for (_, parameter), first, stride, old in places:
             if id(parameter) not in counts:
                 updates.append(torch.zeros(len(old), device=self.device))
                 continue
-            state, of = optimizer.state[parameter], settings[id(parameter)]
-            mean, square = (state[name].flatten()[::stride] for name in ("exp_avg", "exp_avg_sq"))
-            updates.append(adam_update(old, mean, square, counts[id(parameter)], of))
+            mean, square = (part.flatten()[first::stride] for part in moments_of(optimizer, parameter))
+            updates.append(adam_update(old, mean, square, counts[id(parameter)], settings[id(parameter)]))
         return torch.cat(updates)
 
 

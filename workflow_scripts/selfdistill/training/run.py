@@ -19,8 +19,9 @@ from selfdistill.errors import UserError
 from selfdistill.files import write_json
 from selfdistill.provenance import model_digest
 from selfdistill.tables import DATASET, read_table, write_table
+from selfdistill.training import ranks
 from selfdistill.training.checkpoints import MANIFEST, TABLES, WorkFolder
-from selfdistill.training.examples import LENGTH, fit_examples, token_rows, training_order
+from selfdistill.training.examples import LENGTH, evened, fit_examples, token_rows, training_order
 from selfdistill.training.records import MAKERS, run_manifest
 from selfdistill.training.settings import RunSettings, differences, identity_hash, run_identity
 
@@ -43,10 +44,24 @@ def train_run(
     order = training_order(dataset.height, settings)
     total_steps = -(-len(order) // settings.training.batch)
     exports = export_steps(settings.training.checkpoints, total_steps)
-    origin = {"model": model_digest(model_folder), "dataset": dataset_digest(dataset)}
-    identity = run_identity(settings, origin)
-
     work = WorkFolder(work_folder)
+
+    def claim() -> tuple[dict[str, Any], bool]:
+        origin = {"model": model_digest(model_folder), "dataset": dataset_digest(dataset)}
+        identity = run_identity(settings, origin)
+        _claim(work, identity)
+        return identity, work.is_finished()
+
+    identity, finished = ranks.by_first(claim)
+    if finished:
+        _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
+    else:
+        _train(model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested)
+    ranks.by_first(lambda: work.publish_to(out, exports))
+    return dict(json.loads((out / MANIFEST).read_text()))
+
+
+def _claim(work: WorkFolder, identity: dict[str, Any]) -> None:
     aside = work.claim(identity_hash(identity), identity)
     if aside:
         where, earlier = aside
@@ -55,12 +70,6 @@ def train_run(
             f"{'; '.join(differences(earlier, identity)) or 'what they were cannot be read'}. "
             f"It was set aside as {where} and training starts anew."
         )
-    if work.is_finished():
-        _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
-    else:
-        _train(model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested)
-    work.publish_to(out, exports)
-    return dict(json.loads((out / MANIFEST).read_text()))
 
 
 def _train(
@@ -76,26 +85,36 @@ def _train(
     """Train from the last checkpoint to the end, and leave everything finished in the work folder."""
     from selfdistill.training.room import is_out_of_memory, out_of_memory
 
-    step, checkpoint = work.resume_point(exports)
+    step, checkpoint = ranks.by_first(lambda: work.resume_point(exports))
     _say(f"going on after step {step} of {total_steps}" if step else f"training {settings.arm}: {total_steps} steps")
     trainer = build_trainer(model_folder, ordered, settings, work, exports, total_steps, stop_requested)
-    if checkpoint:
-        trainer.go_on_from(checkpoint)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise out_of_memory(error, trainer.model, settings, int(ordered.select(LENGTH.max()).item())) from None
         raise
-    rows = work.journal.rows()
-    if len(rows) < total_steps:
+    if trainer.state.global_step < total_steps:
         raise Stopped(
-            f"training stopped after step {len(rows)} of {total_steps}; run the same command to go on from there."
+            f"training stopped after step {trainer.state.global_step} of {total_steps}; run the same command to go on from "
+            "there."
         )
+    ranks.by_first(lambda: _finish(trainer, ordered.height, settings, identity, work, exports))
+
+
+def _finish(
+    trainer: Any,
+    examples: int,
+    settings: RunSettings,
+    identity: dict[str, Any],
+    work: WorkFolder,
+    exports: dict[str, int],
+) -> None:
+    rows = work.journal.rows()
     for name, schema in TABLES.items():
         meter = trainer.weights_meter
         write_table(MAKERS[name](rows, meter.groups, meter.weights), work.finished / name, schema)
-    manifest = run_manifest(settings, identity, trainer, rows, ordered.height, work, exports)
+    manifest = run_manifest(settings, identity, trainer, rows, examples, work, exports)
     write_json(work.finished / MANIFEST, manifest)
     work.clear()
 
@@ -130,7 +149,7 @@ def build_trainer(
     refuse_without_disk(model, work.path, model_folder, len(exports), total_steps, settings)
     refuse_without_memory(model, settings, int(ordered.select(LENGTH.max()).item()))
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder, local_files_only=True)
-    rows = token_rows(ordered)
+    rows = evened(token_rows(ordered), training.micro_batch * settings.ranks if settings.ranks > 1 else 1)
     collator = DataCollatorForLanguageModeling(
         tokenizer.pad_token_id or tokenizer.eos_token_id or 0, padding_free=training.collation == "padding-free"
     )

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from selfdistill.config.study import Recipe
 from selfdistill.errors import UserError
+from selfdistill.training import ranks
 from selfdistill.training.checkpoints import WorkFolder, export_model
 from selfdistill.training.examples import IGNORED
 from selfdistill.training.gradient_meter import GradientMeter
@@ -63,12 +67,25 @@ def trainer_config(settings: RunSettings, work: Path, parameters: int) -> SFTCon
             disable_tqdm=True,
             seed=settings.seed("training"),
             data_seed=settings.seed("training"),
+            **(spread() if settings.ranks > 1 else {}),
         )
+    if settings.ranks > 1:
+        # accelerate would gather and reduce in bf16; what is cast, and where, is autocast's business, as on one GPU.
+        config.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     if cuda:
         config._n_gpu = (
             1  # several visible GPUs would make the trainer wrap the model in DataParallel, which TRL refuses
         )
     return config
+
+
+def spread() -> dict[str, Any]:
+    """Weights, gradients and moments lie in parts on the ranks, and no rank ever holds a whole gradient of the model."""
+    return {
+        "fsdp": True,
+        "fsdp_config": ranks.sharding(),
+        "accelerator_config": {"gradient_accumulation_kwargs": {"sync_each_batch": True}},
+    }
 
 
 def learning_rate(step: int, steps: int, training: Recipe) -> float:
@@ -85,6 +102,10 @@ def learning_rate(step: int, steps: int, training: Recipe) -> float:
 class MeasuredTrainer(SFTTrainer):
     """The trainer of a run. Everything measured is read before clipping: afterwards it says nothing about noise."""
 
+    gradients: GradientMeter
+    weights_meter: WeightMeter
+    path_meter: PathMeter
+
     def __init__(
         self,
         *args: Any,
@@ -100,14 +121,35 @@ class MeasuredTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self.settings, self.work, self.source, self.exports = settings, work, source, exports
         self.total_steps, self.request_ids, self.stop_requested = total_steps, request_ids, stop_requested
-        assert self.model is not None
-        self.gradients, self.weights_meter = GradientMeter(self.model), WeightMeter(self.model)
-        self.path_meter = PathMeter(self.model, settings.training.measure_every)
         self.so_far = SoFar()
         self._micro: list[tuple[torch.Tensor, ...]] = []
         self._row: dict[str, Any] = {}
         self.remove_callback(PrinterCallback)
         self.add_callback(StepRecorder(self))
+        if not self.args.fsdp:
+            self.measure_from_here()
+
+    def measure_from_here(self) -> None:
+        """Once the model is where it will be trained, and before a checkpoint replaces the base's weights."""
+        if not hasattr(self, "gradients"):
+            assert self.model is not None
+            self.gradients, self.weights_meter = GradientMeter(self.model), WeightMeter(self.model)
+            self.path_meter = PathMeter(self.model, self.settings.training.measure_every)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp and self.args.use_cpu:
+            # accelerate spreads models over GPUs alone; torch's FSDP2 runs on CPUs as well, and there it is tested.
+            self.accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            self.accelerator.state.distributed_type = DistributedType.FSDP
+            self.is_fsdp_enabled = True
+
+    def compute_loss_context_manager(self) -> Any:
+        """accelerate leaves out autocast when it spreads a model. Its cache would hold casts of all weights."""
+        if not self.args.fsdp:
+            return super().compute_loss_context_manager()
+        return torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16, cache_enabled=False)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         optimizer, recipe = optimizer or self.optimizer, self.settings.training
@@ -138,20 +180,18 @@ class MeasuredTrainer(SFTTrainer):
     def _clip_grad_norm(self, model: Any) -> Any:
         """The last moment at which the step's gradient is whole. `on_pre_optimizer_step` would see it clipped."""
         assert self.lr_scheduler is not None
-        norms, losses, entropies, lengths = zip(*self._micro, strict=True)
-        self._micro = []
+        norms, losses, entropies, by_sequence = self._micro_batches()
         step_norms = self.gradients.step_norms()
         self.gradients.weigh_with(None)
         self.weights_meter.before_step()
-        grad_norm = float(super()._clip_grad_norm(model))
-        loss = float(torch.stack(losses).double().sum())
+        grad_norm = float(ranks.whole(super()._clip_grad_norm(model)))
+        loss = sum(losses)
         self._refuse_not_finite(loss, grad_norm)
-        by_sequence = [each.tolist() for each in lengths]
         tokens, squares = (sum(length**power for each in by_sequence for length in each) for power in (1, 2))
         self._row = {
             "step": self.state.global_step + 1,
             "loss": loss,
-            "entropy": float(torch.stack(entropies).double().sum()),
+            "entropy": sum(entropies),
             "learning_rate": float(self.lr_scheduler.get_last_lr()[0]),
             "grad_norm": grad_norm,
             "clip_coefficient": min(1.0, self.args.max_grad_norm / (grad_norm + 1e-6)),
@@ -161,11 +201,28 @@ class MeasuredTrainer(SFTTrainer):
             "noise": {
                 "tokens": [sum(each) for each in by_sequence],
                 "sequences": [len(each) for each in by_sequence],
-                "micro": torch.stack(norms).tolist(),
+                "micro": norms,
                 "step": step_norms.tolist(),
             },
         }
         return grad_norm
+
+    def _micro_batches(self) -> tuple[list[Any], ...]:
+        """What was seen of each micro-batch of the step, of all ranks, in the order of the data.
+
+        The last step of a run has rows without a supervised token, so that no rank waits for another: they count as none.
+        """
+        norms, losses, entropies, lengths = zip(*self._micro, strict=True)
+        self._micro = []
+        mine = zip(
+            torch.stack(norms).tolist(),
+            (torch.stack(losses).double() / ranks.world()).tolist(),
+            torch.stack(entropies).double().tolist(),
+            [each[each > 0].tolist() for each in lengths],
+            strict=True,
+        )
+        seen = [micro for micro in ranks.taking_turns(list(mine)) if micro[-1]]
+        return tuple(list(column) for column in zip(*seen, strict=True))
 
     def _refuse_not_finite(self, loss: float, grad_norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(grad_norm):
@@ -192,8 +249,8 @@ class MeasuredTrainer(SFTTrainer):
         self._row["histograms"] = self.path_meter.histograms(before, self.optimizer) if now else None
 
     def finish_row(self, seconds: float) -> dict[str, Any]:
-        self._row |= {"seconds": seconds, "device_bytes": self.memory()}
-        self.work.journal.append(self._row)
+        self._row |= {"seconds": seconds, "device_bytes": max(ranks.gather(self.memory()))}
+        ranks.by_first(lambda: self.work.journal.append(self._row))
         self.so_far.add(self._row, sum(self.weights_meter.weights))
         if self.settings.training.trackers:
             shown = ("loss", "entropy", "learning_rate", "grad_norm", "tokens")
@@ -217,14 +274,18 @@ class MeasuredTrainer(SFTTrainer):
 
         super(SFTTrainer, self)._save_checkpoint(model, trial)  # TRL's would add a model card
         written = self.work.unfinished / f"checkpoint-{self.state.global_step}"
-        save_file(self.path_meter.state, written / "path.safetensors")
-        self.work.seal_checkpoint(written)
+        save_file(self.path_meter.state, written / f"path-{ranks.rank()}.safetensors")
+        ranks.gather("written")
+        ranks.by_first(lambda: self.work.seal_checkpoint(written))
 
-    def go_on_from(self, checkpoint: Path) -> None:
-        """What the trainer's own resumption does not know: where the instruments stood."""
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """And what the trainer's own resumption does not know: where the instruments stood."""
         from safetensors.torch import load_file
 
-        self.path_meter.state = load_file(checkpoint / "path.safetensors", device=str(self.args.device))
+        self.measure_from_here()
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        state = load_file(Path(resume_from_checkpoint) / f"path-{ranks.rank()}.safetensors")
+        self.path_meter.state = {name: tensor.to(self.args.device) for name, tensor in state.items()}
         for row in self.work.journal.rows():
             self.so_far.add(row, sum(self.weights_meter.weights))
 
@@ -273,6 +334,7 @@ class StepRecorder(TrainerCallback):
         self._first_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.measure_from_here()
         self._first_started, self._first_step = time.monotonic(), state.global_step
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -292,7 +354,7 @@ class StepRecorder(TrainerCallback):
                     trainer.accelerator.unwrap_model(trainer.model), trainer.source, trainer.work.exports / name
                 )
         last = step >= trainer.total_steps
-        stopping = not last and trainer.stop_requested()
+        stopping = not last and any(ranks.gather(trainer.stop_requested()))
         control.should_save = not last and (stopping or step % trainer.settings.training.save_every == 0)
         control.should_training_stop = control.should_training_stop or stopping
         due = step % max(1, trainer.total_steps // 20) == 0 or time.monotonic() - self._told > TELL_EVERY

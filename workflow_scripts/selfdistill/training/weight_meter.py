@@ -1,7 +1,8 @@
 """What bf16 sees of every update, and what rounding alone predicts: every weight, every step.
 
 The update of a step is read from the optimiser's state after it, as AdamW computed it and before any rounding, so
-that no second copy of the float32 weights is kept. Around the step only their bf16 view is held.
+that no second copy of the float32 weights is kept. Around the step only their bf16 view is held. On several ranks
+each looks at its part of the weights, and what they return is the sum over the ranks.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from selfdistill.training import ranks
 from selfdistill.training.bf16 import EXACT, bits, pieces, spacing
 from selfdistill.training.gradient_meter import steps_taken
 from selfdistill.training.groups import grouped_parameters
@@ -30,7 +32,7 @@ class WeightMeter:
     @torch.no_grad()
     def before_step(self) -> None:
         """Remember the view. It lives for the length of the optimiser's step, when activations need no memory."""
-        views = [(bits(parameter), parameter) for _, parameter in self.parameters]
+        views = [(bits(ranks.part(parameter.detach())), parameter) for _, parameter in self.parameters]
         self._before = [view.clone() if parameter.dtype == torch.bfloat16 else view for view, parameter in views]
 
     @torch.no_grad()
@@ -40,13 +42,16 @@ class WeightMeter:
         before, self._before = self._before, []
         sums, groups = [], []
         for (group, parameter), view in zip(self.parameters, before, strict=True):
-            if id(parameter) in counts:  # else no gradient ever reached it, and the optimiser left it alone
-                state, of = optimizer.state[parameter], settings[id(parameter)]
-                moments = state["exp_avg"], state["exp_avg_sq"], counts[id(parameter)]
-                sums.append(self._sums(parameter.detach(), view, *moments, of))
+            if (
+                id(parameter) in counts and view.numel()
+            ):  # else no gradient ever reached it: the optimiser left it alone
+                moments = *moments_of(optimizer, parameter), counts[id(parameter)]
+                sums.append(self._sums(ranks.part(parameter.detach()), view, *moments, settings[id(parameter)]))
                 groups.append(group)
         total = torch.zeros(len(self.groups), len(EVERY_STEP), dtype=EXACT, device=self.device)
-        return total.index_add_(0, torch.tensor(groups, device=self.device), torch.stack(sums)) if sums else total
+        if sums:
+            total.index_add_(0, torch.tensor(groups, device=self.device), torch.stack(sums))
+        return ranks.summed(total)
 
     def _sums(
         self,
@@ -65,6 +70,12 @@ class WeightMeter:
         return torch.stack(
             [change_sums(new, old, adam_update(old, first, second, step, of)) for new, old, first, second in parts]
         ).sum(0)
+
+
+def moments_of(optimizer: Any, parameter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the weights that lie on this rank."""
+    state = optimizer.state[parameter]
+    return ranks.part(state["exp_avg"]), ranks.part(state["exp_avg_sq"])
 
 
 def adam_update(
