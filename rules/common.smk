@@ -23,6 +23,7 @@ except UserError as error:
 
 RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
 TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
+TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
 BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]

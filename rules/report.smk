@@ -40,6 +40,7 @@ rule report:
         graded=of_models("<results>/models/MODEL/graded.parquet"),
         training_samples=of_models("<results>/models/MODEL/graded.parquet", SAMPLES),
         audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],
+        targets=[f"<results>/arms/{arm}/targets.json" for arm in TAUGHT],
         logs=of_runs("<results>/runs/RUN/log.parquet"),
         manifests=of_runs("<results>/runs/RUN/manifest.json"),
         train="<results>/problems/train.parquet",
@@ -64,6 +65,7 @@ rule report:
     params:
         asked={
             "arms": list(TRAINED),
+            "taught": TAUGHT,
             "runs": RUNS,
             "benchmarks": f"{RESULTS}/benchmarks",
             "results": RESULTS,

@@ -1,5 +1,5 @@
 # Needs: the base's graded samples at the arm's decode.
-# Makes: <results>/arms/{arm}/{dataset.parquet,audit.json}
+# Makes: <results>/arms/{arm}/{dataset.parquet,audit.json} and, where targets are soft, {targets.parquet,targets.json}
 #        <results>/runs/{arm}/seed-{seed}/manifest.json, {log,noise,weights,histograms,coherence}.parquet, at-025 … at-100
 #        The run's undeclared work folder keeps what a crashed training goes on from.
 
@@ -34,10 +34,53 @@ rule dataset:
         "../workflow_scripts/dataset.py"
 
 
+rule teacher:
+    """Writes down what the base would have drawn at every token that an arm is trained on."""
+    input:
+        dataset="<results>/arms/{arm}/dataset.parquet",
+        weights=BASE_FILES,
+    output:
+        targets="<results>/arms/{arm}/targets.parquet",
+        summary="<results>/arms/{arm}/targets.json",
+    log:
+        "<logs>/teacher/{arm}.log",
+    benchmark:
+        "<benchmarks>/teacher/{arm}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(240),
+        gpu=min(1, STUDY.training.gpus),
+    params:
+        decode=lambda wildcards: to_json(
+            STUDY.decodes[STUDY.arms[wildcards.arm].decode].model_dump()
+        ),
+        device="cuda" if STUDY.training.gpus else "cpu",
+        folder=lambda wildcards, input: Path(input.weights[0]).parent,
+    shell:
+        """
+        python workflow_scripts/teacher.py \
+            --model {params.folder:q} \
+            --dataset {input.dataset:q} \
+            --decode {params.decode:q} \
+            --device {params.device} \
+            --threads {threads} \
+            --out {output.targets:q} \
+            --summary {output.summary:q} 2>{log:q}
+        """
+
+
 rule train:
     """Fine-tunes the base on an arm's dataset with one seed, measuring as it goes: the same command for one GPU or many."""
     input:
         dataset="<results>/arms/{arm}/dataset.parquet",
+        targets=lambda wildcards: (
+            f"<results>/arms/{wildcards.arm}/targets.parquet"
+            if wildcards.arm in TAUGHT
+            else []
+        ),
         weights=BASE_FILES,
     output:
         manifest="<results>/runs/{arm}/seed-{seed}/manifest.json",
@@ -88,6 +131,7 @@ rule train:
         {params.on_every_node} python workflow_scripts/train.py \
             --model {params.folder:q} \
             --dataset {input.dataset:q} \
+            --targets {input.targets:q} \
             --settings {params.settings:q} \
             --save-every {params.save_every} \
             --trackers {params.trackers} \

@@ -123,3 +123,20 @@ def vllm_python() -> str:
     if os.environ.get("CI") or os.environ.get("TEST_VLLM"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+# What the tests of training share.
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from training_fixture import tiny_model
+
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from training_fixture import tiny_dataset
+
+    return tiny_dataset(tmp_path_factory.mktemp("data") / "dataset.parquet")

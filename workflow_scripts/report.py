@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import yaml
@@ -54,7 +55,8 @@ def main() -> None:
         levels=read_table(given.levels, ESTIMATES),
         comparisons=read_table(given.comparisons, COMPARISONS),
         factorial=read_table(given.factorial, ESTIMATES),
-        audits={arm: json.loads(Path(path).read_text()) for arm, path in zip(asked["arms"], given.audits, strict=True)},
+        audits=by_arm(asked["arms"], given.audits),
+        targets=by_arm(asked["taught"], given.targets),
         run_logs=pl.concat(logs),
         noise_steps=read_table(given.noise_steps, of_runs(NOISE_STEPS)),
         noise_summary=read_table(given.noise_summary, of_runs(NOISE_SUMMARY)),
@@ -70,6 +72,10 @@ def main() -> None:
     )
     save_figures(inputs, Path(snakemake.output.figures))
     build_report(inputs, snakemake.output.report)
+
+
+def by_arm(arms: list[str], paths: list[str]) -> dict[str, dict[str, Any]]:
+    return {arm: json.loads(Path(path).read_text()) for arm, path in zip(arms, paths, strict=True)}
 
 
 def sampled(path: str) -> pl.DataFrame:

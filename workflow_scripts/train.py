@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("model", "dataset", "out", "work"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--targets", type=Path, nargs="?", help="soft targets; without a file the sampled tokens are")
     parser.add_argument("--settings", required=True, help="JSON, see above")
     parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
@@ -63,7 +64,7 @@ def train(asked: argparse.Namespace, settings: "RunSettings", stop_requested: "S
     from selfdistill.training.run import Stopped, train_run
 
     try:
-        train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested=stop_requested)
+        train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested, asked.targets)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(INTERRUPTED)

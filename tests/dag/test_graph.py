@@ -56,6 +56,10 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         put("arms/ssd-hot", {"decode": "t15", "keep": "finished"}),
         {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
     ),
+    "one more arm, with soft targets": (
+        put("arms/soft", {"decode": "t11", "keep": "finished", "targets": "soft"}),
+        {"dataset", "teacher", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "teacher": 1, "train": 1, "plan": 2},
+    ),
     "more training samples": (
         put("training/samples", 280), {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 2 + 8},
     ),
@@ -140,7 +144,7 @@ def test_every_rule_says_what_it_needs() -> None:
             for directive in ("log:", "benchmark:", "conda:", "threads:", "resources:"):
                 assert directive in body, f"rule {name} has no {directive}"
             assert "mem_mb" in body and "runtime" in body, f"rule {name} lacks memory or run time"
-            if name in ("sample", "train"):
+            if name in ("sample", "teacher", "train"):
                 assert "gpu=" in body
 
 
@@ -148,7 +152,7 @@ def test_every_rule_says_what_it_needs() -> None:
 def test_the_shipped_studies_plan_in_seconds(fresh: Clone, study: str) -> None:
     began = time.monotonic()
     jobs = fresh.jobs_to_run(study=study)
-    assert set(jobs) == EVERYTHING
+    assert set(jobs) == EVERYTHING | ({"teacher"} if "full" in study else set())
     assert time.monotonic() - began < (5 if study == "config.yaml" else 15)
 
 
@@ -226,6 +230,10 @@ def test_every_conda_file_that_a_rule_names_exists() -> None:
         (put("training/lr", "1e-5"), "training.lr: '1e-5' is text where a number is needed"),
         (put("arms/ssd/decode", "t12"), "arms.ssd.decode: no decode is named 't12'"),
         (put("model/path", "no/model"), "model.path: there is no folder 'no/model'"),
+        (
+            put("arms/soft", {"decode": "plain", "keep": "finished", "targets": "soft"}),
+            "arms.soft.targets: soft targets need a decode with top_k",
+        ),
     ],
 )
 def test_a_wrong_study_stops_before_anything_is_written(

@@ -13,7 +13,17 @@ import pytest
 import yaml
 
 from conftest import ENVIRONMENT, Clone
-from selfdistill.tables import CONTAMINATION, DATASET, ESTIMATES, GRADED, PROBLEMS, VERDICTS, WEIGHTS, read_table
+from selfdistill.tables import (
+    CONTAMINATION,
+    DATASET,
+    ESTIMATES,
+    GRADED,
+    PROBLEMS,
+    RUN_LOG,
+    VERDICTS,
+    WEIGHTS,
+    read_table,
+)
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -151,6 +161,30 @@ def test_a_training_whose_dataset_is_made_anew_is_not_done_twice(smoke: Clone) -
     assert "finished before" in (results(smoke) / "logs/train/ssd/seed-0.log").read_text()
     assert json.loads(manifest.read_text()) == before
     assert smoke.snakemake().returncode == 0
+
+
+def test_an_arm_with_soft_targets_takes_the_steps_of_its_twin(smoke: Clone) -> None:
+    """The same examples in the same order, and a loss that has its floor where the law has its entropy."""
+
+    def teach(study: dict) -> None:
+        study["arms"]["soft"] = {"decode": "t11", "keep": "finished", "targets": "soft"}
+
+    run = "results/smoke/runs/soft/seed-0"
+    said = smoke.snakemake(f"{run}/manifest.json", study=smoke.changed_study(teach))
+    assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
+    try:
+        datasets = [read_table(results(smoke) / f"arms/{arm}/dataset.parquet", DATASET) for arm in ("ssd", "soft")]
+        assert datasets[0].equals(datasets[1])
+        logs = [read_table(results(smoke) / f"runs/{arm}/seed-0/log.parquet", RUN_LOG) for arm in ("ssd", "soft")]
+        same = ("step", "tokens", "sequences", "learning_rate")
+        assert logs[0].select(same).equals(logs[1].select(same))
+        told = json.loads((results(smoke) / "arms/soft/targets.json").read_text())
+        assert told["tokens"] == logs[1]["tokens"].sum() and told["outside"] == 0
+        loss = (logs[1]["loss"] * logs[1]["tokens"]).sum() / told["tokens"]
+        assert told["loss_floor"] < loss < told["loss_floor"] + 0.1
+    finally:
+        for folder in ("arms/soft", "runs/soft"):
+            shutil.rmtree(results(smoke) / folder)
 
 
 def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, fresh: Clone) -> None:

@@ -41,3 +41,33 @@ def test_a_hundred_thousand_long_completions_are_sealed_and_graded_in_two_gigaby
         peak(step, tmp_path, 100_000, 2_000)
     peaks = {step: peak(step, tmp_path, 100_000, 2_000) for step in ("seal", "grade")}
     assert max(peaks.values()) <= 2048, peaks
+
+
+SOFT_LOSS = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from selfdistill.training.soft_targets import SoftTargets, soft_cross_entropy
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+positions, vocabulary, width, retained = 4096, 248_320, 16, 20
+hidden, head = torch.randn(positions, width, requires_grad=True), torch.nn.Linear(width, vocabulary, bias=False)
+ids = torch.randint(vocabulary - retained, (positions, 1)) + torch.arange(retained)
+q = torch.full((positions * retained,), 1 / retained)
+before = peak()
+loss, _ = soft_cross_entropy(hidden, head, SoftTargets(torch.full((positions,), retained), ids.flatten(), q))
+loss.backward()
+print(peak() - before)
+"""
+
+
+def test_the_soft_loss_never_holds_the_logits_of_all_positions() -> None:
+    """They would be 3880 MiB here, and 30 GiB for 32k tokens; the chunk under way is 256 MiB, twice."""
+    said = subprocess.run(
+        [sys.executable, "-c", SOFT_LOSS, str(ROOT / "workflow_scripts")],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr[-2000:]
+    assert int(said.stdout) < 1024

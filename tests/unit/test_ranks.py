@@ -18,7 +18,18 @@ import torch
 from training_fixture import BATCH, EXAMPLES, assert_same_results, settings
 
 from selfdistill.errors import UserError
-from selfdistill.tables import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS, Schema, read_table
+from selfdistill.tables import (
+    COHERENCE,
+    DATASET,
+    HISTOGRAMS,
+    NOISE,
+    RUN_LOG,
+    TARGETS,
+    WEIGHTS,
+    Schema,
+    read_table,
+    write_table,
+)
 from selfdistill.training import launcher, ranks
 from selfdistill.training.checkpoints import StepJournal
 from selfdistill.training.examples import IGNORED, evened, example_order
@@ -274,3 +285,20 @@ def test_several_nodes_without_slurm_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(UserError, match="SLURM_JOB_ID is not set"):
         launcher.place_in_slurm()
+
+
+def test_two_ranks_learn_from_soft_targets_as_one(model: Path, dataset: Path, tmp_path: Path) -> None:
+    """Three quarters of the probability on the sampled token, one on another; the last step leaves a rank without rows."""
+    rows = [
+        (request, [2] * len(tokens), [each for token in tokens for each in (token, (token + 1) % 40)],
+         [0.75, 0.25] * len(tokens), 0.0, float(len(tokens)), 0)
+        for request, tokens in read_table(dataset, DATASET).select("request_id", "completion_ids").iter_rows()
+    ]  # fmt: skip
+    targets = tmp_path / "targets.parquet"
+    write_table(pl.DataFrame(rows, schema=TARGETS, orient="row"), targets, TARGETS)
+    train_run(model, dataset, on_ranks(), tmp_path / "out", tmp_path / "work", targets_file=targets)
+    done = run([*command([str(PROGRAM)], model, dataset, on_ranks(2), tmp_path / "two"), "--targets", str(targets)])
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (read_table(folder / "out" / "log.parquet", RUN_LOG) for folder in (tmp_path / "two", tmp_path))
+    for column in ("loss", "entropy", "grad_norm"):
+        assert ours[column].to_list() == pytest.approx(theirs[column].to_list(), rel=1e-5), column

@@ -23,7 +23,7 @@ from selfdistill.reporting.report import VERDICT_LOOKS, answers, build_report, r
 from selfdistill.reporting.rows import Table
 from selfdistill.reporting.rows_results import factorial, main_results, shorter_answers
 from selfdistill.reporting.rows_study import how_it_was_sampled
-from selfdistill.reporting.rows_training import filter_audit, gradient_noise
+from selfdistill.reporting.rows_training import filter_audit, gradient_noise, soft_targets
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
@@ -233,6 +233,15 @@ def test_the_factorial_says_which_noise_its_intervals_hold_and_what_holm_covers(
 def test_the_audit_shows_how_the_filter_leans_with_its_interval() -> None:
     rows = {row.cells[0]: row.cells for row in _there(filter_audit(report_inputs())).groups[0].rows}
     assert rows["ssd"][11] == "+4.7 [3.7, 5.7]"
+
+
+def test_soft_targets_are_told_with_the_floor_of_their_loss() -> None:
+    said = {"tokens": 156855, "mean_retained": 1.28, "largest_retained": 12, "loss_floor": 0.10557,
+            "mean_sampled_probability": 0.9427, "outside": 0}  # fmt: skip
+    inputs = report_inputs(targets={"soft": said})
+    assert _there(soft_targets(inputs)).groups[0].rows[0].cells[0:5:4] == ["soft", "0.1056"]
+    assert "Soft targets" in render_report(inputs)
+    assert soft_targets(report_inputs()) is None and "Soft targets" not in render_report(report_inputs())
 
 
 def test_the_main_table_holds_base_every_arm_and_the_a_a_control_at_every_decode() -> None:

@@ -108,6 +108,18 @@ DATASET: Schema = {
     "n_tokens": pl.Int32,
 }
 
+# For an arm with soft targets: what the base would have drawn at each token that is trained on. In memory 8 bytes for each
+# retained token and 4 for each token of a completion.
+TARGETS: Schema = {
+    "request_id": pl.String,
+    "retained": pl.List(pl.Int32),  # how many tokens the decode retains, at each token of the completion
+    "token_ids": TOKENS,  # the retained ones, rising, token after token of the completion
+    "probabilities": pl.List(pl.Float32),  # of these, under the base at the decode; they sum to 1 at each token
+    "entropy": pl.Float64,  # nats, summed over the completion: no loss can be lower
+    "sampled_probability": pl.Float64,  # of the sampled tokens, summed over the completion
+    "outside": pl.Int32,  # sampled tokens that are not retained: ties that two programs break differently
+}
+
 RUN_LOG: Schema = {
     "step": pl.Int32,
     "loss": pl.Float64,

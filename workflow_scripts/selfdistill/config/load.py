@@ -79,9 +79,21 @@ def _arms(study: Study) -> Iterator[str]:
             yield f"arms.{name}: a trained arm needs both decode and keep."
         if not arm.seeds or len(set(arm.seeds)) < len(arm.seeds) or min(arm.seeds) < 0:
             yield f"arms.{name}.seeds: give at least one seed, none twice, none negative."
+        decode = study.decodes.get(arm.decode or "")
+        if arm.targets == "soft" and decode and (complaint := against_soft_targets(decode)):
+            yield f"arms.{name}.targets: {complaint}"
         twin = seen.setdefault(json.dumps(arm.method, sort_keys=True), name)
         if twin != name:
             yield f"arms.{name}: is the same as arms.{twin}; change one of them or give one more seeds."
+
+
+def against_soft_targets(decode: Decode) -> str:
+    """Why a decode has no soft targets; empty where it has."""
+    if decode.presence_penalty:
+        return "soft targets are the law of the model alone, to which a presence_penalty adds; use a decode without."
+    if not decode.top_k:
+        return "soft targets need a decode with top_k, which bounds how many tokens are written down for each."
+    return ""
 
 
 def _training(study: Study) -> Iterator[str]:

@@ -20,6 +20,7 @@ class ReportInputs:
     comparisons: pl.DataFrame | None = None  # ESTIMATES
     factorial: pl.DataFrame | None = None  # ESTIMATES
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`
     noise_steps: pl.DataFrame | None = None
     noise_summary: pl.DataFrame | None = None

@@ -76,6 +76,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "rates": rows_results.rates_of_models(inputs),
         "factorial": rows_results.factorial(inputs),
         "audit": rows_training.filter_audit(inputs),
+        "targets": rows_training.soft_targets(inputs),
         "noise": rows_training.gradient_noise(inputs),
         "weights": rows_training.weights_changed(inputs),
         "shorter": rows_results.shorter_answers(inputs),

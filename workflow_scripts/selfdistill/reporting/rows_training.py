@@ -44,6 +44,26 @@ def _leaning(favour: dict[str, Any]) -> str:
     return f"{fmt.points(favour.get('correctness_difference'))} {fmt.interval(low, high, 1, scale=100)}".strip()
 
 
+def soft_targets(inputs: ReportInputs) -> Table | None:
+    rows = [
+        Row([
+            arm, fmt.count(said["tokens"]), fmt.number(said["mean_retained"]), fmt.count(said["largest_retained"]),
+            fmt.number(said["loss_floor"], 4), fmt.percent(said["mean_sampled_probability"]), fmt.count(said["outside"]),
+        ])
+        for arm, said in inputs.targets.items()
+    ]  # fmt: skip
+    if not rows:
+        return None
+    columns = ["arm", "tokens", "retained a token", "retained at most", "loss floor, nats a token",
+               "probability of the sampled token", "sampled tokens not retained"]  # fmt: skip
+    note = (
+        "These arms learn the base's whole law at each token and not the one token that was drawn. Their loss cannot fall "
+        "below the entropy of that law. A sampled token that is not retained is a near-tie that two programs broke "
+        "differently."
+    )
+    return Table("Soft targets", columns, [Group(rows)], "arms/*/targets.json", note)
+
+
 def gradient_noise(inputs: ReportInputs) -> Table | None:
     summary = total(inputs.noise_summary)
     if summary is None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from selfdistill.config.study import Decode
 from selfdistill.sampling.requests import Request
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -58,7 +59,7 @@ class Law(NamedTuple):
     off_rank: Tensor
 
 
-def law_numbers(request: Request) -> list[float]:
+def law_numbers(request: Request | Decode) -> list[float]:
     """A request's row in a Law; what is off is infinite. Greedy decoding is top-k with k = 1."""
     greedy = request.temperature == 0
     top_k = 1 if greedy else request.top_k or math.inf
@@ -82,8 +83,8 @@ class Steps:
     ranks: int  # how many of the largest logits top-k and top-p look at
 
 
-def steps_of(requests: Sequence[Request], vocabulary: int) -> Steps:
-    def ranks(request: Request) -> int:
+def steps_of(requests: Sequence[Request | Decode], vocabulary: int) -> Steps:
+    def ranks(request: Request | Decode) -> int:
         if request.temperature == 0:
             return 1
         return request.top_k or (vocabulary if request.top_p < 1 else 0)
@@ -99,14 +100,19 @@ def draw(logits: Tensor, law: Law, steps: Steps, seen: Tensor, shares: Tensor) -
     """One token per row. `seen` marks the tokens that a row has already produced."""
     if steps.penalty:
         logits = logits - law.presence_penalty[:, None] * seen
+    cumulative = token_weights(logits, law, steps).cumsum(-1)
+    # A share is never 0, so the first token to reach its share of the total is one that has weight.
+    return torch.searchsorted(cumulative, shares[:, None] * cumulative[:, -1:])[:, 0]
+
+
+def token_weights(logits: Tensor, law: Law, steps: Steps) -> Tensor:
+    """What the probabilities are proportional to, after any penalty: 0 for every token that the truncations leave out."""
     scaled = logits / law.temperature[:, None]
     largest = scaled.amax(-1, keepdim=True)
     weights = (scaled - largest).exp()
     if steps.min_p or steps.ranks:
         weights = torch.where(scaled >= _floor(scaled, largest, law, steps), weights, 0.0)
-    cumulative = weights.cumsum(-1)
-    # A share is never 0, so the first token to reach its share of the total is one that has weight.
-    return torch.searchsorted(cumulative, shares[:, None] * cumulative[:, -1:])[:, 0]
+    return weights
 
 
 def _floor(scaled: Tensor, largest: Tensor, law: Law, steps: Steps) -> Tensor:

@@ -97,6 +97,7 @@ def run_manifest(
         "python": sys.version.split()[0],
         "device": trainer.device_name(),
         "dataset_digest": identity["origin"]["dataset"],
+        "targets_digest": identity["origin"].get("targets"),  # null: the sampled tokens
         "examples": examples,
         "base_digest": identity["origin"]["model"],
         "checkpoints": {

@@ -24,6 +24,7 @@ from selfdistill.training.checkpoints import MANIFEST, TABLES, WorkFolder
 from selfdistill.training.examples import LENGTH, evened, fit_examples, token_rows, training_order
 from selfdistill.training.records import MAKERS, run_manifest
 from selfdistill.training.settings import RunSettings, differences, identity_hash, run_identity
+from selfdistill.training.taught_examples import TaughtCollator, has_targets, targets_digest, with_targets
 
 
 class Stopped(UserError):
@@ -37,17 +38,25 @@ def train_run(
     out: Path,
     work_folder: Path,
     stop_requested: Callable[[], bool] = lambda: False,
+    targets_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Train, or go on training, and put the results into `out`. Returns the manifest."""
+    """Train, or go on training, and put the results into `out`. Returns the manifest.
+
+    With a file of soft targets the examples are learnt from it and not from the tokens that were drawn.
+    """
     refuse_missing_trackers(settings)
     dataset = fit_examples(read_table(dataset_file, DATASET), settings)
     order = training_order(dataset.height, settings)
     total_steps = -(-len(order) // settings.training.batch)
     exports = export_steps(settings.training.checkpoints, total_steps)
+    if targets_file:
+        dataset = with_targets(dataset, targets_file)
     work = WorkFolder(work_folder)
 
     def claim() -> tuple[dict[str, Any], bool]:
         origin = {"model": model_digest(model_folder), "dataset": dataset_digest(dataset)}
+        if targets_file:
+            origin["targets"] = targets_digest(dataset)
         identity = run_identity(settings, origin)
         _claim(work, identity)
         return identity, work.is_finished()
@@ -133,8 +142,16 @@ def build_trainer(
     import transformers
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    from selfdistill.training.model import compile_layers, load_model, refuse_leaks, warn_of_rounding, with_adapters
+    from selfdistill.training.model import (
+        compile_layers,
+        load_model,
+        plain_model,
+        refuse_leaks,
+        warn_of_rounding,
+        with_adapters,
+    )
     from selfdistill.training.room import refuse_without_disk, refuse_without_memory
+    from selfdistill.training.soft_targets import add_soft_loss
     from selfdistill.training.trainer import MeasuredTrainer, trainer_config
 
     transformers.utils.logging.set_verbosity_error()
@@ -150,6 +167,7 @@ def build_trainer(
     refuse_without_memory(model, settings, int(ordered.select(LENGTH.max()).item()))
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder, local_files_only=True)
     rows = evened(token_rows(ordered), training.micro_batch * settings.ranks if settings.ranks > 1 else 1)
+    numbers = [number if number < ordered.height else -1 for number in range(len(rows["labels"]))]
     collator = DataCollatorForLanguageModeling(
         tokenizer.pad_token_id or tokenizer.eos_token_id or 0, padding_free=training.collation == "padding-free"
     )
@@ -158,11 +176,11 @@ def build_trainer(
         refuse_leaks(model, collator, probes, settings.device)
     if training.compile:
         compile_layers(model)
-    return MeasuredTrainer(
+    trainer = MeasuredTrainer(
         model=model,
         args=trainer_config(settings, work.path, sum(parameter.numel() for parameter in model.parameters())),
         data_collator=collator,
-        train_dataset=datasets.Dataset.from_dict(rows),
+        train_dataset=datasets.Dataset.from_dict(rows | {"example": numbers}),
         processing_class=tokenizer,
         settings=settings,
         work=work,
@@ -172,6 +190,10 @@ def build_trainer(
         request_ids=ordered["request_id"].to_list(),
         stop_requested=stop_requested,
     )
+    if has_targets(ordered):
+        add_soft_loss(plain_model(model))
+        trainer.data_collator = TaughtCollator(trainer.data_collator, ordered)
+    return trainer
 
 
 def export_steps(percents: list[int], total_steps: int) -> dict[str, int]:

@@ -53,6 +53,7 @@ def trainer_config(settings: RunSettings, work: Path, parameters: int) -> SFTCon
             packing=False,
             padding_free=False,  # where the study asks for it, the collator does it
             dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,  # the collator takes what it needs
             train_sampling_strategy="sequential",
             bf16=cuda and training.precision == "float32",  # autocast; weights and optimiser stay in float32
             use_cpu=not cuda,
