@@ -8,9 +8,11 @@ min(1, |u| / ulp).
 from collections.abc import Iterable
 
 import torch
+from torch.nn import functional
 
 EXACT = torch.float64
-TOGETHER = 1 << 22  # elements worked on at once, so that no temporary is as large as an embedding
+# Elements worked on at once, so that no temporary is as large as an embedding; a GPU minds the number of kernels more.
+TOGETHER = {"cpu": 1 << 22, "cuda": 1 << 26}
 
 
 def bits(weights: torch.Tensor) -> torch.Tensor:
@@ -30,7 +32,13 @@ def exponents(values: torch.Tensor) -> torch.Tensor:
 
 
 def pieces(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return tensor.flatten().split(TOGETHER)
+    return tensor.flatten().split(TOGETHER[tensor.device.type])
+
+
+def segment_sums(values: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """Sums of consecutive segments of rows, which end before `ends`, in a handful of kernels for hundreds of them."""
+    totals = functional.pad(values.cumsum(0, dtype=EXACT), (*(0, 0) * (values.ndim - 1), 1, 0))
+    return totals[ends].diff(dim=0, prepend=totals[:1])
 
 
 @torch.no_grad()

@@ -3,12 +3,17 @@
 Imported only where there is a GPU, for Triton comes with torch's CUDA builds alone.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
+
+from selfdistill.training.bf16 import segment_sums
+
+if TYPE_CHECKING:
+    from selfdistill.training.weight_meter import Update
 
 COLUMNS = 6
 BLOCK = 4096
@@ -39,20 +44,14 @@ def _sums(  # type: ignore[no-untyped-def]
     tl.store(place + 5, tl.sum(weight * weight))
 
 
-def fused_sums(
-    after: torch.Tensor,
-    before: torch.Tensor,
-    mean: torch.Tensor,
-    square: torch.Tensor,
-    step: float,
-    of: Mapping[str, Any],
-) -> torch.Tensor:
-    """The same columns as `change_sums` of the update that `adam_update` reads, for one whole parameter."""
-    beta1, beta2 = of["betas"]
-    blocks = triton.cdiv(after.numel(), BLOCK)
-    out = torch.empty(blocks, COLUMNS, dtype=torch.float32, device=after.device)
-    _sums[(blocks,)](
-        after.detach(), before, mean, square, out, after.numel(), of["lr"], 1 - beta1**step, 1 - beta2**step, of["eps"],
-        of["lr"] * of["weight_decay"], columns=COLUMNS, block=BLOCK, num_warps=8,
-    )  # fmt: skip
-    return out.sum(0, dtype=torch.float64)
+def fused_sums(updates: Sequence["Update"]) -> torch.Tensor:
+    """The columns of `change_sums` of the update that `adam_update` reads, a row for each parameter."""
+    blocks = [triton.cdiv(after.numel(), BLOCK) for after, *_ in updates]
+    out = torch.empty(sum(blocks), COLUMNS, dtype=torch.float32, device=updates[0][0].device)
+    for (after, before, mean, square, step, of), place in zip(updates, out.split(blocks), strict=True):
+        beta1, beta2 = of["betas"]
+        _sums[(len(place),)](
+            after, before, mean, square, place, after.numel(), of["lr"], 1 - beta1**step, 1 - beta2**step, of["eps"],
+            of["lr"] * of["weight_decay"], columns=COLUMNS, block=BLOCK, num_warps=8,
+        )  # fmt: skip
+    return segment_sums(out, torch.tensor(blocks).cumsum(0).to(out.device))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from selfdistill.training import ranks
-from selfdistill.training.bf16 import EXACT, bits, exponents, spacing
+from selfdistill.training.bf16 import EXACT, bits, exponents, segment_sums, spacing
 from selfdistill.training.gradient_meter import steps_taken
 from selfdistill.training.groups import grouped_parameters
 from selfdistill.training.weight_meter import adam_update, moments_of
@@ -35,6 +35,7 @@ class PathMeter:
         ]
         self._sizes = [len(part) for part in self._sampled([parameter for _, parameter in self.parameters])]
         sizes = torch.tensor(self._sizes)
+        self._ends = sizes.cumsum(0).to(self.device)
         of_parameters = torch.tensor([group for group, _ in self.parameters])
         self._group = of_parameters.to(self.device)
         self._group_of_each = of_parameters.repeat_interleave(sizes).to(self.device)
@@ -53,7 +54,7 @@ class PathMeter:
 
     def _by_group(self, values: torch.Tensor) -> torch.Tensor:
         """Sums over the followed weights, scaled up to all weights of each group."""
-        sums = torch.stack([part.sum(dtype=EXACT) for part in values.split(self._sizes)]) * self._scale
+        sums = segment_sums(values, self._ends) * self._scale
         total = torch.zeros(len(self.groups), dtype=EXACT, device=self.device).index_add_(0, self._group, sums)
         return ranks.summed(total)
 

@@ -5,7 +5,7 @@ that no second copy of the float32 weights is kept. Around the step only their b
 each looks at its part of the weights, and what they return is the sum over the ranks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,36 +40,35 @@ class WeightMeter:
         settings = {id(parameter): of for of in optimizer.param_groups for parameter in of["params"]}
         counts = steps_taken(optimizer)
         before, self._before = self._before, []
-        sums, groups = [], []
+        found = []
         for (group, parameter), view in zip(self.parameters, before, strict=True):
             if (
                 id(parameter) in counts and view.numel()
             ):  # else no gradient ever reached it: the optimiser left it alone
                 moments = *moments_of(optimizer, parameter), counts[id(parameter)]
-                sums.append(self._sums(ranks.part(parameter.detach()), view, *moments, settings[id(parameter)]))
-                groups.append(group)
+                found.append((group, (ranks.part(parameter.detach()), view, *moments, settings[id(parameter)])))
         total = torch.zeros(len(self.groups), len(EVERY_STEP), dtype=EXACT, device=self.device)
-        if sums:
-            total.index_add_(0, torch.tensor(groups, device=self.device), torch.stack(sums))
+        if found:
+            groups, updates = zip(*found, strict=True)
+            total.index_add_(0, torch.tensor(groups, device=self.device), sums_of_updates(updates))
         return ranks.summed(total)
 
-    def _sums(
-        self,
-        after: torch.Tensor,
-        before: torch.Tensor,
-        mean: torch.Tensor,
-        square: torch.Tensor,
-        step: float,
-        of: Mapping[str, Any],
-    ) -> torch.Tensor:
-        if after.is_cuda:
-            from selfdistill.training.fused import fused_sums
 
-            return fused_sums(after, before, mean, square, step, of)
-        parts = zip(*(pieces(tensor) for tensor in (after, before, mean, square)), strict=True)
-        return torch.stack(
-            [change_sums(new, old, adam_update(old, first, second, step, of)) for new, old, first, second in parts]
-        ).sum(0)
+# Weights after the step, their view before it, the moments after it, the number of steps, and the optimiser's settings.
+Update = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, Mapping[str, Any]]
+
+
+def sums_of_updates(updates: Sequence[Update]) -> torch.Tensor:
+    if updates[0][0].is_cuda:
+        from selfdistill.training.fused import fused_sums
+
+        return fused_sums(updates)
+    sums = []
+    for *tensors, step, of in updates:
+        parts = zip(*(pieces(tensor) for tensor in tensors), strict=True)
+        of_parts = [change_sums(new, old, adam_update(old, mean, square, step, of)) for new, old, mean, square in parts]
+        sums.append(torch.stack(of_parts).sum(0))
+    return torch.stack(sums)
 
 
 def moments_of(optimizer: Any, parameter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
