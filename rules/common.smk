@@ -54,6 +54,13 @@ SEVERAL_NODES = {
 SAMPLING_ENVIRONMENT = (
     "../envs/sampling-vllm.yaml" if STUDY.sampling.gpus else "../envs/sampling.yaml"
 )
+# What decides how an engine reads a model.
+ENGINE = {
+    "engine": STUDY.sampling.engine,
+    "dtype": STUDY.model.dtype,
+    "context": STUDY.model.context,
+    "trust_remote_code": STUDY.model.trust_remote_code,
+}
 
 # Rules without an environment of their own run with the Python that runs Snakemake.
 if not workflow.deployment_settings.deployment_method:
@@ -99,6 +106,12 @@ def folder_of(wildcards):
         if seed is None
         else f"{RESULTS}/runs/{arm}/seed-{seed}/at-{percent:03d}"
     )
+
+
+def check_of(wildcards):
+    """For a checkpoint, the check that the sampling engine reads it as the trainer does; nothing for the base."""
+    arm, seed, percent = parse_model_id(wildcards.model)
+    return [] if seed is None else f"<results>/runs/{arm}/seed-{seed}/export_check.json"
 
 
 def shards_of(wildcards):

@@ -1,5 +1,45 @@
 # Needs: the problems and their prompts; for a checkpoint, its run.
-# Makes: <results>/models/{model}/{plan,shard-{shard},graded}.parquet, and beside each shard its undeclared journal
+# Makes: <results>/runs/{arm}/seed-{seed}/export_check.json
+#        <results>/models/{model}/{plan,shard-{shard},graded}.parquet, and beside each shard its undeclared journal
+
+
+rule check_export:
+    """Loads a run's checkpoints in the sampling engine and compares its log-probabilities with the trainer's."""
+    input:
+        checkpoints=[
+            f"<results>/runs/{{arm}}/seed-{{seed}}/{checkpoint}"
+            for checkpoint in CHECKPOINTS
+        ],
+    output:
+        "<results>/runs/{arm}/seed-{seed}/export_check.json",
+    log:
+        "<logs>/check_export/{arm}/seed-{seed}.log",
+    benchmark:
+        "<benchmarks>/check_export/{arm}/seed-{seed}.tsv"
+    conda:
+        SAMPLING_ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=larger(32000 if STUDY.sampling.gpus else 2000),
+        runtime=later(60),
+        gpu=STUDY.sampling.gpus,
+    params:
+        settings=lambda wildcards: to_json(
+            ENGINE | {"limit": STUDY.sampling.export_limit}
+        ),
+        # Changes no difference that matters. A param made with threads is not tracked.
+        batch=lambda wildcards, threads: STUDY.sampling.batch,
+        gpus=lambda wildcards, threads: STUDY.sampling.gpus,
+    shell:
+        """
+        python workflow_scripts/check_export.py \
+            --checkpoints {input.checkpoints:q} \
+            --output {output:q} \
+            --settings {params.settings:q} \
+            --batch {params.batch} \
+            --gpus {params.gpus} \
+            --threads {threads} 2>{log:q}
+        """
 
 
 rule plan:
@@ -9,6 +49,7 @@ rule plan:
         evaluation="<results>/problems/eval.parquet",
         prompts="<results>/problems/prompts.parquet",
         weights=weights_of,
+        checked=check_of,
     output:
         "<results>/models/{model}/plan.parquet",
     log:
@@ -51,13 +92,7 @@ rule sample:
         gpu=STUDY.sampling.gpus,
     params:
         settings=lambda wildcards: to_json(
-            {
-                "engine": STUDY.sampling.engine,
-                "abort_loops": STUDY.sampling.model_dump()["abort_loops"],
-                "dtype": STUDY.model.dtype,
-                "context": STUDY.model.context,
-                "trust_remote_code": STUDY.model.trust_remote_code,
-            }
+            ENGINE | {"abort_loops": STUDY.sampling.model_dump()["abort_loops"]}
         ),
         folder=lambda wildcards: folder_of(wildcards),
         # What is in the journal is good whatever these are. A param made with threads is not tracked.

@@ -42,6 +42,7 @@ rule report:
         audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],
         targets=[f"<results>/arms/{arm}/targets.json" for arm in TAUGHT],
         logs=of_runs("<results>/runs/RUN/log.parquet"),
+        export_checks=of_runs("<results>/runs/RUN/export_check.json"),
         manifests=of_runs("<results>/runs/RUN/manifest.json"),
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",

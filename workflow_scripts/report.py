@@ -58,6 +58,10 @@ def main() -> None:
         audits=by_arm(asked["arms"], given.audits),
         targets=by_arm(asked["taught"], given.targets),
         run_logs=pl.concat(logs),
+        export_checks={
+            run: json.loads(Path(path).read_text())
+            for run, path in zip(asked["runs"], given.export_checks, strict=True)
+        },
         noise_steps=read_table(given.noise_steps, of_runs(NOISE_STEPS)),
         noise_summary=read_table(given.noise_summary, of_runs(NOISE_SUMMARY)),
         weight_change=read_table(given.weight_change, of_runs(WEIGHT_CHANGE)),

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.xdist_group("smoke")
 ANALYSIS = {"levels", "comparisons", "factorial", "verdicts", "checks"}
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
+TRAINED = {"train", "check_export"}
 PAGE = {"study_record", "report"}
-EVERYTHING = {"problems", "prompts", "dataset", "train", *SAMPLED, *RUNS, *ANALYSIS, *PAGE}
+EVERYTHING = {"problems", "prompts", "dataset", *TRAINED, *SAMPLED, *RUNS, *ANALYSIS, *PAGE}
 
 
 def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -39,29 +40,29 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         put("decodes/t15/temperature", 1.4), SAMPLED | ANALYSIS | PAGE, {"plan": 6},
     ),
     "the temperature of the training decode": (
-        put("decodes/t11/temperature", 1.2), {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE,
+        put("decodes/t11/temperature", 1.2), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE,
         {"dataset": 2, "train": 2, "plan": 1 + 4},
     ),
     "the peak learning rate": (
-        put("training/lr", 2.0e-4), {"train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 8},
+        put("training/lr", 2.0e-4), TRAINED | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "check_export": 4, "plan": 8},
     ),
     "what an arm keeps": (
         put("arms/ssd", {"decode": "t15", "keep": "finished"}),
-        {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
+        {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
     ),
     "one more seed of an arm": (
-        put("arms/ssd/seeds", [0, 1000]), {"train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 1, "plan": 2},
+        put("arms/ssd/seeds", [0, 1000]), TRAINED | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 1, "plan": 2},
     ),
     "one more arm": (
         put("arms/ssd-hot", {"decode": "t15", "keep": "finished"}),
-        {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
+        {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
     ),
     "one more arm, with soft targets": (
         put("arms/soft", {"decode": "t11", "keep": "finished", "targets": "soft"}),
-        {"dataset", "teacher", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "teacher": 1, "train": 1, "plan": 2},
+        {"dataset", "teacher", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "teacher": 1, "train": 1, "plan": 2},
     ),
     "more training samples": (
-        put("training/samples", 280), {"dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 2 + 8},
+        put("training/samples", 280), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 2 + 8},
     ),
     "a larger quick budget": (
         put("evaluation/budgets/quick", 40), SAMPLED | ANALYSIS | PAGE, {"plan": 4, "sample": 4},
@@ -77,12 +78,15 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "verdicts"} | PAGE, {},
     ),
     "a loop threshold": (
-        put("grading/loops/min_repeats", 5), {"grade", "dataset", "train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {"grade": 12},
+        put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"grade": 12},
     ),
     "a contamination threshold": (put("problems/contamination/jaccard", 0.8), EVERYTHING, {}),
     "the wording of the prompt": (put("problems/prompt", "{problem}"), EVERYTHING - {"problems"}, {}),
     "Adam's first moment": (
-        put("training/beta1", 0.8), {"train"} | SAMPLED | RUNS | ANALYSIS | PAGE, {},
+        put("training/beta1", 0.8), TRAINED | SAMPLED | RUNS | ANALYSIS | PAGE, {},
+    ),
+    "how far an export may be off": (
+        put("sampling/export_limit", 0.01), {"check_export"} | SAMPLED | ANALYSIS | PAGE, {"check_export": 4, "plan": 8},
     ),
     "the sampler's batch, which changes no sample": (put("sampling/batch", 32), PAGE, {}),
     "how often training saves, which changes no weight": (put("training/save_every", 3), PAGE, {}),
@@ -126,6 +130,13 @@ def test_a_target_file_runs_what_it_needs_and_no_more(fresh: Clone) -> None:
     assert jobs["train"] == 1 and jobs["dataset"] == 1 and "levels" not in jobs
 
 
+def test_nothing_is_sampled_from_a_checkpoint_that_was_not_checked(fresh: Clone) -> None:
+    jobs = fresh.jobs_to_run("results/smoke/models/ssd/seed-0/at-100/plan.parquet")
+    assert jobs["check_export"] == 1 and jobs["train"] == 1
+    jobs = fresh.jobs_to_run("results/smoke/models/base/plan.parquet")
+    assert "check_export" not in jobs
+
+
 def test_lint_and_formats_are_clean() -> None:
     for command in (
         ["snakemake", "--lint"],
@@ -144,7 +155,7 @@ def test_every_rule_says_what_it_needs() -> None:
             for directive in ("log:", "benchmark:", "conda:", "threads:", "resources:"):
                 assert directive in body, f"rule {name} has no {directive}"
             assert "mem_mb" in body and "runtime" in body, f"rule {name} lacks memory or run time"
-            if name in ("sample", "teacher", "train"):
+            if name in ("sample", "teacher", "train", "check_export"):
                 assert "gpu=" in body
 
 

@@ -429,6 +429,15 @@ def examples() -> pl.DataFrame:
     })  # fmt: skip
 
 
+def export_checks() -> dict[str, dict[str, Any]]:
+    off = {"at-050": (3e-5, 2e-7), "at-100": (4e-5, 1e-7)}
+    checkpoints = {
+        name: {"tokens": 700, "largest": largest, "mean": mean, "limit": 1e-3} for name, (largest, mean) in off.items()
+    }
+    check = {"engine": "torch", "version": "2.13.0 " + HOSTILE, "device": "cpu", "dtype": "float32"}
+    return {run: {**check, "checkpoints": checkpoints} for run in ("ssd/seed-0", "ssd/seed-1")}
+
+
 def hypothesis_free_study() -> dict[str, Any]:
     return {**STUDY, "hypotheses": {}}
 
@@ -450,6 +459,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
         "factorial": factorial(),
         "audits": audits(),
         "run_logs": run_logs(),
+        "export_checks": export_checks(),
         "noise_steps": noise_steps(),
         "noise_summary": noise_summary(),
         "weight_change": weight_change(),

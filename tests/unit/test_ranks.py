@@ -25,6 +25,7 @@ from selfdistill.tables import (
     NOISE,
     RUN_LOG,
     TARGETS,
+    TRAINED_LOGPROBS,
     WEIGHTS,
     Schema,
     read_table,
@@ -152,6 +153,10 @@ def test_the_exported_models_of_two_ranks_are_whole(one: Path, two: Path) -> Non
         single, double = (load_file(folder / name / "model.safetensors") for folder in (one, two))
         assert single.keys() == double.keys()
         assert all(torch.allclose(single[key], double[key], rtol=0, atol=1e-6) for key in single)
+        said = [
+            tables(folder / name, "trained_logprobs", TRAINED_LOGPROBS)["log_probs"].explode() for folder in (one, two)
+        ]
+        assert said[0].to_list() == pytest.approx(said[1].to_list(), abs=1e-4)
     listed = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, two)]
     assert listed[0] == listed[1]
     manifests = [json.loads((folder / "manifest.json").read_text()) for folder in (one, two)]

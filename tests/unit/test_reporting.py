@@ -23,7 +23,7 @@ from selfdistill.reporting.report import VERDICT_LOOKS, answers, build_report, r
 from selfdistill.reporting.rows import Table
 from selfdistill.reporting.rows_results import factorial, main_results, shorter_answers
 from selfdistill.reporting.rows_study import how_it_was_sampled
-from selfdistill.reporting.rows_training import filter_audit, gradient_noise, soft_targets
+from selfdistill.reporting.rows_training import exports_checked, filter_audit, gradient_noise, soft_targets
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
@@ -242,6 +242,13 @@ def test_soft_targets_are_told_with_the_floor_of_their_loss() -> None:
     assert _there(soft_targets(inputs)).groups[0].rows[0].cells[0:5:4] == ["soft", "0.1056"]
     assert "Soft targets" in render_report(inputs)
     assert soft_targets(report_inputs()) is None and "Soft targets" not in render_report(report_inputs())
+
+
+def test_the_report_says_how_far_the_engine_was_from_the_trainer_at_the_worst_checkpoint() -> None:
+    rows = _there(exports_checked(report_inputs())).groups[0].rows
+    assert [row.cells[0] for row in rows] == ["ssd/seed-0", "ssd/seed-1"]
+    assert rows[0].cells[2:] == ["float32", "2", "1\u2009400", "4.0e−5", "2.0e−7", "0.0010"]
+    assert exports_checked(report_inputs(export_checks={})) is None
 
 
 def test_the_main_table_holds_base_every_arm_and_the_a_a_control_at_every_decode() -> None:

@@ -16,7 +16,7 @@ from selfdistill.config.study import AbortLoops
 from selfdistill.errors import UserError
 from selfdistill.model_folder import end_tokens
 from selfdistill.sampling.engines import EngineSettings
-from selfdistill.sampling.requests import Request, Sample, request_id, seed_of, shard_of
+from selfdistill.sampling.requests import Given, Request, Sample, request_id, seed_of, shard_of
 from selfdistill.sampling.sampling_law import Law, draw, law_numbers, shares, steps_of, uniform
 from selfdistill.sampling.torch_engine import TorchEngine
 
@@ -73,6 +73,17 @@ def test_log_probabilities_are_those_of_transformers(samples: dict[str, Sample],
         start = len(request.prompt_ids)
         expected = [float(logs[start + i - 1, token]) for i, token in enumerate(sample.token_ids)]
         assert sample.logprobs == pytest.approx(expected, abs=1e-3)
+
+
+def test_given_completions_are_scored_as_they_were_when_they_were_sampled(
+    engine: TorchEngine, samples: dict[str, Sample]
+) -> None:
+    """More of them than the engine has rows, of unequal lengths, the shortest cut to one token."""
+    asked = [Given(each.request_id, each.prompt_ids, samples[each.request_id].token_ids) for each in requests(60)]
+    asked[7] = replace(asked[7], completion_ids=asked[7].completion_ids[:1])
+    for each, found in zip(asked, engine.score(asked), strict=True):
+        expected = samples[each.request_id].logprobs[: len(each.completion_ids)]
+        assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_sample_is_the_same_alone_and_in_a_batch(engine: TorchEngine, samples: dict[str, Sample]) -> None:

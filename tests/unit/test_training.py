@@ -21,12 +21,13 @@ from selfdistill.analysis.noise import noise_steps, noise_summary
 from selfdistill.analysis.weight_change import weight_change
 from selfdistill.errors import UserError
 from selfdistill.provenance import TOKENIZER_FILES, model_digest
-from selfdistill.tables import DATASET, NOISE, RUN_LOG, WEIGHTS, read_table
+from selfdistill.tables import DATASET, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS, read_table
 from selfdistill.training.checkpoints import StepJournal
 from selfdistill.training.examples import example_order, training_order
+from selfdistill.training.exports import TRAINED_LOGPROBS_FILE, export_model
 from selfdistill.training.groups import grouped_parameters
 from selfdistill.training.model import load_model
-from selfdistill.training.run import Stopped, train_run
+from selfdistill.training.run import Stopped, export_steps, train_run
 from selfdistill.training.settings import RunSettings
 from selfdistill.training.trainer import learning_rate
 
@@ -220,10 +221,26 @@ def test_exports_are_whole_models_with_the_sources_own_files(model: Path, finish
     assert not list(finished.glob(".*"))
 
 
+def test_beside_each_export_lies_what_the_trainers_model_gave_a_few_examples(dataset: Path, finished: Path) -> None:
+    """In float32 that is what the export gives when transformers loads it."""
+    completions = dict(read_table(dataset, DATASET).select("request_id", "completion_ids").iter_rows())
+    for name in export_steps([25, 50, 75, 100], STEPS):
+        said = read_table(finished / name / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
+        assert (
+            said["request_id"].to_list() == sorted(completions)[:8] and said["precision"].unique().item() == "float32"
+        )
+        reloaded = load_model(finished / name)
+        for row in said.iter_rows(named=True):
+            assert row["completion_ids"] == completions[row["request_id"]]
+            with torch.no_grad():
+                logs = reloaded(torch.tensor([row["prompt_ids"] + row["completion_ids"]])).logits[0].log_softmax(-1)
+            places = range(len(row["prompt_ids"]) - 1, len(logs) - 1)
+            expected = [float(logs[at, token]) for at, token in zip(places, row["completion_ids"], strict=True)]
+            assert row["log_probs"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_short_precision_source_is_exported_in_its_precision(model: Path, tmp_path: Path) -> None:
     from safetensors import safe_open
-
-    from selfdistill.training.checkpoints import export_model
 
     source = shutil.copytree(model, tmp_path / "source")
     load_model(model).to(torch.bfloat16).save_pretrained(source)

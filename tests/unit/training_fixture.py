@@ -12,8 +12,9 @@ import torch
 
 from selfdistill.config.study import Training
 from selfdistill.provenance import model_digest
-from selfdistill.tables import DATASET, NOISE, RUN_LOG, WEIGHTS, read_table, write_table
+from selfdistill.tables import DATASET, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS, read_table, write_table
 from selfdistill.training.checkpoints import WorkFolder
+from selfdistill.training.exports import TRAINED_LOGPROBS_FILE
 from selfdistill.training.run import build_trainer, export_steps
 from selfdistill.training.settings import RunSettings
 
@@ -81,6 +82,8 @@ def assert_same_results(one: Path, other: Path) -> None:
     """Weights bit for bit, and every logged row; only seconds and memory may differ."""
     for name in export_steps([25, 50, 75, 100], STEPS):
         assert model_digest(one / name) == model_digest(other / name), name
+        said = [read_table(folder / name / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS) for folder in (one, other)]
+        assert said[0].equals(said[1]) and said[0].height > 0, name
     logs = [read_table(folder / "log.parquet", RUN_LOG).drop("seconds", "device_bytes") for folder in (one, other)]
     assert logs[0].equals(logs[1]) and logs[0]["step"].to_list() == list(range(1, STEPS + 1))
     for file, schema in (("noise.parquet", NOISE), ("weights.parquet", WEIGHTS)):

@@ -1,8 +1,8 @@
 """Asks vLLM, in its own environment, what the tests want to know: python ask.py QUESTIONS.json ANSWERS.json
 
 Questions come by engine, since starting one takes seconds: {name: {"settings": …, "questions": {name: question}}}. A
-question has `requests` to sample, of which only the first `only` are taken if it says so, or `score`: pairs of a prompt and a
-completion whose tokens' log-probabilities are wanted. Answers keep the names. A user's mistake is an answer: `error`.
+question has `requests` to sample, of which only the first `only` are taken if it says so, or completions to `score`.
+Answers keep the names. A user's mistake is an answer: `error`.
 """
 
 import json
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts")
 from selfdistill.config.study import AbortLoops
 from selfdistill.errors import UserError
 from selfdistill.sampling.engines import Engine, EngineSettings, open_engine
-from selfdistill.sampling.requests import Request
+from selfdistill.sampling.requests import Given, Request
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def ask(settings: dict[str, Any], questions: dict[str, Any]) -> dict[str, Any]:
 
 def answer(engine: Engine, question: dict[str, Any]) -> dict[str, Any]:
     if "score" in question:
-        return {"logprobs": score(engine.engine, question["score"])}  # type: ignore[attr-defined]
+        return {"logprobs": engine.score([Given(**given) for given in question["score"]])}
     taken = Counted(Request(**request) for request in question["requests"])
     samples, ahead = [], 0
     try:
@@ -66,22 +66,6 @@ class Counted(Iterator[Request]):
         request = next(self.requests)
         self.count += 1
         return request
-
-
-def score(engine: Any, pairs: list[tuple[list[int], list[int]]]) -> list[list[float]]:
-    """The log-probabilities that vLLM gives to the tokens of these completions, read as prompts."""
-    from vllm import SamplingParams
-
-    wanted = SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False)
-    for number, (prompt, completion) in enumerate(pairs):
-        engine.add_request(str(number), {"type": "token", "prompt_token_ids": prompt + completion}, wanted)
-    found: dict[int, list[float]] = {}
-    while engine.has_unfinished_requests():
-        for output in engine.step():
-            prompt, completion = pairs[int(output.request_id)]
-            given = output.prompt_logprobs[len(prompt) :]
-            found[int(output.request_id)] = [at[token].logprob for at, token in zip(given, completion, strict=True)]
-    return [found[number] for number in range(len(pairs))]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from selfdistill.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.rationals import read_rational, same_number
 from selfdistill.sampling.engines import EngineSettings, open_engine
-from selfdistill.sampling.requests import Request, Sample, request_id, seed_of
+from selfdistill.sampling.requests import Given, Request, Sample, request_id, seed_of
 from selfdistill.sampling.torch_engine import TorchEngine
 
 pytestmark = pytest.mark.xdist_group("vllm")
@@ -109,7 +109,7 @@ def answers(
         **{f"whole {name}": {"requests": requests} for name, requests in WHOLE.items()},
         **{f"one token {name}": {"requests": requests} for name, requests in ONE_TOKEN.items()},
         **{f"alone {number}": {"requests": [WHOLE["ssd"][number]]} for number in range(8)},
-        "score": {"score": [(request.prompt_ids, sample.token_ids) for request, sample in rows]},
+        "score": {"score": [Given(each.request_id, each.prompt_ids, sample.token_ids) for each, sample in rows]},
         "many": {"requests": MANY},
         "given up": {"requests": MANY, "only": 5},
         "again": {"requests": WHOLE["plain"]},

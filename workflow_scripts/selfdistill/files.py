@@ -32,6 +32,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as handle:
+                os.fsync(handle.fileno())
+
+
 def write_json(path: Path | str, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 

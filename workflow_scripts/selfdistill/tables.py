@@ -180,6 +180,13 @@ COHERENCE: Schema = {
     "path_norm_squared": pl.Float64,  # Σ |Δθ|²
 }
 
+# What the trainer's own model gives completions, of each exported checkpoint: the sampling engine must give the same.
+TRAINED_LOGPROBS: Schema = {
+    **{k: DATASET[k] for k in ("request_id", "prompt_ids", "completion_ids")},
+    "log_probs": pl.List(pl.Float64),  # of each token of the completion, at temperature 1
+    "precision": pl.String,  # float32 | bfloat16: of the trainer's arithmetic; its weights are float32
+}
+
 # Gradient noise, one row per step and layer group ("total" is all). Ratios are left to the summary, which pools.
 NOISE_STEPS: Schema = {
     "geometry": pl.String,  # euclidean | adam | update

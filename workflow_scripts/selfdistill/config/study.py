@@ -83,6 +83,13 @@ class Sampling(Section):
     shards_base: int = Field(2, gt=0, le=999, description="Shards of a model with many samples (the base).")
     shards_checkpoint: int = Field(1, gt=0, le=999)
     gpus: int = Field(0, ge=0, le=1, description="GPUs of one sampling process; 0 samples on the CPU.")
+    export_limit: float | None = Field(
+        None,
+        gt=0,
+        description="Largest difference between the sampling engine's log-probability of a token and the trainer's that an "
+        "exported checkpoint may show; the mean may be a fortieth of it. By default 0.001 where weights, training and "
+        "sampling are all in float32, and 2 otherwise.",
+    )
 
 
 class Grading(Section):

@@ -22,6 +22,7 @@ class ReportInputs:
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`
+    export_checks: dict[str, dict[str, Any]] = field(default_factory=dict)  # run → how the engine read its checkpoints
     noise_steps: pl.DataFrame | None = None
     noise_summary: pl.DataFrame | None = None
     weight_change: pl.DataFrame | None = None

@@ -77,6 +77,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "factorial": rows_results.factorial(inputs),
         "audit": rows_training.filter_audit(inputs),
         "targets": rows_training.soft_targets(inputs),
+        "exports": rows_training.exports_checked(inputs),
         "noise": rows_training.gradient_noise(inputs),
         "weights": rows_training.weights_changed(inputs),
         "shorter": rows_results.shorter_answers(inputs),

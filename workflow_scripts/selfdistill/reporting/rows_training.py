@@ -64,6 +64,31 @@ def soft_targets(inputs: ReportInputs) -> Table | None:
     return Table("Soft targets", columns, [Group(rows)], "arms/*/targets.json", note)
 
 
+def exports_checked(inputs: ReportInputs) -> Table | None:
+    """How far the sampling engine's log-probabilities were from the trainer's, of each run's worst checkpoint."""
+    rows = []
+    for run, check in inputs.export_checks.items():
+        checkpoints = list(check["checkpoints"].values())
+        largest, mean = (max(checkpoint[name] for checkpoint in checkpoints) for name in ("largest", "mean"))
+        rows.append(Row([
+            run, f"{check['engine']} {check['version']}", str(check["dtype"]), fmt.count(len(checkpoints)),
+            fmt.count(sum(checkpoint["tokens"] for checkpoint in checkpoints)), fmt.significant(largest, 2),
+            fmt.significant(mean, 2), fmt.significant(min(checkpoint["limit"] for checkpoint in checkpoints), 2),
+        ]))  # fmt: skip
+    if not rows:
+        return None
+    columns = ["run", "engine", "precision", "checkpoints", "tokens", "largest difference", "mean", "limit"]
+    note = (
+        "Each exported checkpoint was loaded in the engine that samples it, and gave the tokens of a few training examples "
+        "these log-probabilities off those of the trainer's own model, in nats; the worst checkpoint of the run is shown. "
+        "Over the limit the study stops before anything is sampled."
+    )
+    return Table(
+        "Checkpoints as the sampling engine reads them", columns, [Group(rows)], "runs/*/*/export_check.json", note,
+        frozenset({0, 1, 2}),
+    )  # fmt: skip
+
+
 def gradient_noise(inputs: ReportInputs) -> Table | None:
     summary = total(inputs.noise_summary)
     if summary is None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from selfdistill.config.study import AbortLoops
-from selfdistill.sampling.requests import Request, Sample
+from selfdistill.sampling.requests import Given, Request, Sample
 
 
 class Engine(Protocol):
-    """To add an engine, write these three and name it in `open_engine` and in `config/study.py`."""
+    """To add an engine, write these four and name it in `open_engine` and in `config/study.py`."""
 
     name: str
     version: str
@@ -21,6 +21,11 @@ class Engine(Protocol):
     def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
         """Yields every sample as soon as it is finished, in any order. Takes requests as it has room for them, never
         all at once: there may be a million. Requests of several decodes come mixed and share one batch."""
+        ...
+
+    def score(self, given: list[Given]) -> list[list[float]]:
+        """The log-probability of every token of these few completions, in their order, as `sample` would give them:
+        the model's own, at temperature 1. Prompt and completion are shorter than the context."""
         ...
 
 

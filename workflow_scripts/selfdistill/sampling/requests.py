@@ -29,6 +29,15 @@ class Sample:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Given:
+    """A completion that an engine is asked to score."""
+
+    request_id: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+
+
 def request_id(
     model_digest: str,
     dtype: str,

@@ -63,7 +63,7 @@ def sample_shard(
             lease = until_sealed.enter_context(lease_gpus(settings.gpus))
             if lease.devices:
                 print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
-            engine, stop_ids = _start(model, engine_name, settings)
+            engine, stop_ids = start_engine(model, engine_name, settings)
             tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
             with Progress(len(missing), held, str(output.with_suffix(""))) as progress:
                 for sample in engine.sample(requests_of(plan, missing)):
@@ -104,7 +104,7 @@ def without(ids: pl.Series, others: pl.Series) -> pl.Series:
     return ids.filter(~ids.is_in(others.implode()))
 
 
-def _start(model: Path, name: str, settings: SamplerSettings) -> tuple[Engine, frozenset[int]]:
+def start_engine(model: Path, name: str, settings: SamplerSettings) -> tuple[Engine, frozenset[int]]:
     """The engine and the end tokens, after a look at the model folder."""
     facts = inspect_model(model, settings.context, settings.trust_remote_code)
     for note in facts.notes:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from selfdistill.sampling.decoder import Decoder, padded
 from selfdistill.sampling.engines import EngineSettings
-from selfdistill.sampling.requests import Request, Sample
+from selfdistill.sampling.requests import Given, Request, Sample
 from selfdistill.sampling.sampling_law import Law, draw, law_numbers, shares, steps_of
 
 SPAN = 32  # rows that attend together on a CPU
@@ -44,6 +44,31 @@ class TorchEngine:
             else:
                 rows.step()
             yield from rows.finished()
+
+    @torch.inference_mode()
+    def score(self, given: list[Given]) -> list[list[float]]:
+        found: dict[str, list[float]] = {}
+        longest_first = sorted(given, key=lambda each: -len(each.completion_ids))
+        for begin in range(0, len(given), self.settings.batch):
+            found |= self._score_together(longest_first[begin : begin + self.settings.batch])
+        return [found[each.request_id] for each in given]
+
+    def _score_together(self, given: list[Given]) -> dict[str, list[float]]:
+        """Token by token through the cache, as it samples. Shorter completions stand behind longer ones and drop out."""
+        logits = self.decoder.prefill([each.prompt_ids for each in given], 0)
+        found: dict[str, list[float]] = {each.request_id: [] for each in given}
+        for count in range(len(given[0].completion_ids)):
+            asked = [each for each in given if len(each.completion_ids) > count]
+            tokens = torch.tensor([each.completion_ids[count] for each in asked], device=self.device)
+            given_to = logits[: len(asked)].log_softmax(-1).gather(1, tokens[:, None])[:, 0]
+            for each, logprob in zip(asked, given_to.tolist(), strict=True):
+                found[each.request_id].append(logprob)
+            positions = [len(each.prompt_ids) + count for each in asked]
+            width = padded(max(positions) + 1)
+            logits = self.decoder.step(
+                tokens, torch.tensor(positions, device=self.device), [(slice(0, len(asked)), width)]
+            )
+        return found
 
 
 class _Rows:

@@ -14,7 +14,7 @@ from typing import Any
 from selfdistill.config.study import AbortLoops
 from selfdistill.errors import UserError
 from selfdistill.sampling.engines import EngineSettings
-from selfdistill.sampling.requests import Request, Sample
+from selfdistill.sampling.requests import Given, Request, Sample
 
 # vLLM reads these when it is imported. What the user has set stays.
 ENVIRONMENT = {
@@ -79,22 +79,25 @@ class VllmEngine:
         finally:  # also when the consumer stops early or the user interrupts
             self.engine.abort_request(list(since))
 
+    def score(self, given: list[Given]) -> list[list[float]]:
+        """The completions are read as the ends of prompts."""
+        for each in given:
+            read = each.prompt_ids + each.completion_ids
+            self._submit(each.request_id, read, max_tokens=1, prompt_logprobs=0)  # of the prompt's own tokens alone
+        found: dict[str, list[float]] = {}
+        while self.engine.has_unfinished_requests():
+            found |= {output.request_id: output.prompt_logprobs.logprobs for output in self.engine.step()}
+        return [found[each.request_id][-len(each.completion_ids) :] for each in given]
+
     def _add(self, request: Request) -> None:
         if 0 < request.temperature < LOWEST_TEMPERATURE:
             raise UserError(
                 f"request {request.request_id}: vLLM does not sample at temperature {request.temperature}; take 0 "
                 f"(greedy), {LOWEST_TEMPERATURE} or more, or set sampling.engine to torch."
             )
-        prompt = {"type": "token", "prompt_token_ids": request.prompt_ids}
-        try:
-            self.engine.add_request(request.request_id, prompt, self._sampling_parameters(request))
-        except _refusals() as error:
-            raise UserError(f"request {request.request_id}: vLLM refuses it: {_quote(error)}") from error
-
-    def _sampling_parameters(self, request: Request) -> Any:
-        from vllm.sampling_params import RequestOutputKind, SamplingParams
-
-        return SamplingParams(
+        self._submit(
+            request.request_id,
+            request.prompt_ids,
             seed=request.seed,
             max_tokens=request.max_tokens,
             temperature=request.temperature,
@@ -106,10 +109,17 @@ class VllmEngine:
             ignore_eos=True,  # else vLLM adds the end tokens of the folder's generation_config.json to ours
             repetition_detection=self.repetition,
             logprobs=0,  # of the sampled token alone
-            flat_logprobs=True,
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+    def _submit(self, request_id: str, prompt_ids: list[int], **wanted: Any) -> None:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        shape = {"flat_logprobs": True, "detokenize": False, "output_kind": RequestOutputKind.FINAL_ONLY}
+        prompt = {"type": "token", "prompt_token_ids": prompt_ids}
+        try:
+            self.engine.add_request(request_id, prompt, SamplingParams(**shape, **wanted))
+        except _refusals() as error:
+            raise UserError(f"request {request_id}: vLLM refuses it: {_quote(error)}") from error
 
 
 def _import_vllm(device: str) -> Any:
@@ -148,7 +158,7 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         "use_tqdm_on_load": False,
     }
     config = json.loads((settings.model / "config.json").read_text())
-    if "Qwen3_5ForConditionalGeneration" in (config.get("architectures") or []):
+    if "vision_config" in config:
         arguments["language_model_only"] = True  # else vLLM asks for an image processor
     if settings.device == "cuda":
         return arguments | {"gdn_prefill_backend": "triton"}  # Qwen3.5: the default is compiled at every cold start

@@ -1,4 +1,4 @@
-"""What survives a crash, and what is handed out: the work folder, the journal of steps, and exported models.
+"""What survives a crash, and what is handed out: the work folder and the journal of steps.
 
 The work folder is undeclared to Snakemake and belongs to one set of settings. In it lie the trainer's own checkpoints
 (`checkpoint-20`, one at a time, under that name only when complete), the journal of every step (`steps.jsonl`) and the
@@ -12,16 +12,13 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from selfdistill.errors import UserError
-from selfdistill.files import write_json, write_text
-from selfdistill.provenance import TOKENIZER_FILES, model_digest
-from selfdistill.tables import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS, Schema, read_table
-from selfdistill.training import ranks
-
-if TYPE_CHECKING:
-    import torch
+from selfdistill.files import sync_tree, write_json, write_text
+from selfdistill.provenance import model_digest
+from selfdistill.tables import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS, Schema, read_table
+from selfdistill.training.exports import TRAINED_LOGPROBS_FILE
 
 MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
 TABLES: dict[str, Schema] = {
@@ -92,7 +89,7 @@ class WorkFolder:
     def seal_checkpoint(self, written: Path) -> None:
         """A written checkpoint gets its name, and the ones before it go. The journal is on disk before it."""
         self.journal.sync()
-        _sync_tree(written)
+        sync_tree(written)
         sealed = self.path / written.name
         shutil.rmtree(sealed, ignore_errors=True)
         os.replace(written, sealed)
@@ -111,9 +108,11 @@ class WorkFolder:
             manifest = json.loads((self.finished / MANIFEST).read_text())
             for name, schema in TABLES.items():
                 read_table(self.finished / name, schema)
-            return all(
-                model_digest(self.exports / name) == made["digest"] for name, made in manifest["checkpoints"].items()
-            )
+            for name, made in manifest["checkpoints"].items():
+                read_table(self.exports / name / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
+                if model_digest(self.exports / name) != made["digest"]:
+                    return False
+            return True
         except (OSError, ValueError, KeyError, UserError):
             return False
 
@@ -165,69 +164,6 @@ class StepJournal:
                 os.fsync(handle.fileno())
 
 
-def export_model(model: Any, source: Path, target: Path) -> None:
-    """Write a model that every engine can load: weights in the precision of the source, all else its bytes.
-
-    What belongs to the source (configuration, tokenizer, generation defaults) is copied and not saved anew, so that an
-    untrained export and its source are the same to every program that reads them.
-    """
-    from selfdistill.training.model import plain_model
-
-    weights = _stored_weights(model, source)
-    ranks.by_first(lambda: _write_model(plain_model(model), weights, source, target))
-
-
-def _write_model(model: Any, weights: dict[str, "torch.Tensor"], source: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    model.save_pretrained(part, state_dict=weights)
-    for name in ("config.json", "generation_config.json", "preprocessor_config.json", *TOKENIZER_FILES):
-        (part / name).unlink(missing_ok=True)
-        if (source / name).is_file():
-            shutil.copyfile(source / name, part / name)
-    _sync_tree(part)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(part, target)
-
-
-def _stored_weights(model: Any, source: Path) -> dict[str, "torch.Tensor"]:
-    """The weights in the precision in which the source stores them; tied weights stay one tensor. Only the first holds them."""
-    from selfdistill.training.model import plain_model, trained_state
-
-    precisions = _precisions(source)
-    usual = max(set(precisions.values()), key=list(precisions.values()).count)
-    tied = plain_model(model).all_tied_weights_keys
-    cast: dict[tuple[str, Any], torch.Tensor] = {}
-    weights = {}
-    for name, tensor in trained_state(model).items():
-        whole = ranks.whole(tensor.detach())
-        if ranks.is_first():
-            precision = precisions.get(name, usual) if whole.is_floating_point() else whole.dtype
-            weights[name] = cast.setdefault((tied.get(name, name), precision), whole.to("cpu", precision))
-    return weights
-
-
-def _precisions(source: Path) -> dict[str, Any]:
-    from safetensors import safe_open
-
-    found: dict[str, Any] = {}
-    for file in sorted(source.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():
-                found[name] = _torch_precision(tensors.get_slice(name).get_dtype())
-    floating = {name: precision for name, precision in found.items() if precision is not None}
-    if not floating:
-        raise UserError(f"{source}: its safetensors hold no floating-point weights; is this a quantised model?")
-    return floating
-
-
-def _torch_precision(name: str) -> Any:
-    import torch
-
-    return {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}.get(name)
-
-
 def publish(source: Path, target: Path) -> None:
     """Put a finished file or folder under its public name at once; the source stays, for a rerun after a crash here."""
     part = target.with_name(f".{target.name}.part")
@@ -260,10 +196,3 @@ def _free_name(path: Path) -> Path:
 def _step_of(checkpoint: Path) -> int:
     number = checkpoint.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else -1
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as handle:
-                os.fsync(handle.fileno())

@@ -22,6 +22,7 @@ from selfdistill.tables import DATASET, read_table, write_table
 from selfdistill.training import ranks
 from selfdistill.training.checkpoints import MANIFEST, TABLES, WorkFolder
 from selfdistill.training.examples import LENGTH, evened, fit_examples, token_rows, training_order
+from selfdistill.training.exports import check_examples
 from selfdistill.training.records import MAKERS, run_manifest
 from selfdistill.training.settings import RunSettings, differences, identity_hash, run_identity
 from selfdistill.training.taught_examples import TaughtCollator, has_targets, targets_digest, with_targets
@@ -186,6 +187,7 @@ def build_trainer(
         work=work,
         source=model_folder,
         exports=exports,
+        check_examples=check_examples(ordered, settings.context),
         total_steps=total_steps,
         request_ids=ordered["request_id"].to_list(),
         stop_requested=stop_requested,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
@@ -21,8 +22,9 @@ from trl import SFTConfig, SFTTrainer
 from selfdistill.config.study import Recipe
 from selfdistill.errors import UserError
 from selfdistill.training import ranks
-from selfdistill.training.checkpoints import WorkFolder, export_model
+from selfdistill.training.checkpoints import WorkFolder
 from selfdistill.training.examples import IGNORED
+from selfdistill.training.exports import export_model, trained_logprobs
 from selfdistill.training.gradient_meter import GradientMeter
 from selfdistill.training.path_meter import PathMeter
 from selfdistill.training.room import activations
@@ -114,6 +116,7 @@ class MeasuredTrainer(SFTTrainer):
         work: WorkFolder,
         source: Path,
         exports: dict[str, int],
+        check_examples: pl.DataFrame,
         total_steps: int,
         request_ids: Sequence[str],
         stop_requested: Callable[[], bool],
@@ -122,6 +125,7 @@ class MeasuredTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self.settings, self.work, self.source, self.exports = settings, work, source, exports
         self.total_steps, self.request_ids, self.stop_requested = total_steps, request_ids, stop_requested
+        self.check_examples = check_examples
         self.so_far = SoFar()
         self._micro: list[tuple[torch.Tensor, ...]] = []
         self._row: dict[str, Any] = {}
@@ -266,6 +270,14 @@ class MeasuredTrainer(SFTTrainer):
     def device_name(self) -> str:
         return torch.cuda.get_device_name() if self.args.device.type == "cuda" else "cpu"
 
+    def export(self, name: str) -> None:
+        """The model as it is now, and what it gives a few examples: the sampling engine must give them the same."""
+        model = self.accelerator.unwrap_model(self.model)
+        float32 = self.settings.training.precision == "float32" and not self.args.bf16
+        with self.compute_loss_context_manager():
+            trained = trained_logprobs(model, self.check_examples, "float32" if float32 else "bfloat16")
+        export_model(model, self.source, self.work.exports / name, trained)
+
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.work.unfinished)
 
@@ -351,9 +363,7 @@ class StepRecorder(TrainerCallback):
         row = trainer.finish_row(time.monotonic() - self._started)
         for name, made in trainer.exports.items():
             if made == step:
-                export_model(
-                    trainer.accelerator.unwrap_model(trainer.model), trainer.source, trainer.work.exports / name
-                )
+                trainer.export(name)
         last = step >= trainer.total_steps
         stopping = not last and any(ranks.gather(trainer.stop_requested()))
         control.should_save = not last and (stopping or step % trainer.settings.training.save_every == 0)
