@@ -36,9 +36,9 @@ def pieces(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def segment_sums(values: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-    """Sums of consecutive segments of rows, which end before `ends`, in a handful of kernels for hundreds of them."""
-    totals = functional.pad(values.cumsum(0, dtype=EXACT), (*(0, 0) * (values.ndim - 1), 1, 0))
-    return totals[ends].diff(dim=0, prepend=totals[:1])
+    """Sums along the last axis of consecutive segments, which end before `ends`: a handful of kernels for hundreds."""
+    totals = functional.pad(values.cumsum(-1, dtype=EXACT), (1, 0))
+    return totals[..., ends].diff(dim=-1, prepend=totals[..., :1])
 
 
 @torch.no_grad()
