@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -293,6 +294,29 @@ def test_a_killed_run_goes_on_to_the_same_bits(model: Path, dataset: Path, finis
     train_run(model, dataset, settings(), tmp_path / "out", work)
     assert_same_results(tmp_path / "out", finished)
     assert sorted(path.name for path in work.iterdir()) == ["exports", "finished", "settings.json", "steps.jsonl"]
+
+
+def test_kills_at_random_moments_cost_no_row_and_no_bit(
+    model: Path, dataset: Path, finished: Path, tmp_path: Path
+) -> None:
+    """kill -9 in a backward pass, between the passes and the update, before a row is journalled, around a checkpoint."""
+    chance = random.Random(20261121)
+    moments = dict.fromkeys(("training_step", "_clip_grad_norm", "measure_weights"), range(STEPS))
+    moments |= {"finish_row": range(1, STEPS + 1), "_save_checkpoint": range(2, STEPS, 2)}
+    kills, rows = 0, list[Any]()
+    for number in range(5):
+        moment = chance.choice([name for name, steps in moments.items() if len(rows) < steps[-1]])
+        step = next(
+            step for step in moments[moment] if step > len(rows) - (moment in ("training_step", "_clip_grad_norm"))
+        )
+        died = crash("SIGKILL", moment, step, model, dataset, tmp_path)
+        assert died.returncode in (0, -signal.SIGKILL), died.stderr
+        kills += died.returncode != 0
+        rows = StepJournal(tmp_path / "work" / "steps.jsonl").rows()
+        assert [row["step"] for row in rows] == list(range(1, len(rows) + 1)), (number, moment, step)
+    assert kills >= 3
+    train_run(model, dataset, settings(), tmp_path / "out", tmp_path / "work")
+    assert_same_results(tmp_path / "out", finished)
 
 
 def test_a_finished_training_is_put_in_place_again_and_not_done_twice(
