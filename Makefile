@@ -9,7 +9,6 @@ TEST_VLLM := $(if $(VLLM_ENVIRONMENT),TEST_VLLM=1)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
-export HF_HUB_OFFLINE := 1
 
 .PHONY: help report test test-all lint format lock schema clean benchmark
 

@@ -23,6 +23,7 @@ wildcard_constraints:
     arm="|".join(TRAINED),
     seed=r"\d+",
     shard=r"\d+",
+    source=r"[a-z][a-z0-9-]*",
 
 
 include: "rules/problems.smk"

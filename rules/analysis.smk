@@ -6,6 +6,7 @@ rule levels:
     """Accuracy, rates and lengths of every model, each with its interval."""
     input:
         graded=of_models("<results>/models/MODEL/graded.parquet"),
+        evaluation="<results>/problems/eval.parquet",
         library=library("analysis"),
     output:
         "<results>/analysis/levels.parquet",
@@ -23,6 +24,7 @@ rule levels:
         asked={
             "budgets": dict(STUDY.evaluation.budgets),
             "pass_at": STUDY.evaluation.pass_at,
+            "mixtures": STUDY.evaluation.mixtures,
         },
     script:
         "../workflow_scripts/levels.py"

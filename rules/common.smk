@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from selfdistill.config.load import load_study
 from selfdistill.errors import UserError
+from selfdistill.hub import check_pins
 from selfdistill.naming import parse_model_id
 from selfdistill.provenance import model_files, tokenizer_files
 from selfdistill.sampling.plan import asked_of
@@ -18,17 +19,43 @@ try:
     STUDY = load_study(
         {key: value for key, value in config.items() if key != "pathvars"}
     )
+    RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
+    # Which commit of every repository of the hub the study began with. Undeclared, so that nothing wipes it.
+    REVISIONS = f"{RESULTS}/revisions.lock"
+    check_pins(STUDY, Path(REVISIONS))
 except UserError as error:
     raise WorkflowError(str(error))
 
-RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
 TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
 BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
-BASE_FILES = [str(file) for file in model_files(Path(STUDY.model.path))]
-TOKENIZER_FILES = [str(file) for file in tokenizer_files(Path(STUDY.model.path))]
+# The base's files; of a model from the hub, which may not be there yet, what says which it is.
+BASE_FILES = (
+    ["<results>/hub/model.json"]
+    if STUDY.model.hub
+    else [str(file) for file in model_files(Path(STUDY.model.path))]
+)
+TOKENIZER_FILES = (
+    BASE_FILES
+    if STUDY.model.hub
+    else [str(file) for file in tokenizer_files(Path(STUDY.model.path))]
+)
+# Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
+SOURCES = {
+    name: (
+        {
+            "path": f"{RESULTS}/problems/sources/{name}.jsonl",
+            "use": source.use,
+            "loader": source.loader,
+        }
+        if source.loader
+        else {"path": source.path, "use": source.use}
+    )
+    for name, source in STUDY.problems.sources.items()
+}
+LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 # The base as the source of training samples: one model a decode.
 SAMPLES = sorted({f"samples-{arm.decode}" for arm in TRAINED.values()})
 # Every model that is evaluated: the base, its A/A twins, and each run's checkpoints.

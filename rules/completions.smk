@@ -134,6 +134,10 @@ rule grade:
         mem_mb=larger(3000),
         runtime=later(60),
     params:
-        asked={"grading": STUDY.grading.model_dump(), "model": STUDY.model.path},
+        asked={
+            "grading": STUDY.grading.model_dump(),
+            "model": STUDY.model.path,
+            **({} if STUDY.model.thinks else {"thinks": False}),
+        },
     script:
         "../workflow_scripts/grade.py"

@@ -1,11 +1,99 @@
 # Needs: the raw sources named in the study file, and the base model's tokenizer.
-# Makes: <results>/problems/{train,eval,contamination,prompts}.parquet
+# Makes: <results>/hub/model.json, <results>/hub/sources/{source}.json, and the undeclared <results>/revisions.lock
+#        <results>/problems/sources/{source}.jsonl, {source}.json
+#        <results>/problems/{train,eval,contamination,prompts}.parquet
+
+
+rule fetch_model:
+    """Downloads the base model from the hub where its folder is not there, and says which commit it is."""
+    output:
+        "<results>/hub/model.json",
+    log:
+        "<logs>/fetch_model.log",
+    benchmark:
+        "<benchmarks>/fetch_model.tsv"
+    localrule: True
+    conda:
+        "../envs/sampling.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        asked={
+            "key": "model",
+            "kind": "model",
+            "hub": STUDY.model.hub,
+            "revision": STUDY.model.revision,
+            "folder": STUDY.model.path,
+        },
+        lock=REVISIONS,
+    script:
+        "../workflow_scripts/fetch.py"
+
+
+rule fetch_source:
+    """The same for a public dataset of problems."""
+    output:
+        "<results>/hub/sources/{source}.json",
+    log:
+        "<logs>/fetch_source/{source}.log",
+    benchmark:
+        "<benchmarks>/fetch_source/{source}.tsv"
+    localrule: True
+    conda:
+        "../envs/sampling.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        asked=lambda wildcards: {
+            "key": f"problems.sources.{wildcards.source}",
+            "kind": "dataset",
+            "hub": STUDY.problems.sources[wildcards.source].hub,
+            "revision": STUDY.problems.sources[wildcards.source].revision,
+            "folder": STUDY.problems.sources[wildcards.source].path,
+            "loader": STUDY.problems.sources[wildcards.source].loader,
+        },
+        lock=REVISIONS,
+    script:
+        "../workflow_scripts/fetch.py"
+
+
+rule convert:
+    """Reads a public dataset into problems with one readable answer each, and counts what was left out and why."""
+    input:
+        fetched="<results>/hub/sources/{source}.json",
+        library=library("problems/datasets", "grading"),
+    output:
+        problems="<results>/problems/sources/{source}.jsonl",
+        audit="<results>/problems/sources/{source}.json",
+    log:
+        "<logs>/convert/{source}.log",
+    benchmark:
+        "<benchmarks>/convert/{source}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(60),
+    params:
+        asked=lambda wildcards: {
+            "key": f"problems.sources.{wildcards.source}",
+            "loader": STUDY.problems.sources[wildcards.source].loader,
+            "folder": STUDY.problems.sources[wildcards.source].path,
+            "options": STUDY.problems.sources[wildcards.source].options,
+        },
+    script:
+        "../workflow_scripts/convert.py"
 
 
 rule problems:
     """Normalises, de-duplicates, checks for contamination, splits and ranks."""
     input:
-        sources=[source.path for source in STUDY.problems.sources.values()],
+        sources=[source["path"] for source in SOURCES.values()],
         library=library("problems", "grading"),
     output:
         train="<results>/problems/train.parquet",
@@ -23,7 +111,8 @@ rule problems:
         runtime=later(30),
     params:
         asked={
-            "problems": STUDY.problems.model_dump(exclude={"prompt"}),
+            "problems": STUDY.problems.model_dump(exclude={"prompt", "sources"})
+            | {"sources": SOURCES},
             "seed": STUDY.seed,
         },
     script:
@@ -55,6 +144,7 @@ rule prompts:
             "model": STUDY.model.path,
             "context": STUDY.model.context,
             "trust_remote_code": STUDY.model.trust_remote_code,
+            **({"chat": STUDY.model.chat} if STUDY.model.chat else {}),
         },
     script:
         "../workflow_scripts/prompts.py"

@@ -47,6 +47,11 @@ rule report:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
         contamination="<results>/problems/contamination.parquet",
+        hub=[
+            *(BASE_FILES if STUDY.model.hub else []),
+            *(f"<results>/hub/sources/{source}.json" for source in LOADED),
+        ],
+        conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
         library=library("reporting"),
         page=sorted(str(file) for file in Path("report").rglob("*") if file.is_file()),
         lock="requirements.lock",
@@ -67,6 +72,8 @@ rule report:
         asked={
             "arms": list(TRAINED),
             "taught": TAUGHT,
+            "from_hub": [*(["model"] if STUDY.model.hub else []), *LOADED],
+            "converted": LOADED,
             "runs": RUNS,
             "benchmarks": f"{RESULTS}/benchmarks",
             "results": RESULTS,

@@ -58,7 +58,8 @@ rule teacher:
             STUDY.decodes[STUDY.arms[wildcards.arm].decode].model_dump()
         ),
         device="cuda" if STUDY.training.gpus else "cpu",
-        folder=lambda wildcards, input: Path(input.weights[0]).parent,
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
     shell:
         """
         python workflow_scripts/teacher.py \
@@ -121,7 +122,8 @@ rule train:
                 "nodes": STUDY.training.nodes,
             }
         ),
-        folder=lambda wildcards, input: Path(input.weights[0]).parent,
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,

@@ -21,6 +21,7 @@ def main() -> None:
         problems=pl.concat(read_table(path, PROBLEMS) for path in (snakemake.input.train, snakemake.input.evaluation)),
         eos_ids=end_tokens(Path(asked["model"])),
         settings=Grading.model_validate(asked["grading"]),
+        think=asked.get("thinks", True),
         workers=snakemake.threads,
     )
     with TableWriter(snakemake.output[0], GRADED) as table:

@@ -1,16 +1,20 @@
 """Rule `levels`: accuracy, rates and lengths of every model."""
 
-from selfdistill.analysis.levels import levels
+from selfdistill.analysis.levels import levels, members
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.program import as_rule
-from selfdistill.tables import ESTIMATES, write_table
+from selfdistill.tables import ESTIMATES, PROBLEMS, read_table, write_table
 
 
 def main() -> None:
     asked = snakemake.params.asked
-    write_table(
-        levels(read_graded(snakemake.input.graded), asked["budgets"], asked["pass_at"]), snakemake.output[0], ESTIMATES
-    )
+    evaluation = read_table(snakemake.input.evaluation, PROBLEMS)
+    mixtures = {
+        name: members(mixture, name, evaluation, asked["budgets"]["full"])
+        for name, mixture in asked.get("mixtures", {}).items()
+    }
+    table = levels(read_graded(snakemake.input.graded), asked["budgets"], asked["pass_at"], mixtures)
+    write_table(table, snakemake.output[0], ESTIMATES)
 
 
 as_rule(main, snakemake.log[0])

@@ -18,7 +18,7 @@ def main() -> None:
     facts = inspect_model(model, asked["context"], asked["trust_remote_code"])
     for note in facts.notes:
         print(note, file=sys.stderr)
-    prompts = tokenise_prompts(problems, asked["prompt"], model, facts.trust_remote_code)
+    prompts = tokenise_prompts(problems, asked["prompt"], model, asked.get("chat", {}), facts.trust_remote_code)
     write_table(prompts, snakemake.output[0], PROMPTS)
 
 

@@ -55,8 +55,8 @@ def main() -> None:
         levels=read_table(given.levels, ESTIMATES),
         comparisons=read_table(given.comparisons, COMPARISONS),
         factorial=read_table(given.factorial, ESTIMATES),
-        audits=by_arm(asked["arms"], given.audits),
-        targets=by_arm(asked["taught"], given.targets),
+        audits=by_name(asked["arms"], given.audits),
+        targets=by_name(asked["taught"], given.targets),
         run_logs=pl.concat(logs),
         export_checks={
             run: json.loads(Path(path).read_text())
@@ -71,6 +71,8 @@ def main() -> None:
         sampled=pl.concat(sampled(path) for path in (*given.graded, *given.training_samples)),
         problem_counts=problems.group_by("source", "level", "split").agg(pl.len().alias("problems")).sort(pl.all()),
         contamination=read_table(given.contamination, CONTAMINATION),
+        hub=by_name(asked["from_hub"], given.hub),
+        conversions=by_name(asked["converted"], given.conversions),
         checks=json.loads(Path(given.checks).read_text()),
         results=asked["results"],
     )
@@ -78,8 +80,8 @@ def main() -> None:
     build_report(inputs, snakemake.output.report)
 
 
-def by_arm(arms: list[str], paths: list[str]) -> dict[str, dict[str, Any]]:
-    return {arm: json.loads(Path(path).read_text()) for arm, path in zip(arms, paths, strict=True)}
+def by_name(names: list[str], paths: list[str]) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(Path(path).read_text()) for name, path in zip(names, paths, strict=True)}
 
 
 def sampled(path: str) -> pl.DataFrame:

@@ -6,6 +6,7 @@ is wrong. `accuracy_when_finished` leaves the unfinished out of its denominator,
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,26 @@ SHARES = ("accuracy", "unanswered_rate", "think_close_rate", "boxed_rate", "cut_
 Row = dict[str, Any]
 
 
-def levels(graded: pl.DataFrame, budgets: Mapping[str, int], pass_at: Sequence[int] = (1,)) -> pl.DataFrame:
-    """A row for each model, and for arms with several training seeds one over all of them (training_seed null)."""
+def levels(
+    graded: pl.DataFrame,
+    budgets: Mapping[str, int],
+    pass_at: Sequence[int] = (1,),
+    mixtures: Mapping[str, frozenset[str]] = MappingProxyType({}),
+) -> pl.DataFrame:
+    """A row for each model, and for arms with several training seeds one over all of them (training_seed null).
+
+    Mixtures are parts of the full budget, by problem_id, with a name of their own in the column budget.
+    """
     evaluations = Evaluations.of(graded, budgets)
     rows: list[Row] = []
     for side, seeds in _sides(evaluations):
-        for budget in evaluations.reached(side.models[0], side.decode_id):
+        reached = evaluations.reached(side.models[0], side.decode_id)
+        parts: dict[str, tuple[str, pl.Expr]] = {budget: (budget, pl.lit(True)) for budget in reached}
+        if "full" in reached:
+            parts |= {name: ("full", pl.col("problem_id").is_in(list(ids))) for name, ids in mixtures.items()}
+        for budget, (within, part) in parts.items():
             for split in SPLITS:
-                cells = [evaluations.cell(model, side.decode_id, budget, split) for model in side.models]
+                cells = [evaluations.cell(model, side.decode_id, within, split).filter(part) for model in side.models]
                 if cells[0].is_empty():
                     continue
                 solved = [_with_pass_at(cell, pass_at) for cell in cells]
@@ -38,6 +51,20 @@ def levels(graded: pl.DataFrame, budgets: Mapping[str, int], pass_at: Sequence[i
                 rows += [named | row for row in _cell_levels(pool(solved), pass_at)]
     nothing = dict.fromkeys(("against", "against_decode_id", "p_value", "p_adjusted"))
     return conform(pl.DataFrame([row | nothing for row in rows], infer_schema_length=None), ESTIMATES, "levels")
+
+
+def members(mixture: Mapping[str, int], name: str, evaluation: pl.DataFrame, full: int) -> frozenset[str]:
+    """The problems of a mixture: of each source as many as asked for, the first of the ranking of the full budget."""
+    ids: set[str] = set()
+    for source, count in mixture.items():
+        found = evaluation.filter((pl.col("source") == source) & (pl.col("rank") < full)).sort("rank")["problem_id"]
+        if count > len(found):
+            raise UserError(
+                f"evaluation.mixtures.{name}.{source}: asks for {count} problems, but the full budget of {full} has "
+                f"{len(found)} of that source; lower it or raise evaluation.budgets.full."
+            )
+        ids.update(found.head(count).to_list())
+    return frozenset(ids)
 
 
 def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:

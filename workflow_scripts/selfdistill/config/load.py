@@ -25,7 +25,7 @@ def load_study(raw: dict[str, Any], root: Path = Path(".")) -> Study:
     return study
 
 
-ROOMS = ("problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks")
+ROOMS = ("hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks")
 
 
 def cross_checks(study: Study, root: Path) -> Iterator[str]:
@@ -156,6 +156,16 @@ def _evaluation(study: Study) -> Iterator[str]:
         values = getattr(evaluation, key)
         if len(set(values)) < len(values):
             yield f"evaluation.{key}: names something twice; once is enough."
+    for name, mixture in evaluation.mixtures.items():
+        key = f"evaluation.mixtures.{name}"
+        if name in evaluation.budgets:
+            yield f"{key}: is the name of a budget already; give it another."
+        if not mixture:
+            yield f"{key}: names no source; say how many problems of each it takes."
+        for source in mixture:
+            if source not in study.problems.sources or study.problems.sources[source].use != "eval":
+                evaluated = {n: s for n, s in study.problems.sources.items() if s.use == "eval"}
+                yield f"{key}.{source}: no evaluation source is named {source!r}; {_known(source, evaluated)}"
     if evaluation.pass_at and max(evaluation.pass_at) > evaluation.draws:
         yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {evaluation.draws}."
 
@@ -174,7 +184,42 @@ def _hypotheses(study: Study) -> Iterator[str]:
 
 
 def _files(study: Study, root: Path) -> Iterator[str]:
+    yield from _model_files(study, root)
+    sources = study.problems.sources
+    uses = [source.use for source in sources.values()]
+    for use in ("train", "eval"):
+        if use not in uses:
+            yield f"problems.sources: at least one source with use: {use} is needed."
+    for name, source in sources.items():
+        key = f"problems.sources.{name}"
+        if not source.loader:
+            for other in ("hub", "revision", "options"):
+                if getattr(source, other):
+                    yield f"{key}.{other}: is for public datasets; name the loader that reads this one, or remove it."
+            if not (root / source.path).is_file():
+                yield f"{key}.path: there is no file {source.path!r}."
+        elif (root / source.path).is_file():
+            yield f"{key}.path: {source.path!r} is a file; a loader reads a folder of files as the hub has them."
+    for use, key, wanted in (
+        ("train", "training.samples", study.training.samples),
+        ("eval", "evaluation.budgets.full", study.evaluation.budgets["full"]),
+    ):
+        used = [source for source in sources.values() if source.use == use]
+        if any(source.loader for source in used):
+            continue  # how many they hold is known once they are read
+        lines = sum((root / source.path).read_bytes().count(b"\n") + 1 for source in used)
+        if wanted > lines:
+            yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
+    if "{problem}" not in study.problems.prompt:
+        yield "problems.prompt: must contain {problem}, where the problem's text goes."
+
+
+def _model_files(study: Study, root: Path) -> Iterator[str]:
     model = root / study.model.path
+    if study.model.revision and not study.model.hub:
+        yield "model.revision: is a commit of a repository; name that as model.hub, or remove the revision."
+    if study.model.hub and not (model / "config.json").is_file():
+        return  # it will be downloaded
     if not model.is_dir():
         yield f"model.path: there is no folder {study.model.path!r}; put the model there or correct the path."
         return
@@ -188,23 +233,6 @@ def _files(study: Study, root: Path) -> Iterator[str]:
         return
     if limit is not None and study.model.context > limit:
         yield f"model.context: {study.model.context} is over what the model was made for ({limit} in its config.json)."
-    uses = [source.use for source in study.problems.sources.values()]
-    for use in ("train", "eval"):
-        if use not in uses:
-            yield f"problems.sources: at least one source with use: {use} is needed."
-    for name, source in study.problems.sources.items():
-        if not (root / source.path).is_file():
-            yield f"problems.sources.{name}.path: there is no file {source.path!r}."
-    for use, key, wanted in (
-        ("train", "training.samples", study.training.samples),
-        ("eval", "evaluation.budgets.full", study.evaluation.budgets["full"]),
-    ):
-        files = [root / source.path for source in study.problems.sources.values() if source.use == use]
-        lines = sum(file.read_bytes().count(b"\n") + 1 for file in files)
-        if wanted > lines:
-            yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
-    if "{problem}" not in study.problems.prompt:
-        yield "problems.prompt: must contain {problem}, where the problem's text goes."
 
 
 def _known(wrong: str, known: dict[str, Any]) -> str:

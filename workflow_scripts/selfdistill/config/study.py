@@ -9,6 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+HUB = "Repository on the Hugging Face hub that path is downloaded from when it is not there."
+REVISION = (
+    "Commit of that repository. Empty: the newest one when the study first runs, kept in revisions.lock from then on."
+)
+# The datasets that problems/datasets/ can read; a test compares.
+Loader = Literal["aime-archive", "beyond-aime", "hendrycks-math", "numina-math-cot", "olympiad-bench", "omni-math-2"]
 
 
 class Section(BaseModel):
@@ -17,17 +25,31 @@ class Section(BaseModel):
 
 class Model(Section):
     path: str = Field(description="Folder with config.json, safetensors weights and the tokenizer.")
+    hub: HubId | None = Field(None, description=HUB)
+    revision: Commit = Field("", description=REVISION)
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of sampling.")
     context: int = Field(gt=0, description="Longest prompt plus completion that the model is asked for, in tokens.")
     trust_remote_code: str | None = Field(
         None,
         description="Architecture (as in config.json) whose code in the model's folder may be run. Nothing else is trusted.",
     )
+    chat: dict[str, bool | int | str] = Field(
+        default={}, description="Given to the chat template by name, as enable_thinking: false."
+    )
+    thinks: bool = Field(
+        True, description="Completions hold a thought that </think> closes, and only what follows it is graded."
+    )
 
 
 class Source(Section):
-    path: str = Field(description="JSON Lines with problem, answer, level and, where known, family.")
+    path: str = Field(
+        description="JSON Lines with problem, answer, level and, where known, family; with a loader, a dataset's folder."
+    )
     use: Literal["train", "eval"]
+    loader: Loader | None = Field(None, description="Reads a public dataset as it lies on the hub (docs/datasets.md).")
+    hub: HubId | None = Field(None, description=HUB + " The loader knows the usual one.")
+    revision: Commit = Field("", description=REVISION)
+    options: dict[str, Any] = Field(default={}, description="What the loader is to take, as levels: [4, 5].")
 
 
 class Contamination(Section):
@@ -166,6 +188,9 @@ class Training(Recipe):
     examples: int = Field(gt=0, description="Examples that every arm trains on, so that arms take equally many steps.")
     gpus: int = Field(0, ge=0, description="GPUs of one training on each node; 0 trains on the CPU.")
     nodes: int = Field(1, gt=0, description="Nodes of one training.")
+    slow_kernels: bool = Field(
+        False, description="Train on a GPU even without the kernels that make the model's architecture fast."
+    )
     processes: int | None = Field(None, gt=0, description="Processes on each node; as many as GPUs unless given.")
 
     @property
@@ -174,7 +199,9 @@ class Training(Recipe):
 
 
 # What belongs to the study or to its jobs, and what all arms must share to be compared.
-NOT_BY_ARM = {"samples", "examples", "gpus", "nodes", "processes", "checkpoints", "save_every", "trackers"}
+NOT_BY_ARM = {
+    "samples", "examples", "gpus", "nodes", "processes", "slow_kernels", "checkpoints", "save_every", "trackers",
+}  # fmt: skip
 
 
 class Arm(Section):
@@ -197,6 +224,10 @@ class Arm(Section):
 
 class Evaluation(Section):
     budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]]
+    mixtures: dict[Name, dict[Name, Annotated[int, Field(gt=0)]]] = Field(
+        default={},
+        description="Parts of the full budget of another composition, so many problems of each source; levels are told for them too.",
+    )
     draws: int = Field(1, gt=0, description="Independent answers per problem.")
     base: list[Name] = Field(description="Decodes of the base at the full budget: the sweep and the baselines.")
     final: list[Name] = Field(description="Decodes of finished training and of the A/A control, at the full budget.")

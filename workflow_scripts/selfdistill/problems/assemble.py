@@ -5,7 +5,7 @@ How many duplicates each source held is said on stderr, which is the rule's log.
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -29,7 +29,8 @@ def assemble(problems: Problems, seed: int, root: Path = Path(".")) -> tuple[pl.
         raw[source.use].extend(read_source(name, source.path, root))
     check_golds(raw["train"] + raw["eval"])
     order = list(problems.sources)
-    evaluation, train = (without_duplicates(raw[use], order) for use in ("eval", "train"))
+    public = {name for name, source in problems.sources.items() if source.loader}
+    evaluation, train = (without_duplicates(raw[use], order, public) for use in ("eval", "train"))
 
     matches = find_contamination(train, evaluation, problems.contamination)
     dropped = {match.train.problem_id for match in matches}
@@ -64,8 +65,14 @@ def check_golds(problems: Sequence[RawProblem]) -> None:
             )
 
 
-def without_duplicates(problems: Sequence[RawProblem], order: Sequence[str]) -> list[RawProblem]:
-    """One of each problem_id: of the first source in order and, within it, of the first text, whatever the rows' order."""
+def without_duplicates(
+    problems: Sequence[RawProblem], order: Sequence[str], public: Collection[str] = ()
+) -> list[RawProblem]:
+    """One of each problem_id: of the first source in order and, within it, of the first text, whatever the rows' order.
+
+    Different answers to one problem are the user's to mend. In a public dataset they cannot be mended: such a problem is
+    dropped with all its copies.
+    """
     place = {name: number for number, name in enumerate(order)}
     kept: dict[str, RawProblem] = {}
     copies: list[tuple[RawProblem, RawProblem]] = []
@@ -74,15 +81,22 @@ def without_duplicates(problems: Sequence[RawProblem], order: Sequence[str]) -> 
         if first is not problem:
             copies.append((first, problem))
     reasons = verify_answers([(first.answer, copy.answer) for first, copy in copies], SECONDS_PER_ANSWER)
+    contradicted: dict[str, str] = {}
     for (first, copy), reason in zip(copies, reasons, strict=True):
-        if reason not in CORRECT:
+        if reason in CORRECT:
+            continue
+        if first.source in public or copy.source in public:
+            contradicted[first.problem_id] = f"{first.place} and {copy.place}"
+        else:
             raise UserError(
                 f"{first.place} and {copy.place}: are the same problem with different answers, {first.answer!r} and "
                 f"{copy.answer!r}; correct one or remove both."
             )
     for source, count in sorted(Counter(copy.source for _, copy in copies).items()):
         print(f"{source}: {count} of its problems stood elsewhere already and were dropped", file=sys.stderr)
-    return list(kept.values())
+    for places in contradicted.values():
+        print(f"{places}: give one problem different answers; it was dropped", file=sys.stderr)
+    return [problem for name, problem in kept.items() if name not in contradicted]
 
 
 def _table(

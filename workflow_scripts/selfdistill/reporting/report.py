@@ -83,6 +83,8 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "shorter": rows_results.shorter_answers(inputs),
         "problems": rows_study.problem_counts(inputs),
         "budgets": rows_study.budgets(inputs),
+        "provided": rows_study.provided(inputs),
+        "mixtures": rows_study.mixtures(inputs),
         "contamination": rows_study.contamination(inputs),
         "sampled": rows_study.how_it_was_sampled(inputs),
         "rule_times": rows_study.rule_times(inputs),

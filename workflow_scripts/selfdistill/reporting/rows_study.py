@@ -21,6 +21,60 @@ def problem_counts(inputs: ReportInputs) -> Table | None:
                  "problems/eval.parquet", text_columns=frozenset(range(len(words))))  # fmt: skip
 
 
+def provided(inputs: ReportInputs) -> Table | None:
+    """What came from the hub: which commit, under which licence, and what of it could be used."""
+    if not inputs.hub:
+        return None
+    rows = []
+    for name, facts in inputs.hub.items():
+        audit = inputs.conversions.get(name, {})
+        left_out = sorted(audit.get("dropped", {}).items(), key=lambda item: (-item[1], item[0]))
+        rows.append(
+            Row([
+                word(name), word(facts["hub"]), word(facts["revision"] or "not known"), word(facts["digest"][:16]),
+                word(facts["licence"] or fmt.MISSING), fmt.count(audit["kept"]) if audit else fmt.MISSING,
+                word("; ".join(f"{fmt.count(count)} {reason}" for reason, count in left_out) or fmt.MISSING),
+            ])
+        )  # fmt: skip
+    columns = [
+        "what",
+        "repository",
+        "commit",
+        "digest",
+        "licence, as stated",
+        "problems kept",
+        "rows left out, and why",
+    ]
+    note = "A commit that is not known belongs to a local copy; its digest tells copies apart. All is kept in revisions.lock."
+    return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 6}))
+
+
+def mixtures(inputs: ReportInputs) -> Table | None:
+    """Levels on parts of the full budget that have another composition, for comparison with other people's numbers."""
+    names = inputs.study.get("evaluation", {}).get("mixtures") or {}
+    if not names or inputs.levels is None:
+        return None
+    table = inputs.levels.filter(
+        pl.col("budget").is_in(list(names))
+        & (pl.col("split") == "all")
+        & pl.col("estimand").is_in(["accuracy", "boxed_rate", "cut_rate"])
+        & (pl.col("training_seed").is_null() | (pl.col("percent") == 100))
+    )
+    rows = []
+    keys = ["budget", "model_id", "decode_id"]
+    for (budget, model, decode), cell in table.group_by(keys, maintain_order=True):
+        by = {row["estimand"]: row for row in cell.to_dicts()}
+        shares = (by[name] for name in ("accuracy", "boxed_rate", "cut_rate"))
+        rows.append(
+            Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by["accuracy"]["n"]),
+                 *(f"{fmt.percent(row['estimate'])} {fmt.percent_interval(row['low'], row['high'])}" for row in shares)])
+        )  # fmt: skip
+    parts = "; ".join(f"{name}: {', '.join(f'{n} of {s}' for s, n in parts.items())}" for name, parts in names.items())
+    note = f"Dev and test together. {parts}."
+    columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
+    return Table("Other mixtures", columns, [Group(rows)], "analysis/levels.parquet", note, frozenset({0, 1, 2}))
+
+
 def budgets(inputs: ReportInputs) -> Table | None:
     found = inputs.study.get("evaluation", {}).get("budgets") or {}
     if not found:

@@ -1,0 +1,115 @@
+"""A stand-in for the Hugging Face hub on loopback: real files of a folder, served as the hub's client asks for them.
+
+Repositories lie in `folder/models/ORG/NAME` and `folder/datasets/ORG/NAME`; their only commit is named in `commits`. With a
+token, whoever does not bring it is refused. What was asked is kept, so that a test can say how often.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+NEWEST = "1" * 40
+
+
+@dataclass
+class Hub:
+    folder: Path
+    token: str | None = None
+    commits: dict[str, str] = field(default_factory=dict)  # "models/ORG/NAME" → commit; NEWEST unless given
+    damaged: set[str] = field(default_factory=set)  # files whose bytes come changed
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"HF_ENDPOINT": f"http://127.0.0.1:{self.port}", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+
+    def commit(self, repository: str) -> str:
+        return self.commits.get(repository, NEWEST)
+
+
+@contextmanager
+def stand_in_hub(hub: Hub) -> Iterator[Hub]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            path = unquote(urlsplit(self.path).path).strip("/")
+            hub.asked.append(f"{self.command} {path}")
+            if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
+                self._answer(401, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted."})
+            elif path.startswith("api/"):
+                self._information(path.removeprefix("api/"))
+            else:
+                self._file(path if path.startswith("datasets/") else f"models/{path}")
+
+        def _information(self, path: str) -> None:
+            kind, organisation, name, *rest = path.split("/")
+            repository = f"{kind}/{organisation}/{name}"
+            commit = hub.commit(repository)
+            revision = rest[1] if rest[:1] == ["revision"] else "main"
+            if not (hub.folder / repository).is_dir():
+                return self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            if revision not in ("main", commit):
+                return self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            files = sorted(path for path in (hub.folder / repository).rglob("*") if path.is_file())
+            siblings = [self._sibling(file, hub.folder / repository) for file in files]
+            content = {
+                "id": f"{organisation}/{name}",
+                "sha": commit,
+                "private": False,
+                "tags": [],
+                "siblings": siblings,
+            }
+            self._answer(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+        def _sibling(self, file: Path, root: Path) -> dict[str, object]:
+            content = file.read_bytes()
+            told: dict[str, object] = {"rfilename": file.relative_to(root).as_posix(), "size": len(content)}
+            if file.suffix in (".safetensors", ".parquet"):
+                told["lfs"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 1}
+            return told
+
+        def _file(self, path: str) -> None:
+            kind, organisation, name, _resolve, _revision, *rest = path.split("/")
+            file = hub.folder / kind / organisation / name / "/".join(rest)
+            if not file.is_file():
+                return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            content = file.read_bytes()
+            tag = hashlib.sha256(content).hexdigest()
+            if file.name in hub.damaged:
+                content = bytes([content[0] ^ 1]) + content[1:]
+            commit = hub.commit(f"{kind}/{organisation}/{name}")
+            self._answer(
+                200, content, {"ETag": f'"{tag}"', "X-Repo-Commit": commit, "X-Linked-Size": str(len(content))}
+            )
+
+        def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub.port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()

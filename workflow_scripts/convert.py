@@ -1,0 +1,22 @@
+"""Rule `convert`: a public dataset as the problems that can be asked and graded, and how many rows were not and why."""
+
+import json
+from pathlib import Path
+
+from selfdistill.problems.datasets import convert
+
+from selfdistill.errors import UserError
+from selfdistill.files import write_json, write_text
+from selfdistill.program import as_rule
+
+
+def main() -> None:
+    asked = snakemake.params.asked
+    rows, dropped = convert(asked["loader"], Path(asked["folder"]), asked["options"])
+    if not rows:
+        raise UserError(f"{asked['folder']}: no row passes the filters ({dropped}); loosen {asked['key']}.options.")
+    write_text(snakemake.output.problems, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_json(snakemake.output.audit, {"loader": asked["loader"], "kept": len(rows), "dropped": dropped})
+
+
+as_rule(main, snakemake.log[0])
