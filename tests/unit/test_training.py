@@ -18,6 +18,7 @@ import pytest
 import torch
 from training_fixture import BATCH, EXAMPLES, MICRO, STEPS, assert_same_results, settings, trainer_for
 
+import exported_models
 from selfdistill.analysis.noise import noise_steps, noise_summary
 from selfdistill.analysis.weight_change import weight_change
 from selfdistill.errors import UserError
@@ -65,6 +66,29 @@ def test_the_loss_lies_on_the_completion_and_its_end_and_on_nothing_else(
     assert supervised == expected
     assert [tokenizer.decode(ids) for ids in supervised] == [tokenizer.decode(ids) for ids in expected]
     assert seen == [p + c for p, c in rows.select("prompt_ids", "completion_ids").iter_rows()]
+
+
+def test_a_composite_model_learns_by_the_same_loss(model: Path, dataset: Path, tmp_path: Path) -> None:
+    """Qwen3.5's class, whose vision part stays as it is, takes steps on the mean over its supervised tokens."""
+    source = exported_models.composite(tmp_path / "source")
+    for name in TOKENIZER_FILES:
+        if (model / name).is_file():
+            shutil.copyfile(model / name, source / name)
+    (source / "generation_config.json").write_text(json.dumps({"eos_token_id": 1}))
+    chosen = settings(max_steps=3, warmup_steps=1)
+    train_run(source, dataset, chosen, tmp_path / "out", tmp_path / "work")
+
+    base, rows = load_model(source).eval(), read_table(dataset, DATASET)
+    order = training_order(rows.height, chosen)[:BATCH]
+    total, tokens = 0.0, 0
+    with torch.no_grad():
+        for prompt, completion in rows[order].select("prompt_ids", "completion_ids").iter_rows():
+            logits = base(input_ids=torch.tensor([prompt + completion])).logits[0].float().log_softmax(-1)
+            told = torch.tensor(completion)
+            total -= float(logits[len(prompt) - 1 : -1].gather(1, told[:, None]).sum())
+            tokens += len(completion)
+    log = read_table(tmp_path / "out/log.parquet", RUN_LOG)
+    assert log["loss"][0] == pytest.approx(total / tokens, rel=1e-5) and log.height == 3
 
 
 def test_training_seeds_give_different_orders_and_no_shifted_copies() -> None:

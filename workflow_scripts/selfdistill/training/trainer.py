@@ -123,6 +123,8 @@ class MeasuredTrainer(SFTTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        # What composite models deny of their own loss holds for ours: it counts the tokens of the whole step.
+        self.model_accepts_loss_kwargs = True
         self.settings, self.work, self.source, self.exports = settings, work, source, exports
         self.total_steps, self.request_ids, self.stop_requested = total_steps, request_ids, stop_requested
         self.check_examples = check_examples
