@@ -79,7 +79,9 @@ SEVERAL_NODES = {
 }
 # vLLM comes with the CUDA build of torch, gigabytes that only sampling on a GPU needs.
 SAMPLING_ENVIRONMENT = (
-    "../envs/sampling-vllm.yaml" if STUDY.sampling.gpus else "../envs/sampling.yaml"
+    "../envs/sampling-vllm.yaml"
+    if STUDY.sampling.gpus or STUDY.sampling.engine == "vllm"
+    else "../envs/sampling.yaml"
 )
 # What decides how an engine reads a model.
 ENGINE = {

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,39}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
@@ -250,7 +251,7 @@ class Hypothesis(Section):
 
 
 class Study(Section):
-    study: Name = Field(description="Name of the study and of its folder of results.")
+    study: StudyName = Field(description="Name of the study and of its folder of results.")
     seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
     model: Model
     problems: Problems
