@@ -110,7 +110,7 @@ class Sampling(Section):
         None,
         gt=0,
         description="Largest difference between the sampling engine's log-probability of a token and the trainer's that an "
-        "exported checkpoint may show; the mean may be a fortieth of it. By default 0.001 where weights, training and "
+        "exported checkpoint may show; the mean may be a tenth of it. By default 0.001 where weights, training and "
         "sampling are all in float32, and 2 otherwise.",
     )
 

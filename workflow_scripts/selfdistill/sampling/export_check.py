@@ -27,9 +27,10 @@ from selfdistill.tables import TRAINED_LOGPROBS, read_table
 from selfdistill.training.exports import TRAINED_LOGPROBS_FILE, stored_precisions
 
 # On the largest difference. The lab's model gives 4e-5 in float32, and in bfloat16 up to 0.8 at single tokens that are
-# unlikely, with 2e-3 on average: there the mean, which may be a fortieth of the limit, is what finds damage.
+# unlikely, with 2e-3 on average. Random weights of the shape of Qwen3.5-4B, all of whose tokens are unlikely, give 0.44 and
+# 0.08 (vLLM on a GPU). In bfloat16 the mean, which may be a tenth of the limit, is what finds damage.
 LIMITS = {"float32": 1e-3, "bfloat16": 2.0}
-MEAN_SHARE = 1 / 40
+MEAN_SHARE = 1 / 10
 
 
 @dataclass(frozen=True)
