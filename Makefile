@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help report test test-all lint format lock schema clean benchmark
+.PHONY: help report test test-all lint format lock schema datasets clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ lock: ## resolve requirements.in anew into requirements.lock, envs/*.yaml and te
 
 schema: $(ENVIRONMENT) ## write config/schema.json from the typed study
 	python config/make_schema.py
+
+datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
+	PYTHONPATH=workflow_scripts python -m selfdistill.problems.datasets.document > docs/datasets.md
 
 benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
 	python benchmarks/lab_study.py

@@ -1,0 +1,180 @@
+"""Writes problems into the files of public datasets: the names, columns and types that those have, with other contents.
+
+`write_in_shape(loader, folder, problems)` fills a folder as a download would. Other columns than the loader reads are
+there too, as in the real files. Answers must be whole numbers for the loaders in WHOLE_NUMBERS, as they are there.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Problem = tuple[str, str, int]  # problem, answer, level
+WHOLE_NUMBERS = ("beyond-aime", "aime-1983-2024", "aime-2025")
+
+TEXT, TEXTS, NUMBER = pa.string(), pa.list_(pa.string()), pa.int64()
+MATH = pa.schema([("problem", TEXT), ("level", TEXT), ("type", TEXT), ("solution", TEXT)])
+NUMINA = pa.schema(
+    [
+        ("source", TEXT),
+        ("problem", TEXT),
+        ("solution", TEXT),
+        ("messages", pa.list_(pa.struct([("content", TEXT), ("role", TEXT)]))),
+    ]
+)
+BEYOND_AIME = pa.schema([("problem", TEXT), ("answer", NUMBER)])
+OLYMPIAD = pa.schema(
+    [
+        ("id", NUMBER),
+        ("question", TEXT),
+        ("solution", TEXTS),
+        ("final_answer", TEXTS),
+        ("context", pa.null()),
+        *((f"image_{number}", pa.null()) for number in range(1, 10)),
+        ("modality", TEXT),
+        ("difficulty", TEXT),
+        ("is_multiple_answer", pa.bool_()),
+        ("unit", TEXT),
+        ("answer_type", TEXT),
+        ("error", TEXT),
+        ("question_type", TEXT),
+        ("subfield", TEXT),
+        ("subject", TEXT),
+        ("language", TEXT),
+    ]
+)
+AIME_ARCHIVE = ("ID", "Year", "Problem Number", "Question", "Answer", "Part")
+
+
+def write_in_shape(loader: str, folder: Path, problems: Sequence[Problem]) -> None:
+    if loader in WHOLE_NUMBERS:
+        assert all(answer.lstrip("-").isdecimal() for _, answer, _ in problems), f"{loader} has whole numbers only"
+    WRITERS[loader](folder, problems)
+
+
+def parquet(path: Path, schema: pa.Schema, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+
+
+def json_lines(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def aime_archive(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, AIME_ARCHIVE)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def math_row(problem: str, answer: str, level: int, **other: str) -> dict:
+    solution = f"Step by step we arrive at $\\boxed{{{answer}}}$."
+    return {"problem": problem, "level": f"Level {level}", "type": "Algebra", "solution": solution} | other
+
+
+def numina_row(problem: str, answer: str, **other: str) -> dict:
+    row = {"source": "olympiads", "problem": problem, "solution": f"It must be $\\boxed{{{answer}}}$."} | other
+    turns = [{"content": row["problem"], "role": "user"}, {"content": row["solution"], "role": "assistant"}]
+    return row | {"messages": turns}
+
+
+def olympiad_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    return {
+        "id": number,
+        "question": problem,
+        "solution": [f"So it is ${answer}$."],
+        "final_answer": [f"${answer}$"],
+        "modality": "Text-only",
+        "difficulty": "Competition",
+        "is_multiple_answer": False,
+        "unit": None,
+        "answer_type": "Numerical",
+        "error": None,
+        "question_type": "Open-ended",
+        "subfield": "Algebra",
+        "subject": "Math",
+        "language": "English",
+    } | other
+
+
+def omni_row(number: int, problem: str, answer: str, level: float, **other: object) -> dict:
+    return {
+        "id": number,
+        "domain": ["Mathematics -> Algebra -> Other"],
+        "difficulty": level,
+        "problem": problem,
+        "solution": f"It is {answer}.",
+        "answer": answer,
+        "source": "contest",
+        "tags": [],
+    } | other
+
+
+def aime_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    """The n-th problem ever, of up to 1,005: fifteen an exam, one exam a year until 1999 and two since."""
+    exam, place = divmod(number, 15)
+    year, part = (1983 + exam, "") if exam < 17 else (2000 + (exam - 17) // 2, "I" * (1 + (exam - 17) % 2))
+    name = "-".join(filter(None, [str(year), part, str(place + 1)]))
+    row = {"ID": name, "Year": year, "Problem Number": place + 1, "Question": problem, "Answer": answer, "Part": part}
+    return row | other
+
+
+def _math(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [math_row(problem, answer, min(level, 5)) for problem, answer, level in problems]
+    subjects = ("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory",
+                "prealgebra", "precalculus")  # fmt: skip
+    for subject in subjects:
+        for split in ("train", "test"):
+            mine = rows if (subject, split) == ("algebra", "train") else []
+            parquet(folder / subject / f"{split}-00000-of-00001.parquet", MATH, mine)
+
+
+def _numina(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [numina_row(problem, answer) for problem, answer, _ in problems]
+    for shard in range(5):
+        mine = rows[shard * len(rows) // 5 : (shard + 1) * len(rows) // 5]
+        parquet(folder / "data" / f"train-0000{shard}-of-00005.parquet", NUMINA, mine)
+    parquet(folder / "data/test-00000-of-00001.parquet", NUMINA, [])
+
+
+def _beyond_aime(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [{"problem": problem, "answer": int(answer)} for problem, answer, _ in problems]
+    parquet(folder / "data/test.parquet", BEYOND_AIME, rows)
+
+
+def _omni(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [omni_row(number, *problem) for number, problem in enumerate(problems)]
+    json_lines(folder / "Omni-Math-2.jsonl", rows)
+
+
+def _olympiad(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [olympiad_row(1600 + number, problem, answer) for number, (problem, answer, _) in enumerate(problems)]
+    parquet(folder / "OlympiadBench/OE_TO_maths_en_COMP/OE_TO_maths_en_COMP.parquet", OLYMPIAD, rows)
+
+
+def _aime_archive(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [aime_row(number, problem, answer) for number, (problem, answer, _) in enumerate(problems)]
+    aime_archive(folder / "AIME_Dataset_1983_2024.csv", rows)
+
+
+def _aime_2025(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [{"question": problem, "answer": answer} for problem, answer, _ in problems]
+    json_lines(folder / "aime2025-I.jsonl", rows[: len(rows) // 2])
+    json_lines(folder / "aime2025-II.jsonl", rows[len(rows) // 2 :])
+
+
+WRITERS: dict[str, Callable[[Path, Sequence[Problem]], None]] = {
+    "hendrycks-math": _math,
+    "numina-math-cot": _numina,
+    "beyond-aime": _beyond_aime,
+    "omni-math-2": _omni,
+    "olympiad-bench": _olympiad,
+    "aime-1983-2024": _aime_archive,
+    "aime-2025": _aime_2025,
+}

@@ -1,0 +1,114 @@
+"""From a folder of raw files to the rows of our JSON Lines, and how many raw rows were dropped for each reason.
+
+Cheap filters first; math-verify takes milliseconds an answer and so reads only what is left, after sampling if a limit
+is set. Every raw row is either in the result or counted once.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfdistill.errors import UserError
+from selfdistill.grading.answers import plain_form
+from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
+from selfdistill.problems.datasets.dataset import Dropped, Kept
+from selfdistill.problems.datasets.gold import read_gold
+from selfdistill.problems.datasets.options import checked_options, known
+from selfdistill.problems.datasets.registry import DATASETS
+from selfdistill.problems.datasets.text import clean, is_broken, needs_a_picture
+from selfdistill.problems.normalise import problem_id
+
+SECONDS_PER_ANSWER = 10.0
+LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut apart
+
+
+def convert(
+    loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Rows with problem, answer, level, id and family in the order of the raw files, and dropped rows by reason."""
+    if loader not in DATASETS:
+        raise UserError(f"loader {loader}: there is no such loader; {known(loader, list(DATASETS))}")
+    dataset = DATASETS[loader]
+    asked = checked_options(loader, dataset.options, options)
+    dropped: Counter[str] = Counter()
+    kept = _gradable(dataset.read(folder, asked), asked.get("letters", False), dropped)
+    kept = _without_copies(kept, dropped, workers)
+    kept = _readable(kept, asked["limit"], dropped, workers)
+    rows = [row._asdict() for row in kept]
+    return rows, dict(sorted(dropped.items()))
+
+
+def _gradable(items: Iterable[Kept | Dropped], letters: bool, dropped: Counter[str]) -> list[Kept]:
+    kept: list[Kept] = []
+    names: set[str] = set()
+    for item in items:
+        checked = _checked(item, letters) if isinstance(item, Kept) else item
+        if isinstance(checked, Kept) and checked.id in names:
+            checked = Dropped(checked.id, "id of another row")
+        if isinstance(checked, Dropped):
+            dropped[checked.reason] += 1
+        else:
+            names.add(checked.id)
+            kept.append(checked)
+    return kept
+
+
+def _checked(row: Kept, letters: bool) -> Kept | Dropped:
+    if is_broken(row.problem) or is_broken(row.answer):
+        return Dropped(row.id, "broken LaTeX")
+    problem = clean(row.problem)
+    if not problem:
+        return Dropped(row.id, "no problem")
+    if len(problem) > LONGEST_PROBLEM:
+        return Dropped(row.id, "problem too long")
+    if needs_a_picture(problem):
+        return Dropped(row.id, "needs a picture or a link")
+    gold = read_gold(clean(row.answer), letters)
+    if gold.reason:
+        return Dropped(row.id, gold.reason)
+    return row._replace(problem=problem, answer=gold.answer)
+
+
+def _without_copies(rows: Sequence[Kept], dropped: Counter[str], workers: int) -> list[Kept]:
+    """The first row of each problem; none of a problem whose rows give different answers, for one of them is wrong."""
+    first: dict[str, Kept] = {}
+    copies: list[tuple[str, Kept]] = []
+    for row in rows:
+        name = problem_id(row.problem)
+        if first.setdefault(name, row) is not row:
+            copies.append((name, row))
+    doubtful = [(name, copy) for name, copy in copies if plain_form(copy.answer) != plain_form(first[name].answer)]
+    pairs = [(first[name].answer, copy.answer) for name, copy in doubtful]
+    reasons = verify_answers(pairs, SECONDS_PER_ANSWER, workers)
+    quarrels = {name for (name, _), reason in zip(doubtful, reasons, strict=True) if reason not in CORRECT}
+    for name, _ in copies:
+        dropped["problem with two answers" if name in quarrels else "copy of another row"] += 1
+    if quarrels:
+        dropped["problem with two answers"] += len(quarrels)
+    return [row for name, row in first.items() if name not in quarrels]
+
+
+def _readable(rows: Sequence[Kept], limit: int | None, dropped: Counter[str], workers: int) -> list[Kept]:
+    """All rows that math-verify can read, or the first `limit` of them in the order of their hashes."""
+    order = range(len(rows)) if limit is None else sorted(range(len(rows)), key=lambda n: _draw(rows[n].problem))
+    wanted = len(rows) if limit is None else limit
+    chosen: list[int] = []
+    looked_at = 0
+    while len(chosen) < wanted and looked_at < len(rows):
+        piece = order[looked_at : looked_at + wanted - len(chosen)]
+        bad = unreadable((rows[n].answer for n in piece), SECONDS_PER_ANSWER, workers)
+        good = [n for n in piece if rows[n].answer not in bad]
+        if len(good) < len(piece):
+            dropped["unreadable answer"] += len(piece) - len(good)
+        chosen += good
+        looked_at += len(piece)
+    if looked_at < len(rows):
+        dropped["over the limit"] += len(rows) - looked_at
+    return [rows[n] for n in sorted(chosen)]
+
+
+def _draw(problem: str) -> bytes:
+    """A rank that depends on the text alone, so that rows elsewhere, their order and the machine change nothing."""
+    return hashlib.sha256(f"sample {problem_id(problem)}".encode()).digest()

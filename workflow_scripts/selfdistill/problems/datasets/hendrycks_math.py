@@ -1,0 +1,78 @@
+r"""MATH: competition problems of seven subjects and five levels, the answer boxed at the end of a solution.
+
+Confirmed: the files `<subject>/<split>-00000-of-00001.parquet` and the licence, on the hub's pages of
+EleutherAI/hendrycks_math; the subjects, splits and the columns problem and solution, in lm-evaluation-harness
+(hendrycks_math), which loads it. From memory: the columns level ("Level 5", and "Level ?" a few times) and type, and
+that all columns are strings.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.gold import boxed_answer
+from selfdistill.problems.datasets.options import Some
+from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
+
+SUBJECTS = (
+    "algebra",
+    "counting_and_probability",
+    "geometry",
+    "intermediate_algebra",
+    "number_theory",
+    "prealgebra",
+    "precalculus",
+)
+LEVEL = re.compile(r"Level ([1-5])")
+COLUMNS: dict[str, Kind] = {"problem": "text", "level": "text", "solution": "text"}
+
+
+def read(folder: Path, options: Mapping[str, Any]) -> Iterator[Kept | Dropped]:
+    for subject in SUBJECTS:
+        for split in ("train", "test"):
+            if subject in options["subjects"] and split in options["splits"]:
+                rows = (
+                    row
+                    for path in find_files(folder, f"{subject}/{split}-*.parquet")
+                    for row in parquet_rows(path, COLUMNS)
+                )
+                for number, row in enumerate(rows):
+                    yield _item(f"{subject}/{split}/{number}", row, options["levels"])
+
+
+def _item(name: str, row: Row, levels: list[int]) -> Kept | Dropped:
+    match = LEVEL.fullmatch((row["level"] or "").strip())
+    if match is None:
+        return Dropped(name, "no level")
+    level = int(match[1])
+    if level not in levels:
+        return Dropped(name, "level not asked for")
+    gold = boxed_answer(row["solution"] or "")
+    return Dropped(name, gold.reason) if gold.reason else Kept(name, row["problem"] or "", gold.answer, level)
+
+
+DATASET = Dataset(
+    name="hendrycks-math",
+    hub="EleutherAI/hendrycks_math",
+    files=tuple(f"{subject}/*.parquet" for subject in SUBJECTS),
+    licence="MIT, on the hub's page of the dataset",
+    columns={
+        "problem": "problem",
+        "solution": "answer (the content of its box)",
+        "level": "level ('Level 5' is 5)",
+        "subject folder, split and row": "id",
+    },
+    about=(
+        "MATH, 12,500 problems of American competitions. Dropped: rows without a level, without a box or with boxes of "
+        "different contents. The test split is left out unless asked for, so that MATH-500, which is drawn from it, "
+        "stays a fair test."
+    ),
+    read=read,
+    options={
+        "levels": Some((1, 2, 3, 4, 5), (1, 2, 3, 4, 5), "The levels to keep."),
+        "subjects": Some(SUBJECTS, SUBJECTS, "The subjects to keep."),
+        "splits": Some(("train",), ("train", "test"), "The splits to keep."),
+    },
+)

@@ -1,0 +1,104 @@
+r"""NuminaMath-CoT: 860,000 problems from nine sources, with solutions that box their answer.
+
+Confirmed: the files data/train-0000n-of-00005.parquet, the columns source, problem, solution and messages (a list of
+content and role), the licence, the nine sources and their sizes, on the hub's pages of AI-MO/NuminaMath-CoT and in
+copies of its card. From memory: how the solutions box answers, and that letters of choices stand as \text{(B)} or B.
+The levels are ours: the dataset has none.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.gold import CHOICE, boxed_answer
+from selfdistill.problems.datasets.options import Flag, Some
+from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
+
+# As a level each source is a stratum of its own. The order is roughly that of difficulty.
+LEVELS = {
+    "gsm8k": 1,
+    "orca_math": 2,
+    "cn_k12": 3,
+    "synthetic_math": 4,
+    "math": 5,
+    "synthetic_amc": 6,
+    "amc_aime": 7,
+    "aops_forum": 8,
+    "olympiads": 9,
+}
+FILES = "data/train-*.parquet"
+COLUMNS: dict[str, Kind] = {"source": "text", "problem": "text", "solution": "text"}
+
+PROOF = re.compile(r"\b(?:prove|show|verify|demonstrate)\b(?:\s+that|\s*:|\s+the|\s+by)", re.IGNORECASE)
+QUESTION = re.compile(
+    r"\b(?:find|determine|compute|calculate|evaluate|solve|how (?:many|much|long|far)|what|which|simplify|express"
+    r"|maximum|minimum|value of|equals?|is equal to)\b",
+    re.IGNORECASE,
+)
+# (A) 3 (B) 4 and A. 3 B. 4, but not P(A) and P(B).
+CHOICE_MARKS = [
+    re.compile(rf"(?<![A-Za-z0-9])\({letter}\)|(?:^|[\s{{$]){letter}[.):](?=[\s~$\\\d(-])") for letter in "ABC"
+]
+PART_MARKS = [
+    re.compile(rf"(?:^|[\s.;:?,$，。])(?:\((?:{names})\)|（{number}）)\s*\S")
+    for number, names in ((1, "1|i|I|a"), (2, "2|ii|II|b"))
+]
+
+
+def read(folder: Path, options: Mapping[str, Any]) -> Iterator[Kept | Dropped]:
+    for path in find_files(folder, FILES):
+        for number, row in enumerate(parquet_rows(path, COLUMNS)):
+            yield _item(f"{path.stem}/{number}", row, options)
+
+
+def _item(name: str, row: Row, options: Mapping[str, Any]) -> Kept | Dropped:
+    if row["source"] not in options["sources"]:
+        return Dropped(name, "source not asked for")
+    problem = row["problem"] or ""
+    gold = boxed_answer(row["solution"] or "")
+    if PROOF.search(problem) and (gold.reason or not QUESTION.search(problem)):
+        return Dropped(name, "proof")
+    if gold.reason:
+        return Dropped(name, gold.reason)
+    if not options["letters"] and _stand_in_order(CHOICE_MARKS, problem):
+        return Dropped(name, CHOICE)
+    if _stand_in_order(PART_MARKS, problem):
+        return Dropped(name, "several questions")
+    return Kept(name, problem, gold.answer, LEVELS[row["source"]])
+
+
+def _stand_in_order(marks: list[re.Pattern[str]], text: str) -> bool:
+    """One search after the other: a single pattern with gaps would take for ever on some texts."""
+    position = 0
+    for mark in marks:
+        match = mark.search(text, position)
+        if match is None:
+            return False
+        position = match.end() - 1
+    return True
+
+
+DATASET = Dataset(
+    name="numina-math-cot",
+    hub="AI-MO/NuminaMath-CoT",
+    files=(FILES,),
+    licence="Apache-2.0, on the dataset's card (until 2024 it said CC-BY-NC-4.0)",
+    columns={
+        "problem": "problem",
+        "solution": "answer (the content of its box)",
+        "source": "level (" + ", ".join(f"{source} {level}" for source, level in LEVELS.items()) + ")",
+        "file and row": "id",
+    },
+    about=(
+        "860,000 problems from school books, forums and olympiads. Dropped: proofs, choices, problems of several parts, "
+        "solutions without a box or with boxes of different contents. The default sources leave out MATH, AMC and AIME "
+        "(they stand in other datasets), what a model wrote (synthetic_*), and word problems of primary school."
+    ),
+    read=read,
+    options={
+        "sources": Some(("olympiads", "aops_forum", "cn_k12"), tuple(LEVELS), "The sources to keep."),
+        "letters": Flag(False, "Keep multiple choice whose answer is a letter."),
+    },
+)

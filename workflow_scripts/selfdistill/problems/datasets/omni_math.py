@@ -1,0 +1,63 @@
+"""Omni-MATH-2: olympiad problems, revised by hand; those without one exact answer carry tags.
+
+Confirmed: the file Omni-Math-2.jsonl with 4,428 rows, of which 247 carry tags (proof, image, estimation, should delete,
+duplicate), in the authors' public README and in public code that reads the file; the columns id, domain, difficulty,
+problem, solution, answer, source and tags, in the same code; the licence, on the hub's page.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.options import Some
+from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows
+
+FILES = "Omni-Math-2*.jsonl"
+COLUMNS = ("id", "problem", "answer", "difficulty", "tags")
+LEVELS = tuple(range(1, 11))
+
+
+def read(folder: Path, options: Mapping[str, Any]) -> Iterator[Kept | Dropped]:
+    for path in find_files(folder, FILES):
+        for row in json_rows(path, COLUMNS):
+            yield _item(str(row["id"]), row, options["levels"])
+
+
+def _item(name: str, row: Row, levels: list[int]) -> Kept | Dropped:
+    if row["tags"] not in ([], None, "", "[]"):
+        return Dropped(name, "tagged as not of one exact answer")
+    level = _level(row["difficulty"])
+    if level is None:
+        return Dropped(name, "no level")
+    if level not in levels:
+        return Dropped(name, "level not asked for")
+    if not isinstance(row["problem"], str) or not isinstance(row["answer"], str | int | float):
+        return Dropped(name, "no problem or no answer")
+    return Kept(name, row["problem"], str(row["answer"]), level)
+
+
+def _level(difficulty: Any) -> int | None:
+    if isinstance(difficulty, bool) or not isinstance(difficulty, int | float) or difficulty != difficulty:
+        return None
+    return round(min(max(difficulty, LEVELS[0]), LEVELS[-1]))
+
+
+DATASET = Dataset(
+    name="omni-math-2",
+    hub="martheballon/Omni-MATH-2",
+    files=(FILES,),
+    licence="Apache-2.0, on the hub's page of the dataset",
+    columns={
+        "problem": "problem",
+        "answer": "answer",
+        "difficulty": "level (rounded to 1 to 10; a half goes to the even number)",
+        "id": "id",
+    },
+    about=(
+        "4,428 olympiad problems. Dropped: the 247 that the authors tagged as proofs, estimations, images, duplicates or "
+        "not solvable, which leaves their Omni-MATH-2-Filtered."
+    ),
+    read=read,
+    options={"levels": Some(LEVELS, LEVELS, "The levels to keep.")},
+)

@@ -1,0 +1,94 @@
+"""The options of a loader: their defaults, and one sentence for a value that is none."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from selfdistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class Some:
+    """A list of some of the known values."""
+
+    default: tuple[str, ...] | tuple[int, ...]
+    among: tuple[str, ...] | tuple[int, ...]
+    about: str
+
+    def complaint(self, value: Any) -> str:
+        if not isinstance(value, list | tuple) or not value:
+            return f"must be a list of some of {listed(self.among)}, but is {value!r}."
+        for one in value:
+            if isinstance(one, bool) or one not in self.among:
+                return f"there is no {one!r}; {known(str(one), [str(name) for name in self.among])}"
+        return "names something twice; once is enough." if len(set(value)) < len(value) else ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A first and a last whole number, both included."""
+
+    default: tuple[int, int]
+    about: str
+
+    def complaint(self, value: Any) -> str:
+        if (
+            isinstance(value, list | tuple)
+            and len(value) == 2
+            and all(isinstance(end, int) and not isinstance(end, bool) for end in value)
+            and value[0] <= value[1]
+        ):
+            return ""
+        return f"must be the first and the last, such as {list(self.default)}, but is {value!r}."
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many at most; None for all."""
+
+    default: int | None
+    about: str
+
+    def complaint(self, value: Any) -> str:
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+            return ""
+        return f"must be a whole number above zero, but is {value!r}."
+
+
+@dataclass(frozen=True)
+class Flag:
+    default: bool
+    about: str
+
+    def complaint(self, value: Any) -> str:
+        return "" if isinstance(value, bool) else f"must be true or false, but is {value!r}."
+
+
+Option = Some | Span | Count | Flag
+
+COMMON: dict[str, Option] = {
+    "limit": Count(
+        None, "Keep so many problems at most: those whose texts have the lowest hashes, so always the same ones."
+    )
+}
+
+
+def checked_options(loader: str, known_options: Mapping[str, Option], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of the loader with the value asked for or its default."""
+    options = {**known_options, **COMMON}
+    for name, value in asked.items():
+        if name not in options:
+            raise UserError(f"loader {loader}: there is no option {name!r}; {known(str(name), list(options))}")
+        if complaint := options[name].complaint(value):
+            raise UserError(f"loader {loader}: {name}: {complaint}")
+    return {name: asked.get(name, option.default) for name, option in options.items()}
+
+
+def known(wrong: str, names: Collection[str]) -> str:
+    close = difflib.get_close_matches(wrong, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {listed(names)}."
+
+
+def listed(values: Collection[Any]) -> str:
+    return ", ".join(str(value) for value in values) or "none"
