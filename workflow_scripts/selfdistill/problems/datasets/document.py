@@ -13,7 +13,7 @@ or counted under the reason for which it was dropped. What a file must hold is c
 (a page that asks to sign in, a Git LFS pointer, other columns) is one sentence.
 
 This page is made from `workflow_scripts/selfdistill/problems/datasets/` (`make datasets`); the head of each module
-there says which facts were confirmed where, and which are from memory. Licences are as publicly stated, not advice: read
+there says which facts were confirmed where, and which are from memory. Licences and sizes are as publicly stated; read
 the dataset's own card before passing anything on.
 
 ## For all of them

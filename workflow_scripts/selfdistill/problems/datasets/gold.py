@@ -40,7 +40,10 @@ THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
 UNIT = re.compile(r"(?:\\[ ,;:]|~|\s)*\\(?:text|mathrm)\s*\{([^{}]*)\}(?:\s*\^\s*(?:\{\d\}|\d))?\s*$")
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+")
 SCALE = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|dozen|half|quarter|[ap]\.?\s?m)\b", re.IGNORECASE)
-BARE_WORD = re.compile(r"(?:yes|no|true|false|none|odd|even|dne)", re.IGNORECASE)
+BARE_WORD = re.compile(
+    r"yes|no|true|false|none|odd|even|dne|\\(?:(?:black)?square|qed|checkmark|heartsuit)", re.IGNORECASE
+)
+TIME_OF_DAY = re.compile(r"\d\s+[ap]\.?\s?m\.?", re.IGNORECASE)
 OPENING, CLOSING = "([{", ")]}"
 
 
@@ -79,7 +82,7 @@ def boxes(text: str) -> list[str]:
         end = closing_brace(text, opening.end())
         if end is None:
             return []
-        content = text[opening.end() : end].strip()
+        content = text[opening.end() : end].strip(" \n")  # a form feed may be what is left of \frac, and is looked for
         found.append((last_box(content) or "") if BOX.search(content) else content)
         position = end + 1
     return found
@@ -116,7 +119,7 @@ def _objection(answer: str) -> str:
         return SEVERAL
     if len(re.findall(r"(?<![<>!:\\])=", answer)) > 1:
         return "a chain of equations"
-    return WORDS if BARE_WORD.fullmatch(answer) else ""
+    return WORDS if BARE_WORD.fullmatch(answer) or TIME_OF_DAY.search(answer) else ""
 
 
 def _parts_at_top(text: str) -> bool:
@@ -141,7 +144,9 @@ def _without_text_around_a_number(answer: str) -> Gold:
     core = answer[: unit.start()].strip()
     if not core:
         inner = unit[1].strip()
-        return Gold(inner) if NUMBER.fullmatch(inner) else Gold("", WORDS)
+        if NUMBER.fullmatch(inner):
+            return Gold(inner)
+        return Gold(answer) if inner in ("e", "i") else Gold("", WORDS)  # the numbers e and i, set upright
     if "\\text" in core:
         return Gold("", WORDS)
     if SCALE.search(unit[1]):

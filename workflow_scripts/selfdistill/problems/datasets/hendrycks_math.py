@@ -2,8 +2,8 @@ r"""MATH: competition problems of seven subjects and five levels, the answer box
 
 Confirmed: the files `<subject>/<split>-00000-of-00001.parquet` and the licence, on the hub's pages of
 EleutherAI/hendrycks_math; the subjects, splits and the columns problem and solution, in lm-evaluation-harness
-(hendrycks_math), which loads it. From memory: the columns level ("Level 5", and "Level ?" a few times) and type, and
-that all columns are strings.
+(hendrycks_math), which loads it. From memory: the columns level ("Level 5", and "Level ?" a few times) and type,
+that all columns are strings, and the 12,500 rows.
 """
 
 import re

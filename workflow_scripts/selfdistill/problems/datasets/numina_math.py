@@ -31,15 +31,14 @@ LEVELS = {
 FILES = "data/train-*.parquet"
 COLUMNS: dict[str, Kind] = {"source": "text", "problem": "text", "solution": "text"}
 
-PROOF = re.compile(r"\b(?:prove|show|verify|demonstrate)\b(?:\s+that|\s*:|\s+the|\s+by)", re.IGNORECASE)
+PROOF = re.compile(r"\b(?:prove|show|verify|demonstrate)\b(?:\s+that|\s*:|\s+the|\s+by|\s*\$|\s*\\\()", re.IGNORECASE)
 QUESTION = re.compile(
-    r"\b(?:find|determine|compute|calculate|evaluate|solve|how (?:many|much|long|far)|what|which|simplify|express"
-    r"|maximum|minimum|value of|equals?|is equal to)\b",
+    r"\b(?:find|determine|compute|calculate|evaluate|solve|simplify|how (?:many|much|long|far)|what (?:is|are))\b",
     re.IGNORECASE,
 )
 # (A) 3 (B) 4 and A. 3 B. 4, but not P(A) and P(B).
 CHOICE_MARKS = [
-    re.compile(rf"(?<![A-Za-z0-9])\({letter}\)|(?:^|[\s{{$]){letter}[.):](?=[\s~$\\\d(-])") for letter in "ABC"
+    re.compile(rf"(?<![A-Za-z0-9])\({letter}\)|(?:^|[\s{{$]){letter}[.):、．](?=[\s~$\\\d(}}-])") for letter in "ABC"
 ]
 PART_MARKS = [
     re.compile(rf"(?:^|[\s.;:?,$，。])(?:\((?:{names})\)|（{number}）)\s*\S")

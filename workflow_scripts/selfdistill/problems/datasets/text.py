@@ -16,11 +16,12 @@ PICTURE = re.compile(
     re.IGNORECASE,
 )
 POINTS_AT_A_PICTURE = re.compile(
-    r"\b(?:shown|given|depicted|illustrated|pictured|drawn|seen|as)\s+(?:\w+\s+)?(?:in|by|on)\s+(?:the|this)\s+"
-    r"(?:\w+\s+)?(?:figure|diagram|picture|image|chart|drawing|sketch)"
+    r"\b(?:shown|given|depicted|illustrated|pictured|drawn|seen|as)\s+(?:\w+\s+)?(?:in|by|on)\s+(?:(?:the|this)\s+)?"
+    r"(?:\w+\s+)?(?:figure|diagram|picture|image|chart|graph|drawing|sketch)"
     r"|\b(?:see|refer to|consider)\s+(?:the\s+)?(?:\w+\s+)?(?:figure|diagram|picture|drawing)\b"
+    r"|\bfig(?:ure)?\.?\s*\d"
     r"|\b(?:in|from)\s+the\s+(?:figure|diagram|picture|drawing)\b"
-    r"|\b(?:figure|diagram|picture|drawing|image)\s+(?:below|above|shows|at right|on the (?:right|left))"
+    r"|\b(?:figure|diagram|picture|drawing|image|graph)\s+(?:below|above|shows|at right|on the (?:right|left))"
     r"|\b(?:as|are|is)\s+shown\s*(?:below|above|\.|,|:|$)"
     r"|\b(?:shown|pictured|depicted)\s+(?:below|above)\b",
     re.IGNORECASE,
