@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -566,3 +567,9 @@ def test_whatever_stands_in_the_files_no_picture_or_control_character_comes_out(
 def test_the_page_says_what_the_loaders_do() -> None:
     assert (ROOT / "docs/datasets.md").read_text() == page(), "run: make datasets"
     assert all(f"`{name}`" in page() and dataset.licence in page() for name, dataset in DATASETS.items())
+
+
+def test_revisions_are_whole_names() -> None:
+    revisions = [dataset.revision for dataset in DATASETS.values() if dataset.revision]
+    assert len(revisions) == len(set(revisions)) >= 5
+    assert all(re.fullmatch(r"[0-9a-f]{40}", revision) for revision in revisions)

@@ -79,4 +79,5 @@ YEAR_2025 = Dataset(
     },
     about="30 problems, both exams of 2025.",
     read=read_2025,
+    revision="a6ad95f611d72cf628a80b58bd0432ef6638f958",
 )

@@ -33,3 +33,4 @@ class Dataset:
     about: str
     read: Callable[[Path, Mapping[str, Any]], Iterator[Kept | Dropped]]  # takes checked options
     options: dict[str, Option] = field(default_factory=dict)  # besides those that every loader has
+    revision: str | None = None  # one whose files public code or notes describe; None where none is known

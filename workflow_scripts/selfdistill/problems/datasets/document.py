@@ -26,15 +26,24 @@ the dataset's own card before passing anything on.
 - A level is a stratum: it can be compared within a dataset, not between two.
 """
 
+LOADERS = """## The loaders
+
+A revision is one whose files public code or notes describe as this loader reads them; its whole name stands in the
+loader's module.
+
+"""
+
 
 def page() -> str:
-    sections = [BEGINNING, "## The loaders\n\n" + _table(), *(_section(dataset) for dataset in DATASETS.values())]
+    sections = [BEGINNING, LOADERS + _table(), *(_section(dataset) for dataset in DATASETS.values())]
     return "\n".join(sections)
 
 
 def _table() -> str:
-    lines = ["| loader | repository on the hub | licence as stated |", "|---|---|---|"]
-    lines += [f"| `{dataset.name}` | `{dataset.hub}` | {dataset.licence} |" for dataset in DATASETS.values()]
+    lines = ["| loader | repository on the hub | revision | licence as stated |", "|---|---|---|---|"]
+    for dataset in DATASETS.values():
+        revision = f"`{dataset.revision[:10]}…`" if dataset.revision else "not known"
+        lines.append(f"| `{dataset.name}` | `{dataset.hub}` | {revision} | {dataset.licence} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,8 @@
 r"""MATH: competition problems of seven subjects and five levels, the answer boxed at the end of a solution.
 
-Confirmed: the files `<subject>/<split>-00000-of-00001.parquet` and the licence, on the hub's pages of
-EleutherAI/hendrycks_math; the subjects, splits and the columns problem and solution, in lm-evaluation-harness
-(hendrycks_math), which loads it. From memory: the columns level ("Level 5", and "Level ?" a few times) and type,
-that all columns are strings, and the 12,500 rows.
+Confirmed: the files `<subject>/<split>-00000-of-00001.parquet`, 7,500 rows in train and 5,000 in test, and that problem,
+level, type and solution are their only columns and all strings, in public code that checks this at the revision below;
+the licence, on the hub's page of EleutherAI/hendrycks_math. From memory: that a few levels are "Level ?".
 """
 
 import re
@@ -70,6 +69,7 @@ DATASET = Dataset(
         "stays a fair test."
     ),
     read=read,
+    revision="21a5633873b6a120296cce3e2df9d5550074f4a3",
     options={
         "levels": Some((1, 2, 3, 4, 5), (1, 2, 3, 4, 5), "The levels to keep."),
         "subjects": Some(SUBJECTS, SUBJECTS, "The subjects to keep."),

@@ -96,6 +96,7 @@ DATASET = Dataset(
         "(they stand in other datasets), what a model wrote (synthetic_*), and word problems of primary school."
     ),
     read=read,
+    revision="9d8d210c9f6a36c8f3cd84045668c9b7800ef517",
     options={
         "sources": Some(("olympiads", "aops_forum", "cn_k12"), tuple(LEVELS), "The sources to keep."),
         "letters": Flag(False, "Keep multiple choice whose answer is a letter."),

@@ -60,5 +60,6 @@ DATASET = Dataset(
         "Units are no part of the answers. All have level 1: the dataset calls every one of them 'Competition'."
     ),
     read=read,
+    revision="91184b52131e7fc9455fef848035173aea8cc01a",
     options={"kinds": Some(KINDS, KINDS, "The kinds of answers to keep (`answer_type`).")},
 )

@@ -59,5 +59,6 @@ DATASET = Dataset(
         "not solvable, which leaves their Omni-MATH-2-Filtered."
     ),
     read=read,
+    revision="1c10fd492252173c73468badf6dc1804225eb5bb",
     options={"levels": Some(LEVELS, LEVELS, "The levels to keep.")},
 )
