@@ -35,6 +35,7 @@ include: "rules/report.smk"
 
 onstart:
     refuse_unwritable(RESULTS)
+    refuse_blind_slurm()
 
 
 rule all:

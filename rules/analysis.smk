@@ -14,6 +14,7 @@ rule levels:
         "<logs>/levels.log",
     benchmark:
         "<benchmarks>/levels.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -97,6 +98,7 @@ rule verdicts:
         "<logs>/verdicts.log",
     benchmark:
         "<benchmarks>/verdicts.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -125,6 +127,7 @@ rule noise:
         "<logs>/noise.log",
     benchmark:
         "<benchmarks>/noise.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -150,6 +153,7 @@ rule weight_change:
         "<logs>/weight_change.log",
     benchmark:
         "<benchmarks>/weight_change.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -179,6 +183,7 @@ rule checks:
         "<logs>/checks.log",
     benchmark:
         "<benchmarks>/checks.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1

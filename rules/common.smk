@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from snakemake.exceptions import WorkflowError
 
+from selfdistill.cluster import refuse_blind_status
 from selfdistill.config.load import load_study
 from selfdistill.errors import UserError
 from selfdistill.hub import check_pins
@@ -69,14 +70,15 @@ EVALUATED = [
         if STUDY.evaluation.earlier or checkpoint == "at-100"
     ),
 ]
-# A training on several nodes gets its GPUs by the node; mpi keeps Snakemake from making one task of it.
+# A training on several nodes has equally many GPUs on each; mpi keeps Snakemake from making one task of it.
 SEVERAL_NODES = {
     "nodes": STUDY.training.nodes,
     "tasks": STUDY.training.nodes,
     "tasks_per_gpu": 0,
-    "gres": f"gpu:{STUDY.training.gpus}",
     "mpi": "srun",
 }
+if STUDY.training.gpus:
+    SEVERAL_NODES["slurm_extra"] = f"--gpus-per-node={STUDY.training.gpus}"
 # vLLM comes with the CUDA build of torch, gigabytes that only sampling on a GPU needs.
 SAMPLING_ENVIRONMENT = (
     "../envs/sampling-vllm.yaml"
@@ -184,7 +186,11 @@ def on_every_node(wildcards, threads):
     processes = STUDY.training.processes_per_node
     if STUDY.training.nodes == 1:
         return ""
-    return f"srun --ntasks-per-node=1 --cpus-per-task={processes} --kill-on-bad-exit=1"
+    nodes = STUDY.training.nodes
+    return (
+        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
+        f" --cpus-per-task={processes} --kill-on-bad-exit=1"
+    )
 
 
 def refuse_unwritable(folder):
@@ -198,3 +204,14 @@ def refuse_unwritable(folder):
         raise WorkflowError(
             f"{standing}: cannot be written to; make it writable or mount it so."
         )
+
+
+def refuse_blind_slurm():
+    """Before the first job of a real run on Slurm: could its end be seen?"""
+    plugin = workflow.executor_plugin
+    if plugin is None or plugin.name != "slurm":
+        return
+    try:
+        refuse_blind_status(workflow.executor_settings.status_command)
+    except UserError as error:
+        raise WorkflowError(str(error))

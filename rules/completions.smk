@@ -56,6 +56,7 @@ rule plan:
         "<logs>/plan/{model}.log",
     benchmark:
         "<benchmarks>/plan/{model}.tsv"
+    localrule: True
     conda:
         "../envs/sampling.yaml"
     threads: 1

@@ -132,6 +132,7 @@ rule prompts:
         "<logs>/prompts.log",
     benchmark:
         "<benchmarks>/prompts.tsv"
+    localrule: True
     conda:
         "../envs/sampling.yaml"
     threads: 1

@@ -62,6 +62,7 @@ rule report:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1

@@ -16,6 +16,7 @@ rule dataset:
         "<logs>/dataset/{arm}.log",
     benchmark:
         "<benchmarks>/dataset/{arm}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -105,7 +106,7 @@ rule train:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
         mem_mb=larger(3000 * STUDY.training.processes_per_node),
         runtime=later(720),
-        gpu=STUDY.training.gpus if STUDY.training.nodes == 1 else 0,
+        gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:
         settings=lambda wildcards: to_json(
             {
