@@ -165,7 +165,7 @@ def cluster(accounting: bool = True, min_job_age: int = 300) -> Iterator[Cluster
     folder = Path(tempfile.mkdtemp(prefix="forklock-slurm-"))
     folder.chmod(0o755)  # munge refuses a socket that others cannot reach
     environment = os.environ | {
-        "PATH": f"{os.environ['PATH']}:{SYSTEM_FOLDERS}",
+        "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}:{SYSTEM_FOLDERS}",
         "SLURM_CONF": str(folder / "slurm.conf"),
         "MYSQL_UNIX_PORT": str(folder / "mariadb.socket"),  # how slurmdbd is told of a socket of its own
         MARK: str(folder),
@@ -199,6 +199,12 @@ def _configure(it: Cluster, accounting: bool, min_job_age: int) -> None:
         path = it.folder / f"{name}.conf"
         path.write_text(text.format(**values))
         path.chmod(0o600 if name == "slurmdbd" else 0o644)  # slurmdbd insists
+    # Snakemake clears SLURM_CONF before its srun, which on a site would find /etc/slurm.
+    srun = it.folder / "bin/srun"
+    srun.parent.mkdir()
+    real = shutil.which("srun", path=SYSTEM_FOLDERS)
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={it.folder}/slurm.conf exec {real} "$@"\n')
+    srun.chmod(0o755)
     key = it.folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)

@@ -7,6 +7,7 @@ one launcher, and they meet at an address that Slurm's variables or the command 
 import ctypes
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,20 +41,26 @@ class Place:
 
 
 def place_in_slurm() -> Place:
-    """The first host of the job and a port made from the job's number, so that every node knows both."""
+    """The first node of the job and a port made from the job's number, so that every node knows both."""
     missing = [name for name in ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NODEID") if name not in os.environ]
     if missing:
         raise UserError(
             f"training.nodes: several nodes are started by Slurm's srun, and {missing[0]} is not set; use the Slurm profile, "
             "or give the launcher of every node --node and --meeting."
         )
-    listing = ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]
-    try:
-        hosts = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(f"training.nodes: `{' '.join(listing)}` failed: {error}") from None
+    first = _scontrol("hostnames", os.environ["SLURM_JOB_NODELIST"]).split()[0]
+    # The name of a node need not be one that other nodes can look up; its address is what Slurm itself reaches it by.
+    known = re.search(r"\bNodeAddr=(\S+)", _scontrol("node", first))
     port = PORTS.start + int(os.environ["SLURM_JOB_ID"]) % len(PORTS)
-    return Place(int(os.environ["SLURM_NODEID"]), f"{hosts[0]}:{port}")
+    return Place(int(os.environ["SLURM_NODEID"]), f"{known.group(1) if known else first}:{port}")
+
+
+def _scontrol(kind: str, what: str) -> str:
+    command = ["scontrol", "show", kind, what]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"training.nodes: `{' '.join(command)}` failed: {error}") from None
 
 
 def launch(command: list[str], processes: int, nodes: int, place: Place) -> int:

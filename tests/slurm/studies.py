@@ -1,0 +1,105 @@
+"""What the tests on a real Slurm share: studies small enough for it, a run in the background, and what its journals hold."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cluster import Cluster
+from conftest import ENVIRONMENT, Clone
+
+PATIENCE = 150.0  # seconds until what must happen has happened
+RESULTS = Path("results/smoke")
+SITE = """\
+partitions:
+  cpu: {max_runtime: 1d, max_mem_mb: 8000, max_threads: 4}
+  gpu: {max_runtime: 1d, max_mem_mb: 8000, max_threads: 4, max_gpu: 2, available_gpu_models: [lab]}
+"""
+
+
+def tiny(study: dict[str, Any]) -> None:
+    """The smoke study with one arm and as few problems as every stage still works with."""
+    study["sampling"].update(shards_base=1, batch=16)
+    study["training"].update(samples=64, examples=48, checkpoints=[100], save_every=1)
+    study["arms"] = {"ssd": study["arms"]["ssd"]}
+    study["evaluation"].update(budgets={"quick": 10, "full": 20}, base=["t07"], final=["t07"], earlier=[], resamples=200)
+    study["hypotheses"] = {"ssd-at-0-7": study["hypotheses"]["ssd-at-0-7"]}
+
+
+class Run:
+    """A run of Snakemake through a cluster, in the background."""
+
+    def __init__(self, cluster: Cluster, clone: Clone, study: str, *arguments: str) -> None:
+        self.cluster, self.clone = cluster, clone
+        self.out = clone.folder / f"driver-{time.monotonic_ns()}.out"
+        (clone.folder / "site.yaml").write_text(SITE)
+        command = [
+            "snakemake", *arguments, "--profile", "slurm", "--configfile", study,
+            "--slurm-partition-config", "site.yaml", "--slurm-init-seconds-before-status-checks", "1",
+        ]  # fmt: skip
+        environment = ENVIRONMENT | cluster.environment
+        with open(self.out, "w") as out:
+            self.process = subprocess.Popen(
+                command, cwd=clone.folder, env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:  # a test that failed half-way
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def said(self) -> str:
+        return self.out.read_text()
+
+    def finish(self) -> str:
+        assert self.process.wait(timeout=2 * PATIENCE) == 0, self.said()[-6000:]
+        return self.said()
+
+    def wait_until(self, happened: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while not happened():
+            assert self.process.poll() is None, f"the run ended before {what}: {self.said()[-6000:]}"
+            assert time.monotonic() < until, f"no {what}: {self.said()[-6000:]}"
+            time.sleep(0.05)
+
+    def job_of(self, rule: str, wildcards: str = "") -> str:
+        """The number of the newest job of a rule, once it runs."""
+        pattern = rf"SLURM jobid (\d+) \(log: \S*/rule_{rule}/{re.escape(wildcards + '/' if wildcards else '')}\d+\.log"
+        found: list[str] = []
+
+        def running() -> bool:
+            found[:] = re.findall(pattern, self.said())
+            return bool(found) and self.state(found[-1]) == "RUNNING"
+
+        self.wait_until(running, f"job of {rule} {wildcards}")
+        return found[-1]
+
+    def state(self, job: str) -> str:
+        return self.cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
+
+
+def journaled(clone: Clone, model: str, shard: int = 0) -> pl.DataFrame:
+    """Every sample that a shard's journal holds, as often as it holds it."""
+    import json
+
+    rows = []
+    for path in sorted((clone.folder / RESULTS / f"models/{model}/journal-{shard}").glob("0*.jsonl")):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            rows.append(json.loads(line.split(b" ", 1)[1]))
+    folded = [
+        pl.read_parquet(path).select("request_id", "text")
+        for path in sorted((clone.folder / RESULTS / f"models/{model}/journal-{shard}").glob("0*.parquet"))
+    ]
+    written = pl.DataFrame(
+        [{"request_id": row["request_id"], "text": row["text"]} for row in rows],
+        schema={"request_id": pl.String, "text": pl.String},
+    )
+    return pl.concat([*folded, written])

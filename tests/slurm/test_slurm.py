@@ -1,0 +1,224 @@
+"""Studies through a real Slurm: the same results as without, whatever is killed, and nothing done twice."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from cluster import PACKAGES, Cluster, cluster, missing_programs
+from conftest import ENVIRONMENT, ROOT, Clone
+from studies import RESULTS, Run, journaled, tiny
+
+pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(400)]
+REPORT = str(RESULTS / "report.html")
+BASE = str(RESULTS / "models/base/graded.parquet")
+SAMPLED = ["request_id", "text", "n_tokens", "finish_reason", "finish_class", "extracted", "verdict"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def slurm_is_installed() -> None:
+    """Continuous integration must have Slurm; elsewhere its tests are skipped."""
+    missing = missing_programs()
+    if os.geteuid() != 0:
+        missing.append("root")
+    if not missing:
+        return
+    reason = f"no cluster can be started, for want of {', '.join(missing)}: apt-get install {PACKAGES}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def slurm(slurm_is_installed: None) -> Iterator[Cluster]:
+    with cluster() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The tiny study, run without Slurm."""
+    clone = Clone(tmp_path_factory.mktemp("local"))
+    finished = clone.snakemake(study=clone.changed_study(tiny))
+    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    return clone
+
+
+def test_a_study_whose_jobs_are_killed_gives_the_tables_of_a_local_run(
+    slurm: Cluster, local: Clone, fresh: Clone
+) -> None:
+    study = fresh.changed_study(tiny)
+    with Run(slurm, fresh, study, REPORT, "--slurm-efficiency-report", "--slurm-efficiency-report-path", "report") as run:
+        sampling = run.job_of("sample", "samples-t11_0")
+        run.wait_until(lambda: journaled(fresh, "samples-t11").height >= 3, "sample")
+        slurm.run("scancel", sampling)
+        kept = journaled(fresh, "samples-t11")
+
+        training = run.job_of("train", "ssd_0")
+        work = fresh.folder / RESULTS / "runs/ssd/seed-0/work"
+        run.wait_until(lambda: len(list(work.rglob("checkpoint-*"))) > 0, "checkpoint")
+        slurm.run("scancel", training)
+        said = run.finish()
+
+    assert said.count("SLURM status is: 'CANCELLED'") == 2
+    for model in ("base", "samples-t11", "ssd/seed-0/at-100"):
+        ours, theirs = (
+            pl.read_parquet(clone.folder / RESULTS / f"models/{model}/graded.parquet", columns=SAMPLED)
+            for clone in (fresh, local)
+        )
+        assert_frame_equal(ours, theirs)
+        journal = journaled(fresh, model)
+        assert journal["request_id"].n_unique() == journal.height == ours.height
+    assert kept.join(journaled(fresh, "samples-t11"), on=["request_id", "text"], how="semi").height == kept.height
+    assert "going on after step" in (fresh.folder / RESULTS / "logs/train/ssd/seed-0.log").read_text()
+    for name in ("levels", "comparisons", "flips", "verdicts", "noise_summary"):
+        ours, theirs = (pl.read_parquet(clone.folder / RESULTS / f"analysis/{name}.parquet") for clone in (fresh, local))
+        assert_frame_equal(ours, theirs)
+
+    (report,) = (fresh.folder / "report").glob("efficiency_report_*.csv")
+    with open(report) as handle:
+        rules = {row["RuleName"].split("_wildcards")[0] for row in csv.DictReader(handle)}
+    assert rules >= {"rule_problems", "rule_sample", "rule_grade", "rule_train", "rule_comparisons"}
+    assert "rule_plan" not in rules and "rule_report" not in rules  # they take seconds, and run beside the driver
+
+
+def test_sampling_outlives_its_time_limit_its_memory_and_its_node(slurm: Cluster, fresh: Clone) -> None:
+    def spread(study: dict) -> None:
+        tiny(study)
+        study["sampling"].update(shards_base=3, batch=2)
+        study["evaluation"]["draws"] = 3
+
+    needs = "sample:mem_mb=150 if wildcards.shard == '1' and attempt == 1 else 1500"
+    with Run(slurm, fresh, fresh.changed_study(spread), BASE, "--set-resources", needs) as run:
+        late = run.job_of("sample", "base_0")
+        run.wait_until(lambda: journaled(fresh, "base", 0).height >= 2, "sample of shard 0")
+        slurm.run("scontrol", "update", f"JobId={late}", "EndTime=now")
+        on_lost_node = run.job_of("sample", "base_2")
+        run.wait_until(lambda: journaled(fresh, "base", 2).height >= 2, "sample of shard 2")
+        node = slurm.run("squeue", "--noheader", f"--jobs={on_lost_node}", "--format=%N").strip()
+        kept = journaled(fresh, "base", 2)
+        slurm.lose_node(node)
+        run.wait_until(lambda: run.state(on_lost_node) != "RUNNING", "notice of the lost node")
+        slurm.start_node(node)
+        slurm.wait_for_node(node)
+        said = run.finish()
+
+    assert "'TIMEOUT'" in said and "exceeded memory limit" in "".join(
+        path.read_text() for path in (fresh.folder / ".snakemake/slurm_logs/rule_sample").rglob("*.log")
+    )
+    samples = pl.concat(journaled(fresh, "base", shard) for shard in range(3))
+    assert samples["request_id"].n_unique() == samples.height == pl.read_parquet(fresh.folder / BASE).height
+    assert kept.join(samples, on=["request_id", "text"], how="semi").height == kept.height > 0
+
+
+def test_two_studies_at_once_one_on_two_nodes_one_in_two_processes(
+    slurm: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    runs = []
+    for spread in ({"nodes": 2, "processes": 1}, {"processes": 2}):
+        clone = Clone(tmp_path_factory.mktemp("clone"))
+
+        def several(study: dict, spread: dict[str, int] = spread) -> None:
+            tiny(study)
+            study["training"].update(spread)
+
+        manifest = str(RESULTS / "runs/ssd/seed-0/manifest.json")
+        runs.append(Run(slurm, clone, clone.changed_study(several), manifest))
+    with runs[0], runs[1]:
+        for run in runs:
+            job = run.job_of("train", "ssd_0")
+            shown = slurm.run("scontrol", "show", "job", job)
+            assert ("NumNodes=2" if run is runs[0] else "NumNodes=1") in shown
+            run.finish()
+    losses = [
+        pl.read_parquet(run.clone.folder / RESULTS / "runs/ssd/seed-0/log.parquet").sort("step")["loss"] for run in runs
+    ]
+    # The same step on either, up to the order of float32 sums.
+    assert losses[0].len() == losses[1].len() > 0 and (losses[0] - losses[1]).abs().max() < 1e-3
+
+
+def test_jobs_with_gpus_go_to_the_partition_that_has_them_and_a_failed_one_says_why(
+    slurm: Cluster, fresh: Clone
+) -> None:
+    study = fresh.changed_study(lambda study: (tiny(study), study["sampling"].update(gpus=1)))
+    model = "sample:gpu_model=lab"
+    with Run(slurm, fresh, study, BASE, "--retries", "0", "--set-resources", model, "sample:mem_mb=2000") as run:
+        assert run.process.wait(timeout=120) == 1
+        said = run.said()
+    jobs = slurm.run("sacct", "-X", "-n", "-P", "--format=Comment,Partition,ReqTRES", f"-S{'now-3minutes'}")
+    sampling = [line for line in jobs.splitlines() if line.startswith("rule_sample_wildcards_base_0|gpu")]
+    assert len(sampling) == 1 and "gres/gpu:lab=1" in sampling[0]
+    assert "rule_problems|gpu" not in jobs
+    assert "error: " in said.split("Error in rule sample")[1]  # the rule's own log, in the driver's output
+
+
+def test_without_accounting_jobs_are_followed_by_squeue(fresh: Clone, slurm: Cluster) -> None:
+    with cluster(accounting=False) as bare:  # beside the other
+        with Run(bare, fresh, fresh.changed_study(tiny), BASE) as run:
+            bare.run("scancel", run.job_of("sample", "base_0"))
+            said = run.finish()
+        assert said.count("SLURM status is: 'CANCELLED'") == 1
+        folder, processes = bare.folder, bare.processes()
+        ports = [int(line.split("Port=")[1].split()[0]) for line in _conf(bare) if "Port=" in line]
+        assert len(processes) >= 4 and len(ports) == 3 and all(_listening(port) for port in ports)
+    assert not folder.exists() and not bare.processes()
+    assert not any(Path(f"/proc/{pid}/environ").exists() and folder.name in _environ(pid) for pid in processes)
+    assert not any(_listening(port) for port in ports)
+    assert len(slurm.run("sinfo", "-h", "-N").split("\n")) > 2  # the other is as it was
+
+
+def test_starting_and_stopping_a_cluster_leaves_the_machine_as_it_was() -> None:
+    def standing() -> dict[str, object]:
+        places = ("/etc/slurm", "/var/lib/mysql", "/var/lib/slurm", "/run/munge", "/run/mysqld", "/var/log/slurm")
+        found = [str(path) for place in places for path in [Path(place), *Path(place).rglob("*")] if path.exists()]
+        return {"files": sorted(found), "ours": sorted(Path("/tmp").glob("forklock-slurm-*"))}
+
+    before = standing()
+    with cluster() as it:
+        it.run("sbatch", "--wrap", "trap '' TERM; sleep 600 & wait", "--output=/dev/null")
+        it.wait_until(lambda: it.run("squeue", "-h", "-o", "%T").strip() == "RUNNING", "slurmctld")
+        started = it.processes()
+        assert len(started) > 7  # five daemons, two nodes, and the job
+    assert standing() == before and it.processes() == []
+
+
+def test_a_cluster_on_which_no_end_of_a_job_could_be_seen_is_refused_in_one_sentence(fresh: Clone) -> None:
+    def refused(it: Cluster, command: str) -> str:
+        with Run(it, fresh, fresh.changed_study(tiny), BASE, "--slurm-status-command", command) as run:
+            assert run.process.wait(timeout=120) == 1
+            assert "rule problems" not in run.said().split("Job stats")[1].split("WorkflowError")[-1]
+            return run.said()
+
+    with cluster(min_job_age=5) as it:
+        assert "set `slurm-status-command: sacct`" in refused(it, "squeue")
+        it.daemons["slurmdbd"].kill()
+        assert "ask the site for MinJobAge" in refused(it, "squeue")
+        assert "set `slurm-status-command: squeue`" in refused(it, "sacct")
+
+
+def test_the_cluster_is_a_program_too() -> None:
+    said = subprocess.run(
+        ["python", str(ROOT / "tests/slurm/cluster.py"), "--no-accounting", "--", "sinfo", "--noheader", "--format=%P"],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert said.returncode == 0 and said.stdout.split() == ["cpu*", "gpu", "urgent"], said.stderr
+
+
+def _conf(it: Cluster) -> list[str]:
+    return (it.folder / "slurm.conf").read_text().splitlines()
+
+
+def _environ(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
