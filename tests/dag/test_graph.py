@@ -186,9 +186,7 @@ def test_a_training_on_several_nodes_is_one_launcher_on_each(fresh: Clone) -> No
     said = planned.stdout + planned.stderr
     assert planned.returncode == 0, said
     assert "nodes=2, tasks=2, tasks_per_gpu=0, mpi=srun, slurm_extra=--gpus-per-node=8" in said and "gpu=16" in said
-    launcher = (
-        "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 --kill-on-bad-exit=1 python workflow_scripts/train.py"
-    )
+    launcher = "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 --kill-on-bad-exit=1 python workflow_scripts/train.py"
     assert launcher in said and '"nodes": 2, "processes": 8' in said
 
 

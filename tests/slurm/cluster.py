@@ -225,7 +225,7 @@ def _start(it: Cluster, accounting: bool) -> None:
             "mariadbd", "mariadbd", "--no-defaults", "--user=root", f"--datadir={folder}/mariadb", "--skip-networking",
             f"--socket={folder}/mariadb.socket", f"--pid-file={folder}/mariadbd.pid", "--skip-grant-tables",
             "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
-            f"--lc-messages-dir=/usr/share/mysql/english", f"--tmpdir={folder}",
+            "--lc-messages-dir=/usr/share/mysql/english", f"--tmpdir={folder}",
         )  # fmt: skip
         it.wait_until((folder / "mariadb.socket").exists, "mariadbd")
     it.wait_until((folder / "munge.socket").exists, "munged")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-
 from cluster import Cluster
+
 from conftest import ENVIRONMENT, Clone
 
 PATIENCE = 150.0  # seconds until what must happen has happened
@@ -27,7 +27,9 @@ def tiny(study: dict[str, Any]) -> None:
     study["sampling"].update(shards_base=1, batch=16)
     study["training"].update(samples=64, examples=48, checkpoints=[100], save_every=1)
     study["arms"] = {"ssd": study["arms"]["ssd"]}
-    study["evaluation"].update(budgets={"quick": 10, "full": 20}, base=["t07"], final=["t07"], earlier=[], resamples=200)
+    study["evaluation"].update(
+        budgets={"quick": 10, "full": 20}, base=["t07"], final=["t07"], earlier=[], resamples=200
+    )
     study["hypotheses"] = {"ssd-at-0-7": study["hypotheses"]["ssd-at-0-7"]}
 
 

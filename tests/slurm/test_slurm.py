@@ -1,7 +1,6 @@
 """Studies through a real Slurm: the same results as without, whatever is killed, and nothing done twice."""
 
 import csv
-import json
 import os
 import socket
 import subprocess
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
-
 from cluster import PACKAGES, Cluster, cluster, missing_programs
-from conftest import ENVIRONMENT, ROOT, Clone
+from polars.testing import assert_frame_equal
 from studies import RESULTS, Run, journaled, tiny
+
+from conftest import ENVIRONMENT, ROOT, Clone
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(400)]
 REPORT = str(RESULTS / "report.html")
@@ -55,7 +54,9 @@ def test_a_study_whose_jobs_are_killed_gives_the_tables_of_a_local_run(
     slurm: Cluster, local: Clone, fresh: Clone
 ) -> None:
     study = fresh.changed_study(tiny)
-    with Run(slurm, fresh, study, REPORT, "--slurm-efficiency-report", "--slurm-efficiency-report-path", "report") as run:
+    with Run(
+        slurm, fresh, study, REPORT, "--slurm-efficiency-report", "--slurm-efficiency-report-path", "report"
+    ) as run:
         sampling = run.job_of("sample", "samples-t11_0")
         run.wait_until(lambda: journaled(fresh, "samples-t11").height >= 3, "sample")
         slurm.run("scancel", sampling)
@@ -79,7 +80,9 @@ def test_a_study_whose_jobs_are_killed_gives_the_tables_of_a_local_run(
     assert kept.join(journaled(fresh, "samples-t11"), on=["request_id", "text"], how="semi").height == kept.height
     assert "going on after step" in (fresh.folder / RESULTS / "logs/train/ssd/seed-0.log").read_text()
     for name in ("levels", "comparisons", "flips", "verdicts", "noise_summary"):
-        ours, theirs = (pl.read_parquet(clone.folder / RESULTS / f"analysis/{name}.parquet") for clone in (fresh, local))
+        ours, theirs = (
+            pl.read_parquet(clone.folder / RESULTS / f"analysis/{name}.parquet") for clone in (fresh, local)
+        )
         assert_frame_equal(ours, theirs)
 
     (report,) = (fresh.folder / "report").glob("efficiency_report_*.csv")

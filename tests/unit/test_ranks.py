@@ -102,7 +102,7 @@ def two_nodes(model: Path, dataset: Path, tmp_path_factory: pytest.TempPathFacto
     """A launcher for each of two nodes, as srun starts them; one sequence a pass."""
     folder = tmp_path_factory.mktemp("nodes")
     (folder / "scontrol").write_text(
-        "#!/bin/sh\ncase \"$*\" in\n"
+        '#!/bin/sh\ncase "$*" in\n'
         "'show hostnames here[1-2]') echo here1; echo here2 ;;\n"
         "'show node here1') echo 'NodeName=here1'; echo '   NodeAddr=localhost NodeHostName=here1' ;;\n"
         "*) exit 1 ;;\nesac\n"
