@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from selfdistill.problems.datasets import convert
-
 from selfdistill.errors import UserError
 from selfdistill.files import write_json, write_text
+from selfdistill.problems.datasets import convert
 from selfdistill.program import as_rule
 
 

@@ -2,15 +2,18 @@
 
 import copy
 import json
+import runpy
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from selfdistill.config.load import load_study
+from selfdistill.config.study import Loader
 from selfdistill.errors import UserError
+from selfdistill.problems.datasets import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -29,9 +32,57 @@ def changed(path: str, value: Any, remove: bool = False) -> dict[str, Any]:
     return study
 
 
-@pytest.mark.parametrize("file", ["config.yaml", "config/smoke.yaml", "config/lab-full.yaml"])
-def test_every_shipped_study_is_valid(file: str) -> None:
-    load_study(yaml.safe_load((ROOT / file).read_text()), ROOT)
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "config").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("file", [file for file in STUDIES if "study" in yaml.safe_load(file.read_text())], ids=str)
+def test_every_shipped_study_is_valid(file: Path) -> None:
+    """Also where neither its model nor its datasets are on this machine."""
+    load_study(yaml.safe_load(file.read_text()), ROOT)
+
+
+def test_presets_are_the_field_study_with_their_changes() -> None:
+    presets = runpy.run_path(str(ROOT / "config/make_presets.py"))
+    for name in presets["PRESETS"]:
+        assert (ROOT / f"config/{name}.yaml").read_text() == presets["preset"](name), (
+            "run python config/make_presets.py"
+        )
+
+
+def test_the_loaders_that_a_study_may_name_are_those_that_there_are() -> None:
+    assert set(get_args(Loader)) == set(DATASETS)
+
+
+def test_no_commit_is_pinned_that_nobody_could_verify() -> None:
+    for file in (ROOT / "config").glob("*.yaml"):
+        study = yaml.safe_load(file.read_text())
+        for part in (study["model"], *study["problems"]["sources"].values()) if "study" in study else ():
+            assert not part.get("revision"), file
+
+
+WRONG_OF_THE_HUB = {
+    "a commit of nothing": ("model/revision", "1" * 40, "model.revision: is a commit of a repository; name that as model.hub"),
+    "a revision that is no commit": ("model/revision", "main", "model.revision: string should match pattern"),
+    "a source's commit without its loader": (
+        "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
+    ),
+    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: input should be 'aime-1983-2024'"),
+    "a file where a folder is read": (
+        "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
+    ),
+    "a mixture of what is not evaluated": (
+        "evaluation/mixtures", {"hard": {"drills": 10}}, "evaluation.mixtures.hard.drills: no evaluation source is named 'drills'",
+    ),
+    "a mixture named as a budget": ("evaluation/mixtures", {"full": {"quiz": 10}}, "evaluation.mixtures.full: is the name of a budget"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_OF_THE_HUB)
+def test_what_is_wrong_about_the_hub_is_one_sentence(name: str) -> None:
+    path, value, sentence = WRONG_OF_THE_HUB[name]
+    with pytest.raises(UserError) as complaint:
+        load_study(changed(path, value), ROOT)
+    assert sentence in str(complaint.value)
 
 
 WRONG = {

@@ -17,7 +17,9 @@ REVISION = (
     "Commit of that repository. Empty: the newest one when the study first runs, kept in revisions.lock from then on."
 )
 # The datasets that problems/datasets/ can read; a test compares.
-Loader = Literal["aime-archive", "beyond-aime", "hendrycks-math", "numina-math-cot", "olympiad-bench", "omni-math-2"]
+Loader = Literal[
+    "aime-1983-2024", "aime-2025", "beyond-aime", "hendrycks-math", "numina-math-cot", "olympiad-bench", "omni-math-2"
+]  # fmt: skip
 
 
 class Section(BaseModel):
