@@ -83,7 +83,7 @@ DATASET = Dataset(
     name="numina-math-cot",
     hub="AI-MO/NuminaMath-CoT",
     files=(FILES,),
-    licence="Apache-2.0, on the dataset's card (until 2024 it said CC-BY-NC-4.0)",
+    licence="Apache-2.0, on the dataset's card (it first said CC-BY-NC-4.0, in 2024)",
     columns={
         "problem": "problem",
         "solution": "answer (the content of its box)",
