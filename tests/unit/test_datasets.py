@@ -9,7 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recorded_shapes import (
+from selfdistill.errors import UserError
+from selfdistill.grading.verify import unreadable
+from selfdistill.problems.datasets import DATASETS, convert
+from selfdistill.problems.datasets.document import page
+from selfdistill.problems.datasets.gold import boxed_answer, read_gold
+from selfdistill.problems.datasets.numina_math import LEVELS
+from selfdistill.problems.datasets.text import clean, needs_a_picture
+from selfdistill.problems.sources import read_source
+from selfdistill.rehearsal.recorded_shapes import (
     BEYOND_AIME,
     MATH,
     NUMINA,
@@ -25,14 +33,6 @@ from recorded_shapes import (
     parquet,
     write_in_shape,
 )
-from selfdistill.errors import UserError
-from selfdistill.grading.verify import unreadable
-from selfdistill.problems.datasets import DATASETS, convert
-from selfdistill.problems.datasets.document import page
-from selfdistill.problems.datasets.gold import boxed_answer, read_gold
-from selfdistill.problems.datasets.numina_math import LEVELS
-from selfdistill.problems.datasets.text import clean, needs_a_picture
-from selfdistill.problems.sources import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = [

@@ -1,0 +1,32 @@
+"""Write the dress rehearsal of a study: everything but its size, for a machine without GPU, hub or patience.
+
+python workflow_scripts/rehearse.py config/qwen3.5-4b.yaml      then snakemake --configfile with the file that it names
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from selfdistill.config.load import load_study
+from selfdistill.errors import UserError
+from selfdistill.program import as_program
+from selfdistill.rehearsal.rehearsal import SUFFIX, rehearse
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--engine", choices=("auto", "vllm", "torch"), default="auto", help="auto: torch without a GPU")
+    parser.add_argument("--whole", action="store_true", help="every seed and checkpoint: many short jobs")
+    asked = parser.parse_args()
+    if not asked.study.is_file():
+        raise UserError(f"{asked.study}: there is no such study file.")
+    raw = yaml.safe_load(asked.study.read_text())
+    load_study(raw)  # a mistake in the study is told as one of the study
+    file = rehearse(raw, Path("results") / f"{raw['study']}{SUFFIX}" / "given", asked.engine, asked.whole)
+    load_study(yaml.safe_load(file.read_text()))
+    print(file)
+
+
+as_program(main)

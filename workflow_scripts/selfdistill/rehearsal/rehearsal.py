@@ -1,0 +1,93 @@
+"""The rehearsal of a study: all of it but its size.
+
+Its arms, decodes, hypotheses, loaders, engine and cluster are those of the study. The lab's model stands where the model
+belongs, and the lab's problems lie in files of the public datasets' shapes, so that they are found, read, filtered,
+tokenised, sampled, trained on, evaluated and told of in the way that the real ones will be. The numbers mean nothing.
+"""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from selfdistill.files import write_text
+from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
+
+LAB = Path(__file__).parents[3] / "resources/lab"
+SUFFIX = "-rehearsal"
+PROMPT = "{problem}\nPut the answer in \\boxed{}."
+CONTEXT, LARGEST_CAP, BETWEEN_CAPS = 320, 224, 16  # tokens
+TRAIN_PROBLEMS, EVAL_PROBLEMS, BUDGETS = 160, 24, {"quick": 12, "full": 30}
+TRAINING = {
+    "samples": 160, "examples": 64, "batch": 16, "micro_batch": 4, "epochs": 1, "lr": 3.0e-5, "lr_floor": 6.0e-6,
+    "warmup_steps": 1, "measure_every": 2, "save_every": 2, "gpus": 0, "nodes": 1, "processes": None, "compile": False,
+    "activations": "auto", "max_steps": None, "warmup_share": None,
+}  # fmt: skip
+SAMPLING = {"batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
+LOOPS = {"max_period": 96, "min_repeats": 4, "min_tokens": 48}
+
+
+def rehearse(raw: dict[str, Any], folder: Path, engine: str, whole: bool = False) -> Path:
+    """Write the small study and all that it reads into the folder; the path of its file. `whole` keeps every seed and
+    every checkpoint, which are many short jobs."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    model = folder / "model"
+    shutil.copytree(LAB / "model", model)
+    study = shrunk(raw, engine, whole)
+    study["model"]["path"] = str(model)
+    train, evaluation = (lab_problems(names) for names in (("drills", "homework"), ("quiz", "exam", "olympiad")))
+    for name, source in study["problems"]["sources"].items():
+        if "loader" not in source:
+            continue
+        source["path"] = str(folder / name)
+        pool, count = (train, TRAIN_PROBLEMS) if source["use"] == "train" else (evaluation, EVAL_PROBLEMS)
+        levels = source.get("options", {}).get("levels")
+        mine, pool[:] = pool[:count], pool[count:]
+        write_in_shape(source["loader"], folder / name, [within(problem, levels) for problem in mine])
+    file = folder / "study.yaml"
+    write_text(file, yaml.safe_dump(study, sort_keys=False, allow_unicode=True))
+    return file
+
+
+def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
+    study = copy.deepcopy(raw)
+    study["study"] += SUFFIX
+    study["model"] |= {"revision": "", "dtype": "float32", "context": CONTEXT, "chat": {}, "trust_remote_code": None}
+    study["problems"]["prompt"] = PROMPT  # the only wording that the lab's model knows
+    for source in study["problems"]["sources"].values():
+        if "loader" in source:
+            source |= {"revision": ""}
+    caps = sorted({decode["max_tokens"] for decode in study["decodes"].values()}, reverse=True)
+    for decode in study["decodes"].values():  # different caps stay different
+        decode["max_tokens"] = LARGEST_CAP - BETWEEN_CAPS * caps.index(decode["max_tokens"])
+    study["sampling"] = study.get("sampling", {}) | SAMPLING | {"engine": engine}
+    study["grading"] = study.get("grading", {}) | {"loops": LOOPS}
+    study["training"] |= TRAINING
+    evaluation = study["evaluation"]
+    share = BUDGETS["full"] / evaluation["budgets"]["full"]
+    evaluation |= {"budgets": dict(BUDGETS), "resamples": 500}
+    evaluation["mixtures"] = {
+        name: {source: max(1, int(count * share)) for source, count in mixture.items()}
+        for name, mixture in evaluation.get("mixtures", {}).items()
+    }
+    if not whole:
+        study["training"]["checkpoints"] = [50, 100]
+        for arm in study["arms"].values():
+            arm["seeds"] = arm.get("seeds", [0])[:1]
+    return study
+
+
+def lab_problems(sources: tuple[str, ...]) -> list[Problem]:
+    """Of the lab's problems those that every public dataset could hold: with whole numbers for answers."""
+    lines = [line for name in sources for line in (LAB / f"problems/{name}.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in lines]
+    return [(row["problem"], row["answer"], row["level"]) for row in rows if row["answer"].isdigit()]
+
+
+def within(problem: Problem, levels: list[int] | None) -> Problem:
+    text, answer, level = problem
+    return text, answer, level if levels is None else min(levels, key=lambda each: abs(each - level))
