@@ -31,7 +31,7 @@ from cluster import Cluster, cluster  # noqa: E402
 from selfdistill.provenance import provenance  # noqa: E402
 
 JOBS = 8
-PAUSES = (1, 10, 40)  # the profile's is 10, the executor's own default 40
+PAUSES = (2, 5, 10, 40)  # the profile has 10, the executor by default 40
 MODEL = Path("results/smoke/models/base")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 

@@ -73,7 +73,7 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
 AccountingStoragePort={dbd_port}
 AccountingStoragePass={folder}/munge.socket
-AccountingStorageTRES=gres/gpu
+AccountingStorageTRES=gres/gpu,gres/gpu:lab
 AccountingStoreFlags=job_comment"""
 WITHOUT_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 SLURMDBD_CONF = """\

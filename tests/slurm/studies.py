@@ -1,6 +1,8 @@
 """What the tests on a real Slurm share: studies small enough for it, a run in the background, and what its journals hold."""
 
+import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -42,7 +44,7 @@ class Run:
         (clone.folder / "site.yaml").write_text(SITE)
         command = [
             "snakemake", *arguments, "--profile", "slurm", "--configfile", study,
-            "--slurm-partition-config", "site.yaml", "--slurm-init-seconds-before-status-checks", "1",
+            "--slurm-partition-config", "site.yaml", "--slurm-init-seconds-before-status-checks", "5",  # most jobs are over then; the next look is 15 s later
         ]  # fmt: skip
         environment = ENVIRONMENT | cluster.environment
         with open(self.out, "w") as out:
@@ -88,10 +90,18 @@ class Run:
         return self.cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
 
 
+def begun(finished: Clone, folder: Path, *without: str) -> Clone:
+    """A clone that has the results of another but for some folders, so that a test runs only what it is about."""
+    clone = Clone(folder)
+    for name in ("results", ".snakemake/metadata"):
+        shutil.copytree(finished.folder / name, folder / name)
+    for name in without:
+        shutil.rmtree(folder / RESULTS / name)
+    return clone
+
+
 def journaled(clone: Clone, model: str, shard: int = 0) -> pl.DataFrame:
     """Every sample that a shard's journal holds, as often as it holds it."""
-    import json
-
     rows = []
     for path in sorted((clone.folder / RESULTS / f"models/{model}/journal-{shard}").glob("0*.jsonl")):
         for line in path.read_bytes().split(b"\n")[:-1]:
