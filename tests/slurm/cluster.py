@@ -23,6 +23,7 @@ PACKAGES = "slurm-wlm slurmdbd munge mariadb-server"
 PROGRAMS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd", "sbatch", "sacct")
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # daemons are not on every PATH
 MARK = "FORKLOCK_CLUSTER"  # in the environment of every process of a cluster, its jobs' too
+NODE = "FORKLOCK_NODE"  # in the environment of a node's daemon and of what it starts to watch over steps
 PORTS = range(21000, 32000)  # below those that the kernel gives to outgoing connections
 STEADY = 30.0  # seconds that a daemon may take to answer
 
@@ -34,7 +35,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=8
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -111,16 +112,16 @@ class Cluster:
             raise ClusterError(f"`{' '.join(command)}` failed: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self, name: str, *command: str) -> None:
+    def start(self, name: str, *command: str, **more: str) -> None:
         """A daemon in the foreground, as our child: its end is seen, and it leaves no orphan."""
         with open(self.folder / f"{name}.out", "ab") as out:
             self.daemons[name] = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder,
+                command, env=self.environment | more, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder,
                 start_new_session=True,
             )  # fmt: skip
 
     def start_node(self, name: str) -> None:
-        self.start(name, "slurmd", "-D", "-N", name, "-f", f"{self.folder}/slurm.conf")
+        self.start(name, "slurmd", "-D", "-N", name, "-f", f"{self.folder}/slurm.conf", **{NODE: name})
 
     def wait_for_node(self, name: str) -> None:
         def idle() -> bool:
@@ -146,11 +147,13 @@ class Cluster:
         return " | ".join(log.read_text(errors="replace")[-600:] for log in logs if log.is_file())
 
     def lose_node(self, name: str) -> None:
-        """What a power cut does to a node: its daemon, the steps on it and their processes are gone at once."""
+        """What a power cut does to a node: its daemon, what watches over its steps, and their processes are gone."""
         self.daemons.pop(name).kill()
-        for process in self.processes():
-            if _environment(process).get("SLURMD_NODENAME") == name or f"[{name}" in _title(process):
-                _kill(process)
+        # The watchers first, for they would tell the controller how the others ended.
+        for variable in (NODE, "SLURMD_NODENAME"):
+            for process in self.processes():
+                if _environment(process).get(variable) == name:
+                    _kill(process)
 
     def processes(self) -> list[int]:
         """Every process of this cluster and of its jobs, found by the mark that they all inherit."""
@@ -290,13 +293,6 @@ def _environment(pid: int) -> dict[str, str]:
         return {}
     pairs = (entry.partition("=") for entry in data.decode(errors="replace").split("\0") if "=" in entry)
     return {name: value for name, _, value in pairs}
-
-
-def _title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def _kill(pid: int) -> None:

@@ -1,5 +1,6 @@
 """What the tests on a real Slurm share: studies small enough for it, a run in the background, and what its journals hold."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -85,6 +86,17 @@ class Run:
 
         self.wait_until(running, f"job of {rule} {wildcards}")
         return found[-1]
+
+    def processes(self, *words: str) -> list[int]:
+        """Python programs of this run's jobs, wherever they run, whose command line holds the words."""
+        found = []
+        for pid in self.cluster.processes():
+            with contextlib.suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                ours = Path(f"/proc/{pid}/cwd").resolve() == self.clone.folder.resolve()
+                if ours and command[0].startswith("python") and all(word in " ".join(command) for word in words):
+                    found.append(pid)
+        return found
 
     def state(self, job: str) -> str:
         return self.cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
