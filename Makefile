@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help report test test-all lint format lock schema datasets clean benchmark
+.PHONY: help report plan test test-all lint format lock schema datasets clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,10 @@ help: ## show this list
 report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config/smoke.yaml for another)
 	@$(if $(STUDY),test -f $(STUDY) || { echo "error: there is no study file $(STUDY)"; exit 1; })
 	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+
+plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/smoke.yaml, PRICE of a GPU-hour, ACTUAL=1 after it has run)
+	@python workflow_scripts/cost.py $(or $(CONFIG),config.yaml) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) \
+	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
 test: $(ENVIRONMENT) $(VLLM_ENVIRONMENT) ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
 	$(TEST_VLLM) pytest -n $(CORES) --dist loadgroup tests

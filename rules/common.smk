@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from selfdistill.cluster import refuse_blind_status
 from selfdistill.config.load import load_study
+from selfdistill.config.models import evaluated, runs, sources_of_samples, trained_arms
 from selfdistill.errors import UserError
 from selfdistill.hub import check_pins
 from selfdistill.naming import parse_model_id
@@ -21,27 +22,31 @@ try:
         {key: value for key, value in config.items() if key != "pathvars"}
     )
     RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
-    # Which commit of every repository of the hub the study began with. Undeclared, so that nothing wipes it.
-    REVISIONS = f"{RESULTS}/revisions.lock"
+    # What is undeclared, so that nothing wipes it and no storage provider holds it: journals, work folders of trainings,
+    # and which commit of every repository of the hub the study began with. Beside the results, or in the folder that
+    # this variable names (docs/moving.md).
+    WORK = str(Path(os.environ.get("FORKLOCK_WORK", ".")) / RESULTS)
+    REVISIONS = f"{WORK}/revisions.lock"
     check_pins(STUDY, Path(REVISIONS))
 except UserError as error:
     raise WorkflowError(str(error))
 
-TRAINED = {name: arm for name, arm in STUDY.arms.items() if not arm.resample}
+TRAINED = trained_arms(STUDY)
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
-RUNS = [f"{name}/seed-{seed}" for name, arm in TRAINED.items() for seed in arm.seeds]
+RUNS = runs(STUDY)
 BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
-# The base's files; of a model from the hub, which may not be there yet, what says which it is.
+# The base's files; of a model from the hub, which may not be there yet, what says which it is. What is not of the study's
+# making is local: it is read where it lies, even where a storage provider keeps the results (docs/moving.md).
 BASE_FILES = (
     ["<results>/hub/model.json"]
     if STUDY.model.hub
-    else [str(file) for file in model_files(Path(STUDY.model.path))]
+    else local([str(file) for file in model_files(Path(STUDY.model.path))])
 )
 TOKENIZER_FILES = (
     BASE_FILES
     if STUDY.model.hub
-    else [str(file) for file in tokenizer_files(Path(STUDY.model.path))]
+    else local([str(file) for file in tokenizer_files(Path(STUDY.model.path))])
 )
 # Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
 SOURCES = {
@@ -57,19 +62,8 @@ SOURCES = {
     for name, source in STUDY.problems.sources.items()
 }
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
-# The base as the source of training samples: one model a decode.
-SAMPLES = sorted({f"samples-{arm.decode}" for arm in TRAINED.values()})
-# Every model that is evaluated: the base, its A/A twins, and each run's checkpoints.
-EVALUATED = [
-    "base",
-    *(name for name, arm in STUDY.arms.items() if arm.resample),
-    *(
-        f"{run}/{checkpoint}"
-        for run in RUNS
-        for checkpoint in CHECKPOINTS
-        if STUDY.evaluation.earlier or checkpoint == "at-100"
-    ),
-]
+SAMPLES = sources_of_samples(STUDY)
+EVALUATED = evaluated(STUDY)
 # A training on several nodes has equally many GPUs on each; mpi keeps Snakemake from making one task of it.
 SEVERAL_NODES = {
     "nodes": STUDY.training.nodes,
@@ -116,7 +110,9 @@ def library(*rooms):
         for room in rooms
         for file in (sorted((root / room).rglob("*.py")) or [root / room])
     ]
-    return [str(file) for file in (*shared, *files) if file.name != "__init__.py"]
+    return local(
+        [str(file) for file in (*shared, *files) if file.name != "__init__.py"]
+    )
 
 
 def weights_of(wildcards):
@@ -129,14 +125,10 @@ def weights_of(wildcards):
     )
 
 
-def folder_of(wildcards):
-    """The folder of a model, for a command line."""
-    arm, seed, percent = parse_model_id(wildcards.model)
-    return (
-        STUDY.model.path
-        if seed is None
-        else f"{RESULTS}/runs/{arm}/seed-{seed}/at-{percent:03d}"
-    )
+def folder_of(wildcards, input):
+    """The folder of a model, for a command line: an exported checkpoint's lies where the storage of results puts it."""
+    _, seed, _ = parse_model_id(wildcards.model)
+    return STUDY.model.path if seed is None else input.weights
 
 
 def check_of(wildcards):

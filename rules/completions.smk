@@ -66,9 +66,9 @@ rule plan:
     params:
         asked=lambda wildcards: {
             "model_id": wildcards.model,
-            "folder": folder_of(wildcards),
             "plan": asked_of(STUDY, wildcards.model).model_dump(),
         },
+        folder=folder_of,
     script:
         "../workflow_scripts/plan.py"
 
@@ -95,8 +95,11 @@ rule sample:
         settings=lambda wildcards: to_json(
             ENGINE | {"abort_loops": STUDY.sampling.model_dump()["abort_loops"]}
         ),
-        folder=lambda wildcards: folder_of(wildcards),
-        # What is in the journal is good whatever these are. A param made with threads is not tracked.
+        folder=folder_of,
+        # Where the journal lies and how it is filled. What is in the journal is good whatever these are. A param made with threads is not tracked.
+        journal=lambda wildcards, threads: (
+            f"{WORK}/models/{wildcards.model}/journal-{wildcards.shard}"
+        ),
         batch=lambda wildcards, threads: STUDY.sampling.batch,
         gpus=lambda wildcards, threads: STUDY.sampling.gpus,
     shell:
@@ -105,7 +108,7 @@ rule sample:
             --plan {input.plan:q} \
             --model {params.folder:q} \
             --shard {wildcards.shard} \
-            --journal $(dirname {output:q})/journal-{wildcards.shard} \
+            --journal {params.journal:q} \
             --output {output:q} \
             --settings {params.settings:q} \
             --batch {params.batch} \

@@ -93,7 +93,10 @@ rule convert:
 rule problems:
     """Normalises, de-duplicates, checks for contamination, splits and ranks."""
     input:
-        sources=[source["path"] for source in SOURCES.values()],
+        sources=[
+            source["path"] if "loader" in source else local(source["path"])
+            for source in SOURCES.values()
+        ],
         library=library("problems", "grading"),
     output:
         train="<results>/problems/train.parquet",

@@ -53,8 +53,10 @@ rule report:
         ],
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
         library=library("reporting"),
-        page=sorted(str(file) for file in Path("report").rglob("*") if file.is_file()),
-        lock="requirements.lock",
+        page=local(
+            sorted(str(file) for file in Path("report").rglob("*") if file.is_file())
+        ),
+        lock=local("requirements.lock"),
     output:
         report="<results>/report.html",
         figures=directory("<results>/figures"),
@@ -76,7 +78,6 @@ rule report:
             "from_hub": [*(["model"] if STUDY.model.hub else []), *LOADED],
             "converted": LOADED,
             "runs": RUNS,
-            "benchmarks": f"{RESULTS}/benchmarks",
             "results": RESULTS,
         },
     script:

@@ -128,6 +128,9 @@ rule train:
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,
+        work=lambda wildcards, threads: (
+            f"{WORK}/runs/{wildcards.arm}/seed-{wildcards.seed}/work"
+        ),
         on_every_node=on_every_node,
     shell:
         """
@@ -139,7 +142,7 @@ rule train:
             --save-every {params.save_every} \
             --trackers {params.trackers} \
             --out $(dirname {output.manifest:q}) \
-            --work $(dirname {output.manifest:q})/work 2> >(
+            --work {params.work:q} 2> >(
                 trap '' INT TERM
                 tee {log:q} >&2
             )

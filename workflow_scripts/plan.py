@@ -10,7 +10,7 @@ def main() -> None:
     asked = snakemake.params.asked
     plan = make_plan(
         asked["model_id"],
-        model_digest(asked["folder"]),
+        model_digest(snakemake.params.folder),
         Asked.model_validate(asked["plan"]),
         read_table(snakemake.input.train, PROBLEMS),
         read_table(snakemake.input.evaluation, PROBLEMS),

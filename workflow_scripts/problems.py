@@ -8,7 +8,12 @@ from selfdistill.tables import CONTAMINATION, PROBLEMS, write_table
 
 def main() -> None:
     asked = snakemake.params.asked
-    settings = Problems.model_validate({**asked["problems"], "prompt": "{problem}"})
+    described = asked["problems"]["sources"].items()
+    sources = {
+        name: {**source, "path": str(path)}
+        for (name, source), path in zip(described, snakemake.input.sources, strict=True)
+    }
+    settings = Problems.model_validate({**asked["problems"], "sources": sources, "prompt": "{problem}"})
     train, evaluation, contamination = assemble(settings, asked["seed"])
     write_table(train, snakemake.output.train, PROBLEMS)
     write_table(evaluation, snakemake.output.evaluation, PROBLEMS)

@@ -50,7 +50,7 @@ def main() -> None:
         study=study,
         study_sha256=hashlib.sha256(study_text.encode()).hexdigest(),
         provenance=provenance(),
-        rule_times=rule_seconds(asked["benchmarks"]),
+        rule_times=rule_seconds(Path(snakemake.output.report).parent / "benchmarks"),
         verdicts=read_table(given.verdicts, VERDICTS),
         levels=read_table(given.levels, ESTIMATES),
         comparisons=read_table(given.comparisons, COMPARISONS),

@@ -1,0 +1,59 @@
+"""What a study costs and what it can find, before anything is sampled or trained.
+
+python workflow_scripts/cost.py config.yaml
+python workflow_scripts/cost.py config/qwen3.5-4b.yaml --price 2.5 --throughputs config/throughputs.yaml --json
+python workflow_scripts/cost.py config/smoke.yaml --actual     (after it has run: planned and found side by side)
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import yaml
+
+from selfdistill.config.load import load_study
+from selfdistill.config.study import Study
+from selfdistill.errors import UserError
+from selfdistill.planning.actual import compare
+from selfdistill.planning.cost import stages
+from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.power import reaches
+from selfdistill.planning.printed import actual_table, as_data, as_text
+from selfdistill.program import as_program
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="the study file")
+    parser.add_argument("--throughputs", type=Path, default=Path("config/throughputs.yaml"), help="the figures")
+    parser.add_argument("--price", type=float, help="of a GPU-hour")
+    parser.add_argument("--json", action="store_true", help="print data instead of text")
+    parser.add_argument("--actual", action="store_true", help="compare with what the finished study took")
+    asked = parser.parse_args(arguments)
+
+    study = study_of(asked.study)
+    figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
+    parts, found = stages(study, figures), reaches(study, figures)
+    if asked.actual:
+        results = Path("results") if study.study == "lab" else Path("results") / study.study
+        print(actual_table(compare(study, figures, parts, found, results)))
+    elif asked.json:
+        print(json.dumps(as_data(study, figures, parts, found, asked.price), indent=1))
+    else:
+        print(as_text(study, figures, parts, found, asked.price))
+
+
+def study_of(file: Path) -> Study:
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{file}: there is no such study file; give its path, as config/smoke.yaml.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: is not YAML: {str(error).splitlines()[0]}; mend it there.") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{file}: holds no keys; config.yaml shows what a study file looks like.")
+    return load_study({key: value for key, value in raw.items() if key != "pathvars"})
+
+
+if __name__ == "__main__":
+    as_program(main)

@@ -1,0 +1,196 @@
+"""What a study costs, stage by stage: jobs, requests, tokens, hours and disk, expected and at worst.
+
+Jobs and requests follow from the study file and are exact. Tokens, hours and bytes rest on figures (`figures.py`).
+Expected is the stated mean length of a completion; worst is every completion running to its cap. Nothing is counted for
+work that is done again after a failure, and an hour of a job that holds a GPU is a GPU-hour, not also a CPU-hour.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from selfdistill.config.models import evaluated, runs, sources_of_samples, trained_arms
+from selfdistill.config.study import Decode, Study
+from selfdistill.naming import parse_model_id
+from selfdistill.planning.figures import Figures
+from selfdistill.sampling.plan import Asked, asked_of
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What a stage takes, on one assumption about lengths."""
+
+    tokens: float = 0.0
+    gpu_hours: float = 0.0
+    cpu_hours: float = 0.0
+    disk_bytes: float = 0.0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(
+            self.tokens + other.tokens,
+            self.gpu_hours + other.gpu_hours,
+            self.cpu_hours + other.cpu_hours,
+            self.disk_bytes + other.disk_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    rules: dict[str, int]  # rule → jobs
+    requests: int
+    expected: Amount
+    worst: Amount
+
+    @property
+    def jobs(self) -> int:
+        return sum(self.rules.values())
+
+
+Length = Callable[[Decode], float]  # tokens that a completion of a decode takes
+
+
+def stages(study: Study, figures: Figures) -> list[Stage]:
+    """In the order in which they run."""
+    models = evaluated(study)
+    trained = [name for name in models if parse_model_id(name)[1] is not None]
+    final = [name for name in trained if name.endswith("/at-100")]
+    earlier = [name for name in trained if name not in final]
+    base = [name for name in models if name not in trained]
+    return [
+        _sampling("sample training data", study, figures, sources_of_samples(study)),
+        _sampling("sample base evaluations", study, figures, base),
+        _training(study, figures),
+        _export_checks(study, figures),
+        _sampling("sample earlier checkpoints", study, figures, earlier),
+        _sampling("sample finished training", study, figures, final),
+        _grading(study, figures),
+        _analysis(study, figures),
+    ]
+
+
+def total(parts: Iterable[Stage]) -> Stage:
+    whole = Stage("total", {}, 0, Amount(), Amount())
+    for part in parts:
+        rules = whole.rules | {rule: whole.rules.get(rule, 0) + jobs for rule, jobs in part.rules.items()}
+        whole = replace(
+            whole,
+            rules=rules,
+            requests=whole.requests + part.requests,
+            expected=whole.expected + part.expected,
+            worst=whole.worst + part.worst,
+        )
+    return whole
+
+
+def requests_of(asked: Asked) -> int:
+    return len(asked.train) * asked.train_samples + len(asked.eval) * asked.eval_problems * asked.draws
+
+
+def expected_length(figures: Figures) -> Length:
+    """The mean completion of a decode: so many tokens, or such a share of the cap."""
+    if figures.has("completion_tokens"):
+        return lambda decode: min(decode.max_tokens, figures.value("completion_tokens"))
+    return lambda decode: decode.max_tokens * figures.value("completion_share")
+
+
+def longest(decode: Decode) -> float:
+    return decode.max_tokens
+
+
+def _hours(seconds: float, devices: int, on_gpu: bool) -> Amount:
+    hours = seconds * devices / 3600
+    return Amount(gpu_hours=hours) if on_gpu else Amount(cpu_hours=hours)
+
+
+def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> Stage:
+    asked = [asked_of(study, model) for model in models]
+    on_gpu = study.sampling.gpus > 0
+    jobs = sum(each.shards for each in asked)
+
+    def amount(length: Length) -> Amount:
+        found = Amount()
+        for each in asked:
+            for decodes, answers in (
+                (each.train, each.train_samples),
+                (each.eval, each.eval_problems * each.draws),
+            ):
+                for decode in decodes:
+                    mean = length(each.decodes[decode])
+                    tokens = answers * mean
+                    seconds = tokens * figures.seconds_per_token("sampling", on_gpu, mean)
+                    found += _hours(seconds, 1, on_gpu)
+                    found += Amount(tokens=tokens, disk_bytes=tokens * figures.value("bytes_per_token"))
+        return found + _hours(jobs * figures.seconds("engine_seconds", on_gpu), 1, on_gpu) if jobs else found
+
+    requests = sum(requests_of(each) for each in asked)
+    return Stage(name, {"sample": jobs} if jobs else {}, requests, amount(expected_length(figures)), amount(longest))
+
+
+def _training(study: Study, figures: Figures) -> Stage:
+    """Trainings, and the teachers of soft targets, at a training's speed at most. Disk: the exports of all runs, and the
+    checkpoints that one run needs to survive a crash while the next one is written."""
+    devices = study.training.gpus * study.training.nodes
+    on_gpu = devices > 0
+    taught = [name for name, arm in trained_arms(study).items() if arm.targets == "soft"]
+    weights = figures.value("weight_bytes")
+    width = 2 if study.training.precision == "pure-bf16" else 4
+    kept = len(runs(study)) * len(study.training.checkpoints) * weights
+    resumable = 2 * 3 * width * figures.value("parameters")
+
+    def amount(length: Length) -> Amount:
+        found = Amount(disk_bytes=kept + resumable)
+        for name, arm in trained_arms(study).items():
+            example = min(study.model.context, figures.value("prompt_tokens") + length(study.decodes[arm.decode or ""]))
+            recipe = study.recipe(name)
+            examples = study.training.examples * recipe.epochs
+            if recipe.max_steps is not None:
+                examples = min(examples, recipe.max_steps * recipe.batch)
+            per_token = figures.seconds_per_token("training", on_gpu, example)
+            for _ in arm.seeds:
+                # The rate is of one device, so several take as many device-hours: they are taken to scale without loss.
+                found += _hours(examples * example * per_token, 1, on_gpu)
+                found += _hours(figures.seconds("training_seconds", on_gpu), max(1, devices), on_gpu)
+                found += Amount(tokens=examples * example)
+            if name in taught:
+                found += _hours(study.training.examples * example * per_token, 1, on_gpu)
+        return found
+
+    rules = {"dataset": len(trained_arms(study)), "teacher": len(taught), "train": len(runs(study))}
+    rules = {rule: jobs for rule, jobs in rules.items() if jobs}
+    return Stage("train", rules, 0, amount(expected_length(figures)), amount(longest))
+
+
+def _export_checks(study: Study, figures: Figures) -> Stage:
+    on_gpu = study.sampling.gpus > 0
+    jobs = len(runs(study))
+    amount = _hours(jobs * figures.seconds("check_seconds", on_gpu), 1, on_gpu)
+    return Stage("check exports", {"check_export": jobs}, 0, amount, amount)
+
+
+def _grading(study: Study, figures: Figures) -> Stage:
+    models = [*evaluated(study), *sources_of_samples(study)]
+    answers = sum(requests_of(asked_of(study, model)) for model in models)
+    # Completions at their cap hold no answer to verify, so the worst of sampling is not the worst of grading.
+    seconds = len(models) * figures.common("job_seconds") + answers / figures.value("answers_per_second")
+    amount = _hours(seconds, 1, False)
+    return Stage("grade", {"grade": len(models)}, 0, amount, amount)
+
+
+# Rules of which there is one job each.
+ONCE = (
+    "problems", "prompts", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change", "checks",
+    "study_record", "report",
+)  # fmt: skip
+
+
+def _analysis(study: Study, figures: Figures) -> Stage:
+    """Problems, plans, tables and the report."""
+    loaded = sum(source.loader is not None for source in study.problems.sources.values())
+    rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study))}
+    rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
+    rules = {rule: jobs for rule, jobs in rules.items() if jobs}
+    answers = sum(requests_of(asked_of(study, model)) for model in evaluated(study))
+    seconds = sum(rules.values()) * figures.common("job_seconds")
+    seconds += answers / 1000 * figures.common("analysis_seconds_per_thousand_answers")
+    amount = _hours(seconds, 1, False)
+    return Stage("problems, plans, analysis", rules, 0, amount, amount)

@@ -1,0 +1,178 @@
+"""The figures that a plan of cost rests on, as `config/throughputs.yaml` states them, each with how it is known.
+
+What a study needs and the file lacks is asked for by name (`Figures.needed`): nothing is made up in silence.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from selfdistill.config.study import Study
+from selfdistill.errors import UserError
+
+How = Literal["measured", "computed", "assumed"]
+
+
+class Stated(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Figure(Stated):
+    value: float = Field(ge=0)
+    how: How
+    source: str = Field(alias="from")
+
+
+class Rate(Stated):
+    tokens: float = Field(gt=0)
+    per_second: float = Field(gt=0)
+    how: How
+    source: str = Field(alias="from")
+
+
+class Place(Stated):
+    """A machine on which a model is sampled and trained: `cpu` or the name of a GPU."""
+
+    sampling: list[Rate] = []
+    engine_seconds: Figure | None = None
+    training: list[Rate] = []
+    training_seconds: Figure | None = None
+    check_seconds: Figure | None = None
+
+
+class ModelFigures(Stated):
+    known_by: str
+    parameters: Figure | None = None
+    weight_bytes: Figure | None = None
+    prompt_tokens: Figure | None = None
+    completion_tokens: Figure | None = None
+    completion_share: Figure | None = None
+    finished_share: Figure | None = None
+    bytes_per_token: Figure | None = None
+    accuracy: Figure | None = None
+    between_share: Figure | None = None
+    correlation: Figure | None = None
+    family_size: Figure | None = None
+    answers_per_second: Figure | None = None
+    places: dict[str, Place] = {}
+
+
+class Throughputs(Stated):
+    gpu: str
+    job_seconds: Figure
+    analysis_seconds_per_thousand_answers: Figure
+    models: dict[str, ModelFigures]
+
+
+class Figures:
+    """The figures of one study's model, looked up by name; remembers which were used, to print them with the plan."""
+
+    def __init__(self, stated: Throughputs, study: Study, file: Path) -> None:
+        self.stated, self.file, self.gpu = stated, file, stated.gpu
+        self.used: dict[str, Figure | Rate] = {}
+        where = " ".join(str(getattr(study.model, key, None) or "") for key in ("path", "hub")).lower()
+        # The longest match: qwen3.5-4b-base is not qwen3.5-4b.
+        known = [name for name, model in stated.models.items() if model.known_by.lower() in where]
+        if not known:
+            raise UserError(
+                f"{file}: no model of models is known by a part of {study.model.path!r}; add one with its figures, beside "
+                f"{', '.join(stated.models)}."
+            )
+        self.name = max(known, key=lambda name: len(stated.models[name].known_by))
+        self.model = stated.models[self.name]
+        self._take_sizes(Path(study.model.path))
+
+    def value(self, key: str) -> float:
+        """A figure of the model."""
+        return self._noted(f"models.{self.name}.{key}", getattr(self.model, key)).value
+
+    def has(self, key: str) -> bool:
+        return getattr(self.model, key) is not None
+
+    def common(self, key: str) -> float:
+        """A figure of all models alike."""
+        return self._noted(key, getattr(self.stated, key)).value
+
+    def seconds(self, key: str, on_gpu: bool) -> float:
+        """A duration at the place where a job runs."""
+        place, name = self._place(on_gpu)
+        return self._noted(f"{name}.{key}", getattr(place, key)).value
+
+    def seconds_per_token(self, key: str, on_gpu: bool, tokens: float) -> float:
+        place, name = self._place(on_gpu)
+        rates: list[Rate] = getattr(place, key)
+        if not rates:
+            raise self._asked(f"{name}.{key}")
+        for rate in rates:
+            self.used[f"{name}.{key} at {rate.tokens:,.0f} tokens"] = rate
+        return interpolated(rates, tokens)
+
+    def _place(self, on_gpu: bool) -> tuple[Place, str]:
+        name = self.gpu if on_gpu else "cpu"
+        return self.model.places.get(name, Place()), f"models.{self.name}.places.{name}"
+
+    def _noted(self, key: str, figure: Figure | None) -> Figure:
+        if figure is None:
+            raise self._asked(key)
+        self.used[key] = figure
+        return figure
+
+    def _asked(self, key: str) -> UserError:
+        return UserError(
+            f"{self.file}: {key} is not stated; measure it in a small run, or write down what you assume, with "
+            "how: assumed and from: why."
+        )
+
+    def _take_sizes(self, folder: Path) -> None:
+        """Where the model's folder is there, its own sizes replace the stated ones."""
+        files = sorted(folder.glob("*.safetensors"))
+        if not files:
+            return
+        source = f"{folder}/*.safetensors"
+        sizes = {
+            "weight_bytes": sum(file.stat().st_size for file in files),
+            "parameters": sum(parameters_in(file) for file in files),
+        }
+        found = {key: Figure(value=value, how="measured", source=source) for key, value in sizes.items()}
+        self.model = self.model.model_copy(update=found)
+
+
+def load_throughputs(file: Path) -> Throughputs:
+    try:
+        return Throughputs.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except OSError:
+        raise UserError(f"{file}: cannot be read; give a file of figures such as config/throughputs.yaml.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: is not YAML: {str(error).splitlines()[0]}; mend it there.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{file}: {key}: {first['msg'].lower()}; a figure is {{value, how: measured, computed or assumed, from}}."
+        ) from None
+
+
+def interpolated(rates: Sequence[Rate], tokens: float) -> float:
+    """Seconds per token at a length: on lines between the stated lengths and on beyond the longest, as attention grows;
+    level below the shortest."""
+    ordered = sorted(rates, key=lambda rate: rate.tokens)
+    if tokens <= ordered[0].tokens or len(ordered) == 1:
+        return 1 / ordered[0].per_second
+    above = next((place for place, rate in enumerate(ordered) if rate.tokens >= tokens), len(ordered) - 1)
+    near, far = ordered[above - 1], ordered[above]
+    share = (tokens - near.tokens) / (far.tokens - near.tokens)
+    return (1 - share) / near.per_second + share / far.per_second
+
+
+def parameters_in(file: Path) -> int:
+    """How many numbers a safetensors file holds: its header says, the weights are not read."""
+    with open(file, "rb") as handle:
+        [size] = struct.unpack("<Q", handle.read(8))
+        header: dict[str, Any] = json.loads(handle.read(size))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

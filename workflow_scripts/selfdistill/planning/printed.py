@@ -1,0 +1,160 @@
+"""A plan of cost as text for a terminal, and as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from selfdistill.config.study import Study
+from selfdistill.planning.actual import Found
+from selfdistill.planning.cost import Amount, Stage, total
+from selfdistill.planning.figures import Figures
+from selfdistill.planning.power import POWER, Reach
+
+HOWS = ("assumed", "computed", "measured")  # the least sure first
+
+
+def as_data(study: Study, figures: Figures, parts: list[Stage], found: list[Reach], price: float | None) -> Any:
+    whole = total(parts)
+    return {
+        "study": study.study,
+        "model": figures.name,
+        "stages": [asdict(part) | {"jobs": part.jobs} for part in parts],
+        "total": asdict(whole) | {"jobs": whole.jobs},
+        "price_per_gpu_hour": price,
+        "money": None if price is None else _money(whole, price),
+        "power": [asdict(reach) for reach in found],
+        "figures": {key: figure.model_dump() for key, figure in figures.used.items()},
+    }
+
+
+def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reach], price: float | None) -> str:
+    places = f"samples on {_device(study.sampling.gpus, figures)}, trains on {_device(study.training.gpus, figures)}"
+    return "\n\n".join(
+        part
+        for part in (
+            f"{study.study}: {figures.name} {places}. Expected, and at worst: every completion at its cap.",
+            cost_table(parts),
+            money_line(total(parts), price),
+            examples_line(study, figures),
+            power_table(found),
+            figures_list(figures),
+        )
+        if part
+    )
+
+
+def cost_table(parts: list[Stage]) -> str:
+    header = ["stage", "jobs", "requests", "tokens", "(worst)", "GPU-hours", "(worst)", "CPU-hours", "(worst)", "disk", "(worst)"]  # fmt: skip
+    rows = []
+    for part in (*parts, total(parts)):
+        mean, worst = part.expected, part.worst
+        rows.append(
+            [part.name, f"{part.jobs:,}", f"{part.requests:,}" if part.requests else "",
+             _tokens(mean.tokens), _tokens(worst.tokens), _hours(mean.gpu_hours), _hours(worst.gpu_hours),
+             _hours(mean.cpu_hours), _hours(worst.cpu_hours), _bytes(mean.disk_bytes), _bytes(worst.disk_bytes)]
+        )  # fmt: skip
+    return table(header, rows)
+
+
+def examples_line(study: Study, figures: Figures) -> str:
+    """Whether the filter is expected to leave as many samples as every arm trains on."""
+    training = study.training
+    if not figures.has("finished_share") or all(arm.keep != "finished" for arm in study.arms.values()):
+        return ""
+    left = training.samples * figures.value("finished_share")
+    verdict = "which is enough" if left >= training.examples else "too few: raise training.samples or lower training.examples"  # fmt: skip
+    return (
+        f"Of {training.samples:,} samples about {left:,.0f} are expected to finish; every arm trains on "
+        f"{training.examples:,}, {verdict}."
+    )
+
+
+def money_line(whole: Stage, price: float | None) -> str:
+    if price is None:
+        return "" if not whole.expected.gpu_hours else "Money: give the price of a GPU-hour (--price)."
+    money = _money(whole, price)
+    return f"Money: {money['expected']:,.0f} expected, {money['worst']:,.0f} at worst, at {price:g} a GPU-hour."
+
+
+def power_table(found: list[Reach]) -> str:
+    if not found:
+        return ""
+    rows = [
+        [reach.hypothesis, reach.family, f"{reach.alpha:.4f}", str(reach.problems), f"{reach.draws} and {reach.draws_against}",
+         _points(reach.detectable), _points(reach.equivalent_within), _points(reach.margin)]
+        for reach in found
+    ]  # fmt: skip
+    header = ["hypothesis", "family", "level", "test problems", "answers each", "finds", "equal within", "margin"]
+    return (
+        f"What it can find with {POWER:.0%} power, in points of accuracy, at the level of the family's first step (Holm):\n"
+        f"{table(header, rows)}\n"
+        "finds: the smallest true difference; equal within: what two truly equal arms are shown to differ by less than."
+    )
+
+
+def figures_list(figures: Figures) -> str:
+    lines = [f"It rests on these figures ({figures.file}):"]
+    for how in HOWS:
+        lines += [
+            f"  {how:8}  {key}: {_plain(getattr(figure, 'per_second', None) or getattr(figure, 'value', 0.0))} ({figure.source})"
+            for key, figure in figures.used.items()
+            if figure.how == how
+        ]
+    return "\n".join(lines)
+
+
+def actual_table(found: list[Found]) -> str:
+    rows = [[each.what, _plain(each.planned), _plain(each.actual), _ratio(each)] for each in found]
+    return table(["what", "planned", "found", "found / planned"], rows)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need; the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in (header, *rows)
+    ]  # fmt: skip
+    return "\n".join((lines[0], "-" * max(map(len, lines)), *lines[1:]))
+
+
+def _money(whole: Stage, price: float) -> dict[str, float]:
+    amounts: dict[str, Amount] = {"expected": whole.expected, "worst": whole.worst}
+    return {name: amount.gpu_hours * price for name, amount in amounts.items()}
+
+
+def _device(gpus: int, figures: Figures) -> str:
+    return f"GPUs ({figures.gpu})" if gpus else "the CPU"
+
+
+def _scaled(value: float, units: Sequence[tuple[float, str]]) -> str:
+    if not value:
+        return ""
+    size, unit = next(((size, unit) for size, unit in units if value >= size), units[-1])
+    return f"{value / size:,.1f} {unit}"
+
+
+def _tokens(value: float) -> str:
+    return _scaled(value, ((1e9, "G"), (1e6, "M"), (1e3, "k")))
+
+
+def _bytes(value: float) -> str:
+    return _scaled(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")))
+
+
+def _hours(value: float) -> str:
+    return "" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.3f}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _plain(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _ratio(found: Found) -> str:
+    return f"{found.actual / found.planned:.2f}" if found.planned and found.actual is not None else ""
