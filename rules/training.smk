@@ -51,7 +51,7 @@ rule teacher:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=larger(3000),
+        mem_mb=larger(TRAINING_MB),
         runtime=later(240),
         gpu=min(1, STUDY.training.gpus),
     params:
@@ -104,7 +104,7 @@ rule train:
     threads: STUDY.training.processes_per_node
     resources:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
-        mem_mb=larger(3000 * STUDY.training.processes_per_node),
+        mem_mb=larger(TRAINING_MB * STUDY.training.processes_per_node),
         runtime=later(720),
         gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:

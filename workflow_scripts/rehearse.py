@@ -19,12 +19,16 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--engine", choices=("auto", "vllm", "torch"), default="auto", help="auto: torch without a GPU")
     parser.add_argument("--whole", action="store_true", help="every seed and checkpoint: many short jobs")
+    parser.add_argument("--arms", nargs="+", help="these arms alone, and the hypotheses that speak of no other")
     asked = parser.parse_args()
     if not asked.study.is_file():
         raise UserError(f"{asked.study}: there is no such study file.")
     raw = yaml.safe_load(asked.study.read_text())
     load_study(raw)  # a mistake in the study is told as one of the study
-    file = rehearse(raw, Path("results") / f"{raw['study']}{SUFFIX}" / "given", asked.engine, asked.whole)
+    if asked.arms and (unknown := sorted(set(asked.arms) - set(raw["arms"]))):
+        raise UserError(f"--arms: the study has no arm {unknown[0]!r}; there are: {', '.join(raw['arms'])}.")
+    folder = Path("results") / f"{raw['study']}{SUFFIX}" / "given"
+    file = rehearse(raw, folder, asked.engine, asked.whole, asked.arms)
     load_study(yaml.safe_load(file.read_text()))
     print(file)
 

@@ -39,7 +39,7 @@ def tiny(study: dict[str, Any]) -> None:
 class Run:
     """A run of Snakemake through a cluster, in the background."""
 
-    def __init__(self, cluster: Cluster, clone: Clone, study: str, *arguments: str) -> None:
+    def __init__(self, cluster: Cluster, clone: Clone, study: str, *arguments: str, **environment: str) -> None:
         self.cluster, self.clone = cluster, clone
         self.out = clone.folder / f"driver-{time.monotonic_ns()}.out"
         (clone.folder / "site.yaml").write_text(SITE)
@@ -47,11 +47,11 @@ class Run:
             "snakemake", *arguments, "--profile", "slurm", "--configfile", study,
             "--slurm-partition-config", "site.yaml", "--slurm-init-seconds-before-status-checks", "5",  # most jobs are over then; the next look is 15 s later
         ]  # fmt: skip
-        environment = ENVIRONMENT | cluster.environment
         with open(self.out, "w") as out:
             self.process = subprocess.Popen(
-                command, cwd=clone.folder, env=environment, stdout=out, stderr=subprocess.STDOUT
-            )
+                command, cwd=clone.folder, env=ENVIRONMENT | cluster.environment | environment, stdout=out,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
 
     def __enter__(self) -> "Run":
         return self
@@ -64,8 +64,8 @@ class Run:
     def said(self) -> str:
         return self.out.read_text()
 
-    def finish(self) -> str:
-        assert self.process.wait(timeout=2 * PATIENCE) == 0, self.said()[-6000:]
+    def finish(self, patience: float = 2 * PATIENCE) -> str:
+        assert self.process.wait(timeout=patience) == 0, self.said()[-6000:]
         return self.said()
 
     def wait_until(self, happened: Callable[[], bool], what: str) -> None:

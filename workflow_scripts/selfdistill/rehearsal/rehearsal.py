@@ -8,6 +8,7 @@ tokenised, sampled, trained on, evaluated and told of in the way that the real o
 import copy
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,24 @@ SAMPLING = {"batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
 LOOPS = {"max_period": 96, "min_repeats": 4, "min_tokens": 48}
 
 
-def rehearse(raw: dict[str, Any], folder: Path, engine: str, whole: bool = False) -> Path:
+def rehearse(
+    raw: dict[str, Any], folder: Path, engine: str, whole: bool = False, arms: Sequence[str] | None = None
+) -> Path:
     """Write the small study and all that it reads into the folder; the path of its file. `whole` keeps every seed and
-    every checkpoint, which are many short jobs."""
+    every checkpoint, which are many short jobs; with `arms` the others are left out."""
     if folder.exists():
         shutil.rmtree(folder)
     model = folder / "model"
     shutil.copytree(LAB / "model", model)
     study = shrunk(raw, engine, whole)
+    if arms:
+        study["arms"] = {name: arm for name, arm in study["arms"].items() if name in arms}
+        known = {"base", *arms}
+        study["hypotheses"] = {
+            name: hypothesis
+            for name, hypothesis in study.get("hypotheses", {}).items()
+            if {hypothesis["arm"], hypothesis.get("against", "base")} <= known
+        }
     study["model"]["path"] = str(model)
     train, evaluation = (lab_problems(names) for names in (("drills", "homework"), ("quiz", "exam", "olympiad")))
     for name, source in study["problems"]["sources"].items():
