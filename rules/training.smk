@@ -48,7 +48,7 @@ rule teacher:
     benchmark:
         "<benchmarks>/teacher/{arm}.tsv"
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENVIRONMENT
     threads: 1
     resources:
         mem_mb=larger(TRAINING_MB),
@@ -100,7 +100,7 @@ rule train:
     benchmark:
         "<benchmarks>/train/{arm}/seed-{seed}.tsv"
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENVIRONMENT
     threads: STUDY.training.processes_per_node
     resources:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),

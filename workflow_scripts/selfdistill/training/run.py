@@ -23,6 +23,7 @@ from selfdistill.training import ranks
 from selfdistill.training.checkpoints import MANIFEST, TABLES, WorkFolder
 from selfdistill.training.examples import LENGTH, evened, fit_examples, token_rows, training_order
 from selfdistill.training.exports import check_examples
+from selfdistill.training.kernels import refuse_slow_kernels
 from selfdistill.training.records import MAKERS, run_manifest
 from selfdistill.training.settings import RunSettings, differences, identity_hash, run_identity
 from selfdistill.training.taught_examples import TaughtCollator, has_targets, targets_digest, with_targets
@@ -46,6 +47,7 @@ def train_run(
     With a file of soft targets the examples are learnt from it and not from the tokens that were drawn.
     """
     refuse_missing_trackers(settings)
+    refuse_slow_kernels(model_folder, settings.device, settings.training.collation == "padding-free")
     dataset = fit_examples(read_table(dataset_file, DATASET), settings)
     order = training_order(dataset.height, settings)
     total_steps = -(-len(order) // settings.training.batch)

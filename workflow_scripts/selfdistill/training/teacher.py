@@ -25,6 +25,7 @@ from selfdistill.files import write_json
 from selfdistill.sampling.sampling_law import Law, law_numbers, steps_of, token_weights
 from selfdistill.table_streams import PIECE_TOKENS, TableWriter
 from selfdistill.tables import DATASET, TARGETS, empty_table, read_table
+from selfdistill.training.kernels import refuse_slow_kernels
 from selfdistill.training.model import load_model
 from selfdistill.training.soft_targets import float32_logits, head_precision, position_chunks
 
@@ -44,6 +45,7 @@ def write_targets(
     """The table, and beside it what it says in sum."""
     if complaint := against_soft_targets(decode):
         raise UserError(complaint)
+    refuse_slow_kernels(model_folder, device)
     transformers.utils.logging.disable_progress_bar()
     dataset = read_table(dataset_file, DATASET, ("request_id", "prompt_ids", "completion_ids"))
     model = load_model(model_folder).to(device).eval()
