@@ -39,7 +39,7 @@ lint: $(ENVIRONMENT) ## check format, style, types and the workflow
 format: $(ENVIRONMENT) ## format Python and the rules
 	ruff check --fix . ; ruff format . && snakefmt Snakefile rules
 
-lock: ## resolve requirements.in anew into requirements.lock, envs/*.yaml and tests/vllm_engine/requirements.lock
+lock: ## resolve requirements.in anew into requirements.lock, envs/*.yaml, containers/gpu.lock and the tests' environment of vLLM
 	$(PYTHON) envs/lock.py
 
 schema: $(ENVIRONMENT) ## write config/schema.json from the typed study

