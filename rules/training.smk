@@ -128,6 +128,9 @@ rule train:
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,
+        kernels=lambda wildcards, threads: (
+            "--slow-kernels" if STUDY.training.slow_kernels else ""
+        ),
         work=lambda wildcards, threads: (
             f"{WORK}/runs/{wildcards.arm}/seed-{wildcards.seed}/work"
         ),
@@ -140,7 +143,7 @@ rule train:
             --targets {input.targets:q} \
             --settings {params.settings:q} \
             --save-every {params.save_every} \
-            --trackers {params.trackers} \
+            --trackers {params.trackers} {params.kernels} \
             --out $(dirname {output.manifest:q}) \
             --work {params.work:q} 2> >(
                 trap '' INT TERM

@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--settings", required=True, help="JSON, see above")
     parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
+    parser.add_argument("--slow-kernels", action="store_true", help="on a GPU, do without kernels that make it fast")
     parser.add_argument("--node", type=int, help="which of several nodes this is, where Slurm does not say it")
     parser.add_argument("--meeting", help="host:port of the first node, likewise")
     asked = parser.parse_args(arguments)
@@ -64,7 +65,16 @@ def train(asked: argparse.Namespace, settings: "RunSettings", stop_requested: "S
     from selfdistill.training.run import Stopped, train_run
 
     try:
-        train_run(asked.model, asked.dataset, settings, asked.out, asked.work, stop_requested, asked.targets)
+        train_run(
+            asked.model,
+            asked.dataset,
+            settings,
+            asked.out,
+            asked.work,
+            stop_requested,
+            asked.targets,
+            asked.slow_kernels,
+        )
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(INTERRUPTED)

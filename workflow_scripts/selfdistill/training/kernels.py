@@ -46,7 +46,10 @@ def refuse_slow_kernels(model_folder: Path, device: str, padding_free: bool = Fa
         if package in CHEAP_WITHOUT or accept_slow:
             print(f"warning: {lacking}; training is correct and slower than it could be.", file=sys.stderr, flush=True)
         else:
-            raise UserError(f"{lacking}, so that training would be many times slower; {environment}.")
+            raise UserError(
+                f"{lacking}, so that training would be many times slower; {environment}, or "
+                "set training.slow_kernels: true."
+            )
 
 
 def needed_kernels(model_folder: Path) -> list[str]:

@@ -41,13 +41,15 @@ def train_run(
     work_folder: Path,
     stop_requested: Callable[[], bool] = lambda: False,
     targets_file: Path | None = None,
+    slow_kernels: bool = False,
 ) -> dict[str, Any]:
     """Train, or go on training, and put the results into `out`. Returns the manifest.
 
     With a file of soft targets the examples are learnt from it and not from the tokens that were drawn.
     """
     refuse_missing_trackers(settings)
-    refuse_slow_kernels(model_folder, settings.device, settings.training.collation == "padding-free")
+    padding_free = settings.training.collation == "padding-free"
+    refuse_slow_kernels(model_folder, settings.device, padding_free, accept_slow=slow_kernels)
     dataset = fit_examples(read_table(dataset_file, DATASET), settings)
     order = training_order(dataset.height, settings)
     total_steps = -(-len(order) // settings.training.batch)
