@@ -1,5 +1,7 @@
 """The graph: what lint and dry runs say, what one changed leaf of the study makes run again, and what it does not."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from conftest import ENVIRONMENT, ROOT, Clone
 
@@ -169,6 +172,63 @@ def test_the_shipped_studies_plan_in_seconds(fresh: Clone, study: str) -> None:
 
 def test_a_study_of_its_own_inherits_nothing_from_the_lab(fresh: Clone) -> None:
     assert fresh.jobs_to_run()["train"] == 4
+
+
+FIELD = "config/qwen3.5-4b.yaml"
+
+
+def eight_shards(study: dict[str, Any]) -> None:
+    study["sampling"].update(shards_base=8, shards_checkpoint=8)
+
+
+def test_the_field_study_is_planned_without_a_network_in_seconds(fresh: Clone) -> None:
+    """All arms, three seeds, four checkpoints, eight shards; neither its model nor one of its datasets is here."""
+    study = yaml.safe_load((ROOT / FIELD).read_text())
+    eight_shards(study)
+    (fresh.folder / "field.yaml").write_text(yaml.safe_dump(study))
+    command = ["snakemake", "-n", "--profile", "slurm", "results/qwen3.5-4b/report.html", "--configfile", "field.yaml"]
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=fresh.folder, env=ENVIRONMENT | {"HF_ENDPOINT": "http://127.0.0.1:9"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as run:  # fmt: skip
+        assert run.stdout is not None
+        said = run.stdout.read()
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+    assert run.returncode == 0, said[-3000:]
+    assert time.monotonic() - began < 15 and used.ru_maxrss < 1e6  # kB
+    jobs = dict(re.findall(r"^(\w+)\s+(\d+)$", said.split("Job stats:")[1], re.MULTILINE))
+    models = 1 + 1 + 6 + 9 * 3 * 4  # the base, its twin, samples at six decodes, every checkpoint
+    assert (
+        jobs["train"] == "27" and jobs["fetch_source"] == "7" and jobs["fetch_model"] == "1" and jobs["convert"] == "7"
+    )
+    assert int(jobs["sample"]) == 8 * models and int(jobs["grade"]) == models
+
+
+def test_what_is_not_here_and_cannot_be_fetched_is_named_with_where_to_get_it(fresh: Clone) -> None:
+    target = "results/qwen3.5-4b/problems/train.parquet"
+    for nothing in ({"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}):
+        said = subprocess.run(
+            ["snakemake", "--cores", "1", target, "--configfile", FIELD],
+            cwd=fresh.folder, env=ENVIRONMENT | nothing, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert said.returncode == 1
+        assert "huggingface.co" in said.stderr and "--repo-type dataset --revision main --local-dir hub/" in said.stderr
+        assert re.search(r"or set problems\.sources\.[\w-]+\.path to a copy that you have", said.stderr)
+
+
+def test_a_study_that_pins_another_commit_than_its_results_have_is_not_even_planned(fresh: Clone) -> None:
+    def pinned(study: dict[str, Any]) -> None:
+        study["model"].update(hub="lab/model", revision="1" * 40)
+
+    study = fresh.changed_study(pinned)
+    lock = fresh.folder / "results/smoke/revisions.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"model lab/model": {"revision": "2" * 40, "digest": ""}}))
+    said = fresh.snakemake("--dry-run", study=study)
+    assert said.returncode != 0
+    assert f"model.revision: is {'1' * 40}, but the results so far were made with" in said.stdout + said.stderr
 
 
 def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:

@@ -26,7 +26,9 @@ def stages(clone: Clone, study: str) -> dict[str, Any]:
     return {stage["name"]: stage for stage in plan["stages"]} | {"total": plan["total"]}
 
 
-@pytest.mark.parametrize("study", ["config/smoke.yaml", "config.yaml", "config/lab-full.yaml"])
+@pytest.mark.parametrize(
+    "study", ["config/smoke.yaml", "config.yaml", "config/lab-full.yaml", "config/qwen3.5-4b.yaml"]
+)
 def test_the_plan_counts_the_jobs_that_snakemake_counts(smoke: Clone, study: str) -> None:
     jobs = smoke.jobs_to_run("--forceall", study=study)
     assert stages(smoke, study)["total"]["rules"] == jobs

@@ -49,15 +49,16 @@ def test_the_field_study_goes_from_the_hub_to_its_report(
 ) -> None:
     environments = {"forklock-sampling-vllm": str(Path(vllm_python).parents[1]), "": sys.prefix}
     given = {
-        "PATH": f"{ROOT / 'tests/stand_in_conda/bin'}:{ENVIRONMENT['PATH']}",
         "STAND_IN_CONDA_HAS": json.dumps(environments),
         "HF_TOKEN": SECRET,
         "HF_HOME": str(tmp_path_factory.mktemp("home")),
         **hub.environment,
     }
     arguments = (str(RESULTS / "report.html"), "--sdm", "conda")
-    with cluster() as slurm, Run(slurm, fresh, str(RESULTS / "given/study.yaml"), *arguments, **given) as run:
-        said = run.finish(800)
+    with cluster() as slurm:
+        given["PATH"] = f"{ROOT / 'tests/stand_in_conda/bin'}:{slurm.environment['PATH']}"
+        with Run(slurm, fresh, str(RESULTS / "given/study.yaml"), *arguments, **given) as run:
+            said = run.finish(800)
 
     report = (fresh.folder / RESULTS / "report.html").read_text()
     for told in (

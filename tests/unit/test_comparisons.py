@@ -8,7 +8,7 @@ import pytest
 
 from selfdistill.analysis.comparisons import LEAD, SEEDS, comparisons, flips
 from selfdistill.analysis.factorial import CONTRASTS, Factorial, factorial, factorial_cells
-from selfdistill.analysis.levels import levels
+from selfdistill.analysis.levels import levels, members
 from selfdistill.analysis.verdicts import verdict, verdicts
 from selfdistill.config.study import Arm, Decode, Evaluation, Hypothesis
 from selfdistill.errors import UserError
@@ -126,6 +126,21 @@ def test_a_budget_is_reported_only_where_all_its_problems_were_asked():
     assert set(table.select("model_id", "budget", "n").rows()) == {
         ("base", "quick", 20), ("base", "full", 60), ("ssd/seed-0/at-025", "quick", 20)
     }  # fmt: skip
+
+
+def test_a_mixture_is_told_of_beside_the_budgets_where_the_full_one_was_asked():
+    graded = pl.concat([answers("base", "t07", [1] * 30 + [0] * 30), answers("base", "t15", [1] * 20)])
+    problems = graded.filter(pl.col("decode_id") == "t07").select("problem_id", "rank").unique().sort("rank")
+    problems = problems.with_columns(pl.Series("source", ["easy"] * 30 + ["hard"] * 30))
+    hard = members({"hard": 10, "easy": 5}, "harder", problems, 60)
+    assert hard == {*problems["problem_id"][:5], *problems["problem_id"][30:40]}
+    table = levels(graded, {"quick": 20, "full": 60}, mixtures={"harder": hard})
+    told = table.filter(pl.col("budget") == "harder", pl.col("split") == "all", pl.col("estimand") == "accuracy")
+    assert told.select("decode_id", "n", "estimate").rows() == [("t07", 15, pytest.approx(1 / 3))]
+    with pytest.raises(
+        UserError, match=r"mixtures\.harder\.hard: asks for 31 problems, but the full budget of 60 has 30"
+    ):
+        members({"hard": 31}, "harder", problems, 60)
 
 
 def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_seeds():

@@ -12,7 +12,7 @@ import pytest
 
 from selfdistill.config.study import Contamination, Problems
 from selfdistill.errors import UserError
-from selfdistill.problems.assemble import assemble
+from selfdistill.problems.assemble import assemble, without_duplicates
 from selfdistill.problems.budgets import proportional_turns, ranking, split_families
 from selfdistill.problems.contamination import find_contamination
 from selfdistill.problems.families import find_families
@@ -185,6 +185,18 @@ def test_duplicates_that_contradict_each_other_name_both_rows(study: Path) -> No
         assembled(study)
     assert "quiz.jsonl, line 5" in str(caught.value)
     assert "quiz.jsonl, line 91" in str(caught.value)
+
+
+def test_of_public_data_a_problem_with_two_answers_is_dropped_with_all_its_copies(capfd: pytest.CaptureFixture) -> None:
+    mine, theirs, other = (
+        raw("Add 1 to 2.", "3", "ours"),
+        raw("Add 1 to 2.", "4", "public"),
+        raw("Add 2 to 2.", "4", "public"),
+    )
+    assert without_duplicates([mine, theirs, other], ["ours", "public"], {"public"}) == [other]
+    assert "ours.jsonl, line 1 and public.jsonl, line 1: give one problem different answers" in capfd.readouterr().err
+    same = raw("Add 1 to 2.", "3.0", "public")
+    assert without_duplicates([mine, same, other], ["ours", "public"], {"public"}) == [mine, other]
 
 
 # Contamination

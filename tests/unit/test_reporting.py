@@ -1,5 +1,6 @@
 """Claims about the report: it is whole without some of its pieces, says a null result plainly, and trusts no text."""
 
+import copy
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +23,7 @@ from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.report import VERDICT_LOOKS, answers, build_report, render_report
 from selfdistill.reporting.rows import Table
 from selfdistill.reporting.rows_results import factorial, main_results, shorter_answers
-from selfdistill.reporting.rows_study import how_it_was_sampled
+from selfdistill.reporting.rows_study import how_it_was_sampled, mixtures
 from selfdistill.reporting.rows_training import exports_checked, filter_audit, gradient_noise, soft_targets
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
@@ -300,6 +301,28 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
         build_report(report_inputs(checks=[]), target)
     assert target.read_text(encoding="utf-8") == before
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+def test_the_page_says_which_commits_it_rests_on_and_what_was_left_out() -> None:
+    facts = {"hub": HOSTILE, "revision": "3" * 40, "digest": "d" * 64, "licence": HOSTILE}
+    dropped = {"no boxed answer": 12, "picture": 3}
+    page = render_report(report_inputs(hub={"model": facts | {"revision": "", "licence": None}, "math": facts},
+                                       conversions={"math": {"kept": 1234, "dropped": dropped}}))  # fmt: skip
+    table = page[page.index("Model and datasets from the hub") :].split("</table>")[0]
+    assert "3" * 40 in table and "not known" in table and "12 no boxed answer; 3 picture" in table
+    assert "<script>" not in table and "Model and datasets from the hub" not in render_report(report_inputs())
+
+
+def test_levels_on_another_mixture_have_a_table_of_their_own() -> None:
+    study = copy.deepcopy(STUDY)
+    study["evaluation"]["mixtures"] = {"harder": {"quiz": 20}}
+    inputs = report_inputs(study=study)
+    assert inputs.levels is not None
+    mixed = inputs.levels.filter(pl.col("budget") == "full", pl.col("split") == "test").with_columns(
+        budget=pl.lit("harder"), split=pl.lit("all")
+    )
+    rows = _there(mixtures(report_inputs(study=study, levels=pl.concat([inputs.levels, mixed])))).groups[0].rows
+    assert rows and all(row.cells[0] == "harder" and "[" in row.cells[4] for row in rows)
 
 
 def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -233,6 +234,25 @@ def test_prompt_ids_use_the_chat_template_once() -> None:
     ids = tokenise_prompts(problems, "{problem}\nBox it.", MODEL)["prompt_ids"][0].to_list()
     text = Tokenizer.from_file(str(MODEL / "tokenizer.json")).decode(ids, skip_special_tokens=False)
     assert text == "<|im_start|>user\nStart with 7. Add {5}.\nBox it.<|im_end|>\n<|im_start|>assistant\n<think>\n"
+
+
+def test_the_chat_templates_switches_reach_it_and_unknown_ones_are_refused(tmp_path: Path) -> None:
+    from selfdistill.sampling.plan import tokenise_prompts
+
+    switched = tmp_path / "switched"
+    shutil.copytree(MODEL, switched)
+    template = "{{ messages[0].content }}{% if enable_thinking %}<think>{% endif %}"
+    (switched / "chat_template.jinja").write_text(template)
+    problems = pl.DataFrame({"problem_id": ["a"], "problem": ["Start with 7."]})
+    on, off = (
+        tokenise_prompts(problems, "{problem}", switched, {"enable_thinking": each})["prompt_ids"][0].to_list()
+        for each in (True, False)
+    )
+    assert on[:-1] == off and len(on) > 1
+    with pytest.raises(
+        UserError, match=r"model\.chat\.enable_thinking: the chat template of .* reads no enable_thinking"
+    ):
+        tokenise_prompts(problems, "{problem}", MODEL, {"enable_thinking": True})
 
 
 def test_requests_are_taken_as_there_is_room(engine: TorchEngine) -> None:
