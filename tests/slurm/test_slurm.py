@@ -141,10 +141,13 @@ def test_two_studies_at_once_one_on_two_nodes_one_in_two_processes(
             study["training"].update(spread)
 
         manifest = str(RESULTS / "runs/ssd/seed-0/manifest.json")
-        runs.append(Run(slurm, clone, clone.changed_study(several), manifest))
+        small = ("--set-resources", "train:mem_mb=2000")  # so that both fit the nodes at once
+        runs.append(Run(slurm, clone, clone.changed_study(several), manifest, *small))
     with runs[0], runs[1]:
         jobs = [run.job_of("train", "ssd_0") for run in runs]
-        nodes = [slurm.run("squeue", "--noheader", f"--jobs={job}", "--format=%D").strip() for job in jobs]
+        nodes = [
+            slurm.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%D").strip() for job in jobs
+        ]
         for run in runs:
             run.finish()
     assert nodes == ["2", "1"]
