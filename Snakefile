@@ -36,6 +36,7 @@ include: "rules/report.smk"
 onstart:
     refuse_unwritable(RESULTS)
     refuse_blind_slurm()
+    refuse_few_gpus()
 
 
 rule all:

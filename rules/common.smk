@@ -212,3 +212,15 @@ def refuse_blind_slurm():
         refuse_blind_status(workflow.executor_settings.status_command)
     except UserError as error:
         raise WorkflowError(str(error))
+
+
+def refuse_few_gpus():
+    """Before the first job: what one job asks for beyond the GPUs of all jobs, Snakemake would cut without a word."""
+    allowed = workflow.global_resources.get("gpu")
+    allowed = getattr(allowed, "value", allowed)
+    wanted = max(STUDY.training.gpus * STUDY.training.nodes, STUDY.sampling.gpus)
+    if allowed is not None and allowed < wanted:
+        raise WorkflowError(
+            f"resources: gpu={allowed} is for all jobs together, and one job of this study asks for {wanted}; "
+            f"raise it in the profile or by --resources gpu={wanted}."
+        )

@@ -242,12 +242,22 @@ def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:
 
 def test_a_training_on_several_nodes_is_one_launcher_on_each(fresh: Clone) -> None:
     study = fresh.changed_study(lambda study: study["training"].update(nodes=2, gpus=8, batch=32, micro_batch=1))
-    planned = fresh.snakemake("--dry-run", "--printshellcmds", "--profile", "slurm", study=study)
+    planned = fresh.snakemake(
+        "--dry-run", "--printshellcmds", "--profile", "slurm", "--resources", "gpu=16", study=study
+    )
     said = planned.stdout + planned.stderr
     assert planned.returncode == 0, said
     assert "nodes=2, tasks=2, tasks_per_gpu=0, mpi=srun, slurm_extra=--gpus-per-node=8" in said and "gpu=16" in said
     launcher = "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 --kill-on-bad-exit=1 python workflow_scripts/train.py"
     assert launcher in said and '"nodes": 2, "processes": 8' in said
+
+
+def test_a_job_that_asks_for_more_gpus_than_all_jobs_may_have_is_refused(fresh: Clone) -> None:
+    study = fresh.changed_study(lambda study: study["training"].update(gpus=2))
+    said = fresh.snakemake("--resources", "gpu=1", study=study)
+    assert (
+        said.returncode == 1 and "gpu=1 is for all jobs together, and one job of this study asks for 2" in said.stderr
+    )
 
 
 def test_lock_and_environments_are_what_is_installed() -> None:
