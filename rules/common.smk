@@ -84,6 +84,7 @@ SAMPLING_ENVIRONMENT = (
 TRAINING_ENVIRONMENT = (
     "../envs/training-gpu.yaml" if STUDY.training.gpus else "../envs/training.yaml"
 )
+SLOW_KERNELS = "--slow-kernels" if STUDY.training.slow_kernels else ""
 # What decides how an engine reads a model.
 ENGINE = {
     "engine": STUDY.sampling.engine,

@@ -61,13 +61,14 @@ rule teacher:
         device="cuda" if STUDY.training.gpus else "cpu",
         # Where the model lies is no reason to do it again; what it is is an input.
         folder=lambda wildcards, threads: STUDY.model.path,
+        kernels=lambda wildcards, threads: SLOW_KERNELS,
     shell:
         """
         python workflow_scripts/teacher.py \
             --model {params.folder:q} \
             --dataset {input.dataset:q} \
             --decode {params.decode:q} \
-            --device {params.device} \
+            --device {params.device} {params.kernels} \
             --threads {threads} \
             --out {output.targets:q} \
             --summary {output.summary:q} 2>{log:q}
@@ -128,9 +129,7 @@ rule train:
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,
-        kernels=lambda wildcards, threads: (
-            "--slow-kernels" if STUDY.training.slow_kernels else ""
-        ),
+        kernels=lambda wildcards, threads: SLOW_KERNELS,
         work=lambda wildcards, threads: (
             f"{WORK}/runs/{wildcards.arm}/seed-{wildcards.seed}/work"
         ),

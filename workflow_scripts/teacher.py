@@ -18,6 +18,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--decode", type=Decode.model_validate_json, required=True, help="JSON, as in the study file")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--slow-kernels", action="store_true", help="on a GPU, do without kernels that make it fast")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
 
@@ -26,7 +27,9 @@ def main() -> None:
     from selfdistill.training.teacher import write_targets
 
     with lease_gpus(1 if asked.device == "cuda" else 0):
-        write_targets(asked.model, asked.dataset, asked.decode, asked.device, asked.out, asked.summary)
+        write_targets(
+            asked.model, asked.dataset, asked.decode, asked.device, asked.out, asked.summary, asked.slow_kernels
+        )
 
 
 if __name__ == "__main__":

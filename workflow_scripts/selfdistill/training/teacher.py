@@ -40,12 +40,18 @@ MEASURES = {
 
 
 def write_targets(
-    model_folder: Path, dataset_file: Path, decode: Decode, device: str, out: Path, summary: Path
+    model_folder: Path,
+    dataset_file: Path,
+    decode: Decode,
+    device: str,
+    out: Path,
+    summary: Path,
+    slow_kernels: bool = False,
 ) -> None:
     """The table, and beside it what it says in sum."""
     if complaint := against_soft_targets(decode):
         raise UserError(complaint)
-    refuse_slow_kernels(model_folder, device)
+    refuse_slow_kernels(model_folder, device, accept_slow=slow_kernels)
     transformers.utils.logging.disable_progress_bar()
     dataset = read_table(dataset_file, DATASET, ("request_id", "prompt_ids", "completion_ids"))
     model = load_model(model_folder).to(device).eval()
