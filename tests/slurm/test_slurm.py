@@ -129,6 +129,26 @@ def test_sampling_outlives_its_time_limit_its_memory_and_its_node(slurm: Cluster
     assert kept.join(samples, on=["request_id", "text"], how="semi").height == kept.height > 0
 
 
+def test_a_job_that_more_urgent_ones_push_out_goes_on_by_itself(slurm: Cluster, local: Clone, tmp_path: Path) -> None:
+    fresh = begun(local, tmp_path, "models/base")
+
+    def slow(study: dict) -> None:
+        tiny(study)
+        study["sampling"]["batch"] = 1
+
+    with Run(slurm, fresh, fresh.changed_study(slow), SHARD) as run:
+        sampling = run.job_of("sample", "base_0")
+        run.wait_until(lambda: journaled(fresh, "base").height >= 2, "sample")
+        kept = journaled(fresh, "base")
+        slurm.run("sbatch", "-p", "urgent", "-N2", "--exclusive", "--wrap", "sleep 2", "--output=/dev/null")
+        run.wait_until(lambda: run.state(sampling) == "PENDING", "pre-emption")
+        said = run.finish()
+    assert "Trying to restart" not in said and said.count("has been submitted") == 1
+    samples = journaled(fresh, "base")
+    assert samples["request_id"].n_unique() == samples.height == pl.read_parquet(fresh.folder / SHARD).height
+    assert kept.join(samples, on=["request_id", "text"], how="semi").height == kept.height > 0
+
+
 def test_two_studies_at_once_one_on_two_nodes_one_in_two_processes(
     slurm: Cluster, local: Clone, tmp_path: Path
 ) -> None:
