@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help report rehearse plan test test-all lint format lock schema datasets clean benchmark
+.PHONY: help report environment rehearse plan test test-all lint format lock schema datasets clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,8 @@ help: ## show this list
 report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config/smoke.yaml for another)
 	@$(if $(STUDY),test -f $(STUDY) || { echo "error: there is no study file $(STUDY)"; exit 1; })
 	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+
+environment: $(ENVIRONMENT) ## set up .venv and nothing else
 
 rehearse: $(ENVIRONMENT) ## a study made small, with the lab's model and problems, without a GPU (CONFIG=config/qwen3.5-4b.yaml)
 	@$(if $(CONFIG),,echo "error: say which study: make rehearse CONFIG=config/qwen3.5-4b.yaml" >&2; exit 1)
