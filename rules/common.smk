@@ -73,6 +73,8 @@ SEVERAL_NODES = {
 }
 if STUDY.training.gpus:
     SEVERAL_NODES["slurm_extra"] = f"--gpus-per-node={STUDY.training.gpus}"
+# A large model's weights take a while to read for their digest, which is no work for a login node.
+SMALL_MODEL = not STUDY.sampling.gpus
 # Main memory of one process that trains: it reads the whole model in float32, and what trains on a GPU is large.
 TRAINING_MB = 64000 if STUDY.training.gpus else 3000
 # The CUDA build of torch and what runs on it are gigabytes that only a GPU needs.

@@ -56,7 +56,7 @@ rule plan:
         "<logs>/plan/{model}.log",
     benchmark:
         "<benchmarks>/plan/{model}.tsv"
-    localrule: True
+    localrule: SMALL_MODEL
     conda:
         "../envs/sampling.yaml"
     threads: 1

@@ -38,6 +38,7 @@ def rehearse(
     every checkpoint, which are many short jobs; with `arms` the others are left out."""
     if folder.exists():
         shutil.rmtree(folder)
+    (folder.parent / "revisions.lock").unlink(missing_ok=True)  # what stands in may be other stand-ins than before
     model = folder / "model"
     shutil.copytree(LAB / "model", model)
     study = shrunk(raw, engine, whole)
