@@ -51,7 +51,7 @@ rule comparisons:
         runtime=later(60),
     params:
         asked={
-            "evaluation": STUDY.evaluation.model_dump(),
+            "evaluation": STUDY.evaluation.model_dump(exclude={"mixtures"}),
             "hypotheses": dumped(STUDY.hypotheses),
             "seed": STUDY.seed,
         },
@@ -80,7 +80,7 @@ rule factorial:
         asked={
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
-            "evaluation": STUDY.evaluation.model_dump(),
+            "evaluation": STUDY.evaluation.model_dump(exclude={"mixtures"}),
             "seed": STUDY.seed,
         },
     script:

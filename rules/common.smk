@@ -12,7 +12,7 @@ from selfdistill.cluster import refuse_blind_status
 from selfdistill.config.load import load_study
 from selfdistill.config.models import evaluated, runs, sources_of_samples, trained_arms
 from selfdistill.errors import UserError
-from selfdistill.hub import check_pins
+from selfdistill.hub import check_copies, check_pins
 from selfdistill.naming import parse_model_id
 from selfdistill.provenance import model_files, tokenizer_files
 from selfdistill.sampling.plan import asked_of
@@ -28,6 +28,7 @@ try:
     WORK = str(Path(os.environ.get("FORKLOCK_WORK", ".")) / RESULTS)
     REVISIONS = f"{WORK}/revisions.lock"
     check_pins(STUDY, Path(REVISIONS))
+    check_copies(STUDY, Path(RESULTS) / "hub")
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -76,7 +77,7 @@ if STUDY.training.gpus:
 # A large model's weights take a while to read for their digest, which is no work for a login node.
 SMALL_MODEL = not STUDY.sampling.gpus
 # Main memory of one process that trains: it reads the whole model in float32, and what trains on a GPU is large.
-TRAINING_MB = 64000 if STUDY.training.gpus else 3000
+TRAINING_MB = 48000 if STUDY.training.gpus else 3000
 # The CUDA build of torch and what runs on it are gigabytes that only a GPU needs.
 SAMPLING_ENVIRONMENT = (
     "../envs/sampling-vllm.yaml"

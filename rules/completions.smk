@@ -69,6 +69,8 @@ rule plan:
             "plan": asked_of(STUDY, wildcards.model).model_dump(),
         },
         folder=folder_of,
+        # A mixture that cannot be had is better known now than when everything is sampled.
+        mixtures=lambda wildcards, threads: STUDY.evaluation.mixtures,
     script:
         "../workflow_scripts/plan.py"
 
@@ -86,10 +88,10 @@ rule sample:
         "<benchmarks>/sample/{model}/shard-{shard}.tsv"
     conda:
         SAMPLING_ENVIRONMENT
-    threads: 1
+    threads: 4 if STUDY.sampling.gpus else 1
     resources:
         mem_mb=larger(32000 if STUDY.sampling.gpus else 2000),
-        runtime=later(240),
+        runtime=later(720 if STUDY.sampling.gpus else 240),
         gpu=STUDY.sampling.gpus,
     params:
         settings=lambda wildcards: to_json(

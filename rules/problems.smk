@@ -24,10 +24,13 @@ rule fetch_model:
             "key": "model",
             "kind": "model",
             "hub": STUDY.model.hub,
+        },
+        # Where the copy lies, and a pin that says what the lock says already, are no reasons to look again.
+        place=lambda wildcards, threads: {
             "revision": STUDY.model.revision,
             "folder": STUDY.model.path,
+            "lock": REVISIONS,
         },
-        lock=REVISIONS,
     script:
         "../workflow_scripts/fetch.py"
 
@@ -52,11 +55,13 @@ rule fetch_source:
             "key": f"problems.sources.{wildcards.source}",
             "kind": "dataset",
             "hub": STUDY.problems.sources[wildcards.source].hub,
-            "revision": STUDY.problems.sources[wildcards.source].revision,
-            "folder": STUDY.problems.sources[wildcards.source].path,
             "loader": STUDY.problems.sources[wildcards.source].loader,
         },
-        lock=REVISIONS,
+        place=lambda wildcards, threads: {
+            "revision": STUDY.problems.sources[wildcards.source].revision,
+            "folder": STUDY.problems.sources[wildcards.source].path,
+            "lock": REVISIONS,
+        },
     script:
         "../workflow_scripts/fetch.py"
 
@@ -83,9 +88,9 @@ rule convert:
         asked=lambda wildcards: {
             "key": f"problems.sources.{wildcards.source}",
             "loader": STUDY.problems.sources[wildcards.source].loader,
-            "folder": STUDY.problems.sources[wildcards.source].path,
             "options": STUDY.problems.sources[wildcards.source].options,
         },
+        folder=lambda wildcards, threads: STUDY.problems.sources[wildcards.source].path,
     script:
         "../workflow_scripts/convert.py"
 

@@ -10,10 +10,10 @@ from selfdistill.program import as_rule
 
 
 def main() -> None:
-    asked = snakemake.params.asked
-    rows, dropped = convert(asked["loader"], Path(asked["folder"]), asked["options"])
+    asked, folder = snakemake.params.asked, Path(snakemake.params.folder)
+    rows, dropped = convert(asked["loader"], folder, asked["options"])
     if not rows:
-        raise UserError(f"{asked['folder']}: no row passes the filters ({dropped}); loosen {asked['key']}.options.")
+        raise UserError(f"{folder}: no row passes the filters ({dropped}); loosen {asked['key']}.options.")
     write_text(snakemake.output.problems, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_json(snakemake.output.audit, {"loader": asked["loader"], "kept": len(rows), "dropped": dropped})
 

@@ -9,11 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-import yaml
-
-from selfdistill.config.load import load_study
-from selfdistill.config.study import Study
-from selfdistill.errors import UserError
+from selfdistill.config.load import load_study, read_study
 from selfdistill.planning.actual import compare
 from selfdistill.planning.cost import stages
 from selfdistill.planning.figures import Figures, load_throughputs
@@ -31,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--actual", action="store_true", help="compare with what the finished study took")
     asked = parser.parse_args(arguments)
 
-    study = study_of(asked.study)
+    study = load_study(read_study(asked.study))
     figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
     parts, found = stages(study, figures), reaches(study, figures)
     if asked.actual:
@@ -41,18 +37,6 @@ def main(arguments: list[str] | None = None) -> None:
         print(json.dumps(as_data(study, figures, parts, found, asked.price), indent=1))
     else:
         print(as_text(study, figures, parts, found, asked.price))
-
-
-def study_of(file: Path) -> Study:
-    try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"{file}: there is no such study file; give its path, as config/smoke.yaml.") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: is not YAML: {str(error).splitlines()[0]}; mend it there.") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{file}: holds no keys; config.yaml shows what a study file looks like.")
-    return load_study({key: value for key, value in raw.items() if key != "pathvars"})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from selfdistill.program import as_rule
 
 
 def main() -> None:
-    asked = dict(snakemake.params.asked)
+    asked, place = dict(snakemake.params.asked), snakemake.params.place
     loader = asked.pop("loader", None)
     files, licence, hub = MODEL_FILES, None, asked.pop("hub")
     if loader:
@@ -16,8 +16,9 @@ def main() -> None:
 
         dataset = DATASETS[loader]
         files, licence, hub = dataset.files, dataset.licence, hub or dataset.hub
-    wanted = Repository(**asked | {"folder": Path(asked["folder"])}, hub=hub, files=files)
-    facts = obtain(wanted, Path(snakemake.params.lock))
+    folder = Path(place["folder"])
+    wanted = Repository(**asked, hub=hub, revision=place["revision"], folder=folder, files=files)
+    facts = obtain(wanted, Path(place["lock"]))
     write_json(snakemake.output[0], facts | {"loader": loader, "licence": licence})
 
 

@@ -1,7 +1,8 @@
 """Rule `levels`: accuracy, rates and lengths of every model."""
 
-from selfdistill.analysis.levels import levels, members
+from selfdistill.analysis.levels import levels
 from selfdistill.analysis.problem_means import read_graded
+from selfdistill.problems.budgets import members
 from selfdistill.program import as_rule
 from selfdistill.tables import ESTIMATES, PROBLEMS, read_table, write_table
 

@@ -1,5 +1,6 @@
 """Rule `plan`: what to sample from one model."""
 
+from selfdistill.problems.budgets import members
 from selfdistill.program import as_rule
 from selfdistill.provenance import model_digest
 from selfdistill.sampling.plan import Asked, make_plan
@@ -8,12 +9,16 @@ from selfdistill.tables import PLAN, PROBLEMS, PROMPTS, read_table, write_table
 
 def main() -> None:
     asked = snakemake.params.asked
+    evaluation = read_table(snakemake.input.evaluation, PROBLEMS)
+    if asked["model_id"] == "base":
+        for name, mixture in snakemake.params.mixtures.items():
+            members(mixture, name, evaluation, asked["plan"]["eval_problems"])
     plan = make_plan(
         asked["model_id"],
         model_digest(snakemake.params.folder),
         Asked.model_validate(asked["plan"]),
         read_table(snakemake.input.train, PROBLEMS),
-        read_table(snakemake.input.evaluation, PROBLEMS),
+        evaluation,
         read_table(snakemake.input.prompts, PROMPTS),
     )
     write_table(plan, snakemake.output[0], PLAN)

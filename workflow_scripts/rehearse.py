@@ -6,9 +6,7 @@ python workflow_scripts/rehearse.py config/qwen3.5-4b.yaml      then snakemake -
 import argparse
 from pathlib import Path
 
-import yaml
-
-from selfdistill.config.load import load_study
+from selfdistill.config.load import load_study, read_study
 from selfdistill.errors import UserError
 from selfdistill.program import as_program
 from selfdistill.rehearsal.rehearsal import SUFFIX, rehearse
@@ -21,15 +19,13 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="every seed and checkpoint: many short jobs")
     parser.add_argument("--arms", nargs="+", help="these arms alone, and the hypotheses that speak of no other")
     asked = parser.parse_args()
-    if not asked.study.is_file():
-        raise UserError(f"{asked.study}: there is no such study file.")
-    raw = yaml.safe_load(asked.study.read_text())
+    raw = read_study(asked.study)
     load_study(raw)  # a mistake in the study is told as one of the study
     if asked.arms and (unknown := sorted(set(asked.arms) - set(raw["arms"]))):
         raise UserError(f"--arms: the study has no arm {unknown[0]!r}; there are: {', '.join(raw['arms'])}.")
     folder = Path("results") / f"{raw['study']}{SUFFIX}" / "given"
     file = rehearse(raw, folder, asked.engine, asked.whole, asked.arms)
-    load_study(yaml.safe_load(file.read_text()))
+    load_study(read_study(file))
     print(file)
 
 

@@ -219,8 +219,7 @@ def test_starting_and_stopping_a_cluster_leaves_the_machine_as_it_was() -> None:
     with cluster() as it:
         it.run("sbatch", "--wrap", "trap '' TERM; sleep 600 & wait", "--output=/dev/null")
         it.wait_until(lambda: it.run("squeue", "-h", "-o", "%T").strip() == "RUNNING", "slurmctld")
-        started = it.processes()
-        assert len(started) > 7  # five daemons, two nodes, and the job
+        it.wait_until(lambda: len(it.processes()) > 7, "slurmctld")  # five daemons, two nodes, and the job
     assert standing() == before and it.processes() == [] and not it.folder.exists()
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from selfdistill.analysis.comparisons import LEAD, SEEDS, comparisons, flips
 from selfdistill.analysis.factorial import CONTRASTS, Factorial, factorial, factorial_cells
-from selfdistill.analysis.levels import levels, members
+from selfdistill.analysis.levels import levels
 from selfdistill.analysis.verdicts import verdict, verdicts
 from selfdistill.config.study import Arm, Decode, Evaluation, Hypothesis
 from selfdistill.errors import UserError
 from selfdistill.naming import model_id, parse_model_id
+from selfdistill.problems.budgets import members
 from selfdistill.tables import COMPARISONS, ESTIMATES, VERDICTS
 
 DECODES = {

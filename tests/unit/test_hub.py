@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT
 from selfdistill.config.load import load_study
 from selfdistill.errors import UserError
-from selfdistill.hub import check_pins
+from selfdistill.hub import check_copies, check_pins
 from stand_in_hub import NEWEST, Hub, stand_in_hub
 
 OTHER = "2" * 40
@@ -55,6 +55,14 @@ def obtained(hub: Hub, tmp_path: Path, revision: str = "", folder: str = "models
     return json.loads(ran.stdout.splitlines()[-1]) if ran.returncode == 0 else ran.stderr.strip().splitlines()[-1]
 
 
+def copied(folder: Path) -> Path:
+    """A copy that somebody made by hand."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
 def lock(tmp_path: Path) -> dict[str, dict[str, str]]:
     content: dict[str, dict[str, str]] = json.loads((tmp_path / "revisions.lock").read_text())
     return content
@@ -62,8 +70,8 @@ def lock(tmp_path: Path) -> dict[str, dict[str, str]]:
 
 def test_an_unpinned_repository_is_resolved_once_and_kept(hub: Hub, tmp_path: Path) -> None:
     facts = obtained(hub, tmp_path)
-    assert facts["revision"] == NEWEST and facts["pinned"] == ""
-    assert sorted(facts["files"]) == ["config.json", "model.safetensors"]
+    assert facts["revision"] == NEWEST
+    assert sorted(facts["sums"]) == ["config.json", "model.safetensors"]
     assert lock(tmp_path) == {"model lab/tiny": {"revision": NEWEST, "digest": facts["digest"]}}
 
     # The hub moves on; the study does not, not even where its folder is gone.
@@ -98,9 +106,7 @@ def test_two_commits_are_never_mixed(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_copy_that_changed_is_not_the_one_the_study_began_with(hub: Hub, tmp_path: Path) -> None:
-    copy = tmp_path / "models/tiny"
-    copy.mkdir(parents=True)
-    (copy / "config.json").write_text("{}")
+    copy = copied(tmp_path / "models/tiny")
     facts = obtained(hub, tmp_path)
     assert facts["revision"] == "" and hub.asked == []
     (copy / "config.json").write_text('{"another": 1}')
@@ -110,14 +116,37 @@ def test_a_copy_that_changed_is_not_the_one_the_study_began_with(hub: Hub, tmp_p
 def test_a_copy_made_by_the_hubs_own_client_says_which_commit_it_is(hub: Hub, tmp_path: Path) -> None:
     copy = tmp_path / "models/tiny"
     copy.mkdir(parents=True)
-    command = [Path(sys.executable).parent / "hf", "download", "lab/tiny", "config.json", "--local-dir", copy]
-    subprocess.run(command, env=os.environ | hub.environment, check=True, capture_output=True, timeout=120)
+    for file in ("config.json", "model.safetensors"):
+        command = [Path(sys.executable).parent / "hf", "download", "lab/tiny", file, "--local-dir", copy]
+        subprocess.run(command, env=os.environ | hub.environment, check=True, capture_output=True, timeout=120)
     assert obtained(hub, tmp_path)["revision"] == NEWEST
-    cached = tmp_path / "cache/models--lab--tiny/snapshots" / OTHER
-    cached.mkdir(parents=True)
-    (cached / "config.json").write_text("{}")
+    cached = copied(tmp_path / "cache/models--lab--tiny/snapshots" / OTHER)
     (tmp_path / "revisions.lock").unlink()
     assert obtained(hub, tmp_path, folder=str(cached))["revision"] == OTHER
+
+
+def test_a_part_of_a_copy_is_not_taken_for_the_whole(hub: Hub, tmp_path: Path) -> None:
+    copy = copied(tmp_path / "models/tiny")
+    (copy / "model.safetensors").rename(copy / "model-00001-of-00002.safetensors")
+    parts = {f"w{part}": f"model-0000{part}-of-00002.safetensors" for part in (1, 2)}
+    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert obtained(hub, tmp_path) == (
+        "error: models/tiny: is no whole copy of lab/tiny, for it has no model-00002-of-00002.safetensors; complete or delete it."
+    )
+    assert not (tmp_path / "revisions.lock").exists()
+    (copy / "model-00002-of-00002.safetensors").write_bytes(b"the rest")
+    begun = copy / ".cache/huggingface/download"
+    begun.mkdir(parents=True)
+    (begun / "x.incomplete").touch()
+    assert "holds a download that was broken off" in obtained(hub, tmp_path)
+    (begun / "x.incomplete").unlink()
+    assert obtained(hub, tmp_path)["revision"] == ""
+
+
+def test_a_copy_that_lies_where_nothing_can_be_written_is_used(hub: Hub, tmp_path: Path) -> None:
+    shared = copied(tmp_path / "shared/tiny")
+    before = sorted(shared.parent.rglob("*"))
+    assert obtained(hub, tmp_path, folder=str(shared))["digest"] and sorted(shared.parent.rglob("*")) == before
 
 
 def test_a_damaged_download_is_refused_and_the_next_one_goes_on(hub: Hub, tmp_path: Path) -> None:
@@ -167,3 +196,28 @@ def test_a_pin_that_the_results_were_not_made_with_is_refused_before_anything_is
     kept.write_text(json.dumps({"model lab/tiny": {"revision": OTHER, "digest": ""}}))
     with pytest.raises(UserError, match=f"model.revision: is {NEWEST}, but the results so far were made with {OTHER}"):
         check_pins(study, kept)
+
+    # A dataset's repository is the loader's where the study names none.
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    raw["problems"]["sources"]["beyond-aime"]["revision"] = NEWEST
+    kept.write_text(json.dumps({"dataset ByteDance-Seed/BeyondAIME": {"revision": OTHER, "digest": ""}}))
+    with pytest.raises(UserError, match=r"problems\.sources\.beyond-aime\.revision: is"):
+        check_pins(load_study(raw, ROOT), kept)
+
+
+def test_a_copy_that_went_away_or_changed_is_seen_before_anything_is_planned(hub: Hub, tmp_path: Path) -> None:
+    facts = tmp_path / "facts"
+    facts.mkdir()
+    folder = tmp_path / "models/tiny"
+    (facts / "model.json").write_text(json.dumps(obtained(hub, tmp_path)))
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    shutil.copytree(ROOT / raw["model"]["path"], tmp_path / "elsewhere")
+    raw["model"] |= {"hub": "lab/tiny", "path": str(tmp_path / "elsewhere")}
+    study = load_study(raw, ROOT)
+    with pytest.raises(UserError, match="is gone or has another size than when this study began; bring that copy back"):
+        check_copies(study, facts)
+    raw["model"]["path"] = str(folder)
+    check_copies(load_study(raw, ROOT), facts)
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match=r"or delete .*model\.json to have it looked for anew"):
+        check_copies(load_study(raw, ROOT), facts)

@@ -30,7 +30,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")  # no pickles, no code
 
 Kind = Literal["model", "dataset"]
-Lock = dict[str, dict[str, str]]  # "model Qwen/Qwen3.5-4B" → its revision and digest; "" where not known
+Lock = dict[str, dict[str, Any]]  # "model Qwen/Qwen3.5-4B" → its revision and digest; "" where not known
 
 
 @dataclass(frozen=True)
@@ -49,37 +49,62 @@ class Repository:
 
 def obtain(wanted: Repository, lock: Path) -> dict[str, Any]:
     """What is to be known of the repository's copy on this machine, which is downloaded if it is not there."""
-    with _guard(wanted.folder):
-        if not _files(wanted):
-            revision = wanted.revision or _locked(lock, wanted)["revision"] or _newest(wanted)
-            _settle(lock, wanted, revision, "")
-            _download(wanted, revision)
-        files = _files(wanted)
-        revision = _revision_of_copy(wanted, files)
-        sums = {name: _sha256(wanted.folder / name) for name in files}
-        digest = hashlib.sha256("".join(f"{name}\0{sums[name]}\n" for name in files).encode()).hexdigest()
-        revision = _settle(lock, wanted, revision, digest)
+    if not _files(wanted):  # a copy that is there may lie where nothing can be written
+        with _guard(wanted.folder):
+            if not _files(wanted):
+                revision = wanted.revision or _locked(lock, wanted)["revision"] or _newest(wanted)
+                _settle(lock, wanted, revision, "")
+                _download(wanted, revision)
+    files = _files(wanted)
+    revision = _revision_of_copy(wanted, files)
+    _refuse_part_of_a_copy(wanted, files)
+    sums = {name: _sha256(wanted.folder / name) for name in files}
+    digest = hashlib.sha256("".join(f"{name}\0{sums[name]}\n" for name in files).encode()).hexdigest()
+    revision = _settle(lock, wanted, revision, digest)
+    sizes = {name: (wanted.folder / name).stat().st_size for name in files}
     return {
         "hub": wanted.hub,
         "kind": wanted.kind,
-        "pinned": wanted.revision,
         "revision": revision,
         "digest": digest,
-        "bytes": sum((wanted.folder / name).stat().st_size for name in files),
-        "files": sums,
+        "sums": sums,
+        "sizes": sizes,
     }
 
 
 def check_pins(study: Study, lock: Path) -> None:
     """Before anything is planned: what the study pins is what its results so far were made with."""
-    pins = {("model.revision", f"model {study.model.hub}"): study.model.revision if study.model.hub else ""}
+    pins = [("model", f"model {study.model.hub}", study.model.revision)]
     for name, source in study.problems.sources.items():
-        pins[f"problems.sources.{name}.revision", f"dataset {source.hub}"] = source.revision
-    locked = _read(lock) if any(pins.values()) else {}
-    for (key, name), pinned in pins.items():
+        if source.loader and source.revision:
+            from selfdistill.problems.datasets import DATASETS  # heavy for those who pin nothing
+
+            hub = source.hub or DATASETS[source.loader].hub
+            pins.append((f"problems.sources.{name}", f"dataset {hub}", source.revision))
+    locked = _read(lock) if any(pinned for _, _, pinned in pins) else {}
+    for key, name, pinned in pins:
         began = locked.get(name, {}).get("revision", "")
         if pinned and began and pinned != began:
-            raise UserError(_mixed(key, pinned, began, lock))
+            raise UserError(_mixed(f"{key}.revision", pinned, began, lock))
+
+
+def check_copies(study: Study, facts: Path) -> None:
+    """Before anything is planned: the copies that were looked at once are still there, with files of the same sizes."""
+    copies = [("model", facts / "model.json", study.model.path)] if study.model.hub else []
+    for name, source in study.problems.sources.items():
+        if source.loader:
+            copies.append((f"problems.sources.{name}", facts / f"sources/{name}.json", source.path))
+    for key, known, folder in copies:
+        if not known.is_file():
+            continue
+        changed = [
+            file for file, size in _read(known)["sizes"].items() if not _has_size(Path(folder) / file, int(size))
+        ]
+        if changed:
+            raise UserError(
+                f"{Path(folder) / changed[0]}: is gone or has another size than when this study began; bring that copy back "
+                f"({key}.path), or delete {known} to have it looked for anew."
+            )
 
 
 # revisions.lock
@@ -107,7 +132,7 @@ def _settle(lock: Path, wanted: Repository, revision: str, digest: str) -> str:
         entries[wanted.name] = {"revision": revision or began["revision"], "digest": digest or began["digest"]}
         if entries[wanted.name] != began:
             write_json(lock, dict(sorted(entries.items())))
-        return entries[wanted.name]["revision"]
+        return str(entries[wanted.name]["revision"])
 
 
 def _mixed(key: str, revision: str, began: str, lock: Path) -> str:
@@ -117,7 +142,7 @@ def _mixed(key: str, revision: str, began: str, lock: Path) -> str:
     )
 
 
-def _locked(lock: Path, wanted: Repository) -> Mapping[str, str]:
+def _locked(lock: Path, wanted: Repository) -> Mapping[str, Any]:
     return _read(lock).get(wanted.name, {"revision": "", "digest": ""})
 
 
@@ -155,6 +180,21 @@ def _files(wanted: Repository) -> list[str]:
 def _asked_for(name: str, patterns: tuple[str, ...]) -> bool:
     """A pattern without a folder means the top folder alone."""
     return any(fnmatch.fnmatchcase(name, pattern) and pattern.count("/") == name.count("/") for pattern in patterns)
+
+
+def _refuse_part_of_a_copy(wanted: Repository, files: list[str]) -> None:
+    """Of a copy that somebody else made. A dataset must have a file of every kind; a model, weights and all their parts."""
+    lacking = [pattern for pattern in wanted.files if not any(_asked_for(name, (pattern,)) for name in files)]
+    if wanted.kind == "model":
+        index = wanted.folder / "model.safetensors.index.json"
+        parts = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"*.safetensors"}
+        lacking = [
+            part for part in ("config.json", *sorted(parts)) if not any(fnmatch.fnmatchcase(n, part) for n in files)
+        ]
+    unfinished = [path.name for path in (wanted.folder / CLIENTS_RECORDS).rglob("*.incomplete")]
+    if lacking or unfinished:
+        what = f"has no {lacking[0]}" if lacking else "holds a download that was broken off"
+        raise UserError(f"{wanted.folder}: is no whole copy of {wanted.hub}, for it {what}; complete or delete it.")
 
 
 def _revision_of_copy(wanted: Repository, files: list[str]) -> str:
@@ -233,6 +273,7 @@ def _download(wanted: Repository, revision: str) -> None:
     write_json(part / RECORD, {"hub": wanted.hub, "revision": revision, "files": sizes})
     sync_tree(part)
     if wanted.folder.is_dir():  # it holds nothing that was asked for
+        shutil.copy(part / RECORD, wanted.folder)  # first: a copy that is broken off is then seen to be a part
         shutil.copytree(part, wanted.folder, dirs_exist_ok=True)
         shutil.rmtree(part)
     else:

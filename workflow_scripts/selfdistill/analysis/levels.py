@@ -53,20 +53,6 @@ def levels(
     return conform(pl.DataFrame([row | nothing for row in rows], infer_schema_length=None), ESTIMATES, "levels")
 
 
-def members(mixture: Mapping[str, int], name: str, evaluation: pl.DataFrame, full: int) -> frozenset[str]:
-    """The problems of a mixture: of each source as many as asked for, the first of the ranking of the full budget."""
-    ids: set[str] = set()
-    for source, count in mixture.items():
-        found = evaluation.filter((pl.col("source") == source) & (pl.col("rank") < full)).sort("rank")["problem_id"]
-        if count > len(found):
-            raise UserError(
-                f"evaluation.mixtures.{name}.{source}: asks for {count} problems, but the full budget of {full} has "
-                f"{len(found)} of that source; lower it or raise evaluation.budgets.full."
-            )
-        ids.update(found.head(count).to_list())
-    return frozenset(ids)
-
-
 def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:
     for side in evaluations.sides():
         for model in side.models:

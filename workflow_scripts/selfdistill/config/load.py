@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from selfdistill.config.study import NOT_BY_ARM, Decode, Recipe, Study
@@ -25,7 +26,23 @@ def load_study(raw: dict[str, Any], root: Path = Path(".")) -> Study:
     return study
 
 
-ROOMS = ("hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks")
+def read_study(file: Path) -> dict[str, Any]:
+    """A study file as Snakemake would read it, for the programs that are not started by it."""
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{file}: there is no such study file; give its path, as config/smoke.yaml.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: is not YAML: {str(error).splitlines()[0]}; mend it there.") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{file}: holds no keys; config.yaml shows what a study file looks like.")
+    return {key: value for key, value in raw.items() if key != "pathvars"}
+
+
+ROOMS = (
+    "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
+    "report.html", "revisions.lock",
+)  # fmt: skip
 
 
 def cross_checks(study: Study, root: Path) -> Iterator[str]:

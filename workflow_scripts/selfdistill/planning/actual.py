@@ -3,7 +3,7 @@
 It serves twice: to see how far a plan was off, and to state figures measured on a trial before a large study.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +37,16 @@ def compare(study: Study, figures: Figures, parts: list[Stage], power: list[Reac
     if missing:
         raise UserError(f"{missing}: is not there; run the study first, or leave out --actual.")
     graded = pl.concat(read_table(file, GRADED, READ) for file in files)
-    return [*_stages(parts, graded, results), *_figures(study, figures, graded, results), *_power(power, results)]
+    devices = {"train": max(1, study.training.gpus * study.training.nodes)}
+    return [
+        *_stages(parts, graded, results, devices),
+        *_figures(study, figures, graded, results),
+        *_power(power, results),
+    ]
 
 
-def _stages(parts: list[Stage], graded: pl.DataFrame, results: Path) -> Iterator[Found]:
-    """Sums that both sides know: the benchmark files have hours by rule, and sampling is one rule."""
+def _stages(parts: list[Stage], graded: pl.DataFrame, results: Path, devices: Mapping[str, int]) -> Iterator[Found]:
+    """Sums that both sides know: the benchmark files have hours by rule, and sampling is one rule. Hours are of devices."""
     sampled = [part for part in parts if "sample" in part.rules]
     yield Found("requests", sum(part.requests for part in sampled), graded.height)
     yield Found("tokens sampled", sum(part.expected.tokens for part in sampled), float(graded["n_tokens"].sum()))
@@ -50,7 +55,7 @@ def _stages(parts: list[Stage], graded: pl.DataFrame, results: Path) -> Iterator
     for name, group in rules_of.items():
         rules = {rule for part in group for rule in part.rules}
         hours = sum(part.expected.gpu_hours + part.expected.cpu_hours for part in group)
-        if known := [times[rule][0] for rule in rules if rule in times]:
+        if known := [times[rule][0] * devices.get(rule, 1) for rule in rules if rule in times]:
             yield Found(f"hours of jobs: {name}", hours, sum(known) / 3600)
 
 

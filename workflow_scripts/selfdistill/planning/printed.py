@@ -34,12 +34,23 @@ def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
         for part in (
             f"{study.study}: {figures.name} {places}. Expected, and at worst: every completion at its cap.",
             cost_table(parts),
+            disk_line(study, figures),
             money_line(total(parts), price),
             examples_line(study, figures),
             power_table(found),
             figures_list(figures),
         )
         if part
+    )
+
+
+def disk_line(study: Study, figures: Figures) -> str:
+    """What the table leaves out, since it depends on how many trainings a cluster runs at once."""
+    width = 2 if study.training.precision == "pure-bf16" else 4
+    each = 2 * 3 * width * figures.value("parameters")
+    return (
+        f"Disk counts one training at a time: each that runs beside it holds two checkpoints of its own, {_bytes(each)}. "
+        "Downloads and environments are not counted."
     )
 
 
@@ -85,10 +96,16 @@ def power_table(found: list[Reach]) -> str:
         for reach in found
     ]  # fmt: skip
     header = ["hypothesis", "family", "level", "test problems", "answers each", "finds", "equal within", "margin"]
+    beyond = [reach.hypothesis for reach in found if reach.equivalent_within > reach.margin]
+    unreachable = (
+        f"\nEqual arms can seldom be shown to be equal within the margin stated for {', '.join(beyond)}: take more problems or "
+        "answers, a wider margin, or leave it unresolved."
+    )
     return (
         f"What it can find with {POWER:.0%} power, in points of accuracy, at the level of the family's first step (Holm):\n"
         f"{table(header, rows)}\n"
         "finds: the smallest true difference; equal within: what two truly equal arms are shown to differ by less than."
+        f"{unreachable if beyond else ''}"
     )
 
 

@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
+import polars as pl
+
+from selfdistill.errors import UserError
 
 
 def drawn(seed: int, *key: object) -> str:
@@ -71,3 +74,17 @@ def proportional_turns(sizes: Sequence[int]) -> list[int]:
         taken[turn] += 1
         turns.append(turn)
     return turns
+
+
+def members(mixture: Mapping[str, int], name: str, evaluation: pl.DataFrame, full: int) -> frozenset[str]:
+    """The problems of a mixture: of each source as many as asked for, the first of the ranking of the full budget."""
+    ids: set[str] = set()
+    for source, count in mixture.items():
+        found = evaluation.filter((pl.col("source") == source) & (pl.col("rank") < full)).sort("rank")["problem_id"]
+        if count > len(found):
+            raise UserError(
+                f"evaluation.mixtures.{name}.{source}: asks for {count} problems, but the full budget of {full} has "
+                f"{len(found)} of that source; lower it or raise evaluation.budgets.full."
+            )
+        ids.update(found.head(count).to_list())
+    return frozenset(ids)

@@ -7,6 +7,7 @@ tokenised, sampled, trained on, evaluated and told of in the way that the real o
 
 import copy
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,9 @@ def rehearse(
     every checkpoint, which are many short jobs; with `arms` the others are left out."""
     if folder.exists():
         shutil.rmtree(folder)
-    (folder.parent / "revisions.lock").unlink(missing_ok=True)  # what stands in may be other stand-ins than before
+    for root in {".", os.environ.get("FORKLOCK_WORK", ".")}:  # what stands in may be other stand-ins than before
+        (Path(root) / folder.parent / "revisions.lock").unlink(missing_ok=True)
+    shutil.rmtree(folder.parent / "hub", ignore_errors=True)
     model = folder / "model"
     shutil.copytree(LAB / "model", model)
     study = shrunk(raw, engine, whole)
