@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make report` and `make test`.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are cores: the tests on a cluster mostly wait.
+WORKERS ?= $(shell expr $(CORES) + 1)
 STUDY ?=
 ENVIRONMENT := .venv/.made-from-lock
 # vLLM's own, for the tests of its engine alone: a CPU build, which exists for this platform.
@@ -30,7 +32,7 @@ plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/s
 	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
 test: $(ENVIRONMENT) $(VLLM_ENVIRONMENT) ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
-	$(TEST_VLLM) pytest -n $(CORES) --dist loadgroup tests
+	$(TEST_VLLM) pytest -n $(WORKERS) --dist loadgroup tests
 
 test-all: test ## the tests, and the slow ones
 	$(TEST_VLLM) pytest -m slow tests

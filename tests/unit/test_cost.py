@@ -10,6 +10,7 @@ import yaml
 
 import cost
 from conftest import ROOT
+from selfdistill.config.load import load_study, read_study
 from selfdistill.errors import UserError
 from selfdistill.planning.cost import stages, total
 from selfdistill.planning.figures import Figures, load_throughputs
@@ -96,7 +97,7 @@ def test_too_few_samples_for_the_filter_are_said_before_they_are_drawn(
 
 def test_longer_and_more_answers_cost_more(tmp_path: Path) -> None:
     def hours(change: Any) -> float:
-        study = cost.study_of(changed(tmp_path, ROOT / "config.yaml", change))
+        study = load_study(read_study(changed(tmp_path, ROOT / "config.yaml", change)))
         figures = Figures(load_throughputs(FIGURES), study, FIGURES)
         return total(stages(study, figures)).expected.cpu_hours
 
