@@ -13,14 +13,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recorded_shapes import NUMINA, numina_row
 from selfdistill.grading.verify import unreadable
 from selfdistill.problems.datasets import convert
+from selfdistill.rehearsal.recorded_shapes import NUMINA, numina_row
 
 WORDS = ("let", "sum", "of", "all", "such", "numbers", "a", "product", "for", "which", "triangle", "circle", "points")
 PIECE = 5000

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from conftest import ROOT
-from cost import study_of
+from selfdistill.config.load import load_study, read_study
 from selfdistill.planning.figures import Figures, Rate, interpolated, load_throughputs
 from selfdistill.planning.power import Spread, detectable, equivalent_within, reaches, standard_error
 
@@ -75,7 +75,7 @@ def test_two_thousand_problems_for_five_points_is_the_formula_with_its_square() 
 
 def test_more_problems_seeds_and_a_smaller_family_find_smaller_differences() -> None:
     file = ROOT / "config/throughputs.yaml"
-    study = study_of(ROOT / "config/lab-full.yaml")
+    study = load_study(read_study(ROOT / "config/lab-full.yaml"))
     found = {reach.hypothesis: reach for reach in reaches(study, Figures(load_throughputs(file), study, file))}
     assert found["ssd-at-0-7"].alpha == pytest.approx(0.05 / 3) and found["ssd-against-its-filter"].alpha == 0.05
     assert found["ssd-at-0-7"].problems == 560  # 800 less the dev share of 0.3
