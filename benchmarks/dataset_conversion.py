@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfdistill.grading.verify import unreadable
-from selfdistill.problems.datasets import convert
+from selfdistill.problems.datasets.convert import convert
 from selfdistill.rehearsal.recorded_shapes import NUMINA, numina_row
 
 WORDS = ("let", "sum", "of", "all", "such", "numbers", "a", "product", "for", "which", "triangle", "circle", "points")

@@ -8,7 +8,8 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from selfdistill.analysis.noise import noise_steps, noise_summary
-from selfdistill.tables import NOISE, read_table
+from selfdistill.tables.training import NOISE
+from selfdistill.tables.whole import read_table
 
 SHOWN = (
     "steps",

@@ -19,9 +19,12 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
-from selfdistill.config.study import Decode, Grading, Loops
 from selfdistill.grading.grade import grade
-from selfdistill.tables import COMPLETIONS, GRADED, PLAN, PROBLEMS, write_table
+from selfdistill.study.grading import Grading, Loops
+from selfdistill.study.sampling import Decode
+from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
+from selfdistill.tables.whole import write_table
 
 VOCABULARY, END = 150_000, 150_001
 Row = dict[str, Any]

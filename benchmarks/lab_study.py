@@ -23,11 +23,11 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.provenance import provenance, rule_seconds  # noqa: E402
+from selfdistill.machine.provenance import provenance, rule_seconds  # noqa: E402
 
 # What a job of these rules imports before it does anything.
 IMPORTS = {
-    "sample": "import torch, tokenizers, polars; import selfdistill.sampling.torch_engine",
+    "sample": "import torch, tokenizers, polars; import selfdistill.sampling.engines.torch_engine",
     "train": "import trl, transformers, torch; from trl import SFTTrainer",
     "plan": "import polars; import selfdistill.sampling.plan",
     "grade": "import polars; import selfdistill.grading.grade",

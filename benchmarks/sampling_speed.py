@@ -27,9 +27,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.model_folder import end_tokens  # noqa: E402
-from selfdistill.provenance import provenance  # noqa: E402
-from selfdistill.sampling.engines import EngineSettings, open_engine  # noqa: E402
+from selfdistill.machine.provenance import provenance  # noqa: E402
+from selfdistill.models.folder import end_tokens  # noqa: E402
+from selfdistill.sampling.engines.choice import open_engine  # noqa: E402
+from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402
 from selfdistill.sampling.requests import Request, request_id, seed_of  # noqa: E402
 
 STUDY = yaml.safe_load((ROOT / "config.yaml").read_text())

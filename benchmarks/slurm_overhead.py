@@ -28,7 +28,7 @@ for folder in ("workflow_scripts", "tests/slurm"):
 
 from cluster import Cluster, cluster  # noqa: E402
 
-from selfdistill.provenance import provenance  # noqa: E402
+from selfdistill.machine.provenance import provenance  # noqa: E402
 
 JOBS = 8
 PAUSES = (2, 5, 10, 40)  # the profile has 10, the executor by default 40

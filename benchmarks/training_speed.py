@@ -34,8 +34,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.tables import DATASET  # noqa: E402
-from selfdistill.training.checkpoints import WorkFolder  # noqa: E402
+from selfdistill.tables.training import DATASET  # noqa: E402
+from selfdistill.training.handover.checkpoints import WorkFolder  # noqa: E402
 from selfdistill.training.run import build_trainer  # noqa: E402
 from selfdistill.training.settings import RunSettings  # noqa: E402
 
@@ -162,8 +162,8 @@ def stock_trainer(asked: argparse.Namespace, data: pl.DataFrame, folder: Path) -
     import transformers
     from trl import SFTConfig, SFTTrainer
 
-    from selfdistill.training.examples import token_rows
-    from selfdistill.training.model import load_model
+    from selfdistill.training.examples.rows import token_rows
+    from selfdistill.training.trainer.model import load_model
 
     cuda = asked.device == "cuda"
     config = SFTConfig(

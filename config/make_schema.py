@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.config.study import Study  # noqa: E402
+from selfdistill.study.study import Study  # noqa: E402
 
 
 def schema_text() -> str:

@@ -7,7 +7,7 @@ rule levels:
     input:
         graded=of_models("<results>/models/MODEL/graded.parquet"),
         evaluation="<results>/problems/eval.parquet",
-        library=library("analysis"),
+        library=library("levels.py"),
     output:
         "<results>/analysis/levels.parquet",
     log:
@@ -35,7 +35,7 @@ rule comparisons:
     """Paired differences by problem, against the base and where a hypothesis asks for it; the problems won and lost."""
     input:
         graded=of_models("<results>/models/MODEL/graded.parquet"),
-        library=library("analysis"),
+        library=library("comparisons.py"),
     output:
         comparisons="<results>/analysis/comparisons.parquet",
         flips="<results>/analysis/flips.parquet",
@@ -63,7 +63,7 @@ rule factorial:
     """The 2×2 of decode and filter: main effects and interaction."""
     input:
         graded=of_models("<results>/models/MODEL/graded.parquet"),
-        library=library("analysis"),
+        library=library("factorial.py"),
     output:
         "<results>/analysis/factorial.parquet",
     log:
@@ -91,7 +91,7 @@ rule verdicts:
     """One sentence for every hypothesis of the analysis plan."""
     input:
         comparisons="<results>/analysis/comparisons.parquet",
-        library=library("analysis"),
+        library=library("verdicts.py"),
     output:
         "<results>/analysis/verdicts.parquet",
     log:
@@ -119,7 +119,7 @@ rule noise:
     """Gradient noise of every run: signal, noise and noise scale, per step and pooled."""
     input:
         noise=of_runs("<results>/runs/RUN/noise.parquet"),
-        library=library("analysis"),
+        library=library("noise.py"),
     output:
         steps="<results>/analysis/noise_steps.parquet",
         summary="<results>/analysis/noise_summary.parquet",
@@ -145,7 +145,7 @@ rule weight_change:
     input:
         weights=of_runs("<results>/runs/RUN/weights.parquet"),
         coherence=of_runs("<results>/runs/RUN/coherence.parquet"),
-        library=library("analysis"),
+        library=library("weight_change.py"),
     output:
         changes="<results>/analysis/weight_change.parquet",
         coherence="<results>/analysis/coherence.parquet",
@@ -176,7 +176,7 @@ rule checks:
         contamination="<results>/problems/contamination.parquet",
         levels="<results>/analysis/levels.parquet",
         manifests=of_runs("<results>/runs/RUN/manifest.json"),
-        library=library("analysis"),
+        library=library("checks.py"),
     output:
         "<results>/checks.json",
     log:

@@ -8,13 +8,16 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from snakemake.exceptions import WorkflowError
 
-from selfdistill.cluster import refuse_blind_status
-from selfdistill.config.load import load_study
-from selfdistill.config.models import evaluated, runs, sources_of_samples, trained_arms
-from selfdistill.errors import UserError
-from selfdistill.hub import check_copies, check_pins
-from selfdistill.naming import parse_model_id
-from selfdistill.provenance import model_files, tokenizer_files
+from selfdistill.machine.slurm import refuse_blind_status
+from selfdistill.study.loaders import file_of
+from selfdistill.study.load import load_study
+from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
+from selfdistill.foundation.closure import modules_used_by
+from selfdistill.foundation.errors import UserError
+from selfdistill.models.hub import check_copies, check_pins
+from selfdistill.study.names import parse_model_id
+from selfdistill.models.digests import model_files, tokenizer_files
+from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.sampling.plan import asked_of
 
 try:
@@ -27,7 +30,7 @@ try:
     # this variable names (docs/moving.md).
     WORK = str(Path(os.environ.get("FORKLOCK_WORK", ".")) / RESULTS)
     REVISIONS = f"{WORK}/revisions.lock"
-    check_pins(STUDY, Path(REVISIONS))
+    check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(loader).hub)
     check_copies(STUDY, Path(RESULTS) / "hub")
 except UserError as error:
     raise WorkflowError(str(error))
@@ -101,26 +104,13 @@ if not workflow.deployment_settings.deployment_method:
     shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 
-def library(*rooms):
-    """Modules of the library as inputs: cheap rules run again when the code that they rest on changes."""
-    root = Path("workflow_scripts/selfdistill")
-    shared = [
-        root / name
-        for name in (
-            "files.py",
-            "naming.py",
-            "tables.py",
-            "table_streams.py",
-            "wording.py",
-        )
-    ]
-    files = [
-        file
-        for room in rooms
-        for file in (sorted((root / room).rglob("*.py")) or [root / room])
-    ]
+def library(script, *more):
+    """What a rule's script rests on, as inputs: a cheap rule runs again when the code that made its result changes."""
     return local(
-        [str(file) for file in (*shared, *files) if file.name != "__init__.py"]
+        [
+            str(file.relative_to(workflow.basedir))
+            for file in modules_used_by(script, *more)
+        ]
     )
 
 

@@ -126,7 +126,7 @@ rule grade:
         shards=shards_of,
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
-        library=library("grading", "model_folder.py"),
+        library=library("grade.py"),
     output:
         "<results>/models/{model}/graded.parquet",
     log:

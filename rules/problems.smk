@@ -70,7 +70,10 @@ rule convert:
     """Reads a public dataset into problems with one readable answer each, and counts what was left out and why."""
     input:
         fetched="<results>/hub/sources/{source}.json",
-        library=library("problems/datasets", "grading"),
+        library=lambda wildcards: library(
+            "convert.py",
+            file_of(STUDY.problems.sources[wildcards.source].loader),
+        ),
     output:
         problems="<results>/problems/sources/{source}.jsonl",
         audit="<results>/problems/sources/{source}.json",
@@ -102,7 +105,7 @@ rule problems:
             source["path"] if "loader" in source else local(source["path"])
             for source in SOURCES.values()
         ],
-        library=library("problems", "grading"),
+        library=library("problems.py"),
     output:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
@@ -133,7 +136,7 @@ rule prompts:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
         tokenizer=TOKENIZER_FILES,
-        library=library("model_folder.py", "sampling/plan.py"),
+        library=library("prompts.py"),
     output:
         "<results>/problems/prompts.parquet",
     log:

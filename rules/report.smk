@@ -52,7 +52,7 @@ rule report:
             *(f"<results>/hub/sources/{source}.json" for source in LOADED),
         ],
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
-        library=library("reporting"),
+        library=library("report.py"),
         page=local(
             sorted(str(file) for file in Path("report").rglob("*") if file.is_file())
         ),

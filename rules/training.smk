@@ -8,7 +8,7 @@ rule dataset:
     """Filters an arm's samples, and says what the filter did."""
     input:
         graded=lambda wildcards: f"<results>/models/samples-{TRAINED[wildcards.arm].decode}/graded.parquet",
-        library=library("training/dataset.py"),
+        library=library("dataset.py"),
     output:
         dataset="<results>/arms/{arm}/dataset.parquet",
         audit="<results>/arms/{arm}/audit.json",

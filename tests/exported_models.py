@@ -12,10 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lab_requests import MODEL, lab_requests
-from selfdistill.model_folder import end_tokens
-from selfdistill.sampling.engines import EngineSettings
-from selfdistill.sampling.torch_engine import TorchEngine
-from selfdistill.training.exports import check_examples, export_model, trained_logprobs
+from selfdistill.models.folder import end_tokens
+from selfdistill.sampling.engines.contract import EngineSettings
+from selfdistill.sampling.engines.torch_engine import TorchEngine
+from selfdistill.training.handover.exports import check_examples, export_model, trained_logprobs
 
 VOCABULARY, END, CONTEXT, LAB_CONTEXT = 64, 1, 256, 320
 FORMAT = {"format": "pt"}
@@ -122,7 +122,7 @@ def train(model: Any) -> None:
 
 def exported(source: Path, target: Path, examples: pl.DataFrame) -> Path:
     """The source, trained, with the trainer's log-probabilities beside it."""
-    from selfdistill.training.model import load_model
+    from selfdistill.training.trainer.model import load_model
 
     model = load_model(source)
     train(model)

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 
 from conftest import ROOT
 from selfdistill.sampling.requests import Request, request_id, seed_of
-from selfdistill.tables import PLAN, write_table
+from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.whole import write_table
 
 MODEL = ROOT / "resources/lab/model"
 

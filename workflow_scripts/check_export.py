@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
 
 
 def main() -> None:
@@ -24,8 +24,8 @@ def main() -> None:
 
     import torch
 
-    from selfdistill.sampling.export_check import check_exports
     from selfdistill.sampling.sampler import SamplerSettings
+    from selfdistill.training.handover.export_check import check_exports
 
     torch.set_num_threads(asked.threads)
     limit = asked.settings.pop("limit", None)

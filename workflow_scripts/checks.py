@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 from selfdistill.analysis.invariants import check_results
-from selfdistill.errors import UserError
-from selfdistill.files import write_json
-from selfdistill.program import as_rule
-from selfdistill.tables import CONTAMINATION, DATASET, ESTIMATES, GRADED, PLAN, PROBLEMS, read_table
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.files import write_json
+from selfdistill.foundation.programs import as_rule
+from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
+from selfdistill.tables.sampling import GRADED, PLAN
+from selfdistill.tables.training import DATASET
+from selfdistill.tables.whole import read_table
 
 
 def main() -> None:

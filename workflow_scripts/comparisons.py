@@ -2,9 +2,10 @@
 
 from selfdistill.analysis.comparisons import comparisons, flips
 from selfdistill.analysis.problem_means import read_graded
-from selfdistill.config.study import Evaluation, Hypothesis
-from selfdistill.program import as_rule
-from selfdistill.tables import COMPARISONS, FLIPS, write_table
+from selfdistill.foundation.programs import as_rule
+from selfdistill.study.evaluation import Evaluation, Hypothesis
+from selfdistill.tables.analysis import COMPARISONS, FLIPS
+from selfdistill.tables.whole import write_table
 
 
 def main() -> None:

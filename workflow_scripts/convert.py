@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from selfdistill.errors import UserError
-from selfdistill.files import write_json, write_text
-from selfdistill.problems.datasets import convert
-from selfdistill.program import as_rule
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.files import write_json, write_text
+from selfdistill.foundation.programs import as_rule
+from selfdistill.problems.datasets.convert import convert
 
 
 def main() -> None:

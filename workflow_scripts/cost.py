@@ -9,13 +9,13 @@ import argparse
 import json
 from pathlib import Path
 
-from selfdistill.config.load import load_study, read_study
+from selfdistill.foundation.programs import as_program
 from selfdistill.planning.actual import compare
 from selfdistill.planning.cost import stages
 from selfdistill.planning.figures import Figures, load_throughputs
 from selfdistill.planning.power import reaches
 from selfdistill.planning.printed import actual_table, as_data, as_text
-from selfdistill.program import as_program
+from selfdistill.study.load import load_study, read_study
 
 
 def main(arguments: list[str] | None = None) -> None:

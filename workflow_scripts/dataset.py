@@ -1,10 +1,12 @@
 """Rule `dataset`: the examples that one arm trains on, and the audit of its filter."""
 
-from selfdistill.config.study import Arm
-from selfdistill.files import write_json
-from selfdistill.program import as_rule
-from selfdistill.tables import DATASET, GRADED, read_table, write_table
-from selfdistill.training.dataset import arm_dataset
+from selfdistill.foundation.files import write_json
+from selfdistill.foundation.programs import as_rule
+from selfdistill.study.arms import Arm
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.training import DATASET
+from selfdistill.tables.whole import read_table, write_table
+from selfdistill.training.examples.filter import arm_dataset
 
 
 def main() -> None:

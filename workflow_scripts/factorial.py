@@ -2,9 +2,12 @@
 
 from selfdistill.analysis.factorial import factorial
 from selfdistill.analysis.problem_means import read_graded
-from selfdistill.config.study import Arm, Decode, Evaluation
-from selfdistill.program import as_rule
-from selfdistill.tables import ESTIMATES, write_table
+from selfdistill.foundation.programs import as_rule
+from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import Evaluation
+from selfdistill.study.sampling import Decode
+from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.whole import write_table
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from selfdistill.files import write_json
-from selfdistill.hub import MODEL_FILES, Repository, obtain
-from selfdistill.program import as_rule
+from selfdistill.foundation.files import write_json
+from selfdistill.foundation.programs import as_rule
+from selfdistill.models.hub import MODEL_FILES, Repository, obtain
 
 
 def main() -> None:
@@ -12,9 +12,9 @@ def main() -> None:
     loader = asked.pop("loader", None)
     files, licence, hub = MODEL_FILES, None, asked.pop("hub")
     if loader:
-        from selfdistill.problems.datasets import DATASETS
+        from selfdistill.problems.datasets.registry import dataset_of
 
-        dataset = DATASETS[loader]
+        dataset = dataset_of(loader)
         files, licence, hub = dataset.files, dataset.licence, hub or dataset.hub
     folder = Path(place["folder"])
     wanted = Repository(**asked, hub=hub, revision=place["revision"], folder=folder, files=files)

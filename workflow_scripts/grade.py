@@ -5,12 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
-from selfdistill.config.study import Grading
+from selfdistill.foundation.programs import as_rule
 from selfdistill.grading.grade import grade
-from selfdistill.model_folder import end_tokens
-from selfdistill.program import as_rule
-from selfdistill.table_streams import TableWriter, read_pieces
-from selfdistill.tables import COMPLETIONS, GRADED, PLAN, PROBLEMS, read_table
+from selfdistill.models.folder import end_tokens
+from selfdistill.study.grading import Grading
+from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
+from selfdistill.tables.streams import TableWriter, read_pieces
+from selfdistill.tables.whole import read_table
 
 
 def main() -> None:

@@ -2,9 +2,11 @@
 
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.problem_means import read_graded
+from selfdistill.foundation.programs import as_rule
 from selfdistill.problems.budgets import members
-from selfdistill.program import as_rule
-from selfdistill.tables import ESTIMATES, PROBLEMS, read_table, write_table
+from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.whole import read_table, write_table
 
 
 def main() -> None:

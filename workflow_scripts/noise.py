@@ -3,8 +3,11 @@
 import polars as pl
 
 from selfdistill.analysis.noise import noise_steps, noise_summary
-from selfdistill.program import as_rule
-from selfdistill.tables import NOISE, NOISE_STEPS, NOISE_SUMMARY, of_runs, read_table, write_table
+from selfdistill.foundation.programs import as_rule
+from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
+from selfdistill.tables.schema import of_runs
+from selfdistill.tables.training import NOISE
+from selfdistill.tables.whole import read_table, write_table
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
 """Rule `plan`: what to sample from one model."""
 
+from selfdistill.foundation.programs import as_rule
+from selfdistill.models.digests import model_digest
 from selfdistill.problems.budgets import members
-from selfdistill.program import as_rule
-from selfdistill.provenance import model_digest
 from selfdistill.sampling.plan import Asked, make_plan
-from selfdistill.tables import PLAN, PROBLEMS, PROMPTS, read_table, write_table
+from selfdistill.tables.problems import PROBLEMS, PROMPTS
+from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.whole import read_table, write_table
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """Rule `problems`: raw sources to the tables of training and evaluation problems."""
 
-from selfdistill.config.study import Problems
+from selfdistill.foundation.programs import as_rule
 from selfdistill.problems.assemble import assemble
-from selfdistill.program import as_rule
-from selfdistill.tables import CONTAMINATION, PROBLEMS, write_table
+from selfdistill.study.problems import Problems
+from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
+from selfdistill.tables.whole import write_table
 
 
 def main() -> None:

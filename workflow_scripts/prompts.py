@@ -5,10 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
-from selfdistill.model_folder import inspect_model
-from selfdistill.program import as_rule
-from selfdistill.sampling.plan import tokenise_prompts
-from selfdistill.tables import PROBLEMS, PROMPTS, read_table, write_table
+from selfdistill.foundation.programs import as_rule
+from selfdistill.models.folder import inspect_model
+from selfdistill.sampling.prompts import tokenise_prompts
+from selfdistill.tables.problems import PROBLEMS, PROMPTS
+from selfdistill.tables.whole import read_table, write_table
 
 
 def main() -> None:

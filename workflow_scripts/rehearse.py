@@ -6,10 +6,10 @@ python workflow_scripts/rehearse.py config/qwen3.5-4b.yaml      then snakemake -
 import argparse
 from pathlib import Path
 
-from selfdistill.config.load import load_study, read_study
-from selfdistill.errors import UserError
-from selfdistill.program import as_program
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.programs import as_program
 from selfdistill.rehearsal.rehearsal import SUFFIX, rehearse
+from selfdistill.study.load import load_study, read_study
 
 
 def main() -> None:

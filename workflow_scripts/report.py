@@ -8,27 +8,26 @@ from typing import Any
 import polars as pl
 import yaml
 
-from selfdistill.program import as_rule
-from selfdistill.provenance import provenance, rule_seconds
-from selfdistill.reporting.examples import choose_examples
-from selfdistill.reporting.figures import save_figures
+from selfdistill.foundation.programs import as_rule
+from selfdistill.machine.provenance import provenance, rule_seconds
+from selfdistill.reporting.answers.choice import choose_examples
+from selfdistill.reporting.figures.catalogue import save_figures
 from selfdistill.reporting.inputs import ReportInputs
-from selfdistill.reporting.report import build_report
-from selfdistill.tables import (
+from selfdistill.reporting.page import build_report
+from selfdistill.tables.analysis import (
     COMPARISONS,
-    CONTAMINATION,
     ESTIMATES,
-    GRADED,
     NOISE_STEPS,
     NOISE_SUMMARY,
     PATH_COHERENCE,
-    PROBLEMS,
-    RUN_LOG,
     VERDICTS,
     WEIGHT_CHANGE,
-    of_runs,
-    read_table,
 )
+from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.schema import of_runs
+from selfdistill.tables.training import RUN_LOG
+from selfdistill.tables.whole import read_table
 
 SHOWN = (
     "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "n_tokens", "text", "gold",

@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
 
 
 def main() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
 
     import torch
 
-    from selfdistill.config.study import AbortLoops
     from selfdistill.sampling.sampler import SamplerSettings, sample_shard
+    from selfdistill.study.sampling import AbortLoops
 
     torch.set_num_threads(asked.threads)
     abort_loops = asked.settings.pop("abort_loops", None)

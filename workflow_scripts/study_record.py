@@ -2,8 +2,8 @@
 
 import yaml
 
-from selfdistill.files import write_text
-from selfdistill.program import as_rule
+from selfdistill.foundation.files import write_text
+from selfdistill.foundation.programs import as_rule
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from selfdistill.devices import lease_gpus
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
+from selfdistill.machine.leases import lease_gpus
 
 if TYPE_CHECKING:
     from selfdistill.training.settings import RunSettings
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported
-    from selfdistill.training import launcher
+    from selfdistill.training.processes import launcher
     from selfdistill.training.settings import training_settings
 
     settings = training_settings(asked.settings, save_every=asked.save_every, trackers=asked.trackers)

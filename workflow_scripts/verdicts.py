@@ -1,9 +1,12 @@
 """Rule `verdicts`: a sentence for every hypothesis."""
 
 from selfdistill.analysis.verdicts import verdicts
-from selfdistill.config.study import Arm, Decode, Hypothesis
-from selfdistill.program import as_rule
-from selfdistill.tables import COMPARISONS, VERDICTS, read_table, write_table
+from selfdistill.foundation.programs import as_rule
+from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import Hypothesis
+from selfdistill.study.sampling import Decode
+from selfdistill.tables.analysis import COMPARISONS, VERDICTS
+from selfdistill.tables.whole import read_table, write_table
 
 
 def main() -> None:

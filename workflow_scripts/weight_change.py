@@ -4,8 +4,11 @@ import polars as pl
 
 from selfdistill.analysis.coherence import path_coherence
 from selfdistill.analysis.weight_change import weight_change
-from selfdistill.program import as_rule
-from selfdistill.tables import COHERENCE, PATH_COHERENCE, WEIGHT_CHANGE, WEIGHTS, of_runs, read_table, write_table
+from selfdistill.foundation.programs import as_rule
+from selfdistill.tables.analysis import PATH_COHERENCE, WEIGHT_CHANGE
+from selfdistill.tables.schema import of_runs
+from selfdistill.tables.training import COHERENCE, WEIGHTS
+from selfdistill.tables.whole import read_table, write_table
 
 
 def main() -> None:

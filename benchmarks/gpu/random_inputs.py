@@ -18,7 +18,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.tables import DATASET, write_table  # noqa: E402
+from selfdistill.tables.training import DATASET  # noqa: E402
+from selfdistill.tables.whole import write_table  # noqa: E402
 
 LAB, END = ROOT / "resources/lab/model", 420  # the lab's <|im_end|>
 ROPE = {"rope_type": "default", "rope_theta": 1e6}

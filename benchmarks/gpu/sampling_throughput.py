@@ -27,11 +27,13 @@ import polars as pl
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.model_folder import end_tokens  # noqa: E402
+from selfdistill.models.folder import end_tokens  # noqa: E402
 from selfdistill.sampling import sampler  # noqa: E402
-from selfdistill.sampling.engines import EngineSettings, open_engine  # noqa: E402
+from selfdistill.sampling.engines.choice import open_engine  # noqa: E402
+from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402
 from selfdistill.sampling.requests import Request, Sample, request_id, seed_of  # noqa: E402
-from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table  # noqa: E402
+from selfdistill.tables.sampling import COMPLETIONS, PLAN  # noqa: E402
+from selfdistill.tables.whole import read_table, write_table  # noqa: E402
 
 LAB = ROOT / "resources/lab/model"
 SHAPES = {

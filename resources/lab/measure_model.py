@@ -20,14 +20,16 @@ sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 
 from lab.chains import parse_problem  # noqa: E402
 from lab.grammar import NotWellFormed, label_completion  # noqa: E402
-from selfdistill.config.load import load_study  # noqa: E402
 from selfdistill.grading.grade import grade  # noqa: E402
-from selfdistill.model_folder import end_tokens  # noqa: E402
+from selfdistill.models.digests import model_digest  # noqa: E402
+from selfdistill.models.folder import end_tokens  # noqa: E402
 from selfdistill.problems.assemble import assemble  # noqa: E402
-from selfdistill.provenance import model_digest  # noqa: E402
-from selfdistill.sampling.plan import Asked, make_plan, tokenise_prompts  # noqa: E402
+from selfdistill.sampling.plan import Asked, make_plan  # noqa: E402
+from selfdistill.sampling.prompts import tokenise_prompts  # noqa: E402
 from selfdistill.sampling.sampler import SamplerSettings, sample_shard  # noqa: E402
-from selfdistill.tables import COMPLETIONS, PLAN, read_table, write_table  # noqa: E402
+from selfdistill.study.load import load_study  # noqa: E402
+from selfdistill.tables.sampling import COMPLETIONS, PLAN  # noqa: E402
+from selfdistill.tables.whole import read_table, write_table  # noqa: E402
 
 DRAWS = 2
 MODEL = ROOT / "resources/lab/model"

@@ -54,7 +54,7 @@ def test_the_training_environments_differ_by_the_build_of_torch_and_the_kernels_
 
 
 def test_the_pinned_kernels_are_new_enough_for_the_check_before_a_training() -> None:
-    from selfdistill.training.kernels import OLDEST, OLDEST_TRITON_ON_HOPPER
+    from selfdistill.training.trainer.kernels import OLDEST, OLDEST_TRITON_ON_HOPPER
 
     pins = pins_of(ROOT / "envs/training-gpu.yaml")
     for name, oldest in (("flash-linear-attention", OLDEST["fla"]), ("triton", OLDEST_TRITON_ON_HOPPER)):

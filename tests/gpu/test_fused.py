@@ -8,15 +8,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts"))
 
-from selfdistill.training.bf16 import bits
-from selfdistill.training.weight_meter import adam_update, change_sums
+from selfdistill.training.instruments.bf16 import bits
+from selfdistill.training.instruments.weights import adam_update, change_sums
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [1, 4095, 1_000_003])
 def test_the_fused_kernel_gives_the_plain_sums(dtype: torch.dtype, size: int) -> None:
-    from selfdistill.training.fused import fused_sums
+    from selfdistill.training.instruments.fused import fused_sums
 
     torch.manual_seed(size)
     weights = (0.02 * torch.randn(size, device="cuda")).to(dtype)

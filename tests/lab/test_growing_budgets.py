@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from conftest import Clone
-from selfdistill.tables import COMPLETIONS, GRADED, read_table
+from selfdistill.tables.sampling import COMPLETIONS, GRADED
+from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
 

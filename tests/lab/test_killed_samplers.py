@@ -14,8 +14,9 @@ import pytest
 
 from conftest import ENVIRONMENT, ROOT
 from lab_requests import sample_command, write_plan
-from selfdistill.sampling.segments import Lines
-from selfdistill.tables import COMPLETIONS, read_table
+from selfdistill.sampling.journal.segments import Lines
+from selfdistill.tables.sampling import COMPLETIONS
+from selfdistill.tables.whole import read_table
 
 REQUESTS = 240
 CONTENT = ["request_id", "token_ids", "text", "n_tokens", "finish_reason", "logprob", "seconds", "engine_version"]
@@ -129,7 +130,7 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from selfdistill.sampling.journal import Journal
+from selfdistill.sampling.journal.journal import Journal
 with Journal(Path(sys.argv[2]), "torch") as journal:
     for number in range(1000):
         journal.append({"request_id": f"{sys.argv[3]}-{number}", "token_ids": [7] * 4_000_000, "text": "", "n_tokens": 4_000_000,

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from conftest import ENVIRONMENT, Clone
-from selfdistill.tables import PLAN, read_table
+from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
 

@@ -13,17 +13,11 @@ import pytest
 import yaml
 
 from conftest import ENVIRONMENT, Clone
-from selfdistill.tables import (
-    CONTAMINATION,
-    DATASET,
-    ESTIMATES,
-    GRADED,
-    PROBLEMS,
-    RUN_LOG,
-    VERDICTS,
-    WEIGHTS,
-    read_table,
-)
+from selfdistill.tables.analysis import ESTIMATES, VERDICTS
+from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.training import DATASET, RUN_LOG, WEIGHTS
+from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
 

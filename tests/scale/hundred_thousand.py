@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from selfdistill.sampling.requests import Request, Sample, request_id, seed_of  # noqa: E402
-from selfdistill.table_streams import TableWriter, read_pieces  # noqa: E402
-from selfdistill.tables import COMPLETIONS, GRADED, PLAN, PROBLEMS, read_table, write_table  # noqa: E402
+from selfdistill.tables.problems import PROBLEMS  # noqa: E402
+from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN  # noqa: E402
+from selfdistill.tables.streams import TableWriter, read_pieces  # noqa: E402
+from selfdistill.tables.whole import read_table, write_table  # noqa: E402
 
 PROBLEM_COUNT = 1000
 MODEL = ROOT / "resources/lab/model"
@@ -92,8 +94,8 @@ def seal(folder: Path, count: int, tokens: int) -> None:
 
 
 def grade(folder: Path, count: int, tokens: int) -> None:
-    from selfdistill.config.study import Grading
     from selfdistill.grading.grade import grade
+    from selfdistill.study.grading import Grading
 
     problems = pl.DataFrame(
         [

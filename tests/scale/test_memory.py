@@ -47,7 +47,7 @@ SOFT_LOSS = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
 import torch
-from selfdistill.training.soft_targets import SoftTargets, soft_cross_entropy
+from selfdistill.training.objectives.soft import SoftTargets, soft_cross_entropy
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -35,11 +35,11 @@ def hub(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
     )  # fmt: skip
     study = yaml.safe_load((fresh.folder / RESULTS / "given/study.yaml").read_text())
     folder = tmp_path_factory.mktemp("hub")
-    from selfdistill.problems.datasets import DATASETS
+    from selfdistill.problems.datasets.registry import dataset_of
 
     shutil.move(fresh.folder / study["model"]["path"], folder / "models" / study["model"]["hub"])
     for source in study["problems"]["sources"].values():
-        shutil.move(fresh.folder / source["path"], folder / "datasets" / DATASETS[source["loader"]].hub)
+        shutil.move(fresh.folder / source["path"], folder / "datasets" / dataset_of(source["loader"]).hub)
     with stand_in_hub(Hub(folder, token=SECRET)) as it:
         yield it
 

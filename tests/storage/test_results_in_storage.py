@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from conftest import ENVIRONMENT, Clone
-from selfdistill.sampling.journal import Journal
-from selfdistill.tables import COMPLETIONS, read_table
+from selfdistill.sampling.journal.journal import Journal
+from selfdistill.tables.sampling import COMPLETIONS
+from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("storage")
 

@@ -15,10 +15,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts"))
 
-from selfdistill.config.study import AbortLoops
-from selfdistill.errors import UserError
-from selfdistill.sampling.engines import Engine, EngineSettings, open_engine
+from selfdistill.foundation.errors import UserError
+from selfdistill.sampling.engines.choice import open_engine
+from selfdistill.sampling.engines.contract import Engine, EngineSettings
 from selfdistill.sampling.requests import Given, Request
+from selfdistill.study.sampling import AbortLoops
 
 
 def main() -> None:

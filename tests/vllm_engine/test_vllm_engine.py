@@ -18,12 +18,13 @@ import torch
 from scipy import stats
 from tokenizers import Tokenizer
 
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.rationals import read_rational, same_number
-from selfdistill.sampling.engines import EngineSettings, open_engine
+from selfdistill.sampling.engines.choice import open_engine
+from selfdistill.sampling.engines.contract import EngineSettings
+from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.sampling.requests import Given, Request, Sample, request_id, seed_of
-from selfdistill.sampling.torch_engine import TorchEngine
 
 pytestmark = pytest.mark.xdist_group("vllm")
 

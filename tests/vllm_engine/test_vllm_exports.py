@@ -11,9 +11,10 @@ import pytest
 from conftest import ROOT
 from exported_models import CONTEXT, END, LAB_CONTEXT, VOCABULARY, composite, damaged, exported, lab_examples
 from lab_requests import MODEL
-from selfdistill.sampling.export_check import LIMITS, difference_between
-from selfdistill.tables import TRAINED_LOGPROBS, read_table
-from selfdistill.training.exports import TRAINED_LOGPROBS_FILE
+from selfdistill.tables.training import TRAINED_LOGPROBS
+from selfdistill.tables.whole import read_table
+from selfdistill.training.handover.export_check import LIMITS, difference_between
+from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE
 
 pytestmark = pytest.mark.xdist_group("vllm")
 # vLLM's Qwen3.5 imports this for pictures, which nobody shows it, and its CPU build comes without.

@@ -1,1 +1,1 @@
-"""Statistics and the tidy tables that the report reads."""
+"""From tables of answers and gradients to the tidy tables that the report reads."""

@@ -7,7 +7,8 @@ references are for a constant learning rate and a momentum that has settled.
 
 import polars as pl
 
-from selfdistill.tables import PATH_COHERENCE, conform
+from selfdistill.tables.analysis import PATH_COHERENCE
+from selfdistill.tables.schema import conform
 
 TOTAL = "total"
 

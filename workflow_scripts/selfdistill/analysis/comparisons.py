@@ -17,12 +17,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis import statistics
 from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, known, unit_of
-from selfdistill.config.study import Evaluation, Hypothesis
-from selfdistill.errors import UserError
-from selfdistill.naming import parse_model_id
-from selfdistill.tables import COMPARISONS, FLIPS, conform
+from selfdistill.foundation.errors import UserError
+from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals
+from selfdistill.statistics.intervals import UNKNOWN, no_pair_differs_interval, t_interval
+from selfdistill.statistics.multiplicity import benjamini_hochberg
+from selfdistill.statistics.power import minimal_detectable_difference
+from selfdistill.statistics.resampling import (
+    cluster_bootstrap,
+    percentile_interval,
+    resample_counts,
+    sign_flip_p,
+    studentised_interval,
+)
+from selfdistill.statistics.significance import t_test_p
+from selfdistill.study.evaluation import Evaluation, Hypothesis
+from selfdistill.study.names import parse_model_id
+from selfdistill.tables.analysis import COMPARISONS, FLIPS
+from selfdistill.tables.schema import conform
 
 LEAD = "paired t"
 SEEDS = "t over training seeds"
@@ -48,8 +60,8 @@ class Difference:
     """One estimand of a comparison, by problem: a numerator and a weight (1, or the chance that both finished)."""
 
     estimand: str
-    values: statistics.Array
-    weights: statistics.Array
+    values: Array
+    weights: Array
     is_share: bool
     unit: str | None = None
 
@@ -205,15 +217,15 @@ def _rows(
 
 
 def estimate_rows(
-    difference: Difference, families: statistics.Array, unit: str, resamples: int, seed: int, lead_only: bool = False
+    difference: Difference, families: Array, unit: str, resamples: int, seed: int, lead_only: bool = False
 ) -> Iterator[Row]:
     """The paired t row with its sign-flip p, then the two bootstraps. The lead of a difference of shares of which no
     pair differs has the bound of `no_pair_differs_interval`, and its bootstraps have none."""
-    totals, sizes = statistics.cluster_totals(difference.values, families, difference.weights)
-    mean = statistics.cluster_mean(totals, sizes)
+    totals, sizes = cluster_totals(difference.values, families, difference.weights)
+    mean = cluster_mean(totals, sizes)
     unit = f"{unit} {difference.unit}" if difference.unit else unit
     nothing_differs = difference.is_share and not np.any(np.abs(totals) > 1e-12)
-    interval = statistics.no_pair_differs_interval(mean.clusters) if nothing_differs else statistics.t_interval(mean)
+    interval = no_pair_differs_interval(mean.clusters) if nothing_differs else t_interval(mean)
     shared = {"estimate": known(mean.estimate), "unit": unit, "n": mean.clusters}
     shared["standard_error"] = known(mean.standard_error)
     flips = np.random.default_rng([seed, zlib.crc32(b"sign flips"), len(totals)])
@@ -221,26 +233,24 @@ def estimate_rows(
         "low": known(interval.low),
         "high": known(interval.high),
         "method": LEAD,
-        "p_value": statistics.sign_flip_p(totals, resamples, flips) if mean.clusters else None,
-        "mde80": known(statistics.minimal_detectable_difference(mean)),
+        "p_value": sign_flip_p(totals, resamples, flips) if mean.clusters else None,
+        "mde80": known(minimal_detectable_difference(mean)),
     }
     if lead_only or mean.clusters == 0:
         return
-    bootstrap = statistics.cluster_bootstrap(totals, sizes, _counts(len(totals), resamples, seed))
+    bootstrap = cluster_bootstrap(totals, sizes, _counts(len(totals), resamples, seed))
     unknown = nothing_differs or mean.clusters < 2
     for method, interval in (
-        ("studentised bootstrap", statistics.studentised_interval(mean, bootstrap)),
-        ("percentile bootstrap", statistics.UNKNOWN if unknown else statistics.percentile_interval(bootstrap)),
+        ("studentised bootstrap", studentised_interval(mean, bootstrap)),
+        ("percentile bootstrap", UNKNOWN if unknown else percentile_interval(bootstrap)),
     ):
         yield shared | {"low": known(interval.low), "high": known(interval.high), "method": method}
 
 
 @lru_cache(maxsize=4)
-def _counts(clusters: int, resamples: int, seed: int) -> statistics.Array:
+def _counts(clusters: int, resamples: int, seed: int) -> Array:
     """The same resamples of the families for every difference over as many of them: drawing them is what costs."""
-    return statistics.resample_counts(
-        clusters, resamples, np.random.default_rng([seed, zlib.crc32(b"bootstrap"), clusters])
-    )
+    return resample_counts(clusters, resamples, np.random.default_rng([seed, zlib.crc32(b"bootstrap"), clusters]))
 
 
 def _correlation(mine: pl.Series, other: pl.Series) -> float | None:
@@ -252,9 +262,9 @@ def _seed_row(comparison: Comparison, pooled: Difference, per_seed: list[Differe
     """Training seeds as the units: what a new training of the same method would be expected to give."""
     effects = np.array([d.values.sum() / d.weights.sum() if d.weights.sum() else math.nan for d in per_seed])
     effects = effects[np.isfinite(effects)]
-    mean = statistics.cluster_mean(effects, np.ones(len(effects)))
+    mean = cluster_mean(effects, np.ones(len(effects)))
     spread = mean.standard_error > 0  # two trainings that agree to the last answer are no proof that all would
-    interval = statistics.t_interval(mean) if spread else statistics.UNKNOWN
+    interval = t_interval(mean) if spread else UNKNOWN
     return _named(comparison, pooled.estimand, None, len(per_seed)) | {
         "estimate": known(mean.estimate),
         "low": known(interval.low),
@@ -262,9 +272,9 @@ def _seed_row(comparison: Comparison, pooled: Difference, per_seed: list[Differe
         "method": SEEDS,
         "unit": "training seed",
         "n": len(effects),
-        "p_value": known(statistics.t_test_p(mean)) if spread else None,
+        "p_value": known(t_test_p(mean)) if spread else None,
         "standard_error": known(mean.standard_error),
-        "mde80": known(statistics.minimal_detectable_difference(mean)),
+        "mde80": known(minimal_detectable_difference(mean)),
     }
 
 
@@ -296,7 +306,7 @@ def _adjusted(frame: pl.DataFrame) -> pl.DataFrame:
     adjusted = []
     for group in frame.filter(grid).partition_by("estimand", "split", "budget", maintain_order=True):
         p_values = [math.nan if p is None else p for p in group["p_value"]]
-        adjusted += list(zip(group["row"], statistics.benjamini_hochberg(p_values), strict=True))
+        adjusted += list(zip(group["row"], benjamini_hochberg(p_values), strict=True))
     found = pl.DataFrame(adjusted, schema={"row": frame["row"].dtype, "p_grid": pl.Float64}, orient="row")
     return (
         frame.join(found, on="row", how="left", maintain_order="left")

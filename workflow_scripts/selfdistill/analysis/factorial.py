@@ -10,37 +10,25 @@ Graded completions in, ESTIMATES out: the effects on accuracy, then on cut_rate,
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis import statistics
 from selfdistill.analysis.comparisons import LEAD, Difference, estimate_rows
 from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, unit_of
-from selfdistill.config.study import Arm, Decode, Evaluation
-from selfdistill.errors import UserError
-from selfdistill.tables import ESTIMATES, conform
+from selfdistill.foundation.errors import UserError
+from selfdistill.statistics.clusters import Array
+from selfdistill.statistics.multiplicity import holm
+from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import Evaluation
+from selfdistill.study.factorial import Factorial, factorial_cells
+from selfdistill.study.sampling import Decode
+from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.schema import conform
 
-KEEPS = ("finished", "everything")
 OUTCOMES = ("accuracy", "cut_rate")
-
-
-@dataclass(frozen=True)
-class Factorial:
-    """Which arm is which cell."""
-
-    ssd_finished: str
-    ssd_everything: str
-    plain_finished: str
-    plain_everything: str
-
-    @property
-    def arms(self) -> tuple[str, str, str, str]:
-        return self.ssd_finished, self.ssd_everything, self.plain_finished, self.plain_everything
-
 
 # Effect → weights of the four cells in the order of `Factorial.arms`.
 CONTRASTS = {
@@ -48,27 +36,6 @@ CONTRASTS = {
     "main effect of the filter": np.array([0.5, -0.5, 0.5, -0.5]),
     "interaction": np.array([1.0, -1.0, -1.0, 1.0]),
 }
-
-
-def factorial_cells(arms: Mapping[str, Arm], decodes: Mapping[str, Decode]) -> Factorial | None:
-    """The cells, when exactly two training decodes, one of them plain, were trained on with and without the filter."""
-    trained: dict[tuple[str | None, str | None], str] = {
-        (arm.decode, arm.keep): name
-        for name, arm in arms.items()
-        if not arm.resample and arm.targets == "sampled" and not arm.training
-    }
-    crossed = [d for d in dict.fromkeys(d for d, _ in trained) if d and all((d, keep) in trained for keep in KEEPS)]
-    plain = next((decode for decode in crossed if _is_plain(decodes[decode])), None)
-    if len(crossed) != 2 or plain is None:
-        return None
-    ssd = next(decode for decode in crossed if decode != plain)
-    return Factorial(*(trained[decode, keep] for decode, keep in product((ssd, plain), KEEPS)))
-
-
-def _is_plain(decode: Decode) -> bool:
-    """The model's own distribution: temperature 1 and nothing cut away."""
-    off = (decode.top_k, decode.top_p, decode.min_p, decode.presence_penalty)
-    return decode.temperature == 1 and off == (0, 1, 0, 0)
 
 
 def factorial(
@@ -115,7 +82,7 @@ def _effects(
     shared = dict.fromkeys(ESTIMATES) | {"percent": 100, "decode_id": decode, "against_decode_id": decode}
     shared |= {"split": "test", "budget": budget}
 
-    def rows(estimand: str, arm: str, against: str, values: statistics.Array) -> list[dict[str, Any]]:
+    def rows(estimand: str, arm: str, against: str, values: Array) -> list[dict[str, Any]]:
         difference = Difference(estimand + suffix, values, np.ones(len(values)), is_share=True)
         named = shared | {"estimand": difference.estimand, "model_id": f"{arm}/all-seeds/at-100", "arm": arm}
         found = estimate_rows(difference, family_codes(problems[0]), unit_of(problems[0]), resamples, seed)
@@ -132,7 +99,7 @@ def _effects(
         effects += rows(estimand, plus, minus, np.tensordot(weights, np.stack(trained), axes=1))
     leads = [row for row in effects if row["method"] == LEAD]
     p_values = [math.nan if row["p_value"] is None else row["p_value"] for row in leads]
-    for row, adjusted in zip(leads, statistics.holm(p_values), strict=True):
+    for row, adjusted in zip(leads, holm(p_values), strict=True):
         row["p_adjusted"] = adjusted if math.isfinite(adjusted) else None
     yield from effects
     for arm, values in zip(cells.arms, trained, strict=True):

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis import statistics
 from selfdistill.analysis.problem_means import SPLITS, Evaluations, Side, family_codes, known, pool, unit_of
-from selfdistill.errors import UserError
-from selfdistill.naming import parse_model_id
-from selfdistill.tables import ESTIMATES, conform
+from selfdistill.foundation.errors import UserError
+from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
+from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval, wilson_interval
+from selfdistill.statistics.solving import pass_at_k
+from selfdistill.study.names import parse_model_id
+from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.schema import conform
 
 SHARES = ("accuracy", "unanswered_rate", "think_close_rate", "boxed_rate", "cut_rate", "loop_rate")
 
@@ -67,7 +70,7 @@ def _with_pass_at(cell: pl.DataFrame, pass_at: Sequence[int]) -> pl.DataFrame:
         raise UserError(
             f"evaluation.pass_at: pass@{max(pass_at)} needs that many draws of a problem, and there are {draws.min()}."
         )
-    return cell.with_columns(pl.Series(f"pass@{k}", statistics.pass_at_k(draws, correct, k)) for k in pass_at)
+    return cell.with_columns(pl.Series(f"pass@{k}", pass_at_k(draws, correct, k)) for k in pass_at)
 
 
 def _cell_levels(cell: pl.DataFrame, pass_at: Sequence[int]) -> Iterator[Row]:
@@ -80,16 +83,16 @@ def _cell_levels(cell: pl.DataFrame, pass_at: Sequence[int]) -> Iterator[Row]:
         yield {"estimand": f"pass@{k}", **_share(cell, solved, yes_or_no=bool(np.isin(solved, (0, 1)).all()))}
 
 
-def _share(cell: pl.DataFrame, values: statistics.Array, yes_or_no: bool | None = None) -> Row:
+def _share(cell: pl.DataFrame, values: Array, yes_or_no: bool | None = None) -> Row:
     """Plain Wilson when each problem is one yes or no and stands alone; else Wilson at the effective n."""
     if yes_or_no is None:
         yes_or_no = cell["draws"].max() == 1
     problems = cell.height
     if yes_or_no and cell["family"].n_unique() == problems:
-        interval = statistics.wilson_interval(float(values.sum()), problems)
+        interval = wilson_interval(float(values.sum()), problems)
         return _row(float(values.mean()), interval, "Wilson", "problem", problems)
     mean = _mean(cell, values)
-    interval = statistics.wilson_effective_interval(mean, float(cell["draws"].sum()))
+    interval = wilson_effective_interval(mean, float(cell["draws"].sum()))
     return _row(mean.estimate, interval, "Wilson, effective n", unit_of(cell), mean.clusters)
 
 
@@ -99,24 +102,22 @@ def _accuracy_when_finished(cell: pl.DataFrame) -> Row:
     if cell["draws"].max() == 1 and cell["family"].n_unique() == cell.height:
         correct = float(cell["correct_and_finished"].sum())
         estimate = correct / finished if finished else math.nan
-        return _row(estimate, statistics.wilson_interval(correct, finished), "Wilson", unit, finished)
+        return _row(estimate, wilson_interval(correct, finished), "Wilson", unit, finished)
     mean = _mean(cell, cell["correct_and_finished"].to_numpy(), cell["finished_rate"].to_numpy())
-    interval = statistics.wilson_effective_interval(mean, finished)
+    interval = wilson_effective_interval(mean, finished)
     return _row(mean.estimate, interval, "Wilson, effective n", unit, finished)
 
 
 def _mean_tokens(cell: pl.DataFrame) -> Row:
     mean = _mean(cell, cell["mean_tokens"].to_numpy())
-    return _row(mean.estimate, statistics.t_interval(mean), "t", unit_of(cell), mean.clusters)
+    return _row(mean.estimate, t_interval(mean), "t", unit_of(cell), mean.clusters)
 
 
-def _mean(
-    cell: pl.DataFrame, values: statistics.Array, weights: statistics.Array | None = None
-) -> statistics.ClusterMean:
-    return statistics.cluster_mean(*statistics.cluster_totals(values, family_codes(cell), weights))
+def _mean(cell: pl.DataFrame, values: Array, weights: Array | None = None) -> ClusterMean:
+    return cluster_mean(*cluster_totals(values, family_codes(cell), weights))
 
 
-def _row(estimate: float, interval: statistics.Interval, method: str, unit: str, n: int) -> Row:
+def _row(estimate: float, interval: Interval, method: str, unit: str, n: int) -> Row:
     return {
         "estimate": known(estimate),
         "low": known(interval.low),

@@ -11,7 +11,8 @@ is well determined, and is then inverted; an interval on the noise scale 1/ρ it
 import numpy as np
 import polars as pl
 
-from selfdistill.tables import NOISE_STEPS, NOISE_SUMMARY, conform
+from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
+from selfdistill.tables.schema import conform
 
 WHOLE_STEP = -1  # the micro_batch number under which a step's own gradient is stored
 TOTAL = "total"

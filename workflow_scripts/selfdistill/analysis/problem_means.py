@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from selfdistill.errors import UserError
-from selfdistill.naming import model_id, parse_model_id
-from selfdistill.tables import GRADED, read_table
+from selfdistill.foundation.errors import UserError
+from selfdistill.study.names import model_id, parse_model_id
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.whole import read_table
 
 # The columns of GRADED that analysis reads: callers may leave the heavy ones on disk.
 NEEDED = (

@@ -11,13 +11,19 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.analysis import statistics
 from selfdistill.analysis.comparisons import LEAD
 from selfdistill.analysis.problem_means import known
-from selfdistill.config.study import Arm, Decode, Hypothesis
-from selfdistill.errors import UserError
-from selfdistill.tables import VERDICTS, conform
-from selfdistill.wording import decode_in_words, points, several
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.wording import decode_in_words, points, several
+from selfdistill.statistics.clusters import ClusterMean
+from selfdistill.statistics.equivalence import equivalence_p
+from selfdistill.statistics.multiplicity import holm
+from selfdistill.statistics.power import clusters_needed
+from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import Hypothesis
+from selfdistill.study.sampling import Decode
+from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.schema import conform
 
 ALPHA = 0.05
 CONTROL_MARGIN = 0.05  # where no hypothesis names one
@@ -105,11 +111,11 @@ def _controls(lead: pl.DataFrame, arms: Mapping[str, Arm]) -> Iterator[tuple[Row
 
 def _judged(found: Row, margin: float) -> Row:
     error = math.nan if found["standard_error"] is None else found["standard_error"]
-    mean = statistics.ClusterMean(found["estimate"], error, found["n"])
+    mean = ClusterMean(found["estimate"], error, found["n"])
     return found | {
         "margin": margin,
-        "equivalence_p": known(statistics.equivalence_p(mean, margin)),
-        "n_needed": statistics.clusters_needed(mean.estimate, mean),
+        "equivalence_p": known(equivalence_p(mean, margin)),
+        "n_needed": clusters_needed(mean.estimate, mean),
     }
 
 
@@ -117,7 +123,7 @@ def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None
     for role_and_family in dict.fromkeys((row["role"], row["family"]) for row in rows):
         family = [row for row in rows if (row["role"], row["family"]) == role_and_family]
         p_values = [math.nan if row[column] is None else row[column] for row in family]
-        for row, p in zip(family, statistics.holm(p_values), strict=True):
+        for row, p in zip(family, holm(p_values), strict=True):
             row[adjusted] = known(p)
 
 

@@ -7,7 +7,8 @@ the fraction that the size of the updates alone predicts.
 
 import polars as pl
 
-from selfdistill.tables import WEIGHT_CHANGE, conform
+from selfdistill.tables.analysis import WEIGHT_CHANGE
+from selfdistill.tables.schema import conform
 
 TOTAL = "total"
 

@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from selfdistill.config.study import Grading
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.classes import finish_class, finished
 from selfdistill.grading.loops import find_loop
 from selfdistill.grading.verify import CORRECT, verify_answers
-from selfdistill.tables import GRADED, conform
+from selfdistill.study.grading import Grading
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.schema import conform
 
 ENDINGS = {
     name: GRADED[name]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from selfdistill.config.study import Loops
+from selfdistill.study.grading import Loops
 
 
 class Loop(NamedTuple):

@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from selfdistill.config.models import evaluated, sources_of_samples
-from selfdistill.config.study import Study
-from selfdistill.errors import UserError
-from selfdistill.naming import parse_model_id
+from selfdistill.foundation.errors import UserError
+from selfdistill.machine.provenance import rule_seconds
 from selfdistill.planning.cost import Stage
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.power import Reach, detectable
-from selfdistill.provenance import rule_seconds
-from selfdistill.tables import GRADED, PROBLEMS, VERDICTS, read_table
+from selfdistill.study.models import evaluated, sources_of_samples
+from selfdistill.study.names import parse_model_id
+from selfdistill.study.study import Study
+from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.whole import read_table
 
 READ = ("model_id", "purpose", "problem_id", "split", "decode_id", "n_tokens", "prompt_ids", "finish_reason", "verdict")
 

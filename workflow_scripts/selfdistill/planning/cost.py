@@ -8,11 +8,12 @@ work that is done again after a failure, and an hour of a job that holds a GPU i
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from selfdistill.config.models import evaluated, runs, sources_of_samples, trained_arms
-from selfdistill.config.study import Decode, Study
-from selfdistill.naming import parse_model_id
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
+from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
+from selfdistill.study.names import parse_model_id
+from selfdistill.study.sampling import Decode
+from selfdistill.study.study import Study
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from selfdistill.config.study import Study
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
+from selfdistill.study.study import Study
 
 How = Literal["measured", "computed", "assumed"]
 

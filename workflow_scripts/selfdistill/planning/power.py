@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from selfdistill.analysis.statistics import ClusterMean, minimal_detectable_difference
-from selfdistill.config.study import Hypothesis, Study
 from selfdistill.planning.figures import Figures
+from selfdistill.statistics.clusters import ClusterMean
+from selfdistill.statistics.power import minimal_detectable_difference
+from selfdistill.study.evaluation import Hypothesis
+from selfdistill.study.study import Study
 
 ALPHA = 0.05
 POWER = 0.8

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from selfdistill.config.study import Study
 from selfdistill.planning.actual import Found
 from selfdistill.planning.cost import Amount, Stage, total
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.power import POWER, Reach
+from selfdistill.study.study import Study
 
 HOWS = ("assumed", "computed", "measured")  # the least sure first
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import polars as pl
 
-from selfdistill.config.study import Problems
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.budgets import ranking, split_families
 from selfdistill.problems.contamination import Match, find_contamination
 from selfdistill.problems.families import find_families
 from selfdistill.problems.sources import RawProblem, read_source
-from selfdistill.tables import CONTAMINATION, PROBLEMS, conform
+from selfdistill.study.problems import Problems
+from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
+from selfdistill.tables.schema import conform
 
 SECONDS_PER_ANSWER = 20.0
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 
 
 def drawn(seed: int, *key: object) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from selfdistill.config.study import Contamination
 from selfdistill.grading.verify import CORRECT, quick_reason
 from selfdistill.problems.similarity import alike, contained, word_grams
 from selfdistill.problems.sources import RawProblem
+from selfdistill.study.problems import Contamination
 
 Method = Literal["exact", "ngram", "jaccard"]
 

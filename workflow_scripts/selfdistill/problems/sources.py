@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 from selfdistill.problems.normalise import problem_id
 
 

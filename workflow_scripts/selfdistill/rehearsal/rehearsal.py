@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from selfdistill.files import write_text
+from selfdistill.foundation.files import write_text
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
 
 LAB = Path(__file__).parents[3] / "resources/lab"

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from selfdistill.wording import MINUS, MISSING, THIN_SPACE, number, points
-from selfdistill.wording import count as count
-from selfdistill.wording import plural as plural
+from selfdistill.foundation.wording import MINUS, MISSING, THIN_SPACE, number, points
+from selfdistill.foundation.wording import count as count
+from selfdistill.foundation.wording import plural as plural
 
 
 def significant(value: float | None, digits: int = 3) -> str:

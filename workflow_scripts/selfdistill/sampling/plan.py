@@ -1,37 +1,16 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
-from selfdistill.config.study import AbortLoops, Decode, Section, Study
-from selfdistill.errors import UserError
-from selfdistill.naming import SAMPLES
+from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.requests import request_id, seed_of, shard_of
-from selfdistill.tables import PLAN, PROMPTS
-
-
-def tokenise_prompts(
-    problems: pl.DataFrame, template: str, model: Path, chat: Mapping[str, Any] = {}, trust_remote_code: bool = False
-) -> pl.DataFrame:
-    """The prompt ids of every problem: the study's wording inside the model's own chat template, tokenised once. `chat`
-    are the template's own switches, as enable_thinking; one that the template never reads is a mistake."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=trust_remote_code)
-    for switch in chat:
-        if switch not in str(tokenizer.chat_template):
-            raise UserError(f"model.chat.{switch}: the chat template of {model} reads no {switch}; remove it.")
-    rows = []
-    for problem_id, text in problems.select("problem_id", "problem").iter_rows():
-        message = {"role": "user", "content": template.replace("{problem}", text)}
-        encoded: Any = tokenizer.apply_chat_template(
-            [message], add_generation_prompt=True, tokenize=True, return_dict=True, **chat
-        )
-        rows.append({"problem_id": problem_id, "prompt_ids": list(encoded["input_ids"])})
-    return pl.DataFrame(rows, schema=PROMPTS)
+from selfdistill.study.names import SAMPLES
+from selfdistill.study.sampling import AbortLoops, Decode
+from selfdistill.study.section import Section
+from selfdistill.study.study import Study
+from selfdistill.tables.sampling import PLAN
 
 
 class Asked(Section):

@@ -14,17 +14,18 @@ from typing import Any
 import polars as pl
 from tokenizers import Tokenizer
 
-from selfdistill.config.study import AbortLoops
-from selfdistill.devices import lease_gpus
-from selfdistill.errors import UserError
-from selfdistill.model_folder import inspect_model
-from selfdistill.sampling.engines import Engine, EngineSettings, choose_engine, open_engine
-from selfdistill.sampling.journal import Journal, engine_of
-from selfdistill.sampling.progress import Progress
+from selfdistill.foundation.errors import UserError
+from selfdistill.machine.leases import lease_gpus
+from selfdistill.machine.progress import Progress
+from selfdistill.models.folder import inspect_model
+from selfdistill.sampling.engines.choice import choose_engine, open_engine
+from selfdistill.sampling.engines.contract import Engine, EngineSettings
+from selfdistill.sampling.journal.journal import Journal, engine_of
+from selfdistill.sampling.journal.segments import each_once
 from selfdistill.sampling.requests import Request, Sample
-from selfdistill.sampling.segments import each_once
-from selfdistill.table_streams import read_pieces
-from selfdistill.tables import PLAN
+from selfdistill.study.sampling import AbortLoops
+from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.streams import read_pieces
 
 REQUEST = list(Request.__dataclass_fields__)
 

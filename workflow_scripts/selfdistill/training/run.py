@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.errors import UserError
-from selfdistill.files import write_json
-from selfdistill.provenance import model_digest
-from selfdistill.tables import DATASET, read_table, write_table
-from selfdistill.training import ranks
-from selfdistill.training.checkpoints import MANIFEST, TABLES, WorkFolder
-from selfdistill.training.examples import LENGTH, evened, fit_examples, token_rows, training_order
-from selfdistill.training.exports import check_examples
-from selfdistill.training.kernels import refuse_slow_kernels
-from selfdistill.training.records import MAKERS, run_manifest
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.files import write_json
+from selfdistill.models.digests import model_digest
+from selfdistill.tables.training import DATASET
+from selfdistill.tables.whole import read_table, write_table
+from selfdistill.training.examples.rows import LENGTH, evened, fit_examples, token_rows, training_order
+from selfdistill.training.examples.taught import TaughtCollator, has_targets, targets_digest, with_targets
+from selfdistill.training.handover.checkpoints import MANIFEST, TABLES, WorkFolder
+from selfdistill.training.handover.exports import check_examples
+from selfdistill.training.handover.records import MAKERS, run_manifest
+from selfdistill.training.processes import ranks
 from selfdistill.training.settings import RunSettings, differences, identity_hash, run_identity
-from selfdistill.training.taught_examples import TaughtCollator, has_targets, targets_digest, with_targets
+from selfdistill.training.trainer.kernels import refuse_slow_kernels
 
 
 class Stopped(UserError):
@@ -97,7 +98,7 @@ def _train(
     stop_requested: Callable[[], bool],
 ) -> None:
     """Train from the last checkpoint to the end, and leave everything finished in the work folder."""
-    from selfdistill.training.room import is_out_of_memory, out_of_memory
+    from selfdistill.training.trainer.memory import is_out_of_memory, out_of_memory
 
     step, checkpoint = ranks.by_first(lambda: work.resume_point(exports))
     _say(f"going on after step {step} of {total_steps}" if step else f"training {settings.arm}: {total_steps} steps")
@@ -147,7 +148,9 @@ def build_trainer(
     import transformers
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    from selfdistill.training.model import (
+    from selfdistill.training.objectives.soft import add_soft_loss
+    from selfdistill.training.trainer.memory import refuse_without_disk, refuse_without_memory
+    from selfdistill.training.trainer.model import (
         compile_layers,
         load_model,
         plain_model,
@@ -155,9 +158,7 @@ def build_trainer(
         warn_of_rounding,
         with_adapters,
     )
-    from selfdistill.training.room import refuse_without_disk, refuse_without_memory
-    from selfdistill.training.soft_targets import add_soft_loss
-    from selfdistill.training.trainer import MeasuredTrainer, trainer_config
+    from selfdistill.training.trainer.trainer import MeasuredTrainer, trainer_config
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError, field_validator
 
-from selfdistill.config.study import Recipe, Section, Training
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
+from selfdistill.study.section import Section
+from selfdistill.study.training import Recipe, Training
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate")
 WITHOUT_EFFECT = {"threads", "save_every", "trackers"}  # they leave the weights alone: changing them keeps the work

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
 from selfdistill.problems.datasets.gold import read_gold
 from selfdistill.problems.datasets.options import checked_options, known
-from selfdistill.problems.datasets.registry import DATASETS
+from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.datasets.text import clean, is_broken, needs_a_picture
 from selfdistill.problems.normalise import problem_id
+from selfdistill.study.loaders import LOADERS
 
 SECONDS_PER_ANSWER = 10.0
 LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut apart
@@ -28,9 +29,9 @@ def convert(
     loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Rows with problem, answer, level, id and family in the order of the raw files, and dropped rows by reason."""
-    if loader not in DATASETS:
-        raise UserError(f"loader {loader}: there is no such loader; {known(loader, list(DATASETS))}")
-    dataset = DATASETS[loader]
+    if loader not in LOADERS:
+        raise UserError(f"loader {loader}: there is no such loader; {known(loader, LOADERS)}")
+    dataset = dataset_of(loader)
     asked = checked_options(loader, dataset.options, options)
     dropped: Counter[str] = Counter()
     kept = _gradable(dataset.read(folder, asked), asked.get("letters", False), dropped)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from selfdistill.problems.datasets.dataset import Dataset
 from selfdistill.problems.datasets.options import COMMON, Count, Flag, Option, Some, Span, listed
-from selfdistill.problems.datasets.registry import DATASETS
+from selfdistill.problems.datasets.registry import all_datasets
 
 BEGINNING = """# Public datasets
 
@@ -35,13 +35,13 @@ loader's module.
 
 
 def page() -> str:
-    sections = [BEGINNING, LOADERS + _table(), *(_section(dataset) for dataset in DATASETS.values())]
+    sections = [BEGINNING, LOADERS + _table(), *(_section(dataset) for dataset in all_datasets().values())]
     return "\n".join(sections)
 
 
 def _table() -> str:
     lines = ["| loader | repository on the hub | revision | licence as stated |", "|---|---|---|---|"]
-    for dataset in DATASETS.values():
+    for dataset in all_datasets().values():
         revision = f"`{dataset.revision[:10]}…`" if dataset.revision else "not known"
         lines.append(f"| `{dataset.name}` | `{dataset.hub}` | {revision} | {dataset.licence} |")
     return "\n".join(lines) + "\n"

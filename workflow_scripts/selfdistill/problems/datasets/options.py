@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 from pyarrow import types
 
-from selfdistill.errors import UserError
+from selfdistill.foundation.errors import UserError
 
 Kind = Literal["text", "texts", "whole number", "flag"]
 Row = dict[str, Any]

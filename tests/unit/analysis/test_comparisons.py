@@ -1,0 +1,418 @@
+"""Levels, comparisons, the factorial and the verdicts on small worlds whose truth is planted."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from selfdistill.analysis.comparisons import LEAD, SEEDS, comparisons, flips
+from selfdistill.analysis.factorial import CONTRASTS, factorial
+from selfdistill.analysis.levels import levels
+from selfdistill.analysis.verdicts import verdict, verdicts
+from selfdistill.foundation.errors import UserError
+from selfdistill.problems.budgets import members
+from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import Evaluation, Hypothesis
+from selfdistill.study.factorial import Factorial, factorial_cells
+from selfdistill.study.names import model_id, parse_model_id
+from selfdistill.study.sampling import Decode
+from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, VERDICTS
+
+DECODES = {
+    "plain": Decode(temperature=1.0, max_tokens=512),
+    "ssd-decode": Decode(temperature=1.1, top_k=20, top_p=0.95, max_tokens=512),
+    "t07": Decode(temperature=0.7, max_tokens=512),
+    "t15": Decode(temperature=1.5, max_tokens=512),
+}
+ARMS = {
+    "ssd": Arm(decode="ssd-decode", keep="finished"),
+    "keep-cut": Arm(decode="ssd-decode", keep="everything"),
+    "filter-only": Arm(decode="plain", keep="finished"),
+    "fixed-point": Arm(decode="plain", keep="everything"),
+    "aa": Arm(resample=True),
+}
+CELLS = Factorial("ssd", "keep-cut", "filter-only", "fixed-point")
+
+
+def evaluation(**changes):
+    settings = {
+        "budgets": {"quick": 20, "full": 60},
+        "base": ["t07", "t15"],
+        "final": ["t07", "t15"],
+        "earlier": ["t07"],
+    }
+    return Evaluation(**{**settings, "resamples": 400, **changes})
+
+
+def answers(model, decode, verdicts_by_problem, cut=(), loop=(), families=None, tokens=100, first_rank=0):
+    """Graded rows of one model at one decode: per problem a list of draws, 1 for correct."""
+    rows = []
+    for i, draws in enumerate(verdicts_by_problem):
+        for draw, right in enumerate(np.atleast_1d(draws)):
+            is_cut = i in cut
+            rows.append(
+                {
+                    "model_id": model, "decode_id": decode, "problem_id": f"p{i:04d}", "purpose": "eval", "draw": draw,
+                    "family": f"f{i if families is None else families[i]}", "split": "dev" if i % 4 == 3 else "test",
+                    "rank": first_rank + i, "n_tokens": tokens, "finish_reason": "length" if is_cut else "stop",
+                    "finish_class": "loop" if i in loop else "cut" if is_cut else "answered",
+                    "think_closed": not is_cut, "boxed": not is_cut,
+                    "verdict": "unanswered" if is_cut else "correct" if right else "wrong",
+                }
+            )  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def one(frame, **wanted):
+    for column, value in wanted.items():
+        frame = frame.filter(pl.col(column).is_null() if value is None else pl.col(column) == value)
+    assert frame.height == 1, frame
+    return frame.row(0, named=True)
+
+
+def drawn(random, p, draws=1):
+    return random.random((len(p), draws)) < p[:, None]
+
+
+@pytest.mark.parametrize("name", ["base", "aa", "ssd/seed-0/at-100", "keep-cut/seed-12/at-025"])
+def test_a_models_name_says_its_arm_seed_and_percent_and_back(name):
+    assert model_id(*parse_model_id(name)) == name
+
+
+def test_a_name_that_is_no_model_is_refused():
+    with pytest.raises(UserError, match="names no model"):
+        parse_model_id("ssd/seed-0")
+
+
+# ---- levels
+
+
+def test_levels_at_one_draw_are_plain_wilson():
+    graded = answers("base", "t07", [1] * 640 + [0] * 360)
+    row = one(levels(graded, {"full": 1000}), estimand="accuracy", split="all")
+    assert (row["method"], row["n"], row["unit"]) == ("Wilson", 1000, "problem")
+    assert (row["low"], row["high"]) == pytest.approx((0.6098, 0.6692), abs=5e-5)
+
+
+def test_draws_are_averaged_in_their_problem_so_that_copies_add_no_certainty():
+    outcomes = np.random.default_rng(0).integers(0, 2, size=(60, 2))
+    twice = levels(answers("base", "t07", np.tile(outcomes, 2)), {"full": 60})
+    once = levels(answers("base", "t07", outcomes), {"full": 60})
+    for frame in (once, twice):
+        assert one(frame, estimand="accuracy", split="all")["method"] == "Wilson, effective n"
+    a, b = (one(frame, estimand="accuracy", split="all") for frame in (once, twice))
+    assert (a["estimate"], a["low"], a["high"]) == pytest.approx((b["estimate"], b["low"], b["high"]))
+
+
+def test_unfinished_is_wrong_and_accuracy_when_finished_leaves_it_out_and_says_so():
+    table = levels(answers("base", "t07", [1] * 30 + [0] * 30, cut=range(50, 60), loop=(58, 59)), {"full": 60})
+    assert one(table, estimand="accuracy", split="all")["estimate"] == 0.5
+    assert one(table, estimand="cut_rate", split="all")["estimate"] == pytest.approx(10 / 60)
+    assert one(table, estimand="loop_rate", split="all")["estimate"] == pytest.approx(2 / 60)
+    finished = one(table, estimand="accuracy_when_finished", split="all")
+    assert (finished["estimate"], finished["n"], finished["unit"]) == (0.6, 50, "finished completion")
+    assert table.schema == pl.Schema(ESTIMATES)
+
+
+def test_families_are_the_unit_where_they_hold_several_problems():
+    row = one(
+        levels(answers("base", "t07", [1, 1, 0, 0] * 15, families=[i // 2 for i in range(60)]), {"full": 60}),
+        estimand="accuracy", split="all",
+    )  # fmt: skip
+    assert (row["unit"], row["n"]) == ("family", 30)
+    assert row["high"] - row["low"] > 0.3  # 60 problems alone would give 0.25
+
+
+def test_a_budget_is_reported_only_where_all_its_problems_were_asked():
+    graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-025", "t07", [1] * 20)])
+    table = levels(graded, {"quick": 20, "full": 60}).filter(pl.col("split") == "all", pl.col("estimand") == "accuracy")
+    assert set(table.select("model_id", "budget", "n").rows()) == {
+        ("base", "quick", 20), ("base", "full", 60), ("ssd/seed-0/at-025", "quick", 20)
+    }  # fmt: skip
+
+
+def test_a_mixture_is_told_of_beside_the_budgets_where_the_full_one_was_asked():
+    graded = pl.concat([answers("base", "t07", [1] * 30 + [0] * 30), answers("base", "t15", [1] * 20)])
+    problems = graded.filter(pl.col("decode_id") == "t07").select("problem_id", "rank").unique().sort("rank")
+    problems = problems.with_columns(pl.Series("source", ["easy"] * 30 + ["hard"] * 30))
+    hard = members({"hard": 10, "easy": 5}, "harder", problems, 60)
+    assert hard == {*problems["problem_id"][:5], *problems["problem_id"][30:40]}
+    table = levels(graded, {"quick": 20, "full": 60}, mixtures={"harder": hard})
+    told = table.filter(pl.col("budget") == "harder", pl.col("split") == "all", pl.col("estimand") == "accuracy")
+    assert told.select("decode_id", "n", "estimate").rows() == [("t07", 15, pytest.approx(1 / 3))]
+    with pytest.raises(
+        UserError, match=r"mixtures\.harder\.hard: asks for 31 problems, but the full budget of 60 has 30"
+    ):
+        members({"hard": 31}, "harder", problems, 60)
+
+
+def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_seeds():
+    two = [answers(f"ssd/seed-{seed}/at-100", "t07", [[seed, 0]] * 60) for seed in (0, 1)]
+    table = levels(pl.concat(two), {"full": 60}, pass_at=[1, 2])
+    assert one(table, estimand="pass@2", split="all", training_seed=1)["estimate"] == 1
+    assert one(table, estimand="pass@2", split="all", training_seed=None)["estimate"] == 0.5
+    assert one(table, estimand="accuracy", split="all", training_seed=None)["estimate"] == 0.25
+    with pytest.raises(UserError, match="pass@3 needs"):
+        levels(pl.concat(two), {"full": 60}, pass_at=[3])
+
+
+# ---- comparisons
+
+
+def test_a_missing_problem_is_refused_by_name():
+    graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-100", "t07", [1] * 60)])
+    short = graded.filter((pl.col("model_id") == "base") | (pl.col("problem_id") != "p0041"))
+    with pytest.raises(UserError, match=r"59 of the 60 problems of the full budget \(lacks p0041"):
+        comparisons(short, evaluation(), seed=0)
+
+
+def test_problems_with_unequal_draws_are_refused():
+    graded = pl.concat([answers("base", "t07", [1] * 60), answers("base", "t07", [1] * 2)])
+    with pytest.raises(UserError, match="some problems have 1 draws and some 2"):
+        levels(graded, {"full": 60})
+
+
+def test_a_matched_difference_is_that_of_the_same_problems():
+    base, arm = [1, 0, 0, 0] * 15, [1, 1, 0, 0] * 15
+    table = comparisons(
+        pl.concat([answers("base", "t07", base), answers("ssd/seed-0/at-100", "t07", arm)]), evaluation(), 0
+    )
+    row = one(table, estimand="accuracy", method=LEAD, split="all", budget="full", training_seed=None)
+    differences = np.array(arm) - np.array(base)
+    error = differences.std(ddof=1) / math.sqrt(60)
+    assert (row["estimate"], row["standard_error"], row["n"]) == pytest.approx((0.25, error, 60))
+    assert row["p_value"] == 1 / 401
+    assert row["correlation"] == pytest.approx(np.corrcoef(base, arm)[0, 1])
+    assert table.schema == pl.Schema(COMPARISONS)
+    assert set(table["method"]) == {LEAD, SEEDS, "studentised bootstrap", "percentile bootstrap"}
+
+
+def test_when_no_pair_differs_the_interval_is_the_rule_of_three_and_not_a_point():
+    graded = pl.concat([answers(model, "t07", [1, 0] * 30) for model in ("base", "aa")])
+    row = one(comparisons(graded, evaluation(), 0), estimand="accuracy", method=LEAD, split="all", budget="full")
+    assert (row["estimate"], row["p_value"]) == (0, 1)
+    assert row["high"] == -row["low"] == pytest.approx(1 - 0.05 ** (1 / 60))
+
+
+def test_fair_takes_each_sides_best_decode_on_dev_and_ties_go_to_the_first():
+    good_on_dev = [1 if i % 4 == 3 else 0 for i in range(60)]
+    cells = [
+        answers("base", "t07", [1] * 60),
+        answers("base", "t15", [1] * 60),  # ties with t07
+        answers("ssd/seed-0/at-100", "t07", [0] * 60),
+        answers("ssd/seed-0/at-100", "t15", good_on_dev),
+    ]
+    table = comparisons(pl.concat(cells), evaluation(), 0).filter(pl.col("comparison") == "fair")
+    row = one(table, estimand="accuracy", method=LEAD, training_seed=None)
+    assert (row["decode_id"], row["against_decode_id"], row["split"]) == ("t15", "t07", "test")
+    assert row["estimate"] == -1  # what was won on dev is not counted
+
+
+def test_accuracy_when_both_finished_and_the_bounds_on_cut_answers():
+    base = answers("base", "t07", [1] * 30 + [0] * 30, cut=range(0, 10))
+    arm = answers("ssd/seed-0/at-100", "t07", [1] * 33 + [0] * 27)
+    table = comparisons(pl.concat([base, arm]), evaluation(), 0)
+    final = {"method": LEAD, "split": "all", "budget": "full", "training_seed": None}
+    both = one(table, estimand="accuracy_when_both_finished", **final)
+    assert (both["estimate"], both["n"], both["unit"]) == (pytest.approx(3 / 50), 50, "problem finished by both")
+    assert one(table, estimand="accuracy", **final)["estimate"] == pytest.approx(13 / 60)
+    assert one(table, estimand="accuracy difference, cut counted for base", **final)["estimate"] == pytest.approx(
+        3 / 60
+    )
+    assert one(table, estimand="accuracy difference, cut counted for the arm", **final)["estimate"] == pytest.approx(
+        13 / 60
+    )
+
+
+def test_rows_over_seeds_say_how_many_and_one_seed_has_no_seed_interval():
+    arms = [
+        answers(f"ssd/seed-{seed}/at-100", "t07", [1] * (30 + 6 * seed) + [0] * (30 - 6 * seed)) for seed in range(3)
+    ]
+    base = answers("base", "t07", [1] * 30 + [0] * 30)
+    where = {"estimand": "accuracy", "split": "all", "budget": "full", "training_seed": None}
+    three = comparisons(pl.concat([base, *arms]), evaluation(), 0)
+    row = one(three, method=SEEDS, **where)
+    assert (row["n"], row["unit"], row["training_seeds"]) == (3, "training seed", 3)
+    assert row["estimate"] == pytest.approx(0.1) and row["low"] == pytest.approx(0.1 - 4.302653 * 0.1 / math.sqrt(3))
+    assert one(three, method=LEAD, **where)["estimate"] == pytest.approx(0.1)
+    lone = one(comparisons(pl.concat([base, arms[2]]), evaluation(), 0), method=SEEDS, **where)
+    assert (lone["n"], lone["low"], lone["high"]) == (1, None, None)
+
+
+def test_an_earlier_checkpoint_is_compared_on_the_problems_it_was_given():
+    graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-025", "t07", [0] * 20)])
+    table = comparisons(graded, evaluation(), 0).filter(pl.col("percent") == 25, pl.col("comparison") == "matched")
+    assert set(table["budget"]) == {"quick"}
+    assert one(table, estimand="accuracy", method=LEAD, split="all", training_seed=None)["n"] == 20
+
+
+def test_flips_list_the_gained_and_the_lost_problems():
+    graded = pl.concat(
+        [answers("base", "t07", [1, 0] + [1] * 58), answers("ssd/seed-0/at-100", "t07", [0, 1] + [1] * 58)]
+    )
+    table = flips(graded, evaluation()).filter(pl.col("budget") == "full", pl.col("comparison") == "matched")
+    assert set(table.select("problem_id", "direction").rows()) == {("p0000", "lost"), ("p0001", "gained")}
+
+
+# ---- the factorial
+
+
+def planted(random, problems, draws, decode_effect, filter_effect, interaction):
+    """Accuracies of the four cells and the base whose contrasts are the planted ones, and draws from them."""
+    base = random.uniform(0.3, 0.6, size=problems)
+    cells = {}
+    for arm, signs in zip(CELLS.arms, ((1, 1), (1, -1), (-1, 1), (-1, -1)), strict=True):
+        shift = decode_effect * signs[0] / 2 + filter_effect * signs[1] / 2 + interaction * signs[0] * signs[1] / 4
+        cells[f"{arm}/seed-0/at-100"] = base + 0.1 + shift
+    return [answers(model, "t07", drawn(random, p, draws)) for model, p in {**cells, "base": base}.items()]
+
+
+ONE_DECODE = {"base": ["t07"], "final": ["t07"], "earlier": [], "budgets": {"quick": 20, "full": 600}}
+
+
+def test_the_factorial_recovers_planted_effects():
+    frames = planted(np.random.default_rng(1), 600, 16, 0.12, -0.08, 0.10)
+    table = factorial(pl.concat(frames), ARMS, DECODES, evaluation(**ONE_DECODE), 0)
+    for (effect, _), truth in zip(CONTRASTS.items(), (0.12, -0.08, 0.10), strict=True):
+        row = one(table, estimand=effect, method=LEAD)
+        assert row["low"] < truth < row["high"] and row["high"] - row["low"] < 0.06
+        assert abs(row["estimate"] - truth) < 0.03
+    assert one(table, estimand="effect of ssd", method=LEAD)["against"] == "base"
+    assert one(table, estimand="main effect of the decode", method=LEAD)["arm"] == "ssd + keep-cut"
+    assert one(table, estimand="interaction", method=LEAD)["arm"] == "ssd + fixed-point"
+
+
+def test_the_factorial_does_not_hang_on_the_number_of_draws():
+    frames = planted(np.random.default_rng(2), 60, 2, 0.1, 0.1, 0)
+    copies = [frame.with_columns(pl.col("draw") + 2) for frame in frames]
+    settings = evaluation(**{**ONE_DECODE, "budgets": {"quick": 20, "full": 60}})
+    once, twice = (factorial(pl.concat(f), ARMS, DECODES, settings, 0) for f in (frames, frames + copies))
+    for column in ("estimate", "low", "high", "p_value"):
+        assert once[column].to_list() == pytest.approx(twice[column].to_list(), nan_ok=True)
+
+
+def test_the_cells_are_found_from_the_arms_and_the_plain_decode_is_the_reference():
+    assert factorial_cells(ARMS, DECODES) == CELLS
+    assert factorial_cells(dict(reversed(ARMS.items())), DECODES) == CELLS
+    around = ARMS | {"ssd-hot": Arm(decode="t15", keep="finished")}
+    assert factorial_cells(around, DECODES) == CELLS
+    assert factorial_cells({name: ARMS[name] for name in ("ssd", "aa")}, DECODES) is None
+
+
+def test_without_a_plain_decode_there_are_no_cells_as_nothing_may_be_called_plain():
+    for temperature in ({"temperature": 0.9}, {"temperature": 1.0, "top_p": 0.95}):
+        decodes = DECODES | {"plain": Decode(**temperature, max_tokens=512)}
+        assert factorial_cells(ARMS, decodes) is None
+
+
+def test_without_a_factorial_the_table_is_empty():
+    assert factorial(answers("base", "t07", [1] * 60), {"aa": ARMS["aa"]}, DECODES, evaluation(), 0).is_empty()
+
+
+# ---- verdicts
+
+
+def verdict_table(arm_right, base_right, margin=0.05, arm="ssd"):
+    model = f"{arm}/seed-0/at-100"
+    graded = pl.concat(
+        [answers("base", "t07", base_right), answers(model, "t07", arm_right), answers("aa", "t07", base_right)]
+    )
+    settings = evaluation(budgets={"quick": 20, "full": len(base_right)})
+    plan = {"it-helps": Hypothesis(arm=arm, comparison="matched", decode="t07", margin=margin)}
+    return verdicts(comparisons(graded, settings, 0, plan), plan, ARMS, DECODES)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "word"),
+    [(80, 10, "improved"), (10, 80, "worse"), (4, 4, "equivalent within the margin"), (70, 60, "not resolved")],
+)
+def test_the_four_words(gained, lost, word):
+    random = np.random.default_rng(3)
+    order = random.permutation(600)
+    base = np.zeros(600, dtype=int)
+    base[order[:300]] = 1
+    arm = base.copy()
+    arm[order[300 : 300 + gained]] = 1
+    arm[order[:lost]] = 0
+    row = one(verdict_table(arm, base), role="hypothesis")
+    assert row["verdict"] == word
+    assert word in row["sentence"] and row["sentence"].count("\n") == 0
+    assert row["mde80"] > 0 and row["n"] == 450
+
+
+def test_not_significant_alone_is_never_equivalence():
+    assert verdict(0.01, 0.6, 0.3) == verdict(None, None, None) == "not resolved"
+    assert verdict(-0.01, 0.01, 0.01) == "worse"
+
+
+def test_the_verdict_says_what_it_is_about():
+    row = one(verdict_table([1, 0] * 30, [0, 1] * 30), role="hypothesis")
+    for part in (
+        "45 problems of the test split",
+        "these two checkpoints",
+        "temperature 0.7",
+        "cap 512",
+        "count as wrong",
+    ):
+        assert part in row["estimand_line"]
+
+
+def test_the_a_a_control_stands_among_the_verdicts_and_finds_nothing():
+    table = verdict_table([1, 0] * 30, [0, 1] * 30)
+    control = one(table, role="control")
+    assert (control["hypothesis"], control["estimate"], control["p_value"]) == ("aa-t07", 0, 1)
+    assert control["sentence"].startswith("Control, nothing was trained")
+    assert table.schema == pl.Schema(VERDICTS)
+
+
+def test_p_values_are_adjusted_within_their_family_only():
+    models = {"ssd": 12, "keep-cut": 10, "filter-only": 8}
+    graded = [answers("base", "t07", [0] * 60)]
+    for arm, right in models.items():
+        graded.append(answers(f"{arm}/seed-0/at-100", "t07", [1] * right + [0] * (60 - right)))
+    plan = {
+        arm: Hypothesis(arm=arm, comparison="matched", decode="t07", margin=0.05, family=family)
+        for arm, family in zip(models, ("primary", "primary", "other"), strict=True)
+    }
+    table = verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES)
+    raw, adjusted = table["p_value"].to_list(), table["p_adjusted"].to_list()
+    assert adjusted[0] == pytest.approx(2 * raw[0]) and adjusted[1] >= raw[1] and adjusted[2] == raw[2]
+
+
+def test_two_arms_are_compared_where_a_hypothesis_asks_for_it():
+    graded = [answers("base", "t07", [0] * 60)]
+    graded += [
+        answers(f"{arm}/seed-0/at-100", "t07", [1] * n + [0] * (60 - n)) for arm, n in (("ssd", 40), ("fixed-point", 8))
+    ]
+    plan = {"ssd-over-nothing": Hypothesis(arm="ssd", against="fixed-point", comparison="fair", margin=0.05)}
+    row = one(verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES), role="hypothesis")
+    assert (row["against"], row["estimate"]) == ("fixed-point", pytest.approx(24 / 45))
+    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved;")
+
+
+def test_a_hypothesis_that_was_not_measured_is_named():
+    graded = pl.concat([answers("base", "t07", [0] * 60), answers("aa", "t07", [0] * 60)])
+    plan = {"it-helps": Hypothesis(arm="ssd", comparison="matched", decode="t07", margin=0.05)}
+    with pytest.raises(UserError, match=r"hypotheses\.it-helps: ssd was not compared with base"):
+        verdicts(comparisons(graded, evaluation(), 0, plan), plan, ARMS, DECODES)
+
+
+def test_the_base_against_itself_is_called_different_one_time_in_twenty():
+    random = np.random.default_rng(4)
+    settings = evaluation(budgets={"quick": 20, "full": 40}, base=["t07"], final=["t07"], earlier=[], resamples=200)
+    p = np.clip(random.normal(0.5, 0.3, size=40), 0.02, 0.98)
+    template = answers("base", "t07", [[0] * 4] * 40)
+    found = 0
+    for repeat in range(200):
+        sides = [
+            template.with_columns(
+                pl.lit(model).alias("model_id"),
+                pl.Series("verdict", np.where(drawn(random, p, 4).ravel(), "correct", "wrong")),
+            )
+            for model in ("base", "aa")
+        ]
+        table = comparisons(pl.concat(sides), settings, repeat)
+        row = one(table, estimand="accuracy", method=LEAD, split="all", budget="full", comparison="matched")
+        found += row["p_value"] < 0.05
+    assert 3 <= found <= 19  # 10 expected; both ends lie three standard errors off

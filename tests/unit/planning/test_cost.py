@@ -1,0 +1,107 @@
+"""What a plan of cost refuses and asks for, and sums that can be done by hand."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import cost
+from conftest import ROOT
+from selfdistill.foundation.errors import UserError
+from selfdistill.planning.cost import stages, total
+from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.study.load import load_study, read_study
+
+FIGURES = ROOT / "config/throughputs.yaml"
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def changed(tmp_path: Path, file: Path, change: Any) -> Path:
+    content = yaml.safe_load(file.read_text())
+    change(content)
+    (tmp_path / file.name).write_text(yaml.safe_dump(content, sort_keys=False))
+    return tmp_path / file.name
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    cost.main(list(arguments))
+    return capsys.readouterr().out
+
+
+SHIPPED = [str(file.relative_to(ROOT)) for file in (ROOT / "config.yaml", *sorted((ROOT / "config").glob("*.yaml")))]
+
+
+@pytest.mark.parametrize("study", [name for name in SHIPPED if "throughputs" not in name])
+def test_every_shipped_study_has_a_plan(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    said = printed(capsys, study)
+    assert time.monotonic() - began < 2
+    assert "total" in said and "What it can find" in said and "It rests on these figures" in said
+
+
+def test_hours_disk_and_money_are_the_figures_times_what_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = json.loads(printed(capsys, "config/qwen3.5-4b.yaml", "--price", "2", "--json"))
+    by_name = {stage["name"]: stage for stage in plan["stages"]}
+    training = by_name["sample training data"]
+    # Six decodes of 4,000 samples of 0.45 × 32,768 tokens, in six times eight jobs that each start an engine.
+    assert (training["jobs"], training["requests"]) == (48, 24_000)
+    assert training["expected"]["tokens"] == pytest.approx(24_000 * 0.45 * 32_768)
+    share = (0.45 * 32_768 - 4096) / (32_768 - 4096)
+    per_token = (1 - share) / 9300 + share / 4200
+    hours = (24_000 * 0.45 * 32_768 * per_token + 48 * 158) / 3600
+    assert training["expected"]["gpu_hours"] == pytest.approx(hours)
+    assert training["worst"]["gpu_hours"] == pytest.approx((24_000 * 32_768 / 4200 + 48 * 158) / 3600)
+    # 27 runs of four exports of bf16 weights, and one run's two checkpoints of weights and two moments in float32.
+    assert by_name["train"]["expected"]["disk_bytes"] == pytest.approx(27 * 4 * 8.412e9 + 2 * 12 * 4.206e9)
+    assert plan["money"]["expected"] == pytest.approx(2 * plan["total"]["expected"]["gpu_hours"])
+    assert plan["total"]["expected"]["gpu_hours"] < plan["total"]["worst"]["gpu_hours"]
+
+
+def test_a_figure_that_is_not_stated_is_asked_for_by_name(tmp_path: Path) -> None:
+    without = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].pop("completion_tokens"))
+    with pytest.raises(UserError, match=r"models\.lab\.completion_share is not stated; measure it .* assumed"):
+        cost.main(["config.yaml", "--throughputs", str(without)])
+
+
+def test_a_model_without_figures_and_a_machine_without_speeds_are_one_sentence(tmp_path: Path) -> None:
+    unknown = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].update(known_by="another"))
+    with pytest.raises(UserError, match="no model of models is known by a part of 'resources/lab/model'; add one"):
+        cost.main(["config.yaml", "--throughputs", str(unknown)])
+    on_gpu = changed(tmp_path, ROOT / "config.yaml", lambda study: study["sampling"].update(gpus=1))
+    with pytest.raises(UserError, match=r"models\.lab\.places\.h200\.sampling is not stated"):
+        cost.main([str(on_gpu)])
+
+
+def test_a_figure_without_its_source_is_refused(tmp_path: Path) -> None:
+    bare = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].update(prompt_tokens={"value": 3}))
+    with pytest.raises(UserError, match=r"models\.lab\.prompt_tokens\.how: field required; a figure is"):
+        cost.main(["config.yaml", "--throughputs", str(bare)])
+
+
+def test_too_few_samples_for_the_filter_are_said_before_they_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "about 1,900 are expected to finish; every arm trains on 1,600, which is enough" in printed(
+        capsys, "config.yaml"
+    )
+    study = changed(tmp_path, ROOT / "config.yaml", lambda study: study["training"].update(examples=1984))
+    assert "too few: raise training.samples" in printed(capsys, str(study))
+
+
+def test_longer_and_more_answers_cost_more(tmp_path: Path) -> None:
+    def hours(change: Any) -> float:
+        study = load_study(read_study(changed(tmp_path, ROOT / "config.yaml", change)))
+        figures = Figures(load_throughputs(FIGURES), study, FIGURES)
+        return total(stages(study, figures)).expected.cpu_hours
+
+    base = hours(lambda study: None)
+    assert hours(lambda study: study["evaluation"].update(draws=3)) > base
+    assert hours(lambda study: study["arms"]["ssd"].update(seeds=[0, 1, 2])) > base
+    assert hours(lambda study: study["training"].update(max_steps=10)) < base

@@ -1,0 +1,577 @@
+"""Claims about public datasets: what of their files becomes a problem, what is dropped and why, what is refused."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.grading.verify import unreadable
+from selfdistill.problems.datasets.convert import convert
+from selfdistill.problems.datasets.document import page
+from selfdistill.problems.datasets.gold import boxed_answer, read_gold
+from selfdistill.problems.datasets.loaders.numina_math_cot import LEVELS
+from selfdistill.problems.datasets.registry import all_datasets
+from selfdistill.problems.datasets.text import clean, needs_a_picture
+from selfdistill.problems.sources import read_source
+from selfdistill.rehearsal.recorded_shapes import (
+    BEYOND_AIME,
+    MATH,
+    NUMINA,
+    OLYMPIAD,
+    WHOLE_NUMBERS,
+    aime_archive,
+    aime_row,
+    json_lines,
+    math_row,
+    numina_row,
+    olympiad_row,
+    omni_row,
+    parquet,
+    write_in_shape,
+)
+
+DATASETS = all_datasets()
+ROOT = Path(__file__).resolve().parents[3]
+LAB = [
+    (row["problem"], row["answer"], row["level"])
+    for row in map(json.loads, (ROOT / "resources/lab/problems/exam.jsonl").read_text().splitlines())
+]
+ASK = "What is the number of ways to climb {} stairs?"
+SHARD = "data/train-0000{}-of-00005.parquet"
+OLYMPIAD_FILE = "OlympiadBench/OE_TO_maths_en_COMP/OE_TO_maths_en_COMP.parquet"
+ARCHIVE_FILE = "AIME_Dataset_1983_2024.csv"
+
+
+def suited(loader: str, problems: list = LAB) -> list:
+    return [problem for problem in problems if loader not in WHOLE_NUMBERS or problem[1].isdecimal()]
+
+
+def numina(folder: Path, *rows: dict) -> Path:
+    parquet(folder / SHARD.format(0), NUMINA, list(rows))
+    return folder
+
+
+def outcome(loader: str, folder: Path, **options: object) -> tuple[list[str], dict[str, int]]:
+    """The answers that are kept and the reasons for the rest."""
+    rows, dropped = convert(loader, folder, options)
+    return [row["answer"] for row in rows], dropped
+
+
+# All loaders
+
+
+@pytest.mark.parametrize("loader", DATASETS)
+def test_problems_and_answers_come_through_a_dataset_unchanged(loader: str, tmp_path: Path) -> None:
+    problems = suited(loader)
+    write_in_shape(loader, tmp_path / "raw", problems)
+    rows, dropped = convert(loader, tmp_path / "raw", {})
+    assert [(row["problem"], row["answer"]) for row in rows] == [problem[:2] for problem in problems]
+    assert dropped == {}
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(read_source("exam", "rows.jsonl", tmp_path)) == len(rows)
+
+
+@pytest.mark.parametrize("loader", DATASETS)
+def test_the_needed_files_are_among_those_that_are_downloaded(loader: str, tmp_path: Path) -> None:
+    write_in_shape(loader, tmp_path, suited(loader)[:20])
+    whole = convert(loader, tmp_path, {})
+    wanted = {path for pattern in DATASETS[loader].files for path in tmp_path.glob(pattern)}
+    for path in [path for path in tmp_path.rglob("*") if path.is_file() and path not in wanted]:
+        path.unlink()
+    assert convert(loader, tmp_path, {}) == whole
+    assert len(whole[0]) == 20
+
+
+@pytest.mark.parametrize("loader", DATASETS)
+def test_an_empty_folder_is_one_sentence_that_names_the_file(loader: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no file '.*'; download the dataset again"):
+        convert(loader, tmp_path, {})
+
+
+@pytest.mark.parametrize("loader", DATASETS)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "is a Git LFS pointer"),
+        (b"PAR1\xff\xfe\x00 neither this nor that", "download the dataset again"),
+    ],
+)
+def test_a_file_that_is_something_else_is_one_sentence(loader: str, content: bytes, said: str, tmp_path: Path) -> None:
+    write_in_shape(loader, tmp_path, suited(loader)[:4])
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    for path in files:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=said) as error:
+        convert(loader, tmp_path, {})
+    assert any(str(path) in str(error.value) for path in files)
+    assert "\n" not in str(error.value).strip()
+
+
+@pytest.mark.parametrize("loader", DATASETS)
+def test_a_missing_column_is_named_with_those_that_are_there(loader: str, tmp_path: Path) -> None:
+    write_in_shape(loader, tmp_path, suited(loader)[:4])
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            pq.write_table(table.rename_columns([f"my_{name}" for name in table.column_names]), path)
+        else:
+            text = path.read_text()
+            path.write_text(text.replace("question", "task").replace("Question", "Task").replace('"problem"', '"task"'))
+    with pytest.raises(UserError, match=r"has no (?:column )?'(?i:problem|question|source|id)' but .*(?i:task|my_)"):
+        convert(loader, tmp_path, {})
+
+
+def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
+    other = pa.schema([("problem", pa.string()), ("answer", pa.string())])
+    parquet(tmp_path / "data/test.parquet", other, [{"problem": "How many?", "answer": "5"}])
+    with pytest.raises(UserError, match="its column 'answer' must be of whole number but is of string"):
+        convert("beyond-aime", tmp_path, {})
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    write_in_shape("numina-math-cot", tmp_path, LAB)
+    path = tmp_path / SHARD.format(2)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="is no whole Parquet file"):
+        convert("numina-math-cot", tmp_path, {})
+
+
+def test_a_row_with_too_few_fields_names_its_line(tmp_path: Path) -> None:
+    aime_archive(tmp_path / ARCHIVE_FILE, [aime_row(0, "How many?", "5")])
+    with open(tmp_path / ARCHIVE_FILE, "a") as handle:
+        handle.write("1984-1,1984,1\n")
+    with pytest.raises(UserError, match=r"line 3: has not as many fields"):
+        convert("aime-1983-2024", tmp_path, {})
+
+
+def test_what_is_no_json_names_its_line(tmp_path: Path) -> None:
+    write_in_shape("omni-math-2", tmp_path, LAB[:2])
+    with open(tmp_path / "Omni-Math-2.jsonl", "a") as handle:
+        handle.write('{"id": 7,\n')
+    with pytest.raises(UserError, match="line 3: is not JSON"):
+        convert("omni-math-2", tmp_path, {})
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("loader", "options", "said"),
+    [
+        ("hendrycks-meth", {}, "there is no such loader; did you mean 'hendrycks-math'?"),
+        ("hendrycks-math", {"level": [5]}, "there is no option 'level'; did you mean 'levels'?"),
+        ("beyond-aime", {"years": [1, 2]}, "there is no option 'years'; there are: limit."),
+        ("hendrycks-math", {"levels": 5}, "levels: must be a list of some of 1, 2, 3, 4, 5, but is 5."),
+        ("hendrycks-math", {"levels": [4, 6]}, "levels: there is no 6; there are: 1, 2, 3, 4, 5."),
+        ("hendrycks-math", {"levels": []}, "levels: must be a list"),
+        ("hendrycks-math", {"levels": [True]}, "levels: there is no True"),
+        ("hendrycks-math", {"levels": [5, 5]}, "levels: names something twice"),
+        ("hendrycks-math", {"subjects": ["algebras"]}, "there is no 'algebras'; did you mean 'algebra'?"),
+        ("numina-math-cot", {"letters": "yes"}, "letters: must be true or false, but is 'yes'."),
+        ("aime-1983-2024", {"years": [2024, 1983]}, "years: must be the first and the last"),
+        ("aime-2025", {"limit": 0}, "limit: must be a whole number above zero, but is 0."),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(loader: str, options: dict, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        convert(loader, tmp_path, options)
+    assert said in str(error.value)
+
+
+def test_a_limit_draws_the_same_problems_whatever_the_order_and_the_neighbours(tmp_path: Path) -> None:
+    write_in_shape("omni-math-2", tmp_path / "one", LAB)
+    write_in_shape("omni-math-2", tmp_path / "other", random.Random(1).sample(LAB, len(LAB)))
+    drawn = [convert("omni-math-2", tmp_path / name, {"limit": 40}) for name in ("one", "other")]
+    texts = [{row["problem"] for row in rows} for rows, _ in drawn]
+    assert texts[0] == texts[1]
+    assert [(len(rows), dropped) for rows, dropped in drawn] == [(40, {"over the limit": len(LAB) - 40})] * 2
+    more = convert("omni-math-2", tmp_path / "one", {"limit": 80})[0]
+    assert texts[0] < {row["problem"] for row in more}
+    assert [row["id"] for row in more] == sorted((row["id"] for row in more), key=int)
+
+
+def test_a_limit_is_filled_although_some_answers_cannot_be_read(tmp_path: Path) -> None:
+    rows = [omni_row(n, ASK.format(n), "5 metres" if n % 2 else str(n), 5) for n in range(40)]
+    json_lines(tmp_path / "Omni-Math-2.jsonl", rows)
+    answers, dropped = outcome("omni-math-2", tmp_path, limit=15)
+    assert len(answers) == 15
+    assert "5 metres" not in answers
+    assert dropped["unreadable answer"] > 0
+    assert len(answers) + sum(dropped.values()) == 40
+
+
+# MATH
+
+
+def test_math_keeps_the_levels_subjects_and_splits_asked_for(tmp_path: Path) -> None:
+    write_in_shape("hendrycks-math", tmp_path, [])
+    for number, (subject, split) in enumerate([("algebra", "train"), ("geometry", "train"), ("algebra", "test")]):
+        rows = [
+            math_row(ASK.format(10 * number + level), str(100 * number + level), level, type="Any")
+            for level in range(1, 6)
+        ]
+        parquet(tmp_path / subject / f"{split}-00000-of-00001.parquet", MATH, rows)
+    assert len(outcome("hendrycks-math", tmp_path)[0]) == 10
+    assert outcome("hendrycks-math", tmp_path, levels=[4, 5]) == (
+        ["4", "5", "104", "105"], {"level not asked for": 6}
+    )  # fmt: skip
+    asked = {"subjects": ["algebra"], "splits": ["train", "test"], "levels": [1]}
+    rows, _ = convert("hendrycks-math", tmp_path, asked)
+    assert [(row["id"], row["answer"], row["level"]) for row in rows] == [
+        ("algebra/train/0", "1", 1), ("algebra/test/0", "201", 1)
+    ]  # fmt: skip
+
+
+def test_math_reads_the_box_of_the_solution(tmp_path: Path) -> None:
+    write_in_shape("hendrycks-math", tmp_path, [])
+    rows = [
+        math_row(ASK.format(1), "", 5, solution=r"Half of it, so $\boxed{\frac{3}{\sqrt{2}}}.$"),
+        math_row(ASK.format(2), "", 5, solution=r"First \boxed{7}, and again \boxed{7}."),
+        math_row(ASK.format(3), "", 5, solution=r"Either \boxed{7} or \boxed{8}."),
+        math_row(ASK.format(4), "", 5, solution="It is 7."),
+        math_row(ASK.format(5), "", 5, solution=r"It is \boxed{7"),
+        math_row(ASK.format(6), "9", 5) | {"level": "Level ?"},
+    ]
+    parquet(tmp_path / "algebra/train-00000-of-00001.parquet", MATH, rows)
+    assert outcome("hendrycks-math", tmp_path) == (
+        [r"\frac{3}{\sqrt{2}}", "7"], {"no boxed answer": 2, "no level": 1, "several answers": 1}
+    )  # fmt: skip
+
+
+# NuminaMath
+
+
+@pytest.mark.parametrize(
+    ("kept", "dropped", "reason"),
+    [
+        ("Prove that n is even and find the least n.", "Prove that the sum of two even numbers is even.", "proof"),
+        ("Show that it is finite. How many are there?", "Show that $a + b \\ge 2$.", "proof"),
+        ("Prove $a > 1$ and find a.", "Prove $a > b$, which lie between the values.", "proof"),
+        ("What is P(A) + P(B) + P(C)?", "Which is it? (A) 3 (B) 4 (C) 5 (D) 6", "multiple choice"),
+        ("Lines through A, B and C. How many?", "Which is it?\nA. $3$\nB. $4$\nC. $5$", "multiple choice"),
+        (
+            "Find it. $\\textbf{(N)}$",
+            "Find it. $\\textbf{(A) } 3 \\textbf{(B) } 4 \\textbf{(C) } 5$",
+            "multiple choice",
+        ),
+        ("Find f(1) + f(2).", "(1) Find a. (2) Find b.", "several questions"),
+        ("Find a (i.e. the first).", "Find: (i) the first term; (ii) the second term.", "several questions"),
+        (
+            "Find the area of a square of side 3.",
+            "Find its area [asy] draw((0,0)); [/asy]",
+            "needs a picture or a link",
+        ),
+    ],
+)
+def test_numina_filters_by_the_problem(kept: str, dropped: str, reason: str, tmp_path: Path) -> None:
+    folder = numina(tmp_path, numina_row(kept, "11"), numina_row(dropped, "12"))
+    assert outcome("numina-math-cot", folder) == (["11"], {reason: 1})
+
+
+def test_numina_drops_proofs_without_a_box_as_proofs(tmp_path: Path) -> None:
+    rows = [
+        numina_row("Prove that it is even.", "", solution="Clear."),
+        numina_row("Prove that it is even and find it.", "", solution="Clear."),
+        numina_row("Find it.", "", solution="Clear."),
+    ]
+    assert outcome("numina-math-cot", numina(tmp_path, *rows)) == ([], {"no boxed answer": 1, "proof": 2})
+
+
+def test_numina_keeps_letters_when_asked_to(tmp_path: Path) -> None:
+    choice = numina_row("Which is it? (A) 3 (B) 4 (C) 5", r"\text{(B)}")
+    assert outcome("numina-math-cot", numina(tmp_path, choice)) == ([], {"multiple choice": 1})
+    assert outcome("numina-math-cot", tmp_path, letters=True) == (["B"], {})
+
+
+def test_numina_leaves_out_what_other_datasets_have_and_what_a_model_wrote(tmp_path: Path) -> None:
+    folder = numina(tmp_path, *(numina_row(ASK.format(n), str(n), source=source) for n, source in enumerate(LEVELS)))
+    rows, dropped = convert("numina-math-cot", folder, {})
+    assert [row["level"] for row in rows] == [LEVELS[source] for source in ("cn_k12", "aops_forum", "olympiads")]
+    assert dropped == {"source not asked for": 6}
+    rows, _ = convert("numina-math-cot", folder, {"sources": ["synthetic_math"]})
+    assert [row["level"] for row in rows] == [LEVELS["synthetic_math"]]
+
+
+def test_a_source_that_is_not_known_is_not_kept(tmp_path: Path) -> None:
+    folder = numina(tmp_path, numina_row("How many?", "1", source="elsewhere"))
+    assert outcome("numina-math-cot", folder) == ([], {"source not asked for": 1})
+
+
+# Omni-MATH-2, OlympiadBench, BeyondAIME, AIME
+
+
+def test_omni_drops_what_is_tagged_and_rounds_the_difficulty(tmp_path: Path) -> None:
+    rows = [
+        omni_row(0, ASK.format(0), "10", 4.0),
+        omni_row(1, ASK.format(1), "11", 6.75),
+        omni_row(2, ASK.format(2), "12", 5.0, tags=["proof"]),
+        omni_row(3, ASK.format(3), "13", 5.0, tags=["should delete", "duplicate"]),
+        omni_row(4, ASK.format(4), "14", 5.0, tags="image"),
+        omni_row(5, ASK.format(5), "15", 5.0, tags="[]"),
+        omni_row(6, ASK.format(6), "16", 5.0, difficulty=None),
+        omni_row(7, ASK.format(7), "17", 5.0) | {"answer": None},
+    ]
+    json_lines(tmp_path / "Omni-Math-2.jsonl", rows)
+    kept, dropped = convert("omni-math-2", tmp_path, {})
+    assert [(row["id"], row["answer"], row["level"]) for row in kept] == [
+        ("0", "10", 4),
+        ("1", "11", 7),
+        ("5", "15", 5),
+    ]
+    assert dropped == {"no level": 1, "no problem or no answer": 1, "tagged as not of one exact answer": 3}
+    assert outcome("omni-math-2", tmp_path, levels=[7])[0] == ["11"]
+
+
+def test_olympiad_bench_keeps_single_exact_answers_that_stand_alone(tmp_path: Path) -> None:
+    rows = [
+        olympiad_row(0, ASK.format(0), "10"),
+        olympiad_row(1, ASK.format(1), "(1, 2)", answer_type="Tuple"),
+        olympiad_row(2, ASK.format(2), "[0, 1)", answer_type="Interval"),
+        olympiad_row(3, ASK.format(3), "x^2 + 1", answer_type="Expression"),
+        olympiad_row(4, ASK.format(4), "14", unit="metres"),
+        olympiad_row(5, ASK.format(5), "1, 2", is_multiple_answer=True),
+        olympiad_row(6, ASK.format(6), "", final_answer=["$1$", "$2$"]),
+        olympiad_row(7, ASK.format(7), "17", error="1e-1"),
+        olympiad_row(8, ASK.format(8), "18", context="Let n be as above."),
+        olympiad_row(9, ASK.format(9), "19", answer_type="Need_human_evaluate"),
+        olympiad_row(10, "What is the area? <image_1>", "20"),
+        olympiad_row(11, ASK.format(11), "", final_answer=None),
+    ]
+    schema = OLYMPIAD.set(OLYMPIAD.get_field_index("context"), pa.field("context", pa.string()))
+    parquet(tmp_path / OLYMPIAD_FILE, schema, rows)
+    answers, dropped = outcome("olympiad-bench", tmp_path)
+    assert answers == ["10", "(1, 2)", "[0, 1)", "x^2 + 1", "14"]
+    assert dropped == {
+        "an answer with a tolerance": 1,
+        "kind of answer not asked for": 1,
+        "needs a context that stands elsewhere": 1,
+        "needs a picture or a link": 1,
+        "no answer": 1,
+        "several answers": 2,
+    }
+    assert outcome("olympiad-bench", tmp_path, kinds=["Tuple"])[0] == ["(1, 2)"]
+
+
+def test_beyond_aime_drops_a_row_without_an_answer(tmp_path: Path) -> None:
+    rows = [{"problem": ASK.format(1), "answer": 8}, {"problem": ASK.format(2), "answer": None}]
+    parquet(tmp_path / "data/test.parquet", BEYOND_AIME, rows)
+    assert outcome("beyond-aime", tmp_path) == (["8"], {"no answer": 1})
+
+
+def test_aime_years_are_kept_from_the_first_to_the_last(tmp_path: Path) -> None:
+    rows = [aime_row(15 * year, ASK.format(year), str(year)) for year in range(17)]
+    aime_archive(tmp_path / ARCHIVE_FILE, rows)
+    kept, dropped = convert("aime-1983-2024", tmp_path, {"years": [1985, 1987]})
+    assert [row["id"] for row in kept] == ["1985-1", "1986-1", "1987-1"]
+    assert dropped == {"year not asked for": 14}
+
+
+def test_aime_answers_are_whole_numbers_and_levels_bands_of_five(tmp_path: Path) -> None:
+    answers = ["080", "5", "7", "336^\\circ", "12.0", "7/2", "900", "1", "2", "3", "4", "6", "8", "9", "10"]
+    aime_archive(tmp_path / ARCHIVE_FILE, [aime_row(n, ASK.format(n), answer) for n, answer in enumerate(answers)])
+    kept, dropped = convert("aime-1983-2024", tmp_path, {})
+    assert [row["answer"] for row in kept][:6] == ["80", "5", "7", "336", "12", "900"]
+    assert [row["level"] for row in kept] == [1] * 5 + [2] * 4 + [3] * 5
+    assert dropped == {"answer is no whole number": 1}
+
+
+def test_both_exams_of_2025_are_read(tmp_path: Path) -> None:
+    json_lines(tmp_path / "aime2025-I.jsonl", [{"question": ASK.format(n), "answer": str(n)} for n in range(15)])
+    json_lines(tmp_path / "aime2025-II.jsonl", [{"question": ASK.format(15 + n), "answer": "1"} for n in range(15)])
+    rows, _ = convert("aime-2025", tmp_path, {})
+    assert len(rows) == len({row["id"] for row in rows}) == 30
+    assert rows[-1]["id"] == "aime2025-II-15"
+    (tmp_path / "aime2025-II.jsonl").unlink()
+    with pytest.raises(UserError, match="aime2025-II.jsonl"):
+        convert("aime-2025", tmp_path, {})
+
+
+# Answers
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("$5$", "5"),
+        (r"\( \frac{1}{2} \)", r"\frac{1}{2}"),
+        (r"$$\frac{3}{4}$$.", r"\frac{3}{4}"),
+        (r"\boxed{\boxed{5}}", "5"),
+        ("113.", "113"),
+        (r"\text{5}", "5"),
+        (r"6 \mbox{ units}", r"6 \text{ units}"),
+        *((same, same) for same in [
+            "x=5", "-7", "1,234", r"10,\!000", r"1{,}000", r"336^\circ", r"5\%", r"\$18.90", "12_7", "f(x)=x^2",
+            r"5\text{ cm}", r"13\mathrm{~cm}^2", "(1,2)", "[0,1)", r"\{1, 2\}", r"n \ge 3", r"7 \pmod{12}",
+            r"(-\infty,2]\cup[3,\infty)", r"\begin{pmatrix}1\\2\end{pmatrix}", r"\left(1,\frac{2}{3}\right)",
+        ]),
+    ],
+)  # fmt: skip
+def test_an_answer_loses_only_what_stands_around_it_and_can_be_read(text: str, answer: str) -> None:
+    assert read_gold(text) == (answer, "")
+    assert not unreadable([answer])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, "several answers") for text in [
+            "1,2", "1; 2", "1 and 2", r"5\text{ or }6", r"1 \pm \sqrt{2}", r"5,\ 6", r"\begin{cases}1\\2\end{cases}",
+            "x=1, y=2", "]0,1[", "(1,2", r"\mp 3",
+        ]),
+        *((text, "multiple choice") for text in [
+            "B", "(C)", r"\text{(B)}", r"\textbf{(A) } 5", "(A) 5", "B. 7", "ABD", r"\mathrm{D}",
+        ]),
+        *((text, "words for an answer") for text in [
+            "No", r"\text{Yes}", r"\text{Evelyn}", r"\square", "10 am", "4:30 p.m.", r"5\text{ hours }30\text{ minutes}",
+        ]),
+        ("$3$ of $4$", "prose around formulas"),
+        (r"1+2+\ldots+n", "dots for an answer"),
+        (r"\approx 3.14", "an approximate answer"),
+        ("a=b=c", "a chain of equations"),
+        (r"2.5\text{ million}", "a unit that changes the number"),
+        (" $$ ", "no answer"),
+        ("1+" * 200 + "1", "answer too long"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_could_be_read_in_two_ways_is_dropped(text: str, reason: str) -> None:
+    assert read_gold(text) == ("", reason)
+
+
+def test_boxes_must_agree() -> None:
+    assert boxed_answer(r"\boxed{\dfrac12} that is \boxed{\frac12}").answer == r"\frac12"
+    assert boxed_answer(r"\boxed{1} then \boxed{2}").reason == "several answers"
+    assert boxed_answer(r"\boxed{1} then \boxed{2").reason == "no boxed answer"
+
+
+def test_endless_nesting_takes_no_time() -> None:
+    assert read_gold(r"\boxed{" * 50_000 + "5" + "}" * 50_000).reason == "answer too long"
+
+
+def test_what_math_verify_cannot_read_is_dropped(tmp_path: Path) -> None:
+    rows = [numina_row(ASK.format(1), r"\sqrt{2}"), numina_row(ASK.format(2), "a blue ball")]
+    assert outcome("numina-math-cot", numina(tmp_path, *rows)) == ([r"\sqrt{2}"], {"unreadable answer": 1})
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[asy] draw(A--B); [/asy]",
+        r"\includegraphics[width=5cm]{a}",
+        "![](a)",
+        '<img src="x" onerror="alert(1)">',
+        "See <image_1>",
+        "https://example.org/a",
+        "The sets are as shown in the figure.",
+        "In the diagram, AB = 5.",
+        "A cone, as shown in Figure 2, has",
+        "Two circles meet (Fig. 1).",
+        "A solid is made as shown below.",
+        "The shaded region in the figure below",
+        r"\begin{tikzpicture}\end{tikzpicture}",
+    ],
+)
+def test_a_text_with_a_picture_or_a_link_is_known(text: str) -> None:
+    assert needs_a_picture(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It can be shown that 5 figures of speech",
+        "a three-figure number",
+        "A picture frame has sides 3 and 4.",
+        "The graph of $y=x^2$ passes through (1, 1).",
+        "If $a < b$ and $b > c$, what is a?",
+    ],
+)
+def test_a_text_that_only_sounds_like_one_is_not(text: str) -> None:
+    assert not needs_a_picture(text)
+
+
+def test_control_characters_go_and_newlines_stay() -> None:
+    assert clean("a\x00b\x1b[31m\r\nc\td\u200be\ufeff\x7f\x85") == "ab[31m\nc\td\u200be"
+    json.dumps(clean("\ud800x")).encode("utf-8")
+
+
+def test_a_command_that_a_program_ate_is_not_mended_but_dropped(tmp_path: Path) -> None:
+    eaten = [numina_row(f"Find \x0crac{{{n}}}2.", str(n)) for n in range(2)]
+    page_feed = numina_row("Find it.\x0c", "7")
+    folder = numina(tmp_path, *eaten, numina_row("Find c.", "\x0crac12"), page_feed)
+    assert outcome("numina-math-cot", folder) == (["7"], {"broken LaTeX": 3})
+    assert convert("numina-math-cot", folder, {})[0][0]["problem"] == "Find it."
+
+
+def test_html_stays_text(tmp_path: Path) -> None:
+    folder = numina(tmp_path, numina_row("Find <b>x</b> & <script>y</script>.", "7"))
+    assert convert("numina-math-cot", folder, {})[0][0]["problem"] == "Find <b>x</b> & <script>y</script>."
+
+
+def test_copies_are_kept_once_and_quarrels_not_at_all(tmp_path: Path) -> None:
+    rows = [
+        numina_row("Find the half of 1.", r"\frac12"),
+        numina_row("Find  the HALF of 1.", "0.5"),
+        numina_row("Find the half of 3.", "1.5"),
+        numina_row("Find the half of 3.", "2"),
+        numina_row("Find the half of 3.", "1.5"),
+        numina_row("Find the half of 6.", "3"),
+    ]
+    folder = numina(tmp_path, *rows)
+    assert outcome("numina-math-cot", folder) == (
+        [r"\frac12", "3"], {"copy of another row": 1, "problem with two answers": 3}
+    )  # fmt: skip
+
+
+def test_no_two_rows_have_one_id(tmp_path: Path) -> None:
+    json_lines(tmp_path / "Omni-Math-2.jsonl", [omni_row(3, ASK.format(n), str(n), 5) for n in range(3)])
+    assert outcome("omni-math-2", tmp_path) == (["0"], {"id of another row": 2})
+
+
+PIECES = [
+    "[asy]", "[/asy]", r"\includegraphics{a}", "![a](b)", "<img src=a>", "\x00", "\x0c", "\r", "\n", "$", r"\boxed{", "}",
+    "{", r"\frac{1}{2}", "Prove that", "(1)", "(2)", "A.", "B.", "C.", "5", ",", "http://a", "\ud7ff", "é", "x", " ", "find",
+    r"\text{", "=", r"\pm", "as shown in the figure", "\x0crac", "\u200b",
+]  # fmt: skip
+
+
+def test_whatever_stands_in_the_files_no_picture_or_control_character_comes_out(tmp_path: Path) -> None:
+    rng = random.Random(5)
+
+    def scramble() -> str:
+        return " ".join(rng.choice(PIECES) for _ in range(rng.randint(0, 9)))
+
+    texts = [(f"{n} {scramble()}", f"{scramble()} 7" if rng.random() < 0.2 else "7") for n in range(3000)]
+    folder = numina(tmp_path, *(numina_row(*text) for text in texts))
+    json_lines(tmp_path / "Omni-Math-2.jsonl", [omni_row(n, *text, 5) for n, text in enumerate(texts)])
+    for loader in ("numina-math-cot", "omni-math-2"):
+        rows, dropped = convert(loader, folder, {})
+        assert len(rows) + sum(dropped.values()) == len(texts)
+        assert len(rows) > 100
+        for row in rows:
+            assert not any(mark in row["problem"] for mark in ("includegraphics", "[asy]", "![", "<img", "http://"))
+            assert all(character >= " " or character in "\n\t" for character in row["problem"] + row["answer"])
+            assert row["problem"] == row["problem"].strip() != ""
+        assert not unreadable([row["answer"] for row in rows])
+
+
+# The page
+
+
+def test_the_page_says_what_the_loaders_do() -> None:
+    assert (ROOT / "docs/datasets.md").read_text() == page(), "run: make datasets"
+    assert all(f"`{name}`" in page() and dataset.licence in page() for name, dataset in DATASETS.items())
+
+
+def test_revisions_are_whole_names() -> None:
+    revisions = [dataset.revision for dataset in DATASETS.values() if dataset.revision]
+    assert len(revisions) == len(set(revisions)) >= 5
+    assert all(re.fullmatch(r"[0-9a-f]{40}", revision) for revision in revisions)

@@ -1,0 +1,58 @@
+"""A rehearsal is the study but for its size, and its files are read as the real ones will be."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from selfdistill.problems.datasets.convert import convert
+from selfdistill.rehearsal.rehearsal import TRAIN_PROBLEMS, rehearse
+from selfdistill.study.load import load_study
+
+STUDIES = [
+    file for file in (ROOT / "config.yaml", *sorted((ROOT / "config").glob("*.yaml"))) if file.stem != "throughputs"
+]
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_every_shipped_study_can_be_rehearsed(file: Path, tmp_path: Path) -> None:
+    real = load_study(yaml.safe_load(file.read_text()), ROOT)
+    small = load_study(
+        yaml.safe_load(rehearse(yaml.safe_load(file.read_text()), tmp_path / "given", "auto").read_text()), ROOT
+    )
+    for part in ("arms", "decodes", "hypotheses"):
+        assert list(getattr(small, part)) == list(getattr(real, part))
+    assert {arm.method["keep"] for arm in small.arms.values()} == {arm.method["keep"] for arm in real.arms.values()}
+    assert small.evaluation.base == real.evaluation.base and small.evaluation.final == real.evaluation.final
+    laws = [decode.model_dump(exclude={"max_tokens"}) for decode in real.decodes.values()]
+    assert [decode.model_dump(exclude={"max_tokens"}) for decode in small.decodes.values()] == laws
+    assert small.model.hub == real.model.hub and small.training.gpus == 0
+
+
+def test_what_lies_in_the_files_is_kept_by_the_loaders(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    study = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "torch").read_text()), ROOT)
+    for source in study.problems.sources.values():
+        assert source.loader is not None
+        rows, dropped = convert(source.loader, Path(source.path), source.options)
+        assert not dropped and len(rows) >= study.evaluation.budgets["full"] // 5
+        assert len(rows) == TRAIN_PROBLEMS or source.use == "eval"
+
+
+def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "workflow_scripts/rehearse.py"),
+        str(ROOT / "config/qwen3.5-4b.yaml"),
+        "--arms",
+    ]
+    made = subprocess.run([*command, "ssd", "soft"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    study = yaml.safe_load((tmp_path / made.stdout.strip()).read_text())
+    assert list(study["arms"]) == ["ssd", "soft"]
+    assert set(study["hypotheses"]) == {"ssd-at-0-7", "ssd-at-1-0", "ssd-at-1-5", "ssd-fair", "soft-against-sampled"}
+    made = subprocess.run([*command, "sdd"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert made.stderr.startswith("error: --arms: the study has no arm 'sdd'; there are: ssd, keep-cut")

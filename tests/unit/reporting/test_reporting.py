@@ -1,0 +1,434 @@
+"""Claims about the report: it is whole without some of its pieces, says a null result plainly, and trusts no text."""
+
+import copy
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from report_fixture import HOSTILE, STUDY, evaluated, graded_answers, hypothesis_free_study, report_inputs, verdicts
+from selfdistill.analysis.comparisons import comparisons
+from selfdistill.analysis.factorial import factorial as analysed_factorial
+from selfdistill.analysis.levels import levels
+from selfdistill.analysis.verdicts import verdicts as judged
+from selfdistill.foundation import wording
+from selfdistill.reporting import formatting
+from selfdistill.reporting.answers.choice import choose_examples
+from selfdistill.reporting.figures import evaluation as figures_evaluation
+from selfdistill.reporting.figures.catalogue import PLANS, draw_figures, save_figures
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.page import VERDICT_LOOKS, answers, build_report, render_report
+from selfdistill.reporting.tables.results import factorial, main_results, shorter_answers
+from selfdistill.reporting.tables.study import how_it_was_sampled, mixtures
+from selfdistill.reporting.tables.table import Table
+from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
+from selfdistill.study.study import Study
+
+SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
+
+SECTIONS = ["answers", "estimand", "main", "factorial", "sweep", "checkpoints", "audit", "training", "noise", "weights",
+            "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
+
+
+class Page(HTMLParser):
+    """The page as a browser's parser sees it: its elements with their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.words = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def ids(self) -> list[str]:
+        return [attributes["id"] or "" for _, attributes in self.elements if "id" in attributes]
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render_report(report_inputs())
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_every_section_stands_in_its_order(page: Page) -> None:
+    assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
+    assert [name for name in page.ids() if name.startswith("figure-")] == [
+        f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "checkpoints", "audit", "training",
+                                      "gradient-noise", "weights-changed", "truncation")
+    ]  # fmt: skip
+
+
+def test_what_a_model_wrote_is_shown_and_never_run(page: Page) -> None:
+    assert page.all("script") == []
+    assert page.all("img") == []
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert HOSTILE in page.text
+    assert "{{7*7}}" in HOSTILE and "<script>alert(1)</script>" in HOSTILE
+    assert "gold <b>4</b>" in page.words
+
+
+def test_hostile_names_of_arms_stay_text_in_figures_too() -> None:
+    hostile = "$x^{<script>alert(1)</script>"
+    study = {**STUDY, "arms": {hostile: STUDY["arms"]["ssd"], **STUDY["arms"]}}
+    table = verdicts().with_columns(arm=pl.lit(hostile), hypothesis=pl.lit(HOSTILE), sentence=pl.lit(HOSTILE))
+    inputs = report_inputs(study=study, verdicts=table, completions=None)
+    for drawing in draw_figures(inputs).values():
+        assert "<script" not in drawing.svg
+    page = Page(render_report(inputs))
+    assert page.all("script") == [] and page.all("img") == []
+
+
+def test_the_policy_forbids_every_script_and_every_request(page: Page) -> None:
+    policies = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"]
+
+
+def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
+    for _, attributes in page.elements:
+        for name in ("src", "srcset", "href", "xlink:href", "data", "action", "poster"):
+            assert not re.match(r"(?i)\s*(\w+:)?//|\w+:", attributes.get(name) or ""), attributes
+    assert page.all("link") == []
+    assert not re.search(r"(?i)@import|url\(\s*['\"]?(?!#)", re.sub(r"<pre>.*?</pre>", "", html, flags=re.DOTALL))
+
+
+def test_a_null_result_reads_as_one_and_says_what_would_resolve_it(page: Page) -> None:
+    assert "not resolved ssd-beats-best-base" in page.words
+    assert "This is not evidence of no effect: n = 210, and n ≈ 1\u2009240 would resolve a" in page.text
+    assert "95 % interval −1.0 to +4.4" in page.words
+
+
+def test_a_null_result_that_no_study_would_resolve_says_so() -> None:
+    table = verdicts().with_columns(n_needed=pl.lit(None, dtype=pl.Int64))
+    page = Page(render_report(report_inputs(verdicts=table)))
+    assert "No practical number of problems would resolve" in page.words
+
+
+def test_every_hypothesis_shows_its_n_and_holm_adjusted_p(page: Page) -> None:
+    for name in STUDY["hypotheses"]:
+        assert name in page.words
+    assert page.words.count("n 210 problems") == len(STUDY["hypotheses"])
+    assert "0.42 in family primary" in page.words
+
+
+def test_arms_trained_once_are_named_as_such(page: Page) -> None:
+    assert "Trained once only: keep-cut, filter-only, fixed-point." in page.words
+
+
+PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "run_logs", "noise_steps", "noise_summary",
+          "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("emptied", [False, True], ids=["missing", "empty"])
+def test_a_missing_or_empty_piece_leaves_the_rest_standing(
+    piece: str, emptied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "selfdistill.reporting.figures.catalogue.svg_text", lambda figure, name: "<svg></svg>"
+    )  # its cost is layout
+    frame = getattr(report_inputs(), piece)
+    page = Page(render_report(report_inputs(**{piece: frame.clear() if emptied else None})))
+    assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
+
+
+def test_a_study_without_hypotheses_or_results_still_builds() -> None:
+    page = Page(render_report(ReportInputs(study=hypothesis_free_study())))
+    assert "states no hypotheses" in page.words
+    assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
+    assert page.all("figure") == []
+
+
+def test_a_study_of_two_arms_without_a_factorial_still_builds() -> None:
+    arms = {name: STUDY["arms"][name] for name in ("ssd", "aa")}
+    page = Page(render_report(report_inputs(study={**STUDY, "arms": arms}, factorial=None)))
+    assert "does not hold the four arms" in page.words
+
+
+def test_no_two_elements_share_an_id_although_figures_are_inline(html: str, page: Page) -> None:
+    ids = page.ids()
+    assert len(ids) == len(set(ids))
+    referenced = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
+    assert referenced <= set(ids)
+
+
+def test_the_same_inputs_give_the_same_bytes(html: str) -> None:
+    assert render_report(report_inputs()) == html
+
+
+def test_figures_are_saved_as_the_svg_that_the_page_shows(tmp_path: Path, html: str) -> None:
+    texts = save_figures(report_inputs(), tmp_path)
+    assert set(texts) == set(PLANS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.svg" for name in texts)
+    for name, text in texts.items():
+        assert text in html
+        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").endswith(text)
+        assert "<metadata" not in text and "<!--" not in text and "dc:date" not in text
+
+
+def test_figures_speak_to_those_who_cannot_see_them_and_tables_name_their_headers(page: Page) -> None:
+    drawings = [attributes for attributes in page.all("div") if attributes.get("role") == "img"]
+    assert len(drawings) == len(PLANS)
+    assert all(len(drawing["aria-label"] or "") > 80 for drawing in drawings)
+    assert page.all("th") and all(header.get("scope") in ("row", "col", "rowgroup") for header in page.all("th"))
+
+
+def test_captions_say_n_and_the_kind_of_interval() -> None:
+    drawings = draw_figures(report_inputs())
+    for name in ("hypotheses", "factorial", "sweep", "checkpoints"):
+        assert re.search(r"95 %.*interval|intervals", drawings[name].caption)
+        assert re.search(r"n = \d", drawings[name].caption), name
+
+
+def test_n_is_told_in_the_units_that_the_rows_count() -> None:
+    inputs = report_inputs()
+    families = {
+        name: frame.with_columns(unit=pl.lit("family"))
+        for name in ("verdicts", "levels", "factorial")
+        if (frame := getattr(inputs, name)) is not None
+    }
+    of_problems, of_families = draw_figures(inputs), draw_figures(report_inputs(**families))
+    for name in ("hypotheses", "factorial", "sweep", "checkpoints"):
+        assert "n = 210 problems" in of_problems[name].caption or "n = 70 problems" in of_problems[name].caption
+        assert "n = 210 families" in of_families[name].caption or "n = 70 families" in of_families[name].caption
+    assert "n counts problems." in _there(main_results(inputs)).note
+    assert "n counts families of near-duplicate problems." in _there(main_results(report_inputs(**families))).note
+
+
+def test_thousands_in_a_caption_keep_their_thin_space() -> None:
+    many = draw_figures(report_inputs(verdicts=verdicts().with_columns(n=pl.lit(1240))))["hypotheses"].caption
+    assert many.endswith("n = 1\u2009240 problems.") and "  " not in many
+
+
+def test_a_fair_comparison_says_what_each_side_chose_from() -> None:
+    menus = "chose among 6 decodes (t06, t08, t10, t12, t15, t10-min-p), an arm among 3 (t06, t10, t15)"
+    assert menus in _there(main_results(report_inputs())).note
+    assert menus in draw_figures(report_inputs())["hypotheses"].caption
+    matched = report_inputs(
+        verdicts=verdicts().filter(pl.col("comparison") == "matched"),
+        comparisons=_comparisons().filter(pl.col("comparison") == "matched"),
+    )
+    assert "chose among" not in _there(main_results(matched)).note
+
+
+def test_the_factorial_says_which_noise_its_intervals_hold_and_what_holm_covers() -> None:
+    for text in (_there(factorial(report_inputs())).note, draw_figures(report_inputs())["factorial"].caption):
+        assert "the noise of problems only" in text and "one seed speaks of that one training" in text
+        assert "the three effects within one decode and one outcome" in text
+
+
+def test_the_audit_shows_how_the_filter_leans_with_its_interval() -> None:
+    rows = {row.cells[0]: row.cells for row in _there(filter_audit(report_inputs())).groups[0].rows}
+    assert rows["ssd"][11] == "+4.7 [3.7, 5.7]"
+
+
+def test_soft_targets_are_told_with_the_floor_of_their_loss() -> None:
+    said = {"tokens": 156855, "mean_retained": 1.28, "largest_retained": 12, "loss_floor": 0.10557,
+            "mean_sampled_probability": 0.9427, "outside": 0}  # fmt: skip
+    inputs = report_inputs(targets={"soft": said})
+    assert _there(soft_targets(inputs)).groups[0].rows[0].cells[0:5:4] == ["soft", "0.1056"]
+    assert "Soft targets" in render_report(inputs)
+    assert soft_targets(report_inputs()) is None and "Soft targets" not in render_report(report_inputs())
+
+
+def test_the_report_says_how_far_the_engine_was_from_the_trainer_at_the_worst_checkpoint() -> None:
+    rows = _there(exports_checked(report_inputs())).groups[0].rows
+    assert [row.cells[0] for row in rows] == ["ssd/seed-0", "ssd/seed-1"]
+    assert rows[0].cells[2:] == ["float32", "2", "1\u2009400", "4.0e−5", "2.0e−7", "0.0010"]
+    assert exports_checked(report_inputs(export_checks={})) is None
+
+
+def test_the_main_table_holds_base_every_arm_and_the_a_a_control_at_every_decode() -> None:
+    table = _there(main_results(report_inputs()))
+    labels = [[row.cells[0] for row in group.rows if not row.minor] for group in table.groups]
+    matched = ["base", "ssd, 2 seeds", "keep-cut", "filter-only", "fixed-point", "aa (A/A control)"]
+    assert labels[:3] == [matched] * 3
+    assert labels[3][:2] == ["base at t08", "ssd at t10, 2 seeds"]
+    assert all(len(row.cells) == len(table.columns) for group in table.groups for row in group.rows)
+
+
+def test_numbers_of_the_main_table_are_those_of_the_analysis() -> None:
+    inputs = report_inputs()
+    assert inputs.comparisons is not None
+    wanted = inputs.comparisons.filter(
+        (pl.col("estimand") == "accuracy") & (pl.col("method") == "paired t") & (pl.col("budget") == "full")
+        & (pl.col("comparison") == "matched") & (pl.col("decode_id") == "t15") & (pl.col("arm") == "filter-only")
+    ).row(0, named=True)  # fmt: skip
+    group = next(group for group in _there(main_results(inputs)).groups if "t15" in group.title)
+    row = next(row for row in group.rows if row.cells[0] == "filter-only")
+    assert row.cells[2] == f"+{100 * wanted['estimate']:.1f} [+{100 * wanted['low']:.1f}, +{100 * wanted['high']:.1f}]"
+
+
+def test_the_factorial_table_shows_effects_on_accuracy_beside_those_on_the_cut_rate() -> None:
+    rows = _there(factorial(report_inputs())).groups[1].rows
+    assert [row.cells[0] for row in rows] == ["main effect of the decode", "main effect of the filter", "interaction"]
+    assert rows[1].cells[1] == "+3.9" and rows[1].cells[5].startswith("−6.2 [")
+
+
+def test_a_noise_scale_without_an_upper_end_is_said_to_be_unbounded() -> None:
+    inputs = report_inputs()
+    assert inputs.noise_summary is not None
+    silent = inputs.noise_summary.with_columns(noise_scale_text=pl.lit(None, dtype=pl.String))
+    rows = _there(gradient_noise(report_inputs(noise_summary=silent))).groups[0].rows
+    assert rows[-1].cells[0] == "fixed-point/seed-0" and "unbounded above" in rows[-1].cells[5]
+
+
+def test_a_failed_check_is_announced_at_the_top(html: str) -> None:
+    assert html.index("1 result check failed") < html.index('id="estimand"')
+    assert "result check failed" not in Page(render_report(report_inputs(checks=[]))).words
+
+
+def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "results" / "report.html"
+    build_report(report_inputs(), target)
+    before = target.read_text(encoding="utf-8")
+    monkeypatch.setattr("os.replace", _refuse)
+    with pytest.raises(OSError, match="disk"):
+        build_report(report_inputs(checks=[]), target)
+    assert target.read_text(encoding="utf-8") == before
+    assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+def test_the_page_says_which_commits_it_rests_on_and_what_was_left_out() -> None:
+    facts = {"hub": HOSTILE, "revision": "3" * 40, "digest": "d" * 64, "licence": HOSTILE}
+    dropped = {"no boxed answer": 12, "picture": 3}
+    page = render_report(report_inputs(hub={"model": facts | {"revision": "", "licence": None}, "math": facts},
+                                       conversions={"math": {"kept": 1234, "dropped": dropped}}))  # fmt: skip
+    table = page[page.index("Model and datasets from the hub") :].split("</table>")[0]
+    assert "3" * 40 in table and "not known" in table and "12 no boxed answer; 3 picture" in table
+    assert "<script>" not in table and "Model and datasets from the hub" not in render_report(report_inputs())
+
+
+def test_levels_on_another_mixture_have_a_table_of_their_own() -> None:
+    study = copy.deepcopy(STUDY)
+    study["evaluation"]["mixtures"] = {"harder": {"quiz": 20}}
+    inputs = report_inputs(study=study)
+    assert inputs.levels is not None
+    mixed = inputs.levels.filter(pl.col("budget") == "full", pl.col("split") == "test").with_columns(
+        budget=pl.lit("harder"), split=pl.lit("all")
+    )
+    rows = _there(mixtures(report_inputs(study=study, levels=pl.concat([inputs.levels, mixed])))).groups[0].rows
+    assert rows and all(row.cells[0] == "harder" and "[" in row.cells[4] for row in rows)
+
+
+def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
+    """The seam between two rooms: names of estimands, methods and models as the analysis really writes them."""
+    study = Study.model_validate({**STUDY, "evaluation": {**STUDY["evaluation"], **SMALL}})
+    graded, evaluation = evaluated(), study.evaluation
+    compared = comparisons(graded, evaluation, study.seed, study.hypotheses)
+    inputs = ReportInputs(
+        study=study.model_dump(),
+        levels=levels(graded, evaluation.budgets, evaluation.pass_at),
+        comparisons=compared,
+        factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation, study.seed),
+        verdicts=judged(compared, study.hypotheses, study.arms, study.decodes),
+        completions=graded,
+    )
+    names = ["base", "ssd, 2 seeds", "seed 0", "seed 1", "over training seeds"]
+    groups = _there(main_results(inputs)).groups
+    assert [row.cells[0] for row in groups[0].rows][:5] == names
+    assert len(groups) == len(evaluation.final) + 1
+    shorter = _there(shorter_answers(inputs)).groups[0].rows
+    for row in [groups[0].rows[1], *shorter[:-1], *_there(factorial(inputs)).groups[0].rows]:
+        assert not {"–", ""} & set(row.cells), row
+    drawings = draw_figures(inputs)
+    assert set(drawings) == {"hypotheses", "factorial", "sweep", "checkpoints", "truncation"}
+    along = figures_evaluation.differences_along_training(inputs, "t10", "quick")
+    assert sorted(along["percent"].unique()) == [25, 50, 75, 100]
+    assert {answer["verdict"] for answer in answers(inputs)} <= set(VERDICT_LOOKS)
+
+
+def test_examples_are_chosen_by_rule_and_are_what_they_are_called() -> None:
+    graded, problems = graded_answers()
+    chosen = choose_examples(graded, problems, STUDY, per_kind=2)
+    assert chosen["kind"].unique(maintain_order=True).to_list() == ["gained", "lost", "cut", "loop"]
+    assert chosen["kind"].value_counts()["count"].max() == 2
+    assert chosen["model_id"].unique().to_list() == ["ssd/seed-0/at-100"]
+    assert chosen.filter(pl.col("kind") == "gained")["finish_class"].unique().to_list() == ["answered"]
+    assert chosen["problem"].null_count() == 0
+    assert chosen.equals(choose_examples(graded.sample(fraction=1, shuffle=True, seed=3), problems, STUDY, per_kind=2))
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted"),
+    [
+        (formatting.points(-0.0123), "−1.2"),
+        (formatting.points(0.0), "0.0"),
+        (formatting.points(-0.0004), "0.0"),
+        (formatting.percent(0.6155), "61.6\u2009%"),
+        (formatting.percent(None), "–"),
+        (formatting.points_interval(-0.01, None), "[−1.0, –]"),
+        (formatting.number(float("nan")), "–"),
+        (formatting.count(1234567), "1\u2009234\u2009567"),
+        (formatting.p_value(0.0004), "<\u20090.001"),
+        (formatting.p_value(0.0456), "0.046"),
+        (formatting.significant(0.00123), "0.00123"),
+        (formatting.significant(4.56e-9), "4.56e−9"),
+        (formatting.significant(123.4), "123"),
+        (formatting.duration(3725), "1 h 02 min"),
+        (wording.decode_in_words(STUDY["decodes"]["plain"]), "T 1, at most 384 tokens"),
+    ],
+)
+def test_numbers_read_as_people_write_them(shown: str, wanted: str) -> None:
+    assert shown == wanted
+
+
+def _comparisons() -> pl.DataFrame:
+    frame = report_inputs().comparisons
+    assert frame is not None
+    return frame
+
+
+def _there(table: Table | None) -> Table:
+    assert table is not None
+    return table
+
+
+def _refuse(*_: Any) -> None:
+    raise OSError("no space left on disk")
+
+
+def test_the_baselines_of_decoding_alone_stand_beside_the_sweep() -> None:
+    from selfdistill.reporting.tables.results import base_at_every_decode, rates_of_models
+
+    inputs = report_inputs()
+    table = base_at_every_decode(inputs)
+    assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["base"]
+    rates = rates_of_models(inputs)
+    assert rates and {row.cells[0] for group in rates.groups for row in group.rows} >= {"base", "aa", "ssd"}
+    assert all(len(row.cells) == len(rates.columns) for group in rates.groups for row in group.rows)
+
+
+def test_the_report_says_which_engines_sampled_and_that_loops_were_stopped() -> None:
+    rows = pl.DataFrame({
+        "model_id": ["base", "base", "ssd/seed-0/at-100", "samples-t11"], "purpose": ["eval", "eval", "eval", "train"],
+        "engine": ["vllm", "vllm", "torch", "vllm"], "engine_version": ["0.30.0", "0.30.0", "2.13.0", "0.30.0"],
+        "n_tokens": [100, 200, 300, 50], "finish_class": ["answered", "cut", "loop", "answered"],
+        "loop_period": [None, None, 4, 7],
+    })  # fmt: skip
+    table = how_it_was_sampled(report_inputs(sampled=rows))
+    assert table is not None
+    shown = [row.cells for group in table.groups for row in group.rows]
+    assert [row[:2] for row in shown] == [["eval", "torch 2.13.0"], ["eval", "vllm 0.30.0"], ["train", "vllm 0.30.0"]]
+    assert shown[1][2:] == ["1", "2", "300", "1", "0", "0"]
+    assert shown[2][-1] == "1"  # looped and ended by itself
+    assert "More than one engine or version" in table.note and "not the model's own law" not in table.note
+    stopped = STUDY | {"sampling": {"abort_loops": {"max_period": 64, "min_repeats": 20}}}
+    table = how_it_was_sampled(report_inputs(study=stopped, sampled=rows.filter(pl.col("engine") == "vllm")))
+    assert table is not None
+    assert "at most 64 tokens 20 times: not the model's own law" in table.note and "More than one" not in table.note

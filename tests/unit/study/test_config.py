@@ -1,0 +1,150 @@
+"""A wrong study file is one sentence that names the key and says the mend."""
+
+import copy
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.problems.datasets.registry import all_datasets
+from selfdistill.study.load import load_study
+from selfdistill.study.loaders import LOADERS
+
+ROOT = Path(__file__).resolve().parents[3]
+LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(path: str, value: Any, remove: bool = False) -> dict[str, Any]:
+    study = copy.deepcopy(LAB)
+    *folders, key = path.split("/")
+    section = study
+    for folder in folders:
+        section = section[folder]
+    if remove:
+        del section[key]
+    else:
+        section[key] = value
+    return study
+
+
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "config").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("file", [file for file in STUDIES if "study" in yaml.safe_load(file.read_text())], ids=str)
+def test_every_shipped_study_is_valid(file: Path) -> None:
+    """Also where neither its model nor its datasets are on this machine."""
+    load_study(yaml.safe_load(file.read_text()), ROOT)
+
+
+def test_presets_are_the_field_study_with_their_changes() -> None:
+    presets = runpy.run_path(str(ROOT / "config/make_presets.py"))
+    for name in presets["PRESETS"]:
+        assert (ROOT / f"config/{name}.yaml").read_text() == presets["preset"](name), (
+            "run python config/make_presets.py"
+        )
+
+
+def test_the_loaders_that_a_study_may_name_are_those_that_there_are() -> None:
+    assert [dataset.name for dataset in all_datasets().values()] == LOADERS
+
+
+def test_no_commit_is_pinned_that_nobody_could_verify() -> None:
+    for file in (ROOT / "config").glob("*.yaml"):
+        study = yaml.safe_load(file.read_text())
+        for part in (study["model"], *study["problems"]["sources"].values()) if "study" in study else ():
+            assert not part.get("revision"), file
+
+
+WRONG_OF_THE_HUB = {
+    "a commit of nothing": ("model/revision", "1" * 40, "model.revision: is a commit of a repository; name that as model.hub"),
+    "a revision that is no commit": ("model/revision", "main", "model.revision: string should match pattern"),
+    "a source's commit without its loader": (
+        "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
+    ),
+    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: input should be 'aime-1983-2024'"),
+    "a file where a folder is read": (
+        "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
+    ),
+    "a mixture of what is not evaluated": (
+        "evaluation/mixtures", {"hard": {"drills": 10}}, "evaluation.mixtures.hard.drills: no evaluation source is named 'drills'",
+    ),
+    "a mixture named as a budget": ("evaluation/mixtures", {"full": {"quiz": 10}}, "evaluation.mixtures.full: is the name of a budget"),
+}  # fmt: skip
+
+WRONG = {
+    "a misspelt section": ("traning", {}, "did you mean 'training'?"),
+    "a misspelt key": ("training/learning_rate", 1e-3, "training.learning_rate: there is no such key"),
+    "a misspelt key of a decode": ("decodes/t07/temprature", 1.0, "did you mean 'temperature'?"),
+    "a number read as text": ("training/lr", "1e-5", "training.lr: '1e-5' is text where a number is needed (YAML reads 1e-5 as text; write 1.0e-05)"),
+    "an unknown decode in an arm": ("arms/ssd/decode", "plane", "arms.ssd.decode: no decode is named 'plane'; did you mean 'plain'?"),
+    "an unknown decode in the evaluation": ("evaluation/final", ["t99"], "evaluation.final: no decode is named 't99'"),
+    "a negative temperature": ("decodes/t07/temperature", -0.1, "decodes.t07.temperature: input should be greater than or equal to 0, but it is -0.1"),
+    "top_p over one": ("decodes/t07/top_p", 1.2, "decodes.t07.top_p: input should be less than or equal to 1, but it is 1.2"),
+    "more tokens than the context": ("decodes/t07/max_tokens", 4000, "do not fit the model's context of 320"),
+    "more context than the model has": ("model/context", 100000, "over what the model was made for (512"),
+    "a missing model": ("model/path", "no/such/model", "model.path: there is no folder 'no/such/model'"),
+    "a folder that is no model": ("model/path", "rules", "holds no config.json with safetensors weights"),
+    "a missing source": ("problems/sources/quiz/path", "no.jsonl", "problems.sources.quiz.path: there is no file 'no.jsonl'"),
+    "a prompt without the problem": ("problems/prompt", "Solve it.", "problems.prompt: must contain {problem}"),
+    "a batch over the dataset": ("training/batch", 3200, "larger than the dataset"),
+    "a micro-batch that does not divide": ("training/micro_batch", 5, "does not divide"),
+    "one micro-batch a step": ("training/micro_batch", 32, "at least two micro-batches"),
+    "a floor above the peak": ("training/lr_floor", 0.1, "lies above the peak"),
+    "checkpoints that do not end": ("training/checkpoints", [50], "the last being 100"),
+    "a quick budget over the full one": ("evaluation/budgets/quick", 900, "evaluation.budgets.quick"),
+    "pass@k without the draws": ("evaluation/pass_at", [4], "pass@4 needs that many draws"),
+    "a trained arm without a filter": ("arms/ssd", {"decode": "t11"}, "needs both decode and keep"),
+    "two equal arms": ("arms/twin", {"decode": "t11", "keep": "finished"}, "is the same as arms.ssd"),
+    "two equal decodes": ("decodes/twin", {"temperature": 0.7, "top_k": 20, "top_p": 0.95, "max_tokens": 224}, "is the same as decodes.t07"),
+    "an arm called base": ("arms/base", {"resample": True}, "belong to the untrained model"),
+    "a study named like a room": ("study", "models", "study: 'models' is a folder of the lab's own results"),
+    "nothing to train": ("arms", {"aa": {"resample": True}}, "at least one arm must train something"),
+    "pass at zero": ("evaluation/pass_at", [0, 1], "evaluation.pass_at.0: input should be greater than 0"),
+    "a decode twice": ("evaluation/final", ["t07", "t07"], "evaluation.final: names something twice"),
+    "a hypothesis about the base": ("hypotheses/ssd-fair/arm", "base", "compares 'base' with 'base'"),
+    "an endless warm-up": ("training/warmup_steps", 50, "are all of the 50 steps"),
+    "an infinite temperature": ("decodes/t07/temperature", float("inf"), "finite number"),
+    "more training samples than there are lines": ("training/samples", 100000, "training.samples: asks for 100000 problems, but the train sources hold"),
+    "a full budget over the data": ("evaluation/budgets/full", 9999, "evaluation.budgets.full: asks for 9999 problems"),
+    "a seed twice": ("arms/ssd/seeds", [1, 1], "none twice"),
+    "a hypothesis about nobody": ("hypotheses/ssd-fair/arm", "sds", "no arm is named 'sds'; did you mean 'ssd'?"),
+    "a matched hypothesis without a decode": ("hypotheses/ssd-fair/comparison", "matched", "a matched comparison needs one"),
+    "an arm name unfit for a path": ("arms/Up And Away", {"resample": True}, "arms.Up And Away: string should match pattern"),
+}  # fmt: skip
+
+
+WRONG |= WRONG_OF_THE_HUB
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_study_is_one_sentence(name: str) -> None:
+    path, value, expected = WRONG[name]
+    with pytest.raises(UserError) as error:
+        load_study(changed(path, value), ROOT)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(UserError, match="seed: is missing"):
+        load_study(changed("seed", None, remove=True), ROOT)
+
+
+def test_the_schema_for_editors_is_in_sync() -> None:
+    sys.path.insert(0, str(ROOT / "config"))
+    from make_schema import schema_text
+
+    assert (ROOT / "config/schema.json").read_text() == schema_text(), "run make schema"
+
+
+def test_the_schema_accepts_the_shipped_studies() -> None:
+    import jsonschema
+
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    for file in ("config.yaml", "config/smoke.yaml", "config/lab-full.yaml"):
+        jsonschema.validate(yaml.safe_load((ROOT / file).read_text()), schema)

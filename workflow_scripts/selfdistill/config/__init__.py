@@ -1,1 +1,0 @@
-"""The study file: its types, its cross-checks, its loading."""

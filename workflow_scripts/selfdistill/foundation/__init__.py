@@ -1,0 +1,1 @@
+"""What every room stands on: sentences to the user, whole files, how programs end, wording."""

@@ -1,0 +1,23 @@
+"""How a program or a rule's script ends: a user's mistake is one sentence, ours is a full traceback, Ctrl-C is neither."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from selfdistill.foundation.errors import UserError
+
+
+def as_program(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; what is finished is kept: run the same command again to go on")
+
+
+def as_rule(main: Callable[[], None], log: str) -> None:
+    """The same for a rule's script: everything said, tracebacks included, goes to the rule's log."""
+    with open(log, "w") as handle:
+        os.dup2(handle.fileno(), sys.stderr.fileno())
+        as_program(main)

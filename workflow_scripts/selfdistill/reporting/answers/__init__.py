@@ -1,0 +1,1 @@
+"""The answers that the report shows as examples."""

@@ -1,0 +1,173 @@
+"""One page that carries the study's answer: `results/report.html`, complete in itself, without script or network.
+
+    build_report(inputs, Path("results/report.html"))
+
+The page is `report/report.html.j2`; numbers come as tables from `rows.py` and as drawings from `figures.py`. What
+models and datasets wrote is text and never markup: the template escapes everything but our own drawings and styles.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from selfdistill.foundation.files import write_text
+from selfdistill.reporting import formatting
+from selfdistill.reporting.figures.catalogue import draw_figures
+from selfdistill.reporting.figures.evaluation import final_levels
+from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
+from selfdistill.reporting.tables import results as rows_results
+from selfdistill.reporting.tables import study as rows_study
+from selfdistill.reporting.tables import training as rows_training
+from selfdistill.reporting.tables.table import Table
+
+TEMPLATES = Path(__file__).resolve().parents[3] / "report"
+
+VERDICT_LOOKS = {
+    "improved": "better",
+    "worse": "worse",
+    "equivalent within the margin": "equivalent",
+    "not resolved": "open",
+}
+
+NOT_EVIDENCE = "This is not evidence of no effect"
+LONGEST_EXAMPLE = 6000  # characters of a completion shown from its start and its end together
+
+
+def build_report(inputs: ReportInputs, output: Path | str, templates: Path = TEMPLATES) -> None:
+    """Writes the page, whole or not at all."""
+    write_text(output, render_report(inputs, templates))
+
+
+def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["format"] = formatting
+    page = environment.get_template("report.html.j2")
+    return page.render(
+        study=inputs.study,
+        study_sha256=inputs.study_sha256,
+        study_yaml=yaml.safe_dump(inputs.study, sort_keys=False, allow_unicode=True),
+        style=Markup((templates / "report.css").read_text(encoding="utf-8")),
+        provenance=inputs.provenance,
+        results=inputs.results,
+        answers=[answer for answer in answers(inputs) if answer["role"] != "control"],
+        controls=[answer for answer in answers(inputs) if answer["role"] == "control"],
+        population=population(inputs),
+        single_seed_arms=single_seed_arms(inputs.study),
+        figures=draw_figures(inputs),
+        safe_svg=Markup,
+        tables=tables(inputs),
+        examples=examples(inputs),
+        checks=inputs.checks,
+    )
+
+
+def tables(inputs: ReportInputs) -> dict[str, Table | None]:
+    return {
+        "main": rows_results.main_results(inputs),
+        "methods": rows_results.three_methods(inputs),
+        "pass_at_k": rows_results.pass_at_k(inputs),
+        "base": rows_results.base_at_every_decode(inputs),
+        "rates": rows_results.rates_of_models(inputs),
+        "factorial": rows_results.factorial(inputs),
+        "audit": rows_training.filter_audit(inputs),
+        "targets": rows_training.soft_targets(inputs),
+        "exports": rows_training.exports_checked(inputs),
+        "noise": rows_training.gradient_noise(inputs),
+        "weights": rows_training.weights_changed(inputs),
+        "shorter": rows_results.shorter_answers(inputs),
+        "problems": rows_study.problem_counts(inputs),
+        "budgets": rows_study.budgets(inputs),
+        "provided": rows_study.provided(inputs),
+        "mixtures": rows_study.mixtures(inputs),
+        "contamination": rows_study.contamination(inputs),
+        "sampled": rows_study.how_it_was_sampled(inputs),
+        "rule_times": rows_study.rule_times(inputs),
+    }
+
+
+def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """One per hypothesis: its verdict, a sentence, and the numbers that the sentence leaves out."""
+    if inputs.verdicts is None:
+        return []
+    return [
+        {
+            "name": row["hypothesis"],
+            "role": row.get("role") or "hypothesis",
+            "verdict": row["verdict"],
+            "look": VERDICT_LOOKS.get(row["verdict"], "open"),
+            "sentence": row["sentence"],
+            "resolve": what_would_resolve(row),
+            "facts": facts(row),
+            "estimand": row.get("estimand_line") or "",
+        }
+        for row in inputs.verdicts.to_dicts()
+    ]
+
+
+def facts(row: dict[str, Any]) -> dict[str, str]:
+    """Beside the sentence, in the order a statistician asks for them."""
+    unit = row.get("unit") or "problem"
+    seeds = row.get("training_seeds")
+    found = {
+        "n": formatting.plural(row["n"], unit),
+        "training seeds": "none trained" if seeds == 0 else formatting.count(seeds) if seeds is not None else "",
+        "p, Holm": f"{formatting.p_value(row['p_adjusted'])} in family {row['family']}",
+        "margin": f"±{formatting.number(100 * row['margin'], 1)} pp",
+        "p, equivalence": formatting.p_value(row.get("equivalence_p_adjusted", row.get("equivalence_p"))),
+        "would detect": f"{formatting.number(100 * row['mde80'], 1)} pp" if row.get("mde80") is not None else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def what_would_resolve(row: dict[str, Any]) -> str:
+    """A null result reads as one, and says how large a study would settle it."""
+    if row["verdict"] != "not resolved":
+        return ""
+    if row.get("n_needed") is None:
+        return f"{NOT_EVIDENCE}. No practical number of problems would resolve a difference as small as the one seen."
+    needed, here = formatting.count(row["n_needed"]), formatting.count(row["n"])
+    return f"{NOT_EVIDENCE}: n = {here}, and n ≈ {needed} would resolve a difference of the size seen."
+
+
+def population(inputs: ReportInputs) -> str:
+    """How many problems, answers and tokens the page speaks of."""
+    levels = final_levels(inputs, "accuracy")
+    if levels.is_empty():
+        return ""
+    row = levels.row(0, named=True)
+    evaluation, decodes = inputs.study.get("evaluation", {}), inputs.study.get("decodes", {})
+    draws = formatting.plural(evaluation.get("draws", 1), "answer")
+    caps = sorted({decodes[name]["max_tokens"] for name in levels["decode_id"].unique() if name in decodes})
+    units = formatting.plural(row["n"], row["unit"])
+    most = " or ".join(map(formatting.count, caps))
+    where = f"of the {row['split']} split at the {row['budget']} budget"
+    return f"{units} {where}, {draws} each, at most {most} tokens."
+
+
+def single_seed_arms(study: dict[str, Any]) -> list[str]:
+    """Arms of which the page can only say "this checkpoint"."""
+    arms = study.get("arms", {})
+    return [arm for arm in arms if not is_resampled_base(study, arm) and len(arms[arm].get("seeds", [0])) == 1]
+
+
+def examples(inputs: ReportInputs) -> list[dict[str, Any]]:
+    if inputs.examples is None:
+        return []
+    return [row | {"text": shortened(row.get("text") or "")} for row in inputs.examples.to_dicts()]
+
+
+def shortened(text: str, longest: int = LONGEST_EXAMPLE) -> str:
+    """Start and end of a long text; how a completion ends matters most."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n\n[… {formatting.count(len(text) - 2 * half)} characters left out …]\n\n{text[-half:]}"

@@ -1,0 +1,175 @@
+"""The report's tables of the study itself: its problems, its budgets, what was contaminated, what every rule cost."""
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.tables.table import Group, Row, Table, word
+
+
+def problem_counts(inputs: ReportInputs) -> Table | None:
+    table = inputs.problem_counts
+    if table is None or table.is_empty():
+        return None
+    words = [name for name in table.columns if not table.schema[name].is_numeric() or name == "level"]
+    numbers = [name for name in table.columns if name not in words]
+    rows = [
+        Row([*(word(row[name]) for name in words), *(fmt.count(row[name]) for name in numbers)])
+        for row in table.to_dicts()
+    ]
+    return Table("Problems by source, level and split", [*words, *numbers], [Group(rows)],
+                 "problems/eval.parquet", text_columns=frozenset(range(len(words))))  # fmt: skip
+
+
+def provided(inputs: ReportInputs) -> Table | None:
+    """What came from the hub: which commit, under which licence, and what of it could be used."""
+    if not inputs.hub:
+        return None
+    rows = []
+    for name, facts in inputs.hub.items():
+        audit = inputs.conversions.get(name, {})
+        left_out = sorted(audit.get("dropped", {}).items(), key=lambda item: (-item[1], item[0]))
+        rows.append(
+            Row([
+                word(name), word(facts["hub"]), word(facts["revision"] or "not known"), word(facts["digest"][:16]),
+                word(facts["licence"] or fmt.MISSING), fmt.count(audit["kept"]) if audit else fmt.MISSING,
+                word("; ".join(f"{fmt.count(count)} {reason}" for reason, count in left_out) or fmt.MISSING),
+            ])
+        )  # fmt: skip
+    columns = [
+        "what",
+        "repository",
+        "commit",
+        "digest",
+        "licence, as stated",
+        "problems kept",
+        "rows left out, and why",
+    ]
+    note = "A commit that is not known belongs to a local copy; its digest tells copies apart. All is kept in revisions.lock."
+    return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 6}))
+
+
+def mixtures(inputs: ReportInputs) -> Table | None:
+    """Levels on parts of the full budget that have another composition, for comparison with other people's numbers."""
+    names = inputs.study.get("evaluation", {}).get("mixtures") or {}
+    if not names or inputs.levels is None:
+        return None
+    table = inputs.levels.filter(
+        pl.col("budget").is_in(list(names))
+        & (pl.col("split") == "all")
+        & pl.col("estimand").is_in(["accuracy", "boxed_rate", "cut_rate"])
+        & (pl.col("training_seed").is_null() | (pl.col("percent") == 100))
+    )
+    rows = []
+    keys = ["budget", "model_id", "decode_id"]
+    for (budget, model, decode), cell in table.group_by(keys, maintain_order=True):
+        by = {row["estimand"]: row for row in cell.to_dicts()}
+        shares = (by[name] for name in ("accuracy", "boxed_rate", "cut_rate"))
+        rows.append(
+            Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by["accuracy"]["n"]),
+                 *(f"{fmt.percent(row['estimate'])} {fmt.percent_interval(row['low'], row['high'])}" for row in shares)])
+        )  # fmt: skip
+    parts = "; ".join(f"{name}: {', '.join(f'{n} of {s}' for s, n in parts.items())}" for name, parts in names.items())
+    note = f"Dev and test together. {parts}."
+    columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
+    return Table("Other mixtures", columns, [Group(rows)], "analysis/levels.parquet", note, frozenset({0, 1, 2}))
+
+
+def budgets(inputs: ReportInputs) -> Table | None:
+    found = inputs.study.get("evaluation", {}).get("budgets") or {}
+    if not found:
+        return None
+    rows = [Row([name, fmt.count(size)]) for name, size in found.items()]
+    return Table("Evaluation budgets", ["budget", "problems, dev and test"], [Group(rows)], "study.yaml")
+
+
+def contamination(inputs: ReportInputs) -> Table | None:
+    """How many training problems were dropped as too like an evaluation problem, by source and method."""
+    table = inputs.contamination
+    if table is None or table.is_empty():
+        return None
+    grouped = table.group_by("train_source", "eval_source", "method", maintain_order=True).agg(
+        pl.col("train_problem_id").n_unique().alias("training"),
+        pl.col("eval_problem_id").n_unique().alias("evaluation"),
+        pl.col("answers_agree").mean().alias("agree"),
+    )
+    rows = [
+        Row([word(row["train_source"]), word(row["eval_source"]), word(row["method"]), fmt.count(row["training"]),
+             fmt.count(row["evaluation"]), fmt.percent(row["agree"], 0)])
+        for row in grouped.sort("train_source", "eval_source", "method").to_dicts()
+    ]  # fmt: skip
+    columns = [
+        "training source",
+        "evaluation source",
+        "found by",
+        "training problems",
+        "evaluation problems",
+        "answers agree",
+    ]
+    note = "Each was dropped from training before anything was sampled."
+    return Table(
+        "Contamination found and removed",
+        columns,
+        [Group(rows)],
+        "problems/contamination.parquet",
+        note,
+        frozenset({0, 1, 2}),
+    )
+
+
+def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
+    """Completions by purpose, engine and version: where engines differ, differences between models hold theirs too."""
+    table = inputs.sampled
+    if table is None or table.is_empty():
+        return None
+    ended = pl.col("finish_class").is_in(["answered", "no_answer"])
+    grouped = (
+        table.group_by("purpose", "engine", "engine_version")
+        .agg(
+            pl.col("model_id").n_unique().alias("models"),
+            pl.len().alias("completions"),
+            pl.col("n_tokens").cast(pl.Int64).sum().alias("tokens"),
+            (pl.col("finish_class") == "cut").sum().alias("cut"),
+            (pl.col("finish_class") == "loop").sum().alias("loop"),
+            (pl.col("loop_period").is_not_null() & ended).sum().alias("looped and ended"),
+        )
+        .sort("purpose", "engine", "engine_version")
+    )
+    numbers = ["models", "completions", "tokens", "cut", "loop", "looped and ended"]
+    rows = [
+        Row([word(row["purpose"]), word(f"{row['engine']} {row['engine_version']}"), *(fmt.count(row[name]) for name in numbers)])
+        for row in grouped.to_dicts()
+    ]  # fmt: skip
+    loops = inputs.study.get("sampling", {}).get("abort_loops")
+    note = "A completion that looped and then ended by itself counts by what it answers."
+    if loops:
+        note += (
+            f" Completions were stopped when their tail repeated a period of at most {loops['max_period']} tokens "
+            f"{loops['min_repeats']} times: not the model's own law."
+        )
+    if grouped.select("engine", "engine_version").n_unique() > 1:
+        note += " More than one engine or version drew samples: differences between models may hold theirs."
+    return Table(
+        "How it was sampled", ["purpose", "engine", *numbers], [Group(rows)], "models/", note, frozenset({0, 1})
+    )
+
+
+def rule_times(inputs: ReportInputs) -> Table | None:
+    table = inputs.rule_times
+    if table is None or table.is_empty():
+        return None
+    memory = next((name for name in ("max_rss", "max_rss_mb") if name in table.columns), None)
+    rows = [
+        Row([word(row["rule"]), fmt.count(row["jobs"]), fmt.duration(row["seconds"]),
+             f"{fmt.count(row[memory])} MB" if memory and row[memory] is not None else fmt.MISSING])
+        for row in table.to_dicts()
+    ]  # fmt: skip
+    in_all = fmt.duration(float(table["seconds"].sum()))
+    note = f"{in_all} in all, jobs counted one after another. From the benchmark that Snakemake keeps of every job."
+    return Table(
+        "Seconds per rule",
+        ["rule", "jobs", "time, all jobs", "most memory"],
+        [Group(rows)],
+        "",
+        note,
+    )

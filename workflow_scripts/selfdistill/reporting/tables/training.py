@@ -1,0 +1,168 @@
+"""The report's tables of training: what the filter did, gradient noise, weights changed."""
+
+from typing import Any
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.figures.evaluation import share_correct
+from selfdistill.reporting.figures.training import runs_in_order, total
+from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.tables.table import Group, Row, Table
+
+
+def filter_audit(inputs: ReportInputs) -> Table | None:
+    rows = []
+    for arm in arm_names(inputs.study):
+        if not (entry := inputs.audits.get(arm)):
+            continue
+        counts = [
+            fmt.count(entry.get(key)) for key in ("sampled", "finished", "cut", "looped", "empty", "kept", "used")
+        ]
+        before, after = entry.get("before") or {}, entry.get("after") or {}
+        favour = entry.get("favour") or {}
+        rows.append(Row([
+            arm, str(entry.get("decode", fmt.MISSING)), str(entry.get("keep", fmt.MISSING)), *counts,
+            " → ".join(fmt.percent(share_correct(entry, stage), 0) for stage in ("before", "after")),
+            _leaning(favour),
+            f"{fmt.count(before.get('mean_tokens'))} → {fmt.count(after.get('mean_tokens'))}",
+        ]))  # fmt: skip
+    if not rows:
+        return None
+    columns = ["arm", "sampled with", "keeps", "sampled", "finished", "cut", "looped", "empty", "kept", "used",
+               "correct", "filter favours correct by, pp", "mean tokens"]  # fmt: skip
+    note = (
+        "Correct and mean tokens: sampled → kept. A cut answer is never correct, so dropping the cut ones raises the share "
+        "of correct ones without looking at an answer: by so many percentage points, with the 95 % interval of a "
+        "percentile bootstrap over the sampled problems."
+    )
+    return Table("What each arm trained on", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2}))
+
+
+def _leaning(favour: dict[str, Any]) -> str:
+    low, high = favour.get("correctness_difference_low"), favour.get("correctness_difference_high")
+    return f"{fmt.points(favour.get('correctness_difference'))} {fmt.interval(low, high, 1, scale=100)}".strip()
+
+
+def soft_targets(inputs: ReportInputs) -> Table | None:
+    rows = [
+        Row([
+            arm, fmt.count(said["tokens"]), fmt.number(said["mean_retained"]), fmt.count(said["largest_retained"]),
+            fmt.number(said["loss_floor"], 4), fmt.percent(said["mean_sampled_probability"]), fmt.count(said["outside"]),
+        ])
+        for arm, said in inputs.targets.items()
+    ]  # fmt: skip
+    if not rows:
+        return None
+    columns = ["arm", "tokens", "retained a token", "retained at most", "loss floor, nats a token",
+               "probability of the sampled token", "sampled tokens not retained"]  # fmt: skip
+    note = (
+        "These arms learn the base's whole law at each token and not the one token that was drawn. Their loss cannot fall "
+        "below the entropy of that law. A sampled token that is not retained is a near-tie that two programs broke "
+        "differently."
+    )
+    return Table("Soft targets", columns, [Group(rows)], "arms/*/targets.json", note)
+
+
+def exports_checked(inputs: ReportInputs) -> Table | None:
+    """How far the sampling engine's log-probabilities were from the trainer's, of each run's worst checkpoint."""
+    rows = []
+    for run, check in inputs.export_checks.items():
+        checkpoints = list(check["checkpoints"].values())
+        largest, mean = (max(checkpoint[name] for checkpoint in checkpoints) for name in ("largest", "mean"))
+        rows.append(Row([
+            run, f"{check['engine']} {check['version']}", str(check["dtype"]), fmt.count(len(checkpoints)),
+            fmt.count(sum(checkpoint["tokens"] for checkpoint in checkpoints)), fmt.significant(largest, 2),
+            fmt.significant(mean, 2), fmt.significant(min(checkpoint["limit"] for checkpoint in checkpoints), 2),
+        ]))  # fmt: skip
+    if not rows:
+        return None
+    columns = ["run", "engine", "precision", "checkpoints", "tokens", "largest difference", "mean", "limit"]
+    note = (
+        "Each exported checkpoint was loaded in the engine that samples it, and gave the tokens of a few training examples "
+        "these log-probabilities off those of the trainer's own model, in nats; the worst checkpoint of the run is shown. "
+        "Over the limit the study stops before anything is sampled."
+    )
+    return Table(
+        "Checkpoints as the sampling engine reads them", columns, [Group(rows)], "runs/*/*/export_check.json", note,
+        frozenset({0, 1, 2}),
+    )  # fmt: skip
+
+
+def gradient_noise(inputs: ReportInputs) -> Table | None:
+    summary = total(inputs.noise_summary)
+    if summary is None:
+        return None
+    rows = []
+    for run in runs_in_order(inputs, summary):
+        for row in summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()[:1]:
+            low, high = row["signal_fraction_low"], row["signal_fraction_high"]
+            rows.append(Row([
+                run, fmt.count(row["steps"]), fmt.significant(row["signal"]),
+                fmt.significant(row["trace_per_sequence"]),
+                f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(low, high)}", noise_scale_in_words(row),
+                fmt.count(row["sequences"]), fmt.count(row["detection_limit"]), _adam_share(inputs, run),
+            ]))  # fmt: skip
+    columns = ["run", "steps", "signal |G|²", "noise tr Σ, one sequence", "share of |g|² that is signal",
+               "noise scale, sequences", "batch", "detection limit", "share in Adam's norm"]  # fmt: skip
+    note = (
+        "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
+        "interval (95 %) belongs to |G|²/tr Σ and is inverted for the noise scale: where it reaches zero the scale "
+        "is unbounded above. A scale up to the detection limit would have been told from no signal. Euclidean norms; "
+        "the last column weighs every coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured."
+    )
+    return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
+
+
+def _adam_share(inputs: ReportInputs, run: str) -> str:
+    summary = total(inputs.noise_summary, "adam")
+    rows = [] if summary is None else summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()
+    if not rows:
+        return fmt.MISSING
+    low, high = rows[0]["signal_fraction_low"], rows[0]["signal_fraction_high"]
+    return f"{fmt.percent(rows[0]['signal_fraction'])} {fmt.percent_interval(low, high)}"
+
+
+def noise_scale_in_words(row: dict[str, Any]) -> str:
+    if row.get("noise_scale_text"):
+        return str(row["noise_scale_text"])
+    low, high = row.get("noise_scale_low"), row.get("noise_scale_high")
+    if row.get("noise_scale") is None or high is None:
+        return f"at least {fmt.count(low)}, unbounded above"
+    return f"{fmt.count(row['noise_scale'])} {fmt.interval(low, high, 0)}"
+
+
+def weights_changed(inputs: ReportInputs) -> Table | None:
+    table = total(inputs.weight_change)
+    if table is None:
+        return None
+    rows = []
+    for run in runs_in_order(inputs, table):
+        here = table.filter(pl.col("run") == run).sort("step")
+        last = here.row(-1, named=True)
+        shares = pl.col("changed_fraction", "predicted_fraction", "changed_to_predicted", "kept_in_bf16")
+        middle = here.select(shares.median()).row(0)
+        rows.append(Row([
+            run, fmt.count(last["weights"]), fmt.percent(middle[0]), fmt.percent(middle[1]), fmt.number(middle[2]),
+            fmt.percent(middle[3]), fmt.percent(last["changed_since_start_fraction"]),
+            fmt.significant(last["relative_distance"]), _coherence(inputs, run),
+        ]))  # fmt: skip
+    columns = ["run", "weights", "changed in a step", "predicted", "seen / predicted", "bf16 weights would keep",
+               "changed since base", "distance / norm", "coherence (of noise)"]  # fmt: skip
+    note = (
+        "Medians over steps; the last three columns at the end of training. What weights kept in bf16 would keep of an "
+        "update after rounding is a share of its squared norm. Coherence |θ − θ₀|² / Σ|Δθ|² of the longest window of "
+        "steps, in brackets that of steps of pure noise under momentum: far above it, the steps agree."
+    )
+    return Table(
+        "Weights changed, as bfloat16 sees them", columns, [Group(rows)], "analysis/weight_change.parquet", note
+    )
+
+
+def _coherence(inputs: ReportInputs, run: str) -> str:
+    table = total(inputs.coherence)
+    windows = None if table is None else table.filter(pl.col("run") == run).sort("steps", "last_step")
+    if windows is None or windows.is_empty():
+        return fmt.MISSING
+    longest = windows.row(-1, named=True)
+    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {longest['steps']} steps"

@@ -1,0 +1,40 @@
+"""The contract of an engine. Everything around an engine (plan, journal, sealing, progress, device) is the sampler's; an engine
+turns requests into samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from selfdistill.sampling.requests import Given, Request, Sample
+from selfdistill.study.sampling import AbortLoops
+
+
+class Engine(Protocol):
+    """To add an engine, write these four and name it in `open_engine` and in `config/study.py`."""
+
+    name: str
+    version: str
+
+    def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+        """Yields every sample as soon as it is finished, in any order. Takes requests as it has room for them, never
+        all at once: there may be a million. Requests of several decodes come mixed and share one batch."""
+        ...
+
+    def score(self, given: list[Given]) -> list[list[float]]:
+        """The log-probability of every token of these few completions, in their order, as `sample` would give them:
+        the model's own, at temperature 1. Prompt and completion are shorter than the context."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    model: Path
+    dtype: str  # float32 | bfloat16
+    context: int  # longest prompt plus completion
+    stop_ids: list[int]
+    batch: int = 64  # sequences decoded at once
+    device: str = "cpu"  # cpu | cuda
+    abort_loops: AbortLoops | None = None
+    trust_remote_code: bool = False

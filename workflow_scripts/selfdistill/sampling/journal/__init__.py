@@ -1,0 +1,1 @@
+"""Every finished sample on disk at once, never lost and never doubled."""

@@ -1,0 +1,249 @@
+"""The journal of one shard: every finished sample, on disk the moment it is finished, never lost and never doubled.
+
+A journal is a folder of segments (`segments.py`). The writer appends one line a sample to its own new segment; a
+segment that has grown large, and every segment when the shard is sealed, is folded into a table, which is the compact
+form that outlives Snakemake's wiping of declared outputs. One process at a time may hold a journal; a second is told so.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.files import sync_folder, write_json
+from selfdistill.sampling.journal.segments import (
+    Lines,
+    Segment,
+    Table,
+    Unreadable,
+    each_once,
+    encode_line,
+    merge,
+)
+from selfdistill.tables.sampling import COMPLETIONS
+from selfdistill.tables.streams import TableWriter
+
+FSYNC_EVERY = 1.0  # seconds; a killed process loses nothing, a power cut at most this
+FOLD_BYTES = 32 * 2**20  # lines are five times as large as the table they become
+MERGED_AT_ONCE = 64  # segments open together
+ABOUT = "journal.json"
+
+
+class Journal:
+    """`engine` is the one engine whose samples this journal holds: another one's would be other samples of the same
+    requests, and one model's samples should come from one engine."""
+
+    def __init__(self, folder: Path, engine: str) -> None:
+        self.folder, self.engine = folder, engine
+        self.damaged: list[str] = []
+        self._set_aside: list[str] = []
+        self._read: dict[Path, Segment] = {}
+        self._writer: int | None = None
+
+    def __enter__(self) -> "Journal":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / "lock", "a")
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot write here ({error.strerror}); make the results folder writable."
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with self._sentence_for_a_failed_write():
+                self._refuse_another_engine()
+                for leftover in self.folder.glob(".*.part"):
+                    leftover.unlink()
+                for table in self.folder.glob("*.parquet"):  # folded, and killed before its lines were removed
+                    table.with_suffix(".jsonl").unlink(missing_ok=True)
+        except BlockingIOError:
+            self._lock.close()
+            raise UserError(
+                f"{self.folder}: another sampler is writing this journal; wait for it or stop it."
+            ) from None
+        except OSError as error:
+            self._lock.close()
+            raise UserError(
+                f"{self.folder}: this file system keeps no locks ({error.strerror}); mount it with flock, or put the results "
+                "elsewhere."
+            ) from error
+        except UserError:
+            self._lock.close()
+            raise
+        self._synced = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self._sentence_for_a_failed_write():
+                self._finish_segment()
+        finally:
+            self._lock.close()
+
+    def append(self, record: dict[str, Any]) -> None:
+        """One write call a line, so that a kill at any moment leaves whole lines and at most one torn one."""
+        line = encode_line(record)
+        with self._sentence_for_a_failed_write():
+            if self._writer is None:
+                self._path = self._new_path(".jsonl")
+                self._writer = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+                sync_folder(self.folder)
+                self._size = 0
+            if os.write(self._writer, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if time.monotonic() - self._synced > FSYNC_EVERY:
+                os.fsync(self._writer)
+                self._synced = time.monotonic()
+            self._size += len(line)
+            if self._size >= FOLD_BYTES:
+                self._finish_segment()
+                self._fold([self._path], self._path.with_suffix(".parquet"))
+
+    def held(self) -> pl.Series:
+        """The ids of every whole sample. What is damaged is named in `damaged`, and its samples count as not held."""
+        with self._sentence_for_a_failed_write():
+            self._finish_segment()
+        segments = self._segments()
+        self.damaged = self._set_aside + [complaint for segment in segments for complaint in segment.damaged]
+        return each_once(pl.concat([pl.Series("request_id", [], pl.String), *(segment.ids for segment in segments)]))
+
+    def adopt(self, wanted: pl.Series) -> None:
+        """Copies wanted samples from the journals beside this one: with another number of shards, they lie there.
+
+        Those may be written or folded at this moment, so they are listed until nothing new is found.
+        """
+        for sibling in sorted(self.folder.parent.glob("journal-*")):
+            if sibling == self.folder or not sibling.is_dir() or not sibling.name.removeprefix("journal-").isdigit():
+                continue
+            seen: set[Path] = set()
+            while unseen := [path for path in segment_paths(sibling) if path not in seen]:
+                seen.update(unseen)
+                for path in unseen:
+                    self._adopt_from(path, wanted)
+
+    def _adopt_from(self, path: Path, wanted: pl.Series) -> None:
+        try:
+            if engine_of(path.parent) != self.engine:
+                return
+            segment = Lines(path) if path.suffix == ".jsonl" else Table(path)
+        except FileNotFoundError:  # folded at this moment: the table it went into is seen next
+            return
+        except UserError as error:
+            self._set_aside.append(f"{error} It was not adopted from.")
+            return
+        useful = segment.ids.filter(segment.ids.is_in(wanted.implode()))
+        if len(useful):
+            with suppress(FileNotFoundError), self._sentence_for_a_failed_write():
+                self._write_table([segment], self._new_path(".parquet"), useful)
+
+    def seal(self, wanted: pl.Series, output: Path) -> None:
+        """Writes the wanted samples to `output` and makes the journal small."""
+        with self._sentence_for_a_failed_write():
+            for leftover in output.parent.glob(f".{output.name}.*.part"):  # of a sealing that was killed
+                leftover.unlink()
+            self._finish_segment()
+            while len(paths := segment_paths(self.folder)) > MERGED_AT_ONCE:
+                self._fold(paths[:MERGED_AT_ONCE], self._new_path(".parquet"))
+            self._write_table(self._segments(), output, wanted)
+            if len(paths) > 1 or any(path.suffix == ".jsonl" for path in paths):
+                self._fold(paths, self._new_path(".parquet"))
+
+    @contextmanager
+    def _sentence_for_a_failed_write(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, BlockingIOError):
+            raise
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: could not be written ({error.strerror}); every sample that was finished before is safe: "
+                "make room and run again."
+            ) from error
+
+    def _fold(self, old: list[Path], target: Path) -> None:
+        """Replaces segments by one table. A table of which not every piece could be read is set aside, not removed."""
+        self._write_table([self._segment(path) for path in old], target)
+        for path in old:
+            segment = self._read.pop(path, None)
+            if segment is not None and segment.damaged and path.suffix == ".parquet":
+                path.rename(path.with_suffix(".damaged"))
+            else:
+                path.unlink()
+
+    def _write_table(self, segments: list[Segment], target: Path, wanted: pl.Series | None = None) -> None:
+        with TableWriter(target, COMPLETIONS) as table:
+            for piece in merge(segments, wanted):
+                table.write(piece)
+
+    def _finish_segment(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            try:
+                os.fsync(writer)
+            finally:
+                os.close(writer)
+
+    def _segments(self) -> list[Segment]:
+        return [self._segment(path) for path in segment_paths(self.folder)]
+
+    def _segment(self, path: Path) -> Segment:
+        """Segments never change once they are finished, so each is read and verified once."""
+        if path not in self._read:
+            self._read[path] = Lines(path) if path.suffix == ".jsonl" else self._table(path)
+        return self._read[path]
+
+    def _table(self, path: Path) -> Segment:
+        try:
+            return Table(path)
+        except UserError:
+            aside = path.with_suffix(".damaged")
+            path.rename(aside)
+            self._set_aside.append(f"{path}: damaged and set aside as {aside.name}; its samples are done anew")
+            return Unreadable()
+
+    def _new_path(self, suffix: str) -> Path:
+        number = 1 + max((int(path.stem) for path in self.folder.iterdir() if path.stem.isdigit()), default=-1)
+        return self.folder / f"{number:06d}{suffix}"
+
+    def _refuse_another_engine(self) -> None:
+        begun_by = engine_of(self.folder)
+        if begun_by not in (None, self.engine):
+            raise UserError(
+                f"{self.folder}: its samples were drawn by the {begun_by} engine and now {self.engine} is asked for, "
+                f"which would draw others for the same requests: set sampling.engine to {begun_by}, or move this folder "
+                "away to sample anew."
+            )
+        if not (self.folder / ABOUT).exists():
+            write_json(self.folder / ABOUT, {"engine": self.engine})
+
+
+def engine_of(folder: Path) -> str | None:
+    """The engine that a journal was begun by; None of an empty one. Without a note, its samples say it."""
+    path = folder / ABOUT
+    if not path.exists() and folder.is_dir():
+        for segment in segment_paths(folder):
+            with suppress(UserError):  # a damaged one is spoken of elsewhere
+                first = next((Lines(segment) if segment.suffix == ".jsonl" else Table(segment)).samples(), None)
+                if first is not None:
+                    return str(first["engine"][0])
+    try:
+        return str(json.loads(path.read_text())["engine"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{path}: damaged; write which engine drew the samples, as {{"engine": "torch"}}.') from error
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))

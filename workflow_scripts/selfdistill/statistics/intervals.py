@@ -1,0 +1,60 @@
+"""Intervals from a formula: Wilson's for shares, t for means, and one for pairs of which none differs."""
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+
+from selfdistill.statistics.clusters import ClusterMean, _t_quantile
+
+
+@dataclass(frozen=True)
+class Interval:
+    low: float
+    high: float
+
+
+UNKNOWN = Interval(math.nan, math.nan)
+
+
+def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval:
+    """Wilson's score interval for a share of n independent yes-or-no outcomes."""
+    return _wilson(successes / n, n, float(stats.norm.ppf((1 + level) / 2))) if n > 0 else UNKNOWN
+
+
+def wilson_effective_interval(mean: ClusterMean, observations: float, level: float = 0.95) -> Interval:
+    """Wilson's interval at the n that would have given this standard error, with a t quantile.
+
+    For shares averaged over several draws or clusters. n_eff = p(1−p)/SE² lies between the clusters and all the
+    observations; where p is 0 or 1, or all clusters agree, the standard error says nothing and the clusters count.
+    """
+    if mean.clusters < 2:
+        return UNKNOWN
+    p = min(max(mean.estimate, 0.0), 1.0)
+    spread = p * (1 - p)
+    informative = spread > 1e-12 and mean.standard_error > 1e-12
+    n = min(spread / mean.standard_error**2, observations) if informative else float(mean.clusters)
+    return _wilson(p, n, _t_quantile(mean, level))
+
+
+def _wilson(p: float, n: float, z: float) -> Interval:
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def t_interval(mean: ClusterMean, level: float = 0.95) -> Interval:
+    if mean.clusters < 2:
+        return UNKNOWN
+    half = _t_quantile(mean, level) * mean.standard_error
+    return Interval(mean.estimate - half, mean.estimate + half)
+
+
+def no_pair_differs_interval(clusters: int, level: float = 0.95) -> Interval:
+    """For a difference of shares when no pair differs: t would say ±0.
+
+    A true difference of d makes a pair differ with a chance of at least |d|, so that G equal pairs have a chance of
+    at most (1−|d|)^G. ("Rule of three": about ±3/G.)
+    """
+    bound = 1 - (1 - level) ** (1 / clusters) if clusters else math.nan
+    return Interval(-bound, bound)

@@ -1,0 +1,25 @@
+"""Section `arms`: the ways of making a model that a study compares."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from selfdistill.study.section import Name, Section
+
+
+class Arm(Section):
+    """One way of making a model out of its own samples. Controls are arms like any other."""
+
+    resample: bool = Field(False, description="Train nothing: sample the base anew (the A/A control).")
+    decode: Name | None = Field(None, description="Decode of the training samples.")
+    keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")
+    targets: Literal["sampled", "soft"] = Field(
+        "sampled", description="soft: the base's whole distribution at the decode, along the sampled tokens."
+    )
+    training: dict[str, Any] = Field(default={}, description="Keys of training that differ for this arm.")
+    seeds: list[int] = Field(default=[0], description="Training seeds: data order and everything random in training.")
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """All that distinguishes arms; the seeds only repeat one."""
+        return self.model_dump(exclude={"seeds"})

@@ -1,0 +1,34 @@
+"""Sections `evaluation` and `hypotheses`: what is asked of every model, and the analysis plan."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from selfdistill.study.section import Name, Section
+
+
+class Evaluation(Section):
+    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]]
+    mixtures: dict[Name, dict[Name, Annotated[int, Field(gt=0)]]] = Field(
+        default={},
+        description="Parts of the full budget of another composition, so many problems of each source; levels are told for them too.",
+    )
+    draws: int = Field(1, gt=0, description="Independent answers per problem.")
+    base: list[Name] = Field(description="Decodes of the base at the full budget: the sweep and the baselines.")
+    final: list[Name] = Field(description="Decodes of finished training and of the A/A control, at the full budget.")
+    earlier: list[Name] = Field(description="Decodes of earlier checkpoints, at the quick budget.")
+    pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
+    resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
+
+
+class Hypothesis(Section):
+    """One line of the analysis plan, written before the data."""
+
+    arm: Name
+    against: Name = Field("base", description="base or another arm.")
+    comparison: Literal["matched", "fair"] = Field(
+        description="matched: the same decode on both sides. fair: each side at its best decode, chosen on dev."
+    )
+    decode: Name | None = Field(None, description="The decode of a matched comparison.")
+    family: Name = Field("primary", description="p-values are adjusted (Holm) within a family.")
+    margin: float = Field(gt=0, lt=1, description="Differences smaller than this count as equivalent.")

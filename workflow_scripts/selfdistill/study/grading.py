@@ -1,0 +1,20 @@
+"""Section `grading`: how answers are judged."""
+
+from pydantic import Field
+
+from selfdistill.study.section import Section
+
+
+class Loops(Section):
+    """A completion ends in a loop when its last tokens repeat one period over and over."""
+
+    max_period: int = Field(96, gt=0, description="Longest period looked for, in tokens.")
+    min_repeats: int = Field(4, ge=2, description="Repeats of the period at the end.")
+    min_tokens: int = Field(48, gt=0, description="Tokens that the repeats must cover together.")
+
+
+class Grading(Section):
+    loops: Loops = Loops()
+    seconds_per_answer: float = Field(
+        10.0, gt=0, description="Hard limit for one answer; the process is killed after it."
+    )

@@ -1,0 +1,31 @@
+"""Which models a study samples and trains: the names that the rules make their graph of, and the plan of cost its counts."""
+
+from selfdistill.study.arms import Arm
+from selfdistill.study.names import SAMPLES, model_id
+from selfdistill.study.study import Study
+
+
+def trained_arms(study: Study) -> dict[str, Arm]:
+    return {name: arm for name, arm in study.arms.items() if not arm.resample}
+
+
+def runs(study: Study) -> list[str]:
+    return [f"{name}/seed-{seed}" for name, arm in trained_arms(study).items() for seed in arm.seeds]
+
+
+def sources_of_samples(study: Study) -> list[str]:
+    """The base as the source of training samples: one model a decode."""
+    return sorted({f"{SAMPLES}{arm.decode}" for arm in trained_arms(study).values()})
+
+
+def evaluated(study: Study) -> list[str]:
+    """Every model that is evaluated: the base, its A/A twins, and each run's checkpoints."""
+    twins = [name for name, arm in study.arms.items() if arm.resample]
+    checkpoints = [percent for percent in study.training.checkpoints if study.evaluation.earlier or percent == 100]
+    trained = [
+        model_id(name, seed, percent)
+        for name, arm in trained_arms(study).items()
+        for seed in arm.seeds
+        for percent in checkpoints
+    ]
+    return ["base", *twins, *trained]

@@ -1,0 +1,45 @@
+"""Sections `decodes` and `sampling`: the laws that are sampled from, and how samples are drawn."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from selfdistill.study.section import Section
+
+
+class Decode(Section):
+    """Order of operations is vLLM's: presence penalty, temperature, min-p, top-k, then top-p inside the top-k set."""
+
+    temperature: float = Field(ge=0)
+    top_k: int = Field(0, ge=0, description="0 keeps every token.")
+    top_p: float = Field(1.0, gt=0, le=1)
+    min_p: float = Field(0.0, ge=0, lt=1)
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    max_tokens: int = Field(gt=0)
+
+
+class AbortLoops(Section):
+    """A completion is stopped as soon as its tail repeats one period so often. It changes the sampling law."""
+
+    max_period: int = Field(128, gt=0, description="Longest period looked for, in tokens.")
+    min_repeats: int = Field(16, ge=3, description="Repeats of the period at the end that stop the completion.")
+
+
+class Sampling(Section):
+    engine: Literal["auto", "vllm", "torch"] = Field(
+        "auto", description="auto takes vllm where it is installed and the job has a GPU, and torch elsewhere."
+    )
+    abort_loops: AbortLoops | None = Field(
+        None, description="Stop completions that loop. Off by default: it changes the law that is sampled from."
+    )
+    batch: int = Field(64, gt=0, description="Sequences decoded at once.")
+    shards_base: int = Field(2, gt=0, le=999, description="Shards of a model with many samples (the base).")
+    shards_checkpoint: int = Field(1, gt=0, le=999)
+    gpus: int = Field(0, ge=0, le=1, description="GPUs of one sampling process; 0 samples on the CPU.")
+    export_limit: float | None = Field(
+        None,
+        gt=0,
+        description="Largest difference between the sampling engine's log-probability of a token and the trainer's that an "
+        "exported checkpoint may show; the mean may be a tenth of it. By default 0.001 where weights, training and "
+        "sampling are all in float32, and 2 otherwise.",
+    )

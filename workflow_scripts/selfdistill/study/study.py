@@ -1,0 +1,31 @@
+"""The study file as types. What a key means is said once, in its section; `config/schema.json` is made from these classes."""
+
+from pydantic import Field
+
+from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import Evaluation, Hypothesis
+from selfdistill.study.grading import Grading
+from selfdistill.study.model import Model
+from selfdistill.study.problems import Problems
+from selfdistill.study.sampling import Decode, Sampling
+from selfdistill.study.section import Name, Section, StudyName
+from selfdistill.study.training import Recipe, Training
+
+
+class Study(Section):
+    study: StudyName = Field(description="Name of the study and of its folder of results.")
+    seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
+    model: Model
+    problems: Problems
+    decodes: dict[Name, Decode]
+    sampling: Sampling = Sampling()
+    grading: Grading = Grading()
+    training: Training
+    arms: dict[Name, Arm]
+    evaluation: Evaluation
+    hypotheses: dict[Name, Hypothesis] = Field(default={})
+
+    def recipe(self, arm: str) -> Recipe:
+        """How this arm is trained: the study's training with the arm's changes."""
+        shared = self.training.model_dump(include=set(Recipe.model_fields))
+        return Recipe.model_validate(shared | self.arms[arm].training)

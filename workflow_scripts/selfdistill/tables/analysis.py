@@ -1,0 +1,160 @@
+"""Columns of the tidy tables that the report is made of.
+
+Every one is long. Rows that compare two things name both; `unit` says what n counts.
+"""
+
+import polars as pl
+
+from selfdistill.tables.schema import Schema
+
+# Gradient noise, one row per step and layer group ("total" is all). Ratios are left to the summary, which pools.
+NOISE_STEPS: Schema = {
+    "geometry": pl.String,  # euclidean | adam | update
+    "step": pl.Int32,
+    "group": pl.String,
+    "micro_batches": pl.Int32,
+    "tokens": pl.Int64,
+    "sequences": pl.Int32,
+    "step_norm_squared": pl.Float64,  # |g|², before clipping
+    "micro_norms_squared": pl.Float64,  # Σ_k |δ_k|²
+    "pair_sum": pl.Float64,  # Σ_{k≠l} s_k·s_l, the numerator of the pooled |G|²
+    "pair_weight": pl.Float64,  # Σ_{k≠l} T_k T_l, its denominator; 0 for a step of one micro-batch
+    "signal": pl.Float64,  # U_t: unbiased for |G|² of this step, often negative; null for a step of one micro-batch
+}
+
+# Gradient noise, one row per window of steps and layer group; the whole run is the window "run".
+NOISE_SUMMARY: Schema = {
+    "geometry": pl.String,  # euclidean | adam | update
+    "window": pl.String,  # run | 1, 2, …
+    "group": pl.String,
+    "first_step": pl.Int32,
+    "last_step": pl.Int32,
+    "steps": pl.Int32,  # that hold at least two micro-batches
+    "micro_batches": pl.Float64,  # mean per step
+    "sequences": pl.Float64,  # mean per step: the batch
+    "tokens": pl.Float64,
+    "step_norm_squared": pl.Float64,  # mean |g|²
+    "signal": pl.Float64,  # |G|²: a ratio of sums over the steps, never clipped at 0
+    "signal_low": pl.Float64,
+    "signal_high": pl.Float64,
+    "trace_per_sequence": pl.Float64,  # tr Σ of one sequence
+    "trace_per_token": pl.Float64,
+    "signal_fraction": pl.Float64,  # f = |G|² / mean |g|²
+    "signal_fraction_low": pl.Float64,
+    "signal_fraction_high": pl.Float64,
+    "momentum_fraction": pl.Float64,  # f of Adam's averaged direction; null when f is not positive
+    "momentum_fraction_high": pl.Float64,
+    "signal_to_noise": pl.Float64,  # ρ = |G|² / tr Σ per sequence: the interval lives here
+    "signal_to_noise_low": pl.Float64,
+    "signal_to_noise_high": pl.Float64,
+    "noise_scale": pl.Float64,  # B_simple = 1/ρ in sequences; null: unbounded
+    "noise_scale_low": pl.Float64,
+    "noise_scale_high": pl.Float64,
+    "noise_scale_text": pl.String,
+    "noise_scale_lower_bound": pl.Float64,  # one-sided 95 %, bootstrap-t
+    "noise_scale_tokens": pl.Float64,  # B_simple in tokens, which are not independent samples
+    "detection_limit": pl.Float64,  # a noise scale above this could not have been told from no signal
+    "effective_rank": pl.Float64,  # (tr Σ)² / tr Σ², from the scatter of the steps
+    "signal_share": pl.Float64,  # of the total |G|², in this group
+    "noise_share": pl.Float64,
+    "autocorrelation": pl.Float64,  # of successive steps' signal; far from 0 the interval is too narrow
+}
+
+# Weight change, one row per step and layer group ("total" is all of them).
+WEIGHT_CHANGE: Schema = {
+    "step": pl.Int32,
+    "group": pl.String,
+    "weights": pl.Int64,
+    "changed_fraction": pl.Float64,  # of weights whose bf16 value differs from the step before
+    "predicted_fraction": pl.Float64,  # from rounding alone
+    "changed_to_predicted": pl.Float64,  # near 1: rounding explains everything; null when nothing was predicted
+    "on_grid_fraction": pl.Float64,  # that would have moved if the weights were kept in bf16
+    "kept_in_bf16": pl.Float64,  # share of the update that weights kept in bf16 would have kept
+    "changed_since_start_fraction": pl.Float64,  # null at steps where it was not measured
+    "relative_update": pl.Float64,  # |update| / |weights|
+    "relative_distance": pl.Float64,  # |weights - base| / |weights|; null likewise
+}
+
+# Whether the steps of a window add up, one row per window and layer group ("total" is all of them).
+PATH_COHERENCE: Schema = {
+    "first_step": pl.Int32,
+    "last_step": pl.Int32,
+    "steps": pl.Int32,
+    "group": pl.String,
+    "coherence": pl.Float64,  # C_N = |θ_{t+N} - θ_t|² / Σ |Δθ|²
+    "of_noise": pl.Float64,  # C_N of pure noise under momentum
+    "signal_fraction": pl.Float64,  # of the averaged direction: (C_N - of_noise) / (N - of_noise)
+}
+
+# Every analysis table is long and tidy. Rows that compare two things name both; `unit` says what n counts.
+ESTIMATES: Schema = {
+    "estimand": pl.String,  # accuracy, cut_rate, mean_tokens, pass@4, accuracy difference, …
+    "model_id": pl.String,
+    "arm": pl.String,
+    "training_seed": pl.Int64,  # null: no training, or pooled over seeds
+    "percent": pl.Int32,  # share of training done; 0 for untrained weights
+    "decode_id": pl.String,
+    "against": pl.String,  # null for a level, else what it is compared with
+    "against_decode_id": pl.String,
+    "split": pl.String,  # dev | test | all
+    "budget": pl.String,
+    "estimate": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "method": pl.String,
+    "unit": pl.String,
+    "n": pl.Int64,
+    "p_value": pl.Float64,
+    "p_adjusted": pl.Float64,
+}
+
+# Differences: ESTIMATES (the estimand is the name of the level that is compared), and what only a comparison has.
+COMPARISONS: Schema = {
+    **ESTIMATES,
+    "comparison": pl.String,  # matched: the same decode on both sides | fair: each side at its best decode on dev
+    "training_seeds": pl.Int64,  # how many trainings stand behind the row; 0 when nothing was trained
+    "standard_error": pl.Float64,  # cluster-robust, of the paired difference
+    "correlation": pl.Float64,  # of the two sides over problems; null where a side does not vary
+    "mde80": pl.Float64,  # the true difference that n units find with 80 % power at the 5 % level
+}
+
+# Problems on which two sides disagree: gained (the arm is right where the other was wrong) or lost.
+FLIPS: Schema = {
+    **{k: COMPARISONS[k] for k in ("arm", "training_seed", "percent", "decode_id", "against", "against_decode_id")},
+    **{k: COMPARISONS[k] for k in ("comparison", "split", "budget")},
+    "problem_id": pl.String,
+    "direction": pl.String,  # gained | lost
+    "accuracy": pl.Float64,
+    "against_accuracy": pl.Float64,
+    "cut_rate": pl.Float64,
+    "against_cut_rate": pl.Float64,
+}
+
+# One row per hypothesis of the analysis plan, and one per control.
+VERDICTS: Schema = {
+    "hypothesis": pl.String,
+    "role": pl.String,  # hypothesis | control (untrained against untrained: should find nothing)
+    "arm": pl.String,
+    "against": pl.String,
+    "comparison": pl.String,
+    "decode_id": pl.String,
+    "against_decode_id": pl.String,
+    "family": pl.String,  # p-values are adjusted (Holm) within it
+    "estimate": pl.Float64,  # difference in accuracy, a share
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "method": pl.String,
+    "unit": pl.String,
+    "n": pl.Int64,
+    "training_seeds": pl.Int64,
+    "p_value": pl.Float64,
+    "p_adjusted": pl.Float64,
+    "margin": pl.Float64,
+    "equivalence_p": pl.Float64,  # TOST
+    "equivalence_p_adjusted": pl.Float64,
+    "mde80": pl.Float64,
+    "n_needed": pl.Int64,  # units that would resolve a difference of the observed size; null: no number would
+    "verdict": pl.String,  # improved | worse | equivalent within the margin | not resolved
+    "sentence": pl.String,  # the verdict for a reader who sees only this line
+    "estimand_line": pl.String,  # population, decoding rule, token cap, how unfinished answers count
+}

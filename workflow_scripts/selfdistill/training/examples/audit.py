@@ -1,0 +1,92 @@
+"""What the filter did to an arm's samples: what it threw away, and which way that leans."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+FINISHED = ("answered", "no_answer")  # what ended by itself
+CORRECT = pl.col("verdict") == "correct"
+RESAMPLES, BOOTSTRAP_SEED = 2000, 0
+
+
+def audit(
+    sampled: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame, keep: str | None, decode_id: str
+) -> dict[str, Any]:
+    """How many samples of which kind there were, and how the kept differ from the sampled."""
+    count = dict(sampled.group_by("finish_class").len().iter_rows())
+    before, after = _profile(sampled), _profile(kept)
+    low, high = leaning_interval(sampled, kept)
+    return {
+        "keep": keep,
+        "decode": decode_id,
+        "sampled": sampled.height,
+        "finished": sum(count.get(name, 0) for name in FINISHED),
+        "answered": count.get("answered", 0),
+        "no_answer": count.get("no_answer", 0),
+        "cut": count.get("cut", 0),
+        "looped": count.get("loop", 0),
+        "empty": count.get("empty", 0),
+        "kept": kept.height,
+        "used": used.height,
+        "before": before,
+        "after": after,
+        "used_profile": _profile(used),
+        "favour": {
+            "correctness_difference": after["correctness"]["rate"] - before["correctness"]["rate"],
+            "correctness_difference_low": low,
+            "correctness_difference_high": high,
+            "mean_tokens_difference": after["mean_tokens"] - before["mean_tokens"],
+        },
+        "levels": _levels(sampled, kept, used),
+    }
+
+
+def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[float | None, float | None]:
+    """95 % interval of how much more often the kept are correct than the sampled; none where nothing was dropped.
+
+    The kept are a part of the sampled, so both shares come from the same resample of the problems (one sample each):
+    a percentile bootstrap, whose resamples are drawn as counts of the four kinds {kept | dropped} × {correct | not}.
+    """
+    n = sampled.height
+    if kept.height == n:
+        return None, None
+    kept_correct, correct = (frame.filter(CORRECT).height for frame in (kept, sampled))
+    dropped_correct = correct - kept_correct
+    kinds = np.array([kept_correct, kept.height - kept_correct, dropped_correct, n - kept.height - dropped_correct])
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).multinomial(n, kinds / n, RESAMPLES)
+    drawn = drawn[drawn[:, 0] + drawn[:, 1] > 0]
+    differences = drawn[:, 0] / (drawn[:, 0] + drawn[:, 1]) - (drawn[:, 0] + drawn[:, 2]) / n
+    low, high = np.quantile(differences, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _profile(samples: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "mean_tokens": float(samples["n_tokens"].mean() or 0),  # type: ignore[arg-type]
+        "median_tokens": float(samples["n_tokens"].median() or 0),  # type: ignore[arg-type]
+        "correctness": _correctness(samples),
+    }
+
+
+def _correctness(samples: pl.DataFrame) -> dict[str, Any]:
+    from scipy.stats import binomtest
+
+    correct, n = samples.filter(CORRECT).height, samples.height
+    if not n:
+        return {"correct": 0, "n": 0, "rate": None, "low": None, "high": None}
+    interval = binomtest(correct, n).proportion_ci(method="wilson")
+    return {"correct": correct, "n": n, "rate": correct / n, "low": float(interval.low), "high": float(interval.high)}
+
+
+def _levels(sampled: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    stages = {"sampled": sampled, "kept": kept, "used": used}
+    counts = {stage: dict(frame.group_by("level").len().iter_rows()) for stage, frame in stages.items()}
+    return {
+        "unknown" if level is None else str(level): {
+            **{stage: counts[stage].get(level, 0) for stage in stages},
+            "share_before": counts["sampled"].get(level, 0) / sampled.height,
+            "share_after": counts["kept"].get(level, 0) / kept.height,
+        }
+        for level in sorted(counts["sampled"], key=lambda level: (level is None, level))
+    }

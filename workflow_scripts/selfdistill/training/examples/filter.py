@@ -1,0 +1,62 @@
+"""Which samples an arm trains on: what happens to truncated samples.
+
+In: graded training samples and the arm. Out: a table of token ids exactly as they were sampled (an end token only where one
+was sampled).
+"""
+
+from typing import Any
+
+import polars as pl
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.study.arms import Arm
+from selfdistill.tables.schema import conform
+from selfdistill.tables.training import DATASET
+from selfdistill.training.examples.audit import FINISHED, audit
+
+
+def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The arm's training examples, the first `examples` in problem order, and the audit of how they were chosen."""
+    sampled = graded.filter((pl.col("purpose") == "train") & (pl.col("decode_id") == decode_id))
+    sampled = sampled.sort("rank", "draw", "request_id")
+    if sampled.is_empty():
+        raise UserError(
+            f"decode {decode_id!r}: no training samples were graded; check training.samples and arms.*.decode."
+        )
+    kept = kept_samples(sampled, arm.keep)
+    used = kept.head(examples)
+    refuse_too_few(sampled, kept, arm.keep, examples)
+    refuse_untrainable(used)
+    dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
+    return conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id)
+
+
+def kept_samples(sampled: pl.DataFrame, keep: str | None) -> pl.DataFrame:
+    if keep == "finished":
+        return sampled.filter(pl.col("finish_class").is_in(FINISHED))
+    if keep == "everything":
+        return sampled.filter(pl.col("finish_class") != "empty")
+    raise UserError("an arm that trains needs keep: finished or everything.")
+
+
+def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, examples: int) -> None:
+    """Arms are compared after equally many steps, so each must have its full number of examples."""
+    if kept.height >= examples:
+        return
+    classes = ", ".join(
+        f"{row['len']} {row['finish_class']}" for row in sampled.group_by("finish_class").len().sort("len").to_dicts()
+    )
+    raise UserError(
+        f"keep: {keep} leaves {kept.height} of {sampled.height} samples ({classes}), fewer than training.examples "
+        f"({examples}), and arms must take equally many steps: lower training.examples or raise training.samples."
+    )
+
+
+def refuse_untrainable(used: pl.DataFrame) -> None:
+    for column, what in (("token_ids", "no completion token to train on"), ("prompt_ids", "no prompt token")):
+        broken = used.filter(pl.col(column).list.len() == 0)
+        if broken.height:
+            raise UserError(
+                f"request {broken['request_id'][0]}: the sample has {what} ({broken.height} such in all): "
+                "grade the samples anew, an empty completion must be of class empty."
+            )

@@ -1,0 +1,1 @@
+"""What training leaves: checkpoints, exports, their check, tables and the manifest."""

@@ -1,0 +1,1 @@
+"""What training lowers, beside the usual loss of sampled tokens."""
