@@ -3,7 +3,7 @@
 What training does not hold (the vision part of a composite model, heads for speculative decoding) and what it does not
 change (configuration, tokenizer, generation defaults) are the source's own bytes. So whatever loads the source loads
 the export, and an untrained export is the source. Beside the weights lie log-probabilities that the trainer's own model
-gives, against which the sampling engine is checked (`sampling/export_check.py`).
+gives, against which the sampling engine is checked (`export_check.py`).
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.files import sync_tree
+from selfdistill.foundation.files import sync_folder, sync_tree
 from selfdistill.models.digests import TOKENIZER_FILES
 from selfdistill.models.folder import INDEX, SINGLE_FILE
 from selfdistill.tables.training import TRAINED_LOGPROBS
@@ -60,8 +60,8 @@ def _copy_other_files(source: Path, target: Path, trained: pl.DataFrame | None) 
 
 def _put_in_place(part: Path, target: Path) -> None:
     sync_tree(part)
-    shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
+    sync_folder(target.parent)
 
 
 def stored_precisions(folder: Path) -> set[str]:
