@@ -202,6 +202,7 @@ def test_the_tokens_of_the_micro_batches_are_those_that_the_loss_is_divided_by(
     # and without a learning rate nothing changes, exactly
     weights = read_table(tmp_path / "out" / "weights.parquet", WEIGHTS)
     assert weights["changed"].sum() == weights["changed_since_start"].sum() == 0
+    assert weights["changed_since_start"].drop_nulls().len() > 0
     after = load_model(tmp_path / "out" / "at-100").state_dict()
     assert all(torch.equal(before[name].to(torch.bfloat16), after[name].to(torch.bfloat16)) for name in before)
 
