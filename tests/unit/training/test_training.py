@@ -29,8 +29,8 @@ from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.instruments.groups import grouped_parameters
 from selfdistill.training.run import Stopped, export_steps, train_run
 from selfdistill.training.settings import RunSettings
+from selfdistill.training.trainer.configuration import learning_rate
 from selfdistill.training.trainer.model import load_model
-from selfdistill.training.trainer.trainer import learning_rate
 from training_fixture import (
     BATCH,
     EXAMPLES,
