@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -72,7 +72,7 @@ def _put_in_place(part: Path, target: Path) -> None:
 
 def stored_precisions(folder: Path) -> set[str]:
     """The floating-point types in which a model's weights are stored."""
-    stored = {entry["dtype"] for file in _weight_files(folder) for _, entry in _tensors(file)[1]}
+    stored = {entry["dtype"] for file in _weight_files(folder) for _, entry in _stored(file).tensors}
     return {PRECISIONS[dtype] for dtype in stored if dtype in PRECISIONS}
 
 
@@ -116,7 +116,7 @@ def _write_file(source: Path, target: Path, trained: dict[str, "torch.Tensor"]) 
     import torch
 
     written = set()
-    header, tensors = _tensors(source)
+    header, tensors = _stored(source)
     with open(source, "rb") as old, open(target if ranks.is_first() else os.devnull, "wb") as new:
         new.write(header)
         for name, entry in tensors:
@@ -146,13 +146,17 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))]
 
 
-def _tensors(file: Path) -> tuple[bytes, list[tuple[str, dict[str, Any]]]]:
-    """What stands before the data of a safetensors file, and its tensors as they lie there, end to end."""
+class Stored(NamedTuple):
+    header: bytes  # all that stands before the data of a safetensors file
+    tensors: list[tuple[str, dict[str, Any]]]  # by name, as they lie there, end to end
+
+
+def _stored(file: Path) -> Stored:
     with open(file, "rb") as handle:
         length = handle.read(8)
         header = handle.read(int.from_bytes(length, "little"))
     entries = [(name, entry) for name, entry in json.loads(header).items() if name != "__metadata__"]
-    return length + header, sorted(entries, key=lambda entry: entry[1]["data_offsets"])
+    return Stored(length + header, sorted(entries, key=lambda entry: entry[1]["data_offsets"]))
 
 
 # The trainer's log-probabilities
