@@ -12,7 +12,7 @@ from selfdistill.training.instruments.bf16 import bits
 from selfdistill.training.instruments.update import Update
 from selfdistill.training.instruments.weights import EVERY_STEP, adam_update, change_sums
 
-RELATIVE = 1e-4  # of each column by itself, for their sizes lie ten powers of ten apart
+RELATIVE = 1e-5  # of each column by itself, for they are of sizes from 1e-9 to 1e6; an H100 gave 3e-7 at most
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
