@@ -22,8 +22,8 @@ OTHER = "2" * 40
 OBTAIN = """
 import json, sys
 from pathlib import Path
-from selfdistill.hub import Repository, obtain
-from selfdistill.errors import UserError
+from selfdistill.models.hub import Repository, obtain
+from selfdistill.foundation.errors import UserError
 given = json.loads(sys.argv[1])
 try:
     facts = obtain(Repository(given["key"], given["kind"], given["hub"], given["revision"], Path(given["folder"])), Path("revisions.lock"))
