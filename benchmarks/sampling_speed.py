@@ -54,7 +54,9 @@ def prompts() -> list[list[int]]:
 
 
 def engine_turn(batch: int) -> Callable[[list[list[int]], int], list[int]]:
-    settings = EngineSettings(MODEL, STUDY["model"]["dtype"], STUDY["model"]["context"], end_tokens(MODEL), batch)
+    settings = EngineSettings(
+        MODEL, STUDY["sampling"]["precision"], STUDY["model"]["context"], end_tokens(MODEL), batch
+    )
     engine = open_engine("torch", settings)
 
     def turn(ids: list[list[int]], number: int) -> list[int]:

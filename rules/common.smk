@@ -24,7 +24,7 @@ try:
     STUDY = load_study(
         {key: value for key, value in config.items() if key != "pathvars"}
     )
-    RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
+    RESULTS = STUDY.results
     # What is undeclared, so that nothing wipes it and no storage provider holds it: journals, work folders of trainings,
     # and which commit of every repository of the hub the study began with. Beside the results, or in the folder that
     # this variable names (docs/moving.md).
@@ -94,7 +94,7 @@ SLOW_KERNELS = "--slow-kernels" if STUDY.training.slow_kernels else ""
 # What decides how an engine reads a model.
 ENGINE = {
     "engine": STUDY.sampling.engine,
-    "dtype": STUDY.model.dtype,
+    "dtype": STUDY.sampling.precision,
     "context": STUDY.model.context,
     "trust_remote_code": STUDY.model.trust_remote_code,
 }

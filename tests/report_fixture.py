@@ -35,7 +35,7 @@ N_TEST = 210
 STUDY: dict[str, Any] = {
     "study": "lab",
     "seed": 20260101,
-    "model": {"path": "resources/lab/model", "dtype": "float32", "context": 640},
+    "model": {"path": "resources/lab/model", "context": 640},
     "problems": {
         "prompt": "{problem}\nPut the answer in \\boxed{}.",
         "sources": {
@@ -60,8 +60,8 @@ STUDY: dict[str, Any] = {
         "fixed-point": {"decode": "plain", "keep": "everything", "seeds": [0]},
         "aa": {"resample": True, "seeds": [0]},
     },
-    "evaluation": {"budgets": {"quick": 100, "full": 300}, "draws": 4, "base": [*SWEEP, "t10-min-p"], "final": FINAL,
-                   "earlier": ["t10"], "pass_at": [1, 4], "resamples": 4000},
+    "evaluation": {"budgets": {"quick": 100, "full": 300}, "draws": 4,
+                   "decodes": {"base": [*SWEEP, "t10-min-p"], "final": FINAL, "earlier": ["t10"]}, "pass_at": [1, 4], "resamples": 4000},
     "hypotheses": {
         "ssd-helps": {"arm": "ssd", "against": "base", "comparison": "matched", "decode": "t10", "margin": 0.02},
         "ssd-beats-best-base": {"arm": "ssd", "against": "base", "comparison": "fair", "margin": 0.02},
@@ -110,7 +110,7 @@ def levels() -> pl.DataFrame:
     rows = []
     for model in models():
         trained = model["percent"] not in (0, 100)
-        decodes = ["t10"] if trained else FINAL if model["arm"] != "base" else STUDY["evaluation"]["base"]
+        decodes = ["t10"] if trained else FINAL if model["arm"] != "base" else STUDY["evaluation"]["decodes"]["base"]
         budgets = ["quick"] if trained else ["quick", "full"]
         for decode in decodes:
             temperature = STUDY["decodes"][decode]["temperature"]
@@ -401,7 +401,9 @@ def evaluated(problems: int = 40) -> pl.DataFrame:
     frames = []
     for model in [model for model in models() if "all-seeds" not in model["model_id"]]:
         finished = model["percent"] in (0, 100)
-        for decode in STUDY["evaluation"]["base"] if model["arm"] == "base" else FINAL if finished else ["t10"]:
+        for decode in (
+            STUDY["evaluation"]["decodes"]["base"] if model["arm"] == "base" else FINAL if finished else ["t10"]
+        ):
             temperature = STUDY["decodes"][decode]["temperature"]
             cut = random.random(problems) < cut_of(model["arm"], temperature)
             right = ~cut & (random.random(problems) < accuracy_of(model["arm"], temperature))

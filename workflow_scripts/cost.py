@@ -31,8 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
     parts, found = stages(study, figures), reaches(study, figures)
     if asked.actual:
-        results = Path("results") if study.study == "lab" else Path("results") / study.study
-        print(actual_table(compare(study, figures, parts, found, results)))
+        print(actual_table(compare(study, figures, parts, found, Path(study.results))))
     elif asked.json:
         print(json.dumps(as_data(study, figures, parts, found, asked.price), indent=1))
     else:

@@ -45,14 +45,14 @@ def measure() -> dict[str, object]:
     longest = max(len(ids) for ids in prompts["prompt_ids"])
     decodes[ENDLESS] = decodes["t10"].model_copy(update={"max_tokens": limit - longest})
     asked = Asked(
-        dtype=study.model.dtype, decodes=decodes, train=[], train_samples=0, eval=list(decodes), eval_problems=problems.height,
+        dtype=study.sampling.precision, decodes=decodes, train=[], train_samples=0, eval=list(decodes), eval_problems=problems.height,
         draws=DRAWS, stream="model card", seed=0, shards=1,
     )  # fmt: skip
     plan = make_plan("base", model_digest(MODEL), asked, train, problems, prompts)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_table(plan, folder / "plan.parquet", PLAN)
-        settings = SamplerSettings(study.sampling.engine, study.model.dtype, limit, batch=study.sampling.batch)
+        settings = SamplerSettings(study.sampling.engine, study.sampling.precision, limit, batch=study.sampling.batch)
         sample_shard(folder / "plan.parquet", MODEL, 0, folder / "journal", folder / "shard.parquet", settings)
         completions = read_table(folder / "shard.parquet", COMPLETIONS)
     graded = pl.concat(grade(plan, lambda: [completions], problems, end_tokens(MODEL), study.grading))

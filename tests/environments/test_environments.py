@@ -99,7 +99,8 @@ def short(study: dict[str, Any]) -> None:
     study["arms"] = {name: study["arms"][name] for name in ("ssd", "aa")}
     study["hypotheses"] = {name: study["hypotheses"][name] for name in ("ssd-at-0-7", "aa-is-null")}
     study["training"].update(samples=100, examples=64, checkpoints=[100])
-    study["evaluation"].update(budgets={"quick": 12, "full": 24}, base=["t07", "t15"], resamples=200)
+    study["evaluation"].update(budgets={"quick": 12, "full": 24}, resamples=200)
+    study["evaluation"]["decodes"]["base"] = ["t07", "t15"]
 
 
 @pytest.mark.xdist_group("conda")

@@ -31,7 +31,7 @@ def tiny(study: dict[str, Any]) -> None:
     study["training"].update(samples=64, examples=48, checkpoints=[100], save_every=1)
     study["arms"] = {"ssd": study["arms"]["ssd"]}
     study["evaluation"].update(
-        budgets={"quick": 10, "full": 20}, base=["t07"], final=["t07"], earlier=[], resamples=200
+        budgets={"quick": 10, "full": 20}, decodes={"base": ["t07"], "final": ["t07"], "earlier": []}, resamples=200
     )
     study["hypotheses"] = {"ssd-at-0-7": study["hypotheses"]["ssd-at-0-7"]}
 

@@ -38,9 +38,7 @@ CELLS = Factorial("ssd", "keep-cut", "filter-only", "fixed-point")
 def evaluation(**changes):
     settings = {
         "budgets": {"quick": 20, "full": 60},
-        "base": ["t07", "t15"],
-        "final": ["t07", "t15"],
-        "earlier": ["t07"],
+        "decodes": {"base": ["t07", "t15"], "final": ["t07", "t15"], "earlier": ["t07"]},
     }
     return Evaluation(**{**settings, "resamples": 400, **changes})
 
@@ -268,7 +266,7 @@ def planted(random, problems, draws, decode_effect, filter_effect, interaction):
     return [answers(model, "t07", drawn(random, p, draws)) for model, p in {**cells, "base": base}.items()]
 
 
-ONE_DECODE = {"base": ["t07"], "final": ["t07"], "earlier": [], "budgets": {"quick": 20, "full": 600}}
+ONE_DECODE = {"decodes": {"base": ["t07"], "final": ["t07"], "earlier": []}, "budgets": {"quick": 20, "full": 600}}
 
 
 def test_the_factorial_recovers_planted_effects():
@@ -400,7 +398,7 @@ def test_a_hypothesis_that_was_not_measured_is_named():
 
 def test_the_base_against_itself_is_called_different_one_time_in_twenty():
     random = np.random.default_rng(4)
-    settings = evaluation(budgets={"quick": 20, "full": 40}, base=["t07"], final=["t07"], earlier=[], resamples=200)
+    settings = evaluation(**ONE_DECODE | {"budgets": {"quick": 20, "full": 40}, "resamples": 200})
     p = np.clip(random.normal(0.5, 0.3, size=40), 0.02, 0.98)
     template = answers("base", "t07", [[0] * 4] * 40)
     found = 0

@@ -342,7 +342,7 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     names = ["base", "ssd, 2 seeds", "seed 0", "seed 1", "over training seeds"]
     groups = _there(main_results(inputs)).groups
     assert [row.cells[0] for row in groups[0].rows][:5] == names
-    assert len(groups) == len(evaluation.final) + 1
+    assert len(groups) == len(evaluation.decodes.final) + 1
     shorter = _there(shorter_answers(inputs)).groups[0].rows
     for row in [groups[0].rows[1], *shorter[:-1], *_there(factorial(inputs)).groups[0].rows]:
         assert not {"–", ""} & set(row.cells), row
@@ -408,7 +408,7 @@ def test_the_baselines_of_decoding_alone_stand_beside_the_sweep() -> None:
 
     inputs = report_inputs()
     table = base_at_every_decode(inputs)
-    assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["base"]
+    assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["decodes"]["base"]
     rates = rates_of_models(inputs)
     assert rates and {row.cells[0] for group in rates.groups for row in group.rows} >= {"base", "aa", "ssd"}
     assert all(len(row.cells) == len(rates.columns) for group in rates.groups for row in group.rows)

@@ -324,7 +324,7 @@ FILL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
 from selfdistill.sampling.journal.journal import Journal
 def main():
     with Journal(Path(sys.argv[2]), "torch") as journal:
@@ -373,7 +373,7 @@ import sys
 sys.path.insert(0, sys.argv[1]); sys.path.insert(0, sys.argv[3])
 import polars as pl, random
 from pathlib import Path
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
 from selfdistill.sampling.journal.journal import Journal
 from test_journal import record
 def main():

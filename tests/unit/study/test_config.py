@@ -66,7 +66,7 @@ WRONG_OF_THE_HUB = {
     "a source's commit without its loader": (
         "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
     ),
-    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: input should be 'aime-1983-2024'"),
+    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: there is no loader 'math'; there are: aime-1983-2024"),
     "a file where a folder is read": (
         "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
     ),
@@ -82,7 +82,7 @@ WRONG = {
     "a misspelt key of a decode": ("decodes/t07/temprature", 1.0, "did you mean 'temperature'?"),
     "a number read as text": ("training/lr", "1e-5", "training.lr: '1e-5' is text where a number is needed (YAML reads 1e-5 as text; write 1.0e-05)"),
     "an unknown decode in an arm": ("arms/ssd/decode", "plane", "arms.ssd.decode: no decode is named 'plane'; did you mean 'plain'?"),
-    "an unknown decode in the evaluation": ("evaluation/final", ["t99"], "evaluation.final: no decode is named 't99'"),
+    "an unknown decode in the evaluation": ("evaluation/decodes/final", ["t99"], "evaluation.decodes.final: no decode is named 't99'"),
     "a negative temperature": ("decodes/t07/temperature", -0.1, "decodes.t07.temperature: input should be greater than or equal to 0, but it is -0.1"),
     "top_p over one": ("decodes/t07/top_p", 1.2, "decodes.t07.top_p: input should be less than or equal to 1, but it is 1.2"),
     "more tokens than the context": ("decodes/t07/max_tokens", 4000, "do not fit the model's context of 320"),
@@ -102,10 +102,11 @@ WRONG = {
     "two equal arms": ("arms/twin", {"decode": "t11", "keep": "finished"}, "is the same as arms.ssd"),
     "two equal decodes": ("decodes/twin", {"temperature": 0.7, "top_k": 20, "top_p": 0.95, "max_tokens": 224}, "is the same as decodes.t07"),
     "an arm called base": ("arms/base", {"resample": True}, "belong to the untrained model"),
-    "a study named like a room": ("study", "models", "study: 'models' is a folder of the lab's own results"),
+    "a study of another kind in the results of one": ("results", "results/models", "results: 'models' is the name of something inside"),
+    "results outside the project": ("results", "../elsewhere", "results: string should match pattern"),
     "nothing to train": ("arms", {"aa": {"resample": True}}, "at least one arm must train something"),
     "pass at zero": ("evaluation/pass_at", [0, 1], "evaluation.pass_at.0: input should be greater than 0"),
-    "a decode twice": ("evaluation/final", ["t07", "t07"], "evaluation.final: names something twice"),
+    "a decode twice": ("evaluation/decodes/final", ["t07", "t07"], "evaluation.decodes.final: names something twice"),
     "a hypothesis about the base": ("hypotheses/ssd-fair/arm", "base", "compares 'base' with 'base'"),
     "an endless warm-up": ("training/warmup_steps", 50, "are all of the 50 steps"),
     "an infinite temperature": ("decodes/t07/temperature", float("inf"), "finite number"),
@@ -128,6 +129,31 @@ def test_a_wrong_study_is_one_sentence(name: str) -> None:
         load_study(changed(path, value), ROOT)
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+RENAMED = {
+    "model/dtype": ("float32", "model.dtype: is now called sampling.precision"),
+    "evaluation/base": (["t07"], "evaluation.base: is now called evaluation.decodes.base"),
+    "evaluation/final": (["t07"], "evaluation.final: is now called evaluation.decodes.final"),
+    "evaluation/earlier": ([], "evaluation.earlier: is now called evaluation.decodes.earlier"),
+}
+
+
+@pytest.mark.parametrize("path", RENAMED)
+def test_a_key_that_was_renamed_is_told_its_new_name(path: str) -> None:
+    value, expected = RENAMED[path]
+    with pytest.raises(UserError) as error:
+        load_study(changed(path, value), ROOT)
+    assert expected in str(error.value)
+
+
+def test_results_lie_in_a_folder_of_the_studys_name_unless_it_says_otherwise() -> None:
+    assert load_study(LAB, ROOT).results == "results"
+    assert load_study(changed("results", "elsewhere/mine"), ROOT).results == "elsewhere/mine"
+    study = changed("results", None, remove=True)
+    assert load_study(study, ROOT).results == "results/lab"
+    with pytest.raises(UserError, match="study: 'models' is the name of something inside every folder of results"):
+        load_study(study | {"study": "models"}, ROOT)
 
 
 def test_a_missing_key_is_named() -> None:

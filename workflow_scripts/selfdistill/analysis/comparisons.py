@@ -82,7 +82,7 @@ def planned(
     evaluations: Evaluations, evaluation: Evaluation, hypotheses: Mapping[str, Hypothesis]
 ) -> Iterator[Comparison]:
     """Matched at every decode and budget that both sides have; fair at the widest budget that both have."""
-    order = list(dict.fromkeys((*evaluation.base, *evaluation.final, *evaluation.earlier)))
+    order = list(dict.fromkeys((*evaluation.decodes.base, *evaluation.decodes.final, *evaluation.decodes.earlier)))
     points: dict[tuple[str, int], dict[str, Side]] = {}
     for side in evaluations.sides():
         points.setdefault((side.arm, side.percent), {})[side.decode_id] = side

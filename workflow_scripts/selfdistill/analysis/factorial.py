@@ -49,11 +49,11 @@ def factorial(
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
     budget = max(evaluation.budgets, key=lambda name: (evaluation.budgets[name], name == "full"))
     rows: list[dict[str, Any]] = []
-    for outcome, decode in product(OUTCOMES, evaluation.final):
+    for outcome, decode in product(OUTCOMES, evaluation.decodes.final):
         wanted = [(arm, 100, decode) for arm in cells.arms] + [("base", 0, decode)]
         if missing := [f"{arm} at {decode}" for arm, percent, decode in wanted if (arm, percent, decode) not in sides]:
             raise UserError(
-                f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.final."
+                f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.decodes.final."
             )
         problems = [_problems(evaluations, sides[key], budget) for key in wanted]
         rows += _effects(cells, problems, outcome, decode, budget, evaluation.resamples, seed)

@@ -96,7 +96,7 @@ def _row_of(name: str, hypothesis: Hypothesis, lead: pl.DataFrame) -> Row:
         raise UserError(
             f"hypotheses.{name}: {hypothesis.arm} was not compared with {hypothesis.against} "
             f"({hypothesis.comparison}{', ' + hypothesis.decode if hypothesis.decode else ''}) on any test problem; "
-            "evaluate both at that decode (evaluation.final); if no problem is left for test, lower problems.dev_share."
+            "evaluate both at that decode (evaluation.decodes.final); if no problem is left for test, lower problems.dev_share."
         )
     return found.row(0, named=True)
 

@@ -17,8 +17,7 @@ PACKAGES = ("snakemake", "torch", "transformers", "trl", "math-verify", "polars"
 def provenance() -> dict[str, Any]:
     """Which code, which versions, which machine: enough to run the study again and to explain a difference."""
     return {
-        "commit": _git("rev-parse", "HEAD") or "not a git checkout",
-        "uncommitted changes": "yes" if _git("status", "--porcelain", "--untracked-files=no") else "none",
+        **_state_of_the_code(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -44,13 +43,23 @@ def rule_seconds(folder: str | Path) -> pl.DataFrame:
     )
 
 
-def _git(*arguments: str) -> str:
+def _state_of_the_code() -> dict[str, str]:
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": commit or "not known (git does not answer, or this is no checkout)",
+        "uncommitted changes": "not known" if changes is None else "yes" if changes else "none",
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says, or None where it says nothing that can be trusted."""
     try:
         return subprocess.run(
             ["git", *arguments], capture_output=True, text=True, timeout=20, check=True
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
 
 
 def _installed(names: Iterable[str]) -> Iterator[tuple[str, str]]:

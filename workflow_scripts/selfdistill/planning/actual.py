@@ -100,7 +100,7 @@ def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path
 def spread_of(study: Study, graded: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
     """(accuracy, share of variance between problems, correlation of arms) on test, at the first decode that the base and
     finished training have in common. What lies between draws is only seen where a problem has several."""
-    shared = [decode for decode in study.evaluation.base if decode in study.evaluation.final]
+    shared = [decode for decode in study.evaluation.decodes.base if decode in study.evaluation.decodes.final]
     cells = (
         graded.filter((pl.col("purpose") == "eval") & (pl.col("split") == "test") & pl.col("decode_id").is_in(shared[:1]))
         .group_by("model_id", "problem_id")

@@ -28,7 +28,7 @@ TRAINING = {
     "warmup_steps": 1, "measure_every": 2, "save_every": 2, "gpus": 0, "nodes": 1, "processes": None, "compile": False,
     "activations": "auto", "max_steps": None, "warmup_share": None,
 }  # fmt: skip
-SAMPLING = {"batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
+SAMPLING = {"precision": "float32", "batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
 LOOPS = {"max_period": 96, "min_repeats": 4, "min_tokens": 48}
 
 
@@ -71,7 +71,8 @@ def rehearse(
 def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     study = copy.deepcopy(raw)
     study["study"] += SUFFIX
-    study["model"] |= {"revision": "", "dtype": "float32", "context": CONTEXT, "chat": {}, "trust_remote_code": None}
+    study.pop("results", None)
+    study["model"] |= {"revision": "", "context": CONTEXT, "chat": {}, "trust_remote_code": None}
     study["problems"]["prompt"] = PROMPT  # the only wording that the lab's model knows
     for source in study["problems"]["sources"].values():
         if "loader" in source:

@@ -8,21 +8,18 @@ from pydantic import ValidationError
 
 from selfdistill.study.loaders import LOADERS
 from selfdistill.study.names import SAMPLES
+from selfdistill.study.results import room_in
 from selfdistill.study.sampling import Decode
 from selfdistill.study.sentences import _complaint, _known
 from selfdistill.study.study import Study
 from selfdistill.study.training import NOT_BY_ARM, Recipe
 
-ROOMS = (
-    "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
-    "report.html", "revisions.lock",
-)  # fmt: skip
-
 
 def cross_checks(study: Study, root: Path) -> Iterator[str]:
     """What one key cannot know alone. The first complaint is the one the user sees."""
-    if study.study in ROOMS:
-        yield f"study: {study.study!r} is a folder of the lab's own results; give the study another name."
+    if room := room_in(study.results):
+        key = "results" if "results" in study.model_fields_set else "study"
+        yield f"{key}: {room!r} is the name of something inside every folder of results; give another name."
     if all(arm.resample for arm in study.arms.values()):
         yield "arms: at least one arm must train something (decode and keep)."
     for name in study.arms:
@@ -39,8 +36,8 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
 
 def _decode_names(study: Study) -> Iterator[str]:
     uses = [(f"arms.{name}.decode", arm.decode) for name, arm in study.arms.items() if arm.decode]
-    for key in ("base", "final", "earlier"):
-        uses += [(f"evaluation.{key}", decode) for decode in getattr(study.evaluation, key)]
+    for key, decodes in study.evaluation.decodes:
+        uses += [(f"evaluation.decodes.{key}", decode) for decode in decodes]
     uses += [(f"hypotheses.{name}.decode", h.decode) for name, h in study.hypotheses.items() if h.decode]
     for key, decode in uses:
         if decode not in study.decodes:
@@ -138,13 +135,13 @@ def _evaluation(study: Study) -> Iterator[str]:
         yield "evaluation.budgets: both quick and full are needed."
     elif evaluation.budgets["quick"] > evaluation.budgets["full"]:
         yield "evaluation.budgets.quick: is larger than full; a smaller budget is a part of the larger one."
-    if not evaluation.base or not evaluation.final:
-        yield "evaluation: base and final need at least one decode each."
-    for decode in evaluation.final + evaluation.earlier:
-        if decode not in evaluation.base:
-            yield f"evaluation.base: lacks {decode!r}, at which trained models are compared with the base; add it."
-    for key in ("base", "final", "earlier", "pass_at"):
-        values = getattr(evaluation, key)
+    if not evaluation.decodes.base or not evaluation.decodes.final:
+        yield "evaluation.decodes: base and final need at least one decode each."
+    for decode in evaluation.decodes.final + evaluation.decodes.earlier:
+        if decode not in evaluation.decodes.base:
+            yield f"evaluation.decodes.base: lacks {decode!r}, at which trained models are compared with the base; add it."
+    lists = {f"decodes.{key}": decodes for key, decodes in evaluation.decodes} | {"pass_at": evaluation.pass_at}
+    for key, values in lists.items():
         if len(set(values)) < len(values):
             yield f"evaluation.{key}: names something twice; once is enough."
     for name, mixture in evaluation.mixtures.items():
@@ -170,8 +167,8 @@ def _hypotheses(study: Study) -> Iterator[str]:
             yield f"hypotheses.{name}: compares {hypothesis.arm!r} with {hypothesis.against!r}; name an arm and what to compare it with."
         if (hypothesis.comparison == "matched") != (hypothesis.decode is not None):
             yield f"hypotheses.{name}.decode: a matched comparison needs one, a fair one chooses its own."
-        if hypothesis.decode is not None and hypothesis.decode not in study.evaluation.final:
-            yield f"hypotheses.{name}.decode: {hypothesis.decode!r} is not evaluated at the end (evaluation.final)."
+        if hypothesis.decode is not None and hypothesis.decode not in study.evaluation.decodes.final:
+            yield f"hypotheses.{name}.decode: {hypothesis.decode!r} is not evaluated at the end (evaluation.decodes.final)."
 
 
 def _files(study: Study, root: Path) -> Iterator[str]:

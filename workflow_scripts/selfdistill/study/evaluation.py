@@ -7,6 +7,14 @@ from pydantic import Field
 from selfdistill.study.section import Name, Section
 
 
+class Decoded(Section):
+    """At which decodes models are evaluated."""
+
+    base: list[Name] = Field(description="Of the base, at the full budget: the sweep and the baselines.")
+    final: list[Name] = Field(description="Of finished training and of the A/A control, at the full budget.")
+    earlier: list[Name] = Field(description="Of earlier checkpoints, at the quick budget.")
+
+
 class Evaluation(Section):
     budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]]
     mixtures: dict[Name, dict[Name, Annotated[int, Field(gt=0)]]] = Field(
@@ -14,9 +22,7 @@ class Evaluation(Section):
         description="Parts of the full budget of another composition, so many problems of each source; levels are told for them too.",
     )
     draws: int = Field(1, gt=0, description="Independent answers per problem.")
-    base: list[Name] = Field(description="Decodes of the base at the full budget: the sweep and the baselines.")
-    final: list[Name] = Field(description="Decodes of finished training and of the A/A control, at the full budget.")
-    earlier: list[Name] = Field(description="Decodes of earlier checkpoints, at the quick budget.")
+    decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
     resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
 

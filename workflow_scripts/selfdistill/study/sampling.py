@@ -29,6 +29,9 @@ class Sampling(Section):
     engine: Literal["auto", "vllm", "torch"] = Field(
         "auto", description="auto takes vllm where it is installed and the job has a GPU, and torch elsewhere."
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the weights that sample; training.precision is that of training."
+    )
     abort_loops: AbortLoops | None = Field(
         None, description="Stop completions that loop. Off by default: it changes the law that is sampled from."
     )

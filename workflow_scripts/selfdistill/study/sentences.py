@@ -8,6 +8,14 @@ from pydantic import BaseModel, ValidationError
 
 from selfdistill.study.study import Study
 
+# Keys of older study files and what they are called now.
+RENAMED = {
+    "model.dtype": "sampling.precision",
+    "evaluation.base": "evaluation.decodes.base",
+    "evaluation.final": "evaluation.decodes.final",
+    "evaluation.earlier": "evaluation.decodes.earlier",
+}
+
 
 def _known(wrong: str, known: dict[str, Any]) -> str:
     close = difflib.get_close_matches(wrong, known, n=1)
@@ -23,6 +31,8 @@ def _complaint(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if part != "[key]")
     value = first.get("input")
+    if key in RENAMED:
+        return f"{key}: is now called {RENAMED[key]}; rename it."
     if first["type"] == "extra_forbidden":
         *path, wrong = [str(part) for part in first["loc"]]
         return f"{key}: there is no such key; {_known(wrong, dict.fromkeys(_keys_at(path)))}"

@@ -28,8 +28,8 @@ def fair_menus(inputs: ReportInputs) -> str:
     tables = [table for table in (inputs.verdicts, inputs.comparisons) if table is not None]
     if not any("fair" in table["comparison"] for table in tables):
         return ""
-    evaluation = inputs.study.get("evaluation", {})
-    base, arm = evaluation.get("base", []), evaluation.get("final", [])
+    decodes = inputs.study.get("evaluation", {}).get("decodes", {})
+    base, arm = decodes.get("base", []), decodes.get("final", [])
     return (
         "In fair comparisons each side stands at its most accurate decode on dev: the base chose among "
         f"{plural(len(base), 'decode')} ({', '.join(base)}), an arm among {len(arm)} ({', '.join(arm)})."
@@ -333,7 +333,7 @@ def truncation_rows(inputs: ReportInputs) -> pl.DataFrame:
     if "purpose" in graded.columns:
         graded = graded.filter(pl.col("purpose") == "eval")
     finished = ~pl.col("model_id").str.contains("/at-") | pl.col("model_id").str.ends_with("/at-100")
-    final = inputs.study.get("evaluation", {}).get("final", [])
+    final = inputs.study.get("evaluation", {}).get("decodes", {}).get("final", [])
     decodes = [name for name in graded["decode_id"].unique().to_list() if name in final or not final]
     if not decodes:
         return graded.clear()
@@ -425,7 +425,7 @@ def largest_budget(levels: pl.DataFrame) -> str | None:
 def lead_decode(study: dict[str, Any], available: list[str]) -> str:
     """The decode shown where there is room for one: the first hypothesis's, else the first of the final evaluation."""
     planned = [h.get("decode") for h in study.get("hypotheses", {}).values()]
-    wanted = [*planned, *study.get("evaluation", {}).get("final", []), *sorted(available)]
+    wanted = [*planned, *study.get("evaluation", {}).get("decodes", {}).get("final", []), *sorted(available)]
     return next(decode for decode in wanted if decode in available)
 
 

@@ -52,7 +52,7 @@ def n_counts(rows: pl.DataFrame) -> str:
 
 def decodes_at_the_end(inputs: ReportInputs) -> list[str]:
     """The decodes of the final evaluation, in the study's order; the base's own when there are no arms."""
-    wanted = inputs.study.get("evaluation", {}).get("final") or []
+    wanted = inputs.study.get("evaluation", {}).get("decodes", {}).get("final") or []
     there = final_levels(inputs, "accuracy")["decode_id"].unique(maintain_order=True).to_list()
     return [decode for decode in wanted if decode in there] or there
 
@@ -293,7 +293,7 @@ def base_at_every_decode(inputs: ReportInputs) -> Table | None:
     if levels.is_empty():
         return None
     known = set(levels.filter(pl.col("model_id") == "base")["decode_id"])
-    decodes = [name for name in inputs.study.get("evaluation", {}).get("base", []) if name in known]
+    decodes = [name for name in inputs.study.get("evaluation", {}).get("decodes", {}).get("base", []) if name in known]
     rows = [
         Row([decode, decode_in_words(inputs, decode).rsplit(", at most", 1)[0], *_rate_cells(inputs, "base", decode)])
         for decode in decodes

@@ -29,6 +29,7 @@ from selfdistill.sampling.journal.segments import (
     encode_line,
     merge,
 )
+from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.streams import TableWriter
 
@@ -139,7 +140,7 @@ class Journal:
             segment = Lines(path) if path.suffix == ".jsonl" else Table(path)
         except FileNotFoundError:  # folded at this moment: the table it went into is seen next
             return
-        except UserError as error:
+        except UnusableTable as error:
             self._set_aside.append(f"{error} It was not adopted from.")
             return
         useful = segment.ids.filter(segment.ids.is_in(wanted.implode()))
@@ -206,10 +207,12 @@ class Journal:
     def _table(self, path: Path) -> Segment:
         try:
             return Table(path)
-        except UserError:
+        except UnusableTable:  # what cannot be read at the moment stays where it is
             aside = path.with_suffix(".damaged")
             path.rename(aside)
-            self._set_aside.append(f"{path}: damaged and set aside as {aside.name}; its samples are done anew")
+            self._set_aside.append(
+                f"{path}: damaged, or of another version, and set aside as {aside.name}; its samples are done anew"
+            )
             return Unreadable()
 
     def _new_path(self, suffix: str) -> Path:
@@ -233,7 +236,7 @@ def engine_of(folder: Path) -> str | None:
     path = folder / ABOUT
     if not path.exists() and folder.is_dir():
         for segment in segment_paths(folder):
-            with suppress(UserError):  # a damaged one is spoken of elsewhere
+            with suppress(UnusableTable):  # a damaged one is spoken of elsewhere
                 first = next((Lines(segment) if segment.suffix == ".jsonl" else Table(segment)).samples(), None)
                 if first is not None:
                     return str(first["engine"][0])

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.schema import empty_table
 from selfdistill.tables.streams import PIECE_TOKENS, open_pieces, read_piece
@@ -91,13 +92,13 @@ class Table(Segment):
 
     def __init__(self, path: Path) -> None:
         self.path, self.damaged = path, []
-        self._file = open_pieces(path)
+        self._file = open_pieces(path, COMPLETIONS)
         self._pieces, ids = [], [pl.Series(KEY, [], pl.String)]
         for number in range(self._file.num_row_groups):
             try:
                 ids.append(read_piece(self._file, number, path, COMPLETIONS)[KEY])
                 self._pieces.append(number)
-            except UserError:
+            except UnusableTable:
                 lost = self._file.metadata.row_group(number).num_rows
                 self.damaged.append(
                     f"{path}, piece {number + 1}: damaged; its {lost} samples are lost; those that are asked for are done anew"

@@ -1,19 +1,16 @@
-"""One pass over the weights for what `weight_meter.change_sums` computes in twenty: a kernel for GPUs.
+"""One pass over the weights for what `weights.change_sums` computes in twenty: a kernel for GPUs.
 
 Imported only where there is a GPU, for Triton comes with torch's CUDA builds alone.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
 
 from selfdistill.training.instruments.bf16 import segment_sums
-
-if TYPE_CHECKING:
-    from selfdistill.training.instruments.weights import Update
+from selfdistill.training.instruments.update import Update
 
 COLUMNS = 6
 BLOCK = 4096
@@ -44,10 +41,10 @@ def _sums(  # type: ignore[no-untyped-def]
     tl.store(place + 5 * apart, tl.sum(weight * weight))
 
 
-def fused_sums(updates: Sequence["Update"]) -> torch.Tensor:
+def fused_sums(updates: Sequence[Update]) -> torch.Tensor:
     """The columns of `change_sums` of the update that `adam_update` reads, a row for each parameter."""
-    blocks = [triton.cdiv(after.numel(), BLOCK) for after, *_ in updates]
-    out = torch.empty(COLUMNS, sum(blocks), dtype=torch.float32, device=updates[0][0].device)
+    blocks = [triton.cdiv(update.after.numel(), BLOCK) for update in updates]
+    out = torch.empty(COLUMNS, sum(blocks), dtype=torch.float32, device=updates[0].after.device)
     ends = torch.tensor(blocks).cumsum(0)
     for (after, before, mean, square, step, of), count, end in zip(updates, blocks, ends.tolist(), strict=True):
         beta1, beta2 = of["betas"]

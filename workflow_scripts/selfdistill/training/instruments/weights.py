@@ -13,6 +13,7 @@ import torch
 from selfdistill.training.instruments.bf16 import EXACT, bits, pieces, spacing
 from selfdistill.training.instruments.gradients import steps_taken
 from selfdistill.training.instruments.groups import grouped_parameters
+from selfdistill.training.instruments.update import Update
 from selfdistill.training.processes import ranks
 
 EVERY_STEP = ("changed", "predicted_changed", "changed_on_grid", "update_norm_squared", "kept_on_grid", "norm_squared")
@@ -45,8 +46,8 @@ class WeightMeter:
             if (
                 id(parameter) in counts and view.numel()
             ):  # else no gradient ever reached it: the optimiser left it alone
-                moments = *moments_of(optimizer, parameter), counts[id(parameter)]
-                found.append((group, (ranks.part(parameter.detach()), view, *moments, settings[id(parameter)])))
+                state = *moments_of(optimizer, parameter), counts[id(parameter)], settings[id(parameter)]
+                found.append((group, Update(ranks.part(parameter.detach()), view, *state)))
         total = torch.zeros(len(self.groups), len(EVERY_STEP), dtype=EXACT, device=self.device)
         if found:
             groups, updates = zip(*found, strict=True)
@@ -54,12 +55,8 @@ class WeightMeter:
         return ranks.summed(total)
 
 
-# Weights after the step, their view before it, the moments after it, the number of steps, and the optimiser's settings.
-Update = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float, Mapping[str, Any]]
-
-
 def sums_of_updates(updates: Sequence[Update]) -> torch.Tensor:
-    if updates[0][0].is_cuda:
+    if updates[0].after.is_cuda:
         from selfdistill.training.instruments.fused import fused_sums
 
         return fused_sums(updates)
