@@ -108,9 +108,9 @@ def test_one_changed_leaf_runs_again_exactly_what_depends_on_it(smoke: Clone, na
 CODE = {
     "workflow_scripts/selfdistill/reporting/formatting.py": {"report"},
     "report/report.css": {"report"},
-    "workflow_scripts/selfdistill/analysis/statistics.py": {"report", *ANALYSIS, *RUNS},
-    "workflow_scripts/selfdistill/training/trainer.py": set(),
-    "workflow_scripts/selfdistill/sampling/torch_engine.py": set(),
+    "workflow_scripts/selfdistill/statistics/clusters.py": {"report", *ANALYSIS},
+    "workflow_scripts/selfdistill/training/trainer/trainer.py": set(),
+    "workflow_scripts/selfdistill/sampling/engines/torch_engine.py": set(),
 }
 
 

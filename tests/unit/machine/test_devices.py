@@ -18,7 +18,7 @@ from selfdistill.machine.leases import Gpu, lease_gpus, parse_listing
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
 import os, sys
-from selfdistill import devices
+from selfdistill.machine import leases as devices
 devices.POLL_SECONDS = 0.05
 if len(sys.argv) > 2:
     os.setgid(int(sys.argv[2]))
