@@ -91,13 +91,17 @@ class Clone:
         """Rule → number of jobs that a dry run announces; `all` does nothing and is left out."""
         said = self.snakemake("--dry-run", *arguments, study=study)
         assert said.returncode == 0, said.stdout + said.stderr
-        text = said.stdout + said.stderr
-        if "Nothing to be done" in text:
-            return {}
-        table = text.split("Job stats:")[1].split("total")[0]
-        jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
-        jobs.pop("all", None)
-        return jobs
+        return jobs_in(said.stdout + said.stderr)
+
+
+def jobs_in(dry_run: str) -> dict[str, int]:
+    """Rule → number of jobs, from what a dry run said."""
+    if "Nothing to be done" in dry_run:
+        return {}
+    table = dry_run.split("Job stats:")[1].split("total")[0]
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+    jobs.pop("all", None)
+    return jobs
 
 
 @pytest.fixture(scope="session")

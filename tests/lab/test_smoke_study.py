@@ -31,10 +31,8 @@ def graded(clone: Clone, model: str) -> pl.DataFrame:
 
 
 def test_a_finished_study_has_nothing_left_to_do(smoke: Clone) -> None:
-    began = time.monotonic()
     said = smoke.snakemake()
     assert said.returncode == 0 and "Nothing to be done" in said.stdout + said.stderr
-    assert time.monotonic() - began < 15
 
 
 def test_every_room_of_the_results_is_there(smoke: Clone) -> None:

@@ -47,7 +47,7 @@ FAILING = """
 import os, signal, sys, time
 sys.path.insert(0, {scripts!r})
 import train
-from selfdistill.training.processes import launcher
+from selfdistill.training.processes import launcher, ranks
 rank, where, step, name, whom = sys.argv[1:6]
 if launcher.is_worker() and os.environ["RANK"] == rank:
     from selfdistill.training.trainer.trainer import MeasuredTrainer as Trainer

@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 # In every folder of results, and so in no path to one: results/models would lie among the models of a study in results/.
 ROOMS = (
     "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
     "report.html", "revisions.lock",
 )  # fmt: skip
-
-ResultsFolder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$")]
 
 
 def usual_folder(study: Mapping[str, Any]) -> str:

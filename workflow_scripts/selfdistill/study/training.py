@@ -65,6 +65,11 @@ class Recipe(Section):
         default=[], description="Where the trainer also logs to, by its own integrations."
     )
 
+    def steps(self, examples: int) -> int:
+        """Optimiser steps of a training on so many examples."""
+        steps = -(-examples * self.epochs // self.batch)
+        return min(steps, self.max_steps or steps)
+
     def warm_up(self, steps: int) -> int:
         return self.warmup_steps if self.warmup_share is None else round(self.warmup_share * steps)
 

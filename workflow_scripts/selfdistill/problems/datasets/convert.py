@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
 from selfdistill.problems.datasets.gold import read_gold
-from selfdistill.problems.datasets.options import checked_options, known
+from selfdistill.problems.datasets.options import checked_options
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.datasets.text import clean, is_broken, needs_a_picture
 from selfdistill.problems.normalise import problem_id
@@ -30,7 +31,7 @@ def convert(
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Rows with problem, answer, level, id and family in the order of the raw files, and dropped rows by reason."""
     if loader not in LOADERS:
-        raise UserError(f"loader {loader}: there is no such loader; {known(loader, LOADERS)}")
+        raise UserError(f"loader {loader}: there is no such loader; {suggested(loader, LOADERS)}")
     dataset = dataset_of(loader)
     asked = checked_options(loader, dataset.options, options)
     dropped: Counter[str] = Counter()

@@ -15,10 +15,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from selfdistill.foundation.wording import plural
 from selfdistill.reporting.inputs import ReportInputs, arm_names, has_rows, is_difference_of, split_to_report
 from selfdistill.reporting.style import FINISH_COLOURS, INK, MUTED, arm_look, figure_legend, new_figure
+from selfdistill.study.arms import Arm
+from selfdistill.study.factorial import Factorial, factorial_cells
+from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
 
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
-KEEPS = ("everything", "finished")
+KEPT = {"everything": "all", "finished": "finished"}  # from left to right, as the axis names them
 EFFECTS = ("main effect of the decode", "main effect of the filter", "interaction")
 AS_POINTS = FuncFormatter(lambda share, _: f"{100 * share:+g}".replace("-", "\u2212") if round(share, 9) else "0")
 
@@ -61,15 +64,15 @@ def factorial(inputs: ReportInputs) -> Figure | None:
     if inputs.factorial is None or inputs.factorial.is_empty():
         return None
     table = factorial_effects(inputs)
-    cells = factorial_cells(inputs.study)
+    cells = trained_cells(inputs.study)
     decodes = table["decode_id"].unique(maintain_order=True).to_list()
     effects = table["estimand"].unique(maintain_order=True).to_list()
     panels = len(decodes) if cells and has_rows(inputs.levels) else 0
     widths = [1.0] * panels + [1.0 + 0.45 * max(panels, 1)]
     figure, axes = new_figure(8.4, 3.1, 1, panels + 1, width_ratios=widths)
-    for panel, decode in zip(axes[:-1], decodes, strict=False):
-        _draw_cells(panel, inputs, cells, decode)
-    if panels:
+    if cells and panels:
+        for panel, decode in zip(axes[:-1], decodes, strict=True):
+            _draw_cells(panel, inputs, cells, decode)
         _share_height(axes[:panels])
         axes[0].set_ylabel("accuracy")
         figure_legend(figure, axes[0])
@@ -84,32 +87,32 @@ def factorial_effects(inputs: ReportInputs) -> pl.DataFrame:
     return inputs.factorial.filter((pl.col("method") == "paired t") & pl.col("estimand").is_in(EFFECTS))
 
 
-def factorial_cells(study: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """(decode, keep) → arm, for the two decodes that were trained on both with and without the filter."""
-    trained = {(a["decode"], a["keep"]): name for name, a in study.get("arms", {}).items() if not a.get("resample")}
-    decodes = [d for d in dict.fromkeys(d for d, _ in trained) if all((d, k) in trained for k in KEEPS)]
-    return {pair: trained[pair] for pair in product(decodes[:2], KEEPS)} if len(decodes) >= 2 else {}
+def trained_cells(study: dict[str, Any]) -> Factorial | None:
+    """The arms that are the study's four cells, as the table and its effects know them."""
+    arms = {name: Arm.model_validate(fields) for name, fields in study.get("arms", {}).items()}
+    decodes = {name: Decode.model_validate(fields) for name, fields in study.get("decodes", {}).items()}
+    return factorial_cells(arms, decodes)
 
 
-def _draw_cells(axes: Axes, inputs: ReportInputs, cells: dict[tuple[str, str], str], decode: str) -> None:
+def _draw_cells(axes: Axes, inputs: ReportInputs, cells: Factorial, decode: str) -> None:
     levels = final_levels(inputs, "accuracy").filter(pl.col("decode_id") == decode)
     base = levels.filter(pl.col("arm") == "base")
     if not base.is_empty():
         axes.axhline(base["estimate"][0], color=INK, linewidth=0.9, linestyle=(0, (1, 2)), label="base")
-    for shift, sampled_with in enumerate(dict.fromkeys(pair[0] for pair in cells)):
-        models = [pooled_first(levels.filter(pl.col("arm") == cells[(sampled_with, keep)])) for keep in KEEPS]
+    for shift, arms in enumerate(cells.by_decode):
+        models = [pooled_first(levels.filter(pl.col("arm") == arms[keep])) for keep in KEPT]
         if not all(models):
             continue
-        look = arm_look(inputs.study, cells[(sampled_with, "finished")])
+        look = arm_look(inputs.study, arms["finished"])
         at = np.arange(2) + 0.09 * (shift - 0.5)
         leads = [arm[0].row(0, named=True) for arm in models]
         estimates = [row["estimate"] for row in leads]
-        label = f"trained on samples of decode {sampled_with}"
+        label = f"trained on samples of decode {inputs.study['arms'][arms['finished']]['decode']}"
         axes.errorbar(at, estimates, yerr=_all_arms(leads), label=label, elinewidth=1, **look.line())
         for place, arm in zip(at, models, strict=True):
             for seed in arm[1:]:
                 axes.plot(place, seed["estimate"][0], **look.line(linestyle="", alpha=0.4))
-    axes.set_xticks([0, 1], ["all", "finished"])
+    axes.set_xticks([0, 1], list(KEPT.values()))
     axes.set_xlabel("samples kept")
     axes.set_xlim(-0.35, 1.35)
     axes.yaxis.set_major_formatter(AS_PERCENT)
