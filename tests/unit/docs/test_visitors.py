@@ -55,9 +55,7 @@ def test_continuous_integration_runs_what_a_local_run_does_and_nothing_else() ->
                 if "run" in step:
                     assert step["run"] == ".ci/run"
                 else:
-                    assert re.fullmatch(r"actions/checkout@v\d+\.\d+\.\d+", step["uses"]), (
-                        "an action without its version"
-                    )
+                    assert re.fullmatch(r"actions/checkout@v\d+(\.\d+)*", step["uses"]), "an action without its version"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
