@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from selfdistill.machine.provenance import provenance
 
 TEMPLATES = sorted(file.name for file in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if file.name != "config.yml")
 
@@ -22,6 +23,7 @@ def version() -> str:
 
 def test_the_version_is_one() -> None:
     assert read_yaml("CITATION.cff")["version"] == version()
+    assert provenance()["forklock"] == version()  # what the report says
 
 
 def test_the_newest_release_of_the_changelog_is_the_version_and_has_its_date() -> None:
