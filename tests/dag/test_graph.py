@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from conftest import ENVIRONMENT, ROOT, Clone, jobs_in
+from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, jobs_in
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -151,7 +151,7 @@ def test_lint_and_formats_are_clean() -> None:
         ["ruff", "format", "--check", "."],
         ["mypy"],
     ):
-        said = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+        said = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
         assert said.returncode == 0, f"{' '.join(command)}\n{said.stdout[-2000:]}{said.stderr[-2000:]}"
 
 
@@ -226,7 +226,7 @@ def test_what_is_not_here_and_cannot_be_fetched_is_named_with_where_to_get_it(fr
     for nothing in ({"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}):
         said = subprocess.run(
             ["snakemake", "--cores", "1", target, "--configfile", FIELD],
-            cwd=fresh.folder, env=ENVIRONMENT | nothing, capture_output=True, text=True, timeout=120,
+            cwd=fresh.folder, env=ENVIRONMENT | nothing, capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert said.returncode == 1
         assert "huggingface.co" in said.stderr and "--repo-type dataset --revision main --local-dir hub/" in said.stderr
@@ -249,7 +249,7 @@ def test_a_study_that_pins_another_commit_than_its_results_have_is_not_even_plan
 def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:
     said = subprocess.run(
         ["snakemake", "-n", "--profile", "slurm", "results/report.html"],
-        cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+        cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
     assert "mem_mb=3000" in said.stdout + said.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from conftest import ENVIRONMENT, ROOT
+from conftest import ENVIRONMENT, PATIENCE, ROOT
 from lab_requests import sample_command, write_plan
 from selfdistill.sampling.journal.segments import Lines
 from selfdistill.tables.sampling import COMPLETIONS
@@ -38,7 +38,7 @@ class Sampler:
         return subprocess.Popen(self.command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def finish(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+        return subprocess.run(self.command, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
 
     def bytes_written(self) -> int:
         return sum(path.stat().st_size for path in self.journal.glob("0*") if path.exists())

@@ -15,9 +15,9 @@ from cluster import PACKAGES, Cluster, cluster, missing_programs
 from polars.testing import assert_frame_equal
 from studies import RESULTS, Run, begun, journaled, tiny
 
-from conftest import ENVIRONMENT, ROOT, Clone
+from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.xdist_group("slurm")
 REPORT = str(RESULTS / "report.html")
 BASE = str(RESULTS / "models/base/graded.parquet")
 SHARD = str(RESULTS / "models/base/shard-0.parquet")
@@ -190,7 +190,7 @@ def test_jobs_with_gpus_go_to_the_partition_that_has_them_and_a_failed_one_says_
     study = fresh.changed_study(on_gpus)
     model = "sample:gpu_model=lab"
     with Run(slurm, fresh, study, BASE, "--retries", "0", "--set-resources", model, "sample:mem_mb=2000") as run:
-        assert run.process.wait(timeout=120) == 1
+        assert run.process.wait(timeout=PATIENCE) == 1
         said = run.said()
     jobs = slurm.run("sacct", "-X", "-n", "-P", "--format=Comment,Partition,ReqTRES", f"-S{'now-3minutes'}")
     sampling = [line for line in jobs.splitlines() if line.startswith("rule_sample_wildcards_base_0|gpu")]
@@ -231,7 +231,7 @@ def test_starting_and_stopping_a_cluster_leaves_the_machine_as_it_was() -> None:
 def test_a_cluster_on_which_no_end_of_a_job_could_be_seen_is_refused_in_one_sentence(fresh: Clone) -> None:
     def refused(it: Cluster, command: str) -> str:
         with Run(it, fresh, fresh.changed_study(tiny), BASE, "--slurm-status-command", command) as run:
-            assert run.process.wait(timeout=120) == 1
+            assert run.process.wait(timeout=PATIENCE) == 1
             assert "has been submitted" not in run.said()
             return run.said()
 
@@ -245,7 +245,7 @@ def test_a_cluster_on_which_no_end_of_a_job_could_be_seen_is_refused_in_one_sent
 def test_the_cluster_is_a_program_too() -> None:
     said = subprocess.run(
         ["python", str(ROOT / "tests/slurm/cluster.py"), "--no-accounting", "--", "sinfo", "--noheader", "--format=%P"],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert said.returncode == 0 and said.stdout.split() == ["cpu*", "gpu", "urgent"], said.stderr
 

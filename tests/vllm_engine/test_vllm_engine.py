@@ -142,7 +142,7 @@ def answers(
     (folder / "questions.json").write_text(json.dumps(asked, default=asdict))
     ran = subprocess.run(
         [vllm_python, str(Path(__file__).with_name("ask.py")), str(folder / "questions.json"), str(folder / "answers.json")],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1500,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-5000:]
     return json.loads((folder / "answers.json").read_text()) | {"stdout": ran.stdout}
