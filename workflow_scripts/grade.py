@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -13,6 +14,9 @@ from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
 from selfdistill.tables.streams import TableWriter, read_pieces
 from selfdistill.tables.whole import read_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from selfdistill.machine.provenance import provenance
 
 TEMPLATES = sorted(file.name for file in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if file.name != "config.yml")
 
@@ -22,6 +23,7 @@ def version() -> str:
 
 def test_the_version_is_one() -> None:
     assert read_yaml("CITATION.cff")["version"] == version()
+    assert provenance()["forklock"] == version()  # what the report says
 
 
 def test_the_newest_release_of_the_changelog_is_the_version_and_has_its_date() -> None:
@@ -55,9 +57,7 @@ def test_continuous_integration_runs_what_a_local_run_does_and_nothing_else() ->
                 if "run" in step:
                     assert step["run"] == ".ci/run"
                 else:
-                    assert re.fullmatch(r"actions/checkout@v\d+\.\d+\.\d+", step["uses"]), (
-                        "an action without its version"
-                    )
+                    assert re.fullmatch(r"actions/checkout@v\d+(\.\d+)*", step["uses"]), "an action without its version"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

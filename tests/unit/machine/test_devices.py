@@ -305,7 +305,8 @@ def test_a_lock_that_a_cleaner_removed_is_not_leased_twice_by_mistake(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     lease_gpus(1).release()
-    really_open, swept = os.open, []
+    really_open = os.open
+    swept: list[str] = []
 
     def open_and_sweep(path: str, *arguments: int, **options: int) -> int:
         opened = really_open(path, *arguments, **options)

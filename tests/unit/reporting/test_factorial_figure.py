@@ -39,7 +39,9 @@ def of_study(study: dict[str, Any]) -> tuple[ReportInputs, dict[str, float]]:
         {**shared, "estimand": effect, "method": "paired t", "percent": 100, "estimate": 0.01, "low": 0.0, "high": 0.02}
         for effect in CONTRASTS
     ]
-    frames = {name: pl.DataFrame(rows, schema=ESTIMATES) for name, rows in (("levels", levels), ("factorial", effects))}
+    frames: dict[str, Any] = {
+        name: pl.DataFrame(rows, schema=ESTIMATES) for name, rows in (("levels", levels), ("factorial", effects))
+    }
     return ReportInputs(study=study, **frames), accuracy
 
 
@@ -47,8 +49,8 @@ def drawn_in_the_first_panel(inputs: ReportInputs) -> dict[str, list[float]]:
     """Label → accuracies from left (all kept) to right (finished kept), read off the finished drawing."""
     figure = figures.factorial(inputs)
     assert figure is not None and len(figure.axes) == 2
-    panel = figure.axes[0]
-    return {str(bars.get_label()): [float(value) for value in bars.lines[0].get_ydata()] for bars in panel.containers}
+    bars_of_cells: list[Any] = list(figure.axes[0].containers)
+    return {str(bars.get_label()): [float(value) for value in bars.lines[0].get_ydata()] for bars in bars_of_cells}
 
 
 def test_the_lab_full_study_draws_its_sampled_arms_and_not_the_soft_one() -> None:

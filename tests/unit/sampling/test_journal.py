@@ -250,7 +250,8 @@ def test_adopting_finds_what_is_folded_meanwhile_and_leaves_out_what_is_damaged(
 ) -> None:
     write(tmp_path / "journal-0", "ab")
     write(tmp_path / "journal-0", "cd")
-    real, folded = journal_module.Lines, []
+    real = journal_module.Lines
+    folded: list[Path] = []
 
     def fold_first(path: Path) -> journal_module.Lines:
         if not folded:
