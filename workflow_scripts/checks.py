@@ -49,6 +49,7 @@ def main() -> None:
         budgets=asked["budgets"],
         levels=read_table(snakemake.input.levels, ESTIMATES),
         manifests=[json.loads(Path(path).read_text()) for path in snakemake.input.manifests],
+        unequal=asked.get("unequal", ()),
     )
     for check in checks:
         if not check["passed"]:

@@ -12,8 +12,10 @@ import yaml
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.problems.datasets.registry import all_datasets
+from selfdistill.study.arms import Arm
 from selfdistill.study.load import load_study
 from selfdistill.study.loaders import LOADERS
+from selfdistill.study.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[3]
 LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -108,6 +110,13 @@ WRONG = {
     "pass at zero": ("evaluation/pass_at", [0, 1], "evaluation.pass_at.0: needs a whole number above 0, but is 0."),
     "a decode twice": ("evaluation/decodes/final", ["t05", "t07", "t10", "t15", "t07"], "evaluation.decodes.final: names something twice"),
     "a hypothesis about the base": ("hypotheses/ssd-fair/arm", "base", "compares 'base' with 'base'"),
+    "an arm of another number of steps": (
+        "arms/ssd/training", {"batch": 16}, "arms.ssd.training: takes 100 steps where other arms take 50",
+    ),
+    "an arm that stops earlier": ("arms/fixed-point/training", {"max_steps": 20}, "arms.fixed-point.training: takes 20 steps where"),
+    "an arm of more epochs": ("arms/fixed-point/training", {"epochs": 2}, "arms.fixed-point.training: takes 100 steps where"),
+    "an equal budget that is called unequal": ("arms/ssd/unequal_budget", True, "arms.ssd.unequal_budget: takes 50 steps as the other arms"),
+    "a budget of what trains nothing": ("arms/aa/unequal_budget", True, "arms.aa: an arm with resample trains nothing"),
     "an endless warm-up": ("training/warmup_steps", 50, "are all of the 50 steps"),
     "an infinite temperature": ("decodes/t07/temperature", float("inf"), "decodes.t07.temperature: needs a number of at least 0, but is .inf."),
     "more training samples than there are lines": ("training/samples", 100000, "training.samples: asks for 100000 problems, but the train sources hold"),
@@ -154,6 +163,20 @@ def test_results_lie_in_a_folder_of_the_studys_name_unless_it_says_otherwise() -
     assert load_study(study, ROOT).results == "results/lab"
     with pytest.raises(UserError, match="study: 'models' is the name of something inside every folder of results"):
         load_study(study | {"study": "models"}, ROOT)
+
+
+def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:
+    arm = {"decode": "t11", "keep": "finished", "training": {"epochs": 2}, "unequal_budget": True}
+    study = load_study(changed("arms/long", arm), ROOT)
+    assert study.recipe("long").steps(study.training.examples) == 2 * study.recipe("ssd").steps(study.training.examples)
+    equal = arm | {"training": {"epochs": 2, "batch": 64}, "unequal_budget": False}
+    assert not load_study(changed("arms/long", equal), ROOT).arms["long"].unequal_budget
+
+
+def test_the_word_for_an_unequal_budget_distinguishes_no_arm_by_itself() -> None:
+    arm = {"decode": "t11", "keep": "finished"}
+    assert Arm(**arm, unequal_budget=True).method == Arm(**arm).method
+    assert "unequal_budget" not in Recipe.model_fields
 
 
 def test_a_missing_key_is_named() -> None:

@@ -62,6 +62,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         controls=[answer for answer in answers(inputs) if answer["role"] == "control"],
         population=population(inputs),
         single_seed_arms=single_seed_arms(inputs.study),
+        unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
         figures=draw_figures(inputs),
         safe_svg=Markup,
         tables=tables(inputs),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.arms import Arm
 from selfdistill.study.file_checks import file_checks
+from selfdistill.study.models import trained_arms
 from selfdistill.study.names import SAMPLES
 from selfdistill.study.results import room_in
 from selfdistill.study.sampling import Decode
@@ -64,8 +65,8 @@ def _token_limits(study: Study) -> Iterator[str]:
 def _arms(study: Study) -> Iterator[str]:
     seen: dict[str, str] = {}
     for name, arm in study.arms.items():
-        if arm.resample and (arm.decode or arm.keep or arm.training or arm.targets != "sampled"):
-            yield f"arms.{name}: an arm with resample trains nothing; remove its decode, keep, targets and training."
+        if arm.resample and (arm.decode or arm.keep or arm.training or arm.unequal_budget or arm.targets != "sampled"):
+            yield f"arms.{name}: an arm with resample trains nothing; leave it only resample and seeds."
         if not arm.resample and not (arm.decode and arm.keep):
             yield f"arms.{name}: a trained arm needs both decode and keep."
         if not arm.seeds or len(set(arm.seeds)) < len(arm.seeds) or min(arm.seeds) < 0:
@@ -95,6 +96,8 @@ def _training(study: Study) -> Iterator[str]:
         yield f"training.processes: {training.processes} for {training.gpus} GPUs; leave it out, a GPU has one process."
     shared = list(_recipe("training", training, study))
     yield from shared
+    if not shared:
+        yield from _steps(study)
     points = training.checkpoints
     if points != sorted(set(points)) or not points or points[0] < 1 or points[-1] != 100:
         yield "training.checkpoints: give rising percentages from 1 to 100, the last being 100."
@@ -102,6 +105,32 @@ def _training(study: Study) -> Iterator[str]:
         if arm.training and not arm.resample:
             own = _of_an_arm(name, arm, study)
             yield from (complaint for complaint in own if complaint.removeprefix(f"arms.{name}.") not in shared)
+
+
+def _steps(study: Study) -> Iterator[str]:
+    """Arms are compared after equally many steps, unless one is said to have a budget of its own."""
+    taken = {name: _steps_of(name, study) for name in trained_arms(study)}
+    alike = [steps for name, steps in taken.items() if not study.arms[name].unequal_budget]
+    shared = study.training.steps(study.training.examples)
+    usual = shared if shared in alike else next(iter(alike), None)
+    for name, steps in taken.items():
+        if steps is None or usual is None:
+            continue
+        if steps != usual and not study.arms[name].unequal_budget:
+            yield (
+                f"arms.{name}.training: takes {steps} steps where other arms take {usual}, so that their differences would be "
+                f"those of the budget too; bring it to {usual} steps, or say so by unequal_budget: true."
+            )
+        if steps == usual and study.arms[name].unequal_budget:
+            yield f"arms.{name}.unequal_budget: takes {steps} steps as the other arms do; remove the key."
+
+
+def _steps_of(arm: str, study: Study) -> int | None:
+    """Nothing where its keys of training are wrong, which is told."""
+    try:
+        return study.recipe(arm).steps(study.training.examples)
+    except ValidationError:
+        return None
 
 
 def _of_an_arm(name: str, arm: Arm, study: Study) -> Iterator[str]:

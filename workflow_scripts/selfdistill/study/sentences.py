@@ -32,6 +32,8 @@ def complaints(
     for each in error.errors():
         standing = standing_at(root, each["loc"])
         key = _dotted((*below, *standing.path))
+        if each["type"] == "default_factory_not_called":
+            continue  # what it would be made from is missing, which is told
         if each["type"] == "missing" and any(f"{new}.".startswith(f"{key}.") for new in moved):
             continue  # it is there, under its old name
         found[f"{key}: {_sentence(key, each['type'], standing, _value_at(raw, standing.path))}"] = None
@@ -55,7 +57,7 @@ def _sentence(key: str, kind: str, standing: Standing, value: Any) -> str:
         return f"{value!r} is text where a number is needed{_as_yaml_reads(value)}."
     written = f" ({text.written})" if text else ""
     end = "."
-    if kind == "string_type" and isinstance(value, int | float):
+    if standing.annotation is str and isinstance(value, int | float):
         end = "; put it in quotes."
     if kind == "literal_error" and "did you mean" in (near := suggested(value, names_of(standing.annotation))):
         end = f"; {near}"
