@@ -188,7 +188,7 @@ class Journal:
             if segment.damaged and path.suffix == ".parquet":
                 path.rename(path.with_suffix(".damaged"))
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)  # one that could not be opened has been set aside already
 
     def _read_back(self, target: Path) -> Table | None:
         try:
