@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lab_requests import MODEL, lab_requests
-from selfdistill.models.folder import end_tokens
+from selfdistill.models.tokens import end_tokens
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.training.handover.exports import check_examples, export_model, trained_logprobs

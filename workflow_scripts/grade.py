@@ -8,7 +8,7 @@ import polars as pl
 
 from selfdistill.foundation.programs import as_rule
 from selfdistill.grading.grade import grade
-from selfdistill.models.folder import end_tokens
+from selfdistill.models.tokens import end_tokens
 from selfdistill.study.grading import Grading
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN

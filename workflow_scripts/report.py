@@ -87,9 +87,8 @@ def by_name(names: list[str], paths: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def sampled(path: str) -> pl.DataFrame:
-    return read_table(
-        path, GRADED, ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period")
-    )
+    shown = ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period", "reason")
+    return read_table(path, GRADED, shown)
 
 
 as_rule(main, snakemake.log[0])

@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.folder import end_tokens
+from selfdistill.models.tokens import end_tokens
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.sampling.law import Law, draw, law_numbers, shares, steps_of, uniform

@@ -21,6 +21,7 @@ from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
 from selfdistill.reporting.tables import results as rows_results
 from selfdistill.reporting.tables import study as rows_study
 from selfdistill.reporting.tables import training as rows_training
+from selfdistill.reporting.tables.grading import undecided_answers
 from selfdistill.reporting.tables.table import Table
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
@@ -85,6 +86,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "noise": rows_training.gradient_noise(inputs),
         "weights": rows_training.weights_changed(inputs),
         "shorter": rows_results.shorter_answers(inputs),
+        "undecided": undecided_answers(inputs),
         "problems": rows_study.problem_counts(inputs),
         "budgets": rows_study.budgets(inputs),
         "provided": rows_study.provided(inputs),
