@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.files import sync_tree
+from selfdistill.foundation.files import sync_folder, sync_tree
 from selfdistill.models.digests import TOKENIZER_FILES
 from selfdistill.models.headers import INDEX, SINGLE_FILE, read_header, weight_files
 from selfdistill.tables.training import TRAINED_LOGPROBS
@@ -59,8 +59,8 @@ def _copy_other_files(source: Path, target: Path, trained: pl.DataFrame | None) 
 
 def _put_in_place(part: Path, target: Path) -> None:
     sync_tree(part)
-    shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
+    sync_folder(target.parent)
 
 
 def stored_precisions(folder: Path) -> set[str]:
