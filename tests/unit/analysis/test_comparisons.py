@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfdistill.analysis.comparisons import LEAD, SEEDS, comparisons, flips
+from selfdistill.analysis.comparisons import comparisons, flips
 from selfdistill.analysis.factorial import CONTRASTS, factorial
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.verdicts import verdict, verdicts
@@ -20,6 +20,7 @@ from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, VERDICTS
+from selfdistill.tables.words import LEAD, OVER_SEEDS
 
 DECODES = {
     "plain": Decode(temperature=1.0, max_tokens=512),
@@ -194,7 +195,7 @@ def test_a_matched_difference_is_that_of_the_same_problems() -> None:
     assert row["p_value"] == 1 / 401
     assert row["correlation"] == pytest.approx(np.corrcoef(base, arm)[0, 1])
     assert table.schema == pl.Schema(COMPARISONS)
-    assert set(table["method"]) == {LEAD, SEEDS, "studentised bootstrap", "percentile bootstrap"}
+    assert set(table["method"]) == {LEAD, OVER_SEEDS, "studentised bootstrap", "percentile bootstrap"}
 
 
 def test_when_no_pair_differs_the_interval_is_the_rule_of_three_and_not_a_point() -> None:
@@ -241,11 +242,11 @@ def test_rows_over_seeds_say_how_many_and_one_seed_has_no_seed_interval() -> Non
     base = answers("base", "t07", [1] * 30 + [0] * 30)
     where = {"estimand": "accuracy", "split": "all", "budget": "full", "training_seed": None}
     three = comparisons(pl.concat([base, *arms]), evaluation(), 0)
-    row = one(three, method=SEEDS, **where)
+    row = one(three, method=OVER_SEEDS, **where)
     assert (row["n"], row["unit"], row["training_seeds"]) == (3, "training seed", 3)
     assert row["estimate"] == pytest.approx(0.1) and row["low"] == pytest.approx(0.1 - 4.302653 * 0.1 / math.sqrt(3))
     assert one(three, method=LEAD, **where)["estimate"] == pytest.approx(0.1)
-    lone = one(comparisons(pl.concat([base, arms[2]]), evaluation(), 0), method=SEEDS, **where)
+    lone = one(comparisons(pl.concat([base, arms[2]]), evaluation(), 0), method=OVER_SEEDS, **where)
     assert (lone["n"], lone["low"], lone["high"]) == (1, None, None)
 
 

@@ -48,6 +48,13 @@ def test_wilson_reproduces_the_published_intervals(correct: int, n: int, low: fl
     assert (round(100 * interval.low, 2), round(100 * interval.high, 2)) == pytest.approx((low, high), abs=0.011)
 
 
+def test_wilson_is_scipys_for_every_small_sample() -> None:
+    for n in (1, 2, 7, 40, 1000):
+        for correct in range(0, n + 1, max(1, n // 20)):
+            ours, scipys = wilson_interval(correct, n), stats.binomtest(correct, n).proportion_ci(method="wilson")
+            assert (ours.low, ours.high) == pytest.approx((scipys.low, scipys.high), rel=1e-12, abs=1e-15)
+
+
 def test_wilson_stays_inside_0_and_1_and_is_not_a_point_when_all_are_right() -> None:
     everything = wilson_interval(30, 30)
     assert everything.high == pytest.approx(1) and everything.low == pytest.approx(30 / (30 + 1.959964**2))

@@ -13,23 +13,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from selfdistill.foundation.wording import plural
-from selfdistill.reporting.inputs import ReportInputs, arm_names, has_rows, is_difference_of, split_to_report
+from selfdistill.reporting.inputs import ReportInputs, arm_names, has_rows, split_to_report
 from selfdistill.reporting.style import FINISH_COLOURS, INK, MUTED, arm_look, figure_legend, new_figure
 from selfdistill.study.arms import Arm
 from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.sampling import Decode
+from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
+from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP
 
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 KEPT = {"everything": "all", "finished": "finished"}  # from left to right, as the axis names them
-EFFECTS = ("main effect of the decode", "main effect of the filter", "interaction")
 AS_POINTS = FuncFormatter(lambda share, _: f"{100 * share:+g}".replace("-", "\u2212") if round(share, 9) else "0")
 
 
 def fair_menus(inputs: ReportInputs) -> str:
     """What each side of a fair comparison chose from: a longer menu is a better chance at a good decode."""
     tables = [table for table in (inputs.verdicts, inputs.comparisons) if table is not None]
-    if not any("fair" in table["comparison"] for table in tables):
+    if not any(words.FAIR in table["comparison"] for table in tables):
         return ""
     decodes = inputs.study.get("evaluation", {}).get("decodes", {})
     base, arm = decodes.get("base", []), decodes.get("final", [])
@@ -84,7 +85,7 @@ def factorial_effects(inputs: ReportInputs) -> pl.DataFrame:
     """Main effects and interaction on accuracy at every decode, lead method."""
     if inputs.factorial is None:
         return pl.DataFrame(schema=ESTIMATES)
-    return inputs.factorial.filter((pl.col("method") == "paired t") & pl.col("estimand").is_in(EFFECTS))
+    return inputs.factorial.filter((pl.col("method") == words.LEAD) & pl.col("estimand").is_in(words.EFFECTS))
 
 
 def trained_cells(study: dict[str, Any]) -> Factorial | None:
@@ -95,7 +96,7 @@ def trained_cells(study: dict[str, Any]) -> Factorial | None:
 
 
 def _draw_cells(axes: Axes, inputs: ReportInputs, cells: Factorial, decode: str) -> None:
-    levels = final_levels(inputs, "accuracy").filter(pl.col("decode_id") == decode)
+    levels = final_levels(inputs, words.ACCURACY).filter(pl.col("decode_id") == decode)
     base = levels.filter(pl.col("arm") == "base")
     if not base.is_empty():
         axes.axhline(base["estimate"][0], color=INK, linewidth=0.9, linestyle=(0, (1, 2)), label="base")
@@ -152,11 +153,11 @@ def _draw_effects(axes: Axes, table: pl.DataFrame, decodes: list[str], effects: 
 
 def sweep(inputs: ReportInputs) -> Figure | None:
     """Accuracy and cut rate against the temperature of evaluation, base and every finished arm."""
-    if sweep_levels(inputs, "accuracy").is_empty():
+    if sweep_levels(inputs, words.ACCURACY).is_empty():
         return None
     figure, axes = new_figure(8.4, 3.6, 1, 2)
     for panel, (estimand, title) in zip(
-        axes, (("accuracy", "accuracy"), ("cut_rate", "answers cut by the token cap")), strict=True
+        axes, ((words.ACCURACY, "accuracy"), (words.CUT_RATE, "answers cut by the token cap")), strict=True
     ):
         table = sweep_levels(inputs, estimand)
         arms = [arm for arm in arm_names(inputs.study) if arm in table["arm"].unique().to_list()]
@@ -234,9 +235,9 @@ def differences_along_training(inputs: ReportInputs, decode: str, budget: str) -
     if inputs.comparisons is None or inputs.comparisons.is_empty():
         return pl.DataFrame(schema=COMPARISONS)
     return inputs.comparisons.filter(
-        is_difference_of("accuracy")
-        & (pl.col("method") == "paired t")
-        & (pl.col("comparison") == "matched")
+        (pl.col("estimand") == words.ACCURACY)
+        & (pl.col("method") == words.LEAD)
+        & (pl.col("comparison") == words.MATCHED)
         & (pl.col("against") == "base")
         & (pl.col("decode_id") == decode)
         & (pl.col("budget") == budget)
@@ -263,7 +264,7 @@ def checkpoint_levels(inputs: ReportInputs) -> pl.DataFrame:
     """Accuracy of every checkpoint and the base on the same problems: the budget of the earlier checkpoints."""
     if inputs.levels is None or inputs.levels.is_empty():
         return pl.DataFrame(schema={"percent": pl.Int32, "n": pl.Int64})
-    reported = (pl.col("estimand") == "accuracy") & (pl.col("split") == split_to_report(inputs.levels))
+    reported = (pl.col("estimand") == words.ACCURACY) & (pl.col("split") == split_to_report(inputs.levels))
     levels = inputs.levels.filter(reported)
     earlier = levels.filter(pl.col("percent").is_between(1, 99) & pl.col("training_seed").is_not_null())
     if earlier.is_empty():
@@ -355,7 +356,7 @@ def audit(inputs: ReportInputs) -> Figure | None:
         return None
     figure, [left, right] = new_figure(8.4, 1.0 + 0.42 * len(audits), 1, 2, width_ratios=[1.15, 1], sharey=True)
     starts = np.zeros(len(audits))
-    parts = {"finished": "answered", "cut": "cut", "looped": "loop", "empty": "empty"}
+    parts = {"finished": ANSWERED, "cut": CUT, "looped": LOOP, "empty": EMPTY}
     for key, finish in parts.items():
         shares = np.array([(entry.get(key) or 0) / max(1, entry.get("sampled") or 1) for _, entry in audits])
         left.barh(range(len(audits)), shares, left=starts, color=FINISH_COLOURS[finish], height=0.6, label=key)
