@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from selfdistill.machine.provenance import provenance  # noqa: E402
-from selfdistill.models.folder import end_tokens  # noqa: E402
+from selfdistill.models.tokens import end_tokens  # noqa: E402
 from selfdistill.sampling.engines.choice import open_engine  # noqa: E402
 from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402
 from selfdistill.sampling.requests import Request, request_id, seed_of  # noqa: E402

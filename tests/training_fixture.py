@@ -1,6 +1,7 @@
 """A tiny model, a tiny dataset and settings to train with: what the tests of training share."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,42 @@ from selfdistill.training.run import build_trainer, export_steps
 from selfdistill.training.settings import RunSettings
 
 VOCABULARY, END, EXAMPLES, BATCH, MICRO, STEPS = 40, 1, 46, 8, 2, 6  # the last step holds 6 sequences
+
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "workflow_scripts"
+# The program, but that it signals itself when it calls this method of its trainer at this step.
+SIGNALLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+import train
+from selfdistill.training.trainer.trainer import MeasuredTrainer as Trainer
+name, where, step = sys.argv[2], sys.argv[3], int(sys.argv[4])
+def signalled(self, *args):
+    if self.state.global_step == step:
+        os.kill(os.getpid(), getattr(signal, name))
+    return original(self, *args)
+original = getattr(Trainer, where)
+setattr(Trainer, where, signalled)
+train.as_program(lambda: train.main(sys.argv[5:]))
+"""
+
+
+def training_command(
+    model: Path,
+    dataset: Path,
+    folder: Path,
+    chosen: RunSettings | None = None,
+    signalled: tuple[str, str, int] | None = None,
+) -> list[str]:
+    """The program as Snakemake starts it, on `folder`/out and `folder`/work."""
+    program = [str(SCRIPTS / "train.py")]
+    if signalled:
+        program = ["-c", SIGNALLED, str(SCRIPTS), *map(str, signalled)]
+    given = ["--model", str(model), "--dataset", str(dataset)]
+    given += ["--settings", (chosen or settings()).model_dump_json()]
+    return [sys.executable, *program, *given, "--out", str(folder / "out"), "--work", str(folder / "work")]
 
 
 def tiny_model(folder: Path) -> Path:

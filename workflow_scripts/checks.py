@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfdistill.analysis.invariants import check_results
 from selfdistill.foundation.errors import UserError
@@ -12,6 +13,9 @@ from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, PLAN
 from selfdistill.tables.training import DATASET
 from selfdistill.tables.whole import read_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -1,16 +1,21 @@
 """Rules `fetch_model` and `fetch_source`: a repository of the hub as a folder on this machine, and what it is."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfdistill.foundation.files import write_json
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.hub import MODEL_FILES, Repository, obtain
 
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
 
 def main() -> None:
     asked, place = dict(snakemake.params.asked), snakemake.params.place
     loader = asked.pop("loader", None)
-    files, licence, hub = MODEL_FILES, None, asked.pop("hub")
+    files: tuple[str, ...] = MODEL_FILES
+    licence, hub = None, asked.pop("hub")
     if loader:
         from selfdistill.problems.datasets.registry import dataset_of
 

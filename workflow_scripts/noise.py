@@ -1,5 +1,7 @@
 """Rule `noise`: gradient noise of all runs."""
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
 from selfdistill.analysis.noise import noise_steps, noise_summary
@@ -8,6 +10,9 @@ from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
 from selfdistill.tables.schema import of_runs
 from selfdistill.tables.training import NOISE
 from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import yaml
@@ -28,6 +28,9 @@ from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.schema import of_runs
 from selfdistill.tables.training import RUN_LOG
 from selfdistill.tables.whole import read_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 SHOWN = (
     "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "n_tokens", "text", "gold",
@@ -84,9 +87,8 @@ def by_name(names: list[str], paths: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def sampled(path: str) -> pl.DataFrame:
-    return read_table(
-        path, GRADED, ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period")
-    )
+    shown = ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period", "reason")
+    return read_table(path, GRADED, shown)
 
 
 as_rule(main, snakemake.log[0])

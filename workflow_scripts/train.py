@@ -4,7 +4,7 @@ python workflow_scripts/train.py --model DIR --dataset dataset.parquet --out RUN
 
 The settings: {"training": {as in the study file}, "study_seed", "training_seed", "arm", "context", "device", "threads",
 "processes", "nodes"}. More than one process: this program starts itself that many times, and they train as one
-(`selfdistill/training/launcher.py`). More than one node: run it once on each, as `srun --ntasks-per-node=1` does.
+(`selfdistill/training/processes/launcher.py`). More than one node: run it once on each, as `srun --ntasks-per-node=1` does.
 """
 
 import argparse

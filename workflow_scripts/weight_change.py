@@ -1,5 +1,7 @@
 """Rule `weight_change`: weights changed by all runs, and whether their steps add up."""
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
 from selfdistill.analysis.coherence import path_coherence
@@ -9,6 +11,9 @@ from selfdistill.tables.analysis import PATH_COHERENCE, WEIGHT_CHANGE
 from selfdistill.tables.schema import of_runs
 from selfdistill.tables.training import COHERENCE, WEIGHTS
 from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from lab.chains import parse_problem  # noqa: E402
 from lab.grammar import NotWellFormed, label_completion  # noqa: E402
 from selfdistill.grading.grade import grade  # noqa: E402
 from selfdistill.models.digests import model_digest  # noqa: E402
-from selfdistill.models.folder import end_tokens  # noqa: E402
+from selfdistill.models.tokens import end_tokens  # noqa: E402
 from selfdistill.problems.assemble import assemble  # noqa: E402
 from selfdistill.sampling.plan import Asked, make_plan  # noqa: E402
 from selfdistill.sampling.prompts import tokenise_prompts  # noqa: E402

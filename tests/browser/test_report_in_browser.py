@@ -30,7 +30,7 @@ def opened(chromium: str, page: Path, profile: Path, *options: str) -> tuple[str
     """The document after loading, and what the browser wrote to its log."""
     command = [chromium, *QUIET, f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0", *options]
     done = subprocess.run(
-        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=False
+        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr

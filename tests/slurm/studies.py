@@ -14,9 +14,8 @@ from typing import Any
 import polars as pl
 from cluster import Cluster
 
-from conftest import ENVIRONMENT, Clone
+from conftest import ENVIRONMENT, PATIENCE, Clone
 
-PATIENCE = 150.0  # seconds until what must happen has happened
 RESULTS = Path("results/smoke")
 SITE = """\
 partitions:
@@ -64,7 +63,7 @@ class Run:
     def said(self) -> str:
         return self.out.read_text()
 
-    def finish(self, patience: float = 2 * PATIENCE) -> str:
+    def finish(self, patience: float = PATIENCE) -> str:
         assert self.process.wait(timeout=patience) == 0, self.said()[-6000:]
         return self.said()
 

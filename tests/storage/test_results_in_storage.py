@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ENVIRONMENT, Clone
+from conftest import ENVIRONMENT, PATIENCE, Clone
 from selfdistill.sampling.journal.journal import Journal
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.whole import read_table
@@ -59,7 +59,7 @@ class Site:
 
     def run(self, clone: Clone, *targets: str) -> str:
         ended = subprocess.run(
-            self.command(clone, *targets), cwd=clone.folder, env=self.environment, capture_output=True, text=True, timeout=300
+            self.command(clone, *targets), cwd=clone.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE
         )  # fmt: skip
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
         return ended.stdout + ended.stderr

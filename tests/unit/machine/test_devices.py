@@ -18,7 +18,7 @@ from selfdistill.machine.leases import Gpu, lease_gpus, parse_listing
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
 import os, sys
-from selfdistill import devices
+from selfdistill.machine import leases as devices
 devices.POLL_SECONDS = 0.05
 if len(sys.argv) > 2:
     os.setgid(int(sys.argv[2]))
@@ -305,7 +305,8 @@ def test_a_lock_that_a_cleaner_removed_is_not_leased_twice_by_mistake(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     lease_gpus(1).release()
-    really_open, swept = os.open, []
+    really_open = os.open
+    swept: list[str] = []
 
     def open_and_sweep(path: str, *arguments: int, **options: int) -> int:
         opened = really_open(path, *arguments, **options)

@@ -22,7 +22,7 @@ from selfdistill.machine.progress import Progress, RecentSpeed, Tally, eta_secon
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLER = """
 import os, sys, time
-from selfdistill.sampling import progress
+from selfdistill.machine import progress
 progress.LOOK_EVERY, progress.FIRST_LOG, progress.LOG_EVERY, progress.LINE_EVERY = 0.02, 0.1, 0.2, 0.3
 progress.ETA_AFTER, progress.LAST_WORDS = 0.1, 0.3
 for name, value in eval(os.environ.get("CHANGED", "{}")).items():

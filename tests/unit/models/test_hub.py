@@ -15,6 +15,7 @@ import yaml
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.hub import check_copies, check_pins
+from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.study.load import load_study
 from stand_in_hub import NEWEST, Hub, stand_in_hub
 
@@ -22,8 +23,8 @@ OTHER = "2" * 40
 OBTAIN = """
 import json, sys
 from pathlib import Path
-from selfdistill.hub import Repository, obtain
-from selfdistill.errors import UserError
+from selfdistill.models.hub import Repository, obtain
+from selfdistill.foundation.errors import UserError
 given = json.loads(sys.argv[1])
 try:
     facts = obtain(Repository(given["key"], given["kind"], given["hub"], given["revision"], Path(given["folder"])), Path("revisions.lock"))
@@ -61,6 +62,10 @@ def copied(folder: Path) -> Path:
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder
+
+
+def usual_hub(loader: str) -> str:
+    return dataset_of(loader).hub
 
 
 def lock(tmp_path: Path) -> dict[str, dict[str, str]]:
@@ -117,7 +122,7 @@ def test_a_copy_made_by_the_hubs_own_client_says_which_commit_it_is(hub: Hub, tm
     copy = tmp_path / "models/tiny"
     copy.mkdir(parents=True)
     for file in ("config.json", "model.safetensors"):
-        command = [Path(sys.executable).parent / "hf", "download", "lab/tiny", file, "--local-dir", copy]
+        command = [str(Path(sys.executable).parent / "hf"), "download", "lab/tiny", file, "--local-dir", str(copy)]
         subprocess.run(command, env=os.environ | hub.environment, check=True, capture_output=True, timeout=120)
     assert obtained(hub, tmp_path)["revision"] == NEWEST
     cached = copied(tmp_path / "cache/models--lab--tiny/snapshots" / OTHER)
@@ -190,19 +195,19 @@ def test_a_pin_that_the_results_were_not_made_with_is_refused_before_anything_is
     raw["model"] |= {"hub": "lab/tiny", "revision": NEWEST}
     study = load_study(raw, ROOT)
     kept = tmp_path / "revisions.lock"
-    check_pins(study, kept)
+    check_pins(study, kept, usual_hub)
     kept.write_text(json.dumps({"model lab/tiny": {"revision": NEWEST, "digest": ""}}))
-    check_pins(study, kept)
+    check_pins(study, kept, usual_hub)
     kept.write_text(json.dumps({"model lab/tiny": {"revision": OTHER, "digest": ""}}))
     with pytest.raises(UserError, match=f"model.revision: is {NEWEST}, but the results so far were made with {OTHER}"):
-        check_pins(study, kept)
+        check_pins(study, kept, usual_hub)
 
     # A dataset's repository is the loader's where the study names none.
     raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
     raw["problems"]["sources"]["beyond-aime"]["revision"] = NEWEST
     kept.write_text(json.dumps({"dataset ByteDance-Seed/BeyondAIME": {"revision": OTHER, "digest": ""}}))
     with pytest.raises(UserError, match=r"problems\.sources\.beyond-aime\.revision: is"):
-        check_pins(load_study(raw, ROOT), kept)
+        check_pins(load_study(raw, ROOT), kept, usual_hub)
 
 
 def test_a_copy_that_went_away_or_changed_is_seen_before_anything_is_planned(hub: Hub, tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     compared = comparisons(graded, evaluation, study.seed, study.hypotheses)
     inputs = ReportInputs(
         study=study.model_dump(),
-        levels=levels(graded, evaluation.budgets, evaluation.pass_at),
+        levels=levels(graded, {str(name): n for name, n in evaluation.budgets.items()}, evaluation.pass_at),
         comparisons=compared,
         factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation, study.seed),
         verdicts=judged(compared, study.hypotheses, study.arms, study.decodes),

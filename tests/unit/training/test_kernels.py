@@ -15,8 +15,8 @@ LAB = ROOT / "resources/lab/model"
 ASK = """
 import sys
 from pathlib import Path
-from selfdistill.program import as_program
-from selfdistill.training import kernels
+from selfdistill.foundation.programs import as_program
+from selfdistill.training.trainer import kernels
 folder, hopper, padding_free, accept_slow = sys.argv[1], *(word == "True" for word in sys.argv[2:])
 kernels.is_hopper = lambda: hopper
 as_program(lambda: kernels.refuse_slow_kernels(Path(folder), "cuda", padding_free, accept_slow))

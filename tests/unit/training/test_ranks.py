@@ -30,7 +30,8 @@ from selfdistill.tables.training import (
 )
 from selfdistill.tables.whole import read_table, write_table
 from selfdistill.training.examples.rows import IGNORED, evened, example_order
-from selfdistill.training.handover.checkpoints import StepJournal
+from selfdistill.training.handover.checkpoints import WorkFolder
+from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.instruments.groups import grouped_parameters
 from selfdistill.training.processes import launcher, ranks
 from selfdistill.training.run import train_run
@@ -47,7 +48,7 @@ FAILING = """
 import os, signal, sys, time
 sys.path.insert(0, {scripts!r})
 import train
-from selfdistill.training import launcher, ranks
+from selfdistill.training.processes import launcher
 rank, where, step, name, whom = sys.argv[1:6]
 if launcher.is_worker() and os.environ["RANK"] == rank:
     from selfdistill.training.trainer.trainer import MeasuredTrainer as Trainer
@@ -286,6 +287,14 @@ def test_a_mistake_is_said_once(model: Path, dataset: Path, tmp_path: Path) -> N
     done = run(command([str(PROGRAM)], model, dataset, on_ranks(2, micro_batch=8), tmp_path))
     assert done.returncode == 1
     assert done.stderr == "error: training.micro_batch: 8 on 2 processes does not divide training.batch (8).\n"
+
+
+def test_ranks_are_refused_together_while_another_trainer_is_at_it(model: Path, dataset: Path, tmp_path: Path) -> None:
+    with WorkFolder(tmp_path / "work").locked():
+        refused = run(command([str(PROGRAM)], model, dataset, on_ranks(2), tmp_path))
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert f"process {os.getpid()} on {socket.gethostname()} is training in this folder" in refused.stderr
+    assert not (tmp_path / "work").exists()
 
 
 def test_several_nodes_without_slurm_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

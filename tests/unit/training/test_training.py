@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,23 @@ from selfdistill.models.digests import TOKENIZER_FILES, model_digest
 from selfdistill.tables.training import DATASET, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS
 from selfdistill.tables.whole import read_table
 from selfdistill.training.examples.rows import example_order, training_order
-from selfdistill.training.handover.checkpoints import StepJournal
 from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE, export_model
+from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.instruments.groups import grouped_parameters
 from selfdistill.training.run import Stopped, export_steps, train_run
 from selfdistill.training.settings import RunSettings
 from selfdistill.training.trainer.model import load_model
 from selfdistill.training.trainer.trainer import learning_rate
-from training_fixture import BATCH, EXAMPLES, MICRO, STEPS, assert_same_results, settings, trainer_for
-
-WORKFLOW = Path(__file__).resolve().parents[3] / "workflow_scripts"
+from training_fixture import (
+    BATCH,
+    EXAMPLES,
+    MICRO,
+    STEPS,
+    assert_same_results,
+    settings,
+    trainer_for,
+    training_command,
+)
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +186,7 @@ def test_the_tokens_of_the_micro_batches_are_those_that_the_loss_is_divided_by(
 
     def recorded(self: Any, *args: Any) -> Any:
         samples, items = original(self, *args)
+        assert items is not None
         divisors.append(int(items))
         return samples, items
 
@@ -278,31 +285,12 @@ def test_a_short_precision_source_is_exported_in_its_precision(model: Path, tmp_
 
 # What a crash costs
 
-KILL = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-import torch
-torch.set_num_threads(1)
-import train
-from selfdistill.training.trainer.trainer import MeasuredTrainer as Trainer
-where, step = sys.argv[2], int(sys.argv[3])
-def killing(self, *args):
-    if self.state.global_step == step:
-        os.kill(os.getpid(), signal.{signal})
-    return original(self, *args)
-original = getattr(Trainer, where)
-setattr(Trainer, where, killing)
-train.as_program(lambda: train.main(sys.argv[4:]))
-"""
-
 
 def crash(
     name: str, where: str, step: int, model: Path, dataset: Path, folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own, sent a signal when it calls `where` at this step."""
-    command = [sys.executable, "-c", KILL.replace("{signal}", name), str(WORKFLOW), where, str(step)]
-    command += ["--model", str(model), "--dataset", str(dataset), "--settings", settings().model_dump_json()]
-    command += ["--out", str(folder / "out"), "--work", str(folder / "work")]
+    command = training_command(model, dataset, folder, signalled=(name, where, step))
     return subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120
     )
@@ -412,15 +400,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_its_rows(model: Path, data
 
 
 def test_the_program_says_what_is_wrong_in_a_sentence(model: Path, dataset: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(WORKFLOW / "train.py"), "--model", str(model), "--dataset", str(dataset)]
-    command += [
-        "--settings",
-        settings(context=20).model_dump_json(),
-        "--out",
-        str(tmp_path / "o"),
-        "--work",
-        str(tmp_path / "w"),
-    ]
+    command = training_command(model, dataset, tmp_path, settings(context=20))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "do not fit the context of 20" in done.stderr

@@ -33,15 +33,11 @@ from selfdistill.statistics.resampling import (
 from selfdistill.statistics.significance import t_test_p
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.names import parse_model_id
+from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS, FLIPS
 from selfdistill.tables.schema import conform
 
-LEAD = "paired t"
-SEEDS = "t over training seeds"
-SHARES = ("accuracy", "cut_rate", "loop_rate")
-BOTH_FINISHED = "accuracy_when_both_finished"
-CUT_FOR_AGAINST = "accuracy difference, cut counted for {against}"
-CUT_FOR_ARM = "accuracy difference, cut counted for the arm"
+SHARES = (words.ACCURACY, words.CUT_RATE, words.LOOP_RATE)
 
 Row = dict[str, Any]
 
@@ -64,6 +60,7 @@ class Difference:
     weights: Array
     is_share: bool
     unit: str | None = None
+    is_bound: bool = False  # on another difference: it needs no second interval
 
 
 def comparisons(
@@ -97,7 +94,7 @@ def planned(
                 if decode in against:
                     for budget in shared_budgets(evaluations, sides[decode], against[decode]):
                         for split in ("test", "all"):
-                            yield Comparison(sides[decode], against[decode], "matched", budget, split)
+                            yield Comparison(sides[decode], against[decode], words.MATCHED, budget, split)
             if fair := _fair(evaluations, sides, against, order):
                 yield fair
 
@@ -115,7 +112,7 @@ def _fair(
     budgets = {name for side in sides.values() for name in shared_budgets(evaluations, side, side)}
     widest = max(sorted(budgets), key=lambda name: (evaluations.budgets[name], name == "full"))
     chosen, chosen_against = (best_decode(evaluations, options, widest, order) for options in (sides, against))
-    return Comparison(chosen, chosen_against, "fair", widest, "test") if chosen and chosen_against else None
+    return Comparison(chosen, chosen_against, words.FAIR, widest, "test") if chosen and chosen_against else None
 
 
 def best_decode(evaluations: Evaluations, sides: Mapping[str, Side], budget: str, order: list[str]) -> Side | None:
@@ -130,7 +127,7 @@ def best_decode(evaluations: Evaluations, sides: Mapping[str, Side], budget: str
             f"evaluation: no problem of the {budget} budget is in the dev split, so no decode can be chosen on it; "
             "raise problems.dev_share or the budget."
         )
-    accuracy = [round(float(cell["accuracy"].to_numpy().mean()), 12) for cell in cells]
+    accuracy = [round(float(cell[words.ACCURACY].to_numpy().mean()), 12) for cell in cells]
     return candidates[accuracy.index(max(accuracy))]
 
 
@@ -183,17 +180,18 @@ def _differences(evaluations: Evaluations, comparison: Comparison) -> list[Diffe
     b = {name: other[name].to_numpy() for name in other.columns if other[name].dtype == pl.Float64}
     ones = np.ones(mine.height)
     found = [Difference(share, a[share] - b[share], ones, True) for share in SHARES]
-    found.append(Difference("mean_tokens", a["mean_tokens"] - b["mean_tokens"], ones, False))
+    tokens = a[words.MEAN_TOKENS] - b[words.MEAN_TOKENS]
+    found.append(Difference(words.MEAN_TOKENS, tokens, ones, False))
     # Over all pairs of a draw of one side and a draw of the other, those in which both finished.
     right_a, right_b = a["correct_and_finished"], b["correct_and_finished"]
     finished_a, finished_b = a["finished_rate"], b["finished_rate"]
     both, gain = finished_a * finished_b, right_a * finished_b - finished_a * right_b
-    found.append(Difference(BOTH_FINISHED, gain, both, True, "finished by both"))
+    found.append(Difference(words.WHEN_BOTH_FINISHED, gain, both, True, words.FINISHED_BY_BOTH))
     if comparison.side.percent == 100:
-        for_against = CUT_FOR_AGAINST.format(against=comparison.against.arm)
-        worst, best = a["accuracy"] - b["accuracy"] - b["cut_rate"], a["accuracy"] + a["cut_rate"] - b["accuracy"]
-        found.append(Difference(for_against, worst, ones, True))
-        found.append(Difference(CUT_FOR_ARM, best, ones, True))
+        worst = a[words.ACCURACY] - b[words.ACCURACY] - b[words.CUT_RATE]
+        best = a[words.ACCURACY] + a[words.CUT_RATE] - b[words.ACCURACY]
+        for whom, values in ((comparison.against.arm, worst), (words.THE_ARM, best)):
+            found.append(Difference(words.cut_counted_for(whom), values, ones, is_share=True, is_bound=True))
     return found
 
 
@@ -207,18 +205,15 @@ def _rows(
     seed: int,
 ) -> Iterator[Row]:
     mine, other = paired_cells(evaluations, comparison)
-    correlations = {name: _correlation(mine[name], other[name]) for name in (*SHARES, "mean_tokens")}
+    correlations = {name: _correlation(mine[name], other[name]) for name in (*SHARES, words.MEAN_TOKENS)}
     for difference in differences:
         named = _named(comparison, difference.estimand, training_seed, training_seeds)
         named["correlation"] = correlations.get(difference.estimand)
-        bound = difference.estimand.startswith("accuracy difference, cut")
-        for row in estimate_rows(difference, family_codes(mine), unit_of(mine), resamples, seed, lead_only=bound):
+        for row in estimate_rows(difference, family_codes(mine), unit_of(mine), resamples, seed):
             yield named | row
 
 
-def estimate_rows(
-    difference: Difference, families: Array, unit: str, resamples: int, seed: int, lead_only: bool = False
-) -> Iterator[Row]:
+def estimate_rows(difference: Difference, families: Array, unit: str, resamples: int, seed: int) -> Iterator[Row]:
     """The paired t row with its sign-flip p, then the two bootstraps. The lead of a difference of shares of which no
     pair differs has the bound of `no_pair_differs_interval`, and its bootstraps have none."""
     totals, sizes = cluster_totals(difference.values, families, difference.weights)
@@ -232,17 +227,17 @@ def estimate_rows(
     yield shared | {
         "low": known(interval.low),
         "high": known(interval.high),
-        "method": LEAD,
+        "method": words.LEAD,
         "p_value": sign_flip_p(totals, resamples, flips) if mean.clusters else None,
         "mde80": known(minimal_detectable_difference(mean)),
     }
-    if lead_only or mean.clusters == 0:
+    if difference.is_bound or mean.clusters == 0:
         return
     bootstrap = cluster_bootstrap(totals, sizes, _counts(len(totals), resamples, seed))
     unknown = nothing_differs or mean.clusters < 2
     for method, interval in (
-        ("studentised bootstrap", studentised_interval(mean, bootstrap)),
-        ("percentile bootstrap", UNKNOWN if unknown else percentile_interval(bootstrap)),
+        (words.STUDENTISED, studentised_interval(mean, bootstrap)),
+        (words.PERCENTILE, UNKNOWN if unknown else percentile_interval(bootstrap)),
     ):
         yield shared | {"low": known(interval.low), "high": known(interval.high), "method": method}
 
@@ -269,8 +264,8 @@ def _seed_row(comparison: Comparison, pooled: Difference, per_seed: list[Differe
         "estimate": known(mean.estimate),
         "low": known(interval.low),
         "high": known(interval.high),
-        "method": SEEDS,
-        "unit": "training seed",
+        "method": words.OVER_SEEDS,
+        "unit": words.TRAINING_SEED,
         "n": len(effects),
         "p_value": known(t_test_p(mean)) if spread else None,
         "standard_error": known(mean.standard_error),
@@ -301,7 +296,9 @@ def _adjusted(frame: pl.DataFrame) -> pl.DataFrame:
 
     The planned hypotheses are few and have Holm's adjustment of their own, in the verdicts.
     """
-    grid = (pl.col("method") == LEAD) & (pl.col("comparison") == "matched") & pl.col("training_seed").is_null()
+    grid = (
+        (pl.col("method") == words.LEAD) & (pl.col("comparison") == words.MATCHED) & pl.col("training_seed").is_null()
+    )
     frame = frame.with_row_index("row")
     adjusted = []
     for group in frame.filter(grid).partition_by("estimand", "split", "budget", maintain_order=True):
@@ -323,7 +320,7 @@ def flips(graded: pl.DataFrame, evaluation: Evaluation, percents: Iterable[int] 
     evaluations = Evaluations.of(graded, evaluation.budgets)
     found = []
     for comparison in planned(evaluations, evaluation, {}):
-        if comparison.side.percent not in percents or (comparison.kind, comparison.split) == ("matched", "test"):
+        if comparison.side.percent not in percents or (comparison.kind, comparison.split) == (words.MATCHED, "test"):
             continue
         pairs = [
             Comparison(one, other, comparison.kind, comparison.budget, comparison.split)
@@ -339,9 +336,9 @@ def _flipped(evaluations: Evaluations, comparison: Comparison) -> pl.DataFrame:
     mine, other = paired_cells(evaluations, comparison)
     side, against = comparison.side, comparison.against
     seed = parse_model_id(side.models[0])[1] if len(side.models) == 1 else None
-    change = pl.col("accuracy") - pl.col("against_accuracy")
-    return mine.select("problem_id", "accuracy", "cut_rate").with_columns(
-        other["accuracy"].alias("against_accuracy"), other["cut_rate"].alias("against_cut_rate")
+    change = pl.col(words.ACCURACY) - pl.col("against_accuracy")
+    return mine.select("problem_id", words.ACCURACY, words.CUT_RATE).with_columns(
+        other[words.ACCURACY].alias("against_accuracy"), other[words.CUT_RATE].alias("against_cut_rate")
     ).filter(change.abs() >= 0.5).select(
         pl.lit(side.arm).alias("arm"),
         pl.lit(seed, dtype=pl.Int64).alias("training_seed"),
@@ -353,9 +350,9 @@ def _flipped(evaluations: Evaluations, comparison: Comparison) -> pl.DataFrame:
         pl.lit(comparison.split).alias("split"),
         pl.lit(comparison.budget).alias("budget"),
         "problem_id",
-        pl.when(change > 0).then(pl.lit("gained")).otherwise(pl.lit("lost")).alias("direction"),
-        "accuracy",
+        pl.when(change > 0).then(pl.lit(words.GAINED)).otherwise(pl.lit(words.LOST)).alias("direction"),
+        words.ACCURACY,
         "against_accuracy",
-        "cut_rate",
+        words.CUT_RATE,
         "against_cut_rate",
     )  # fmt: skip

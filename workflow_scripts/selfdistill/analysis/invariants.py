@@ -8,6 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.tables import words
+from selfdistill.tables.endings import CORRECT
+
 Frames = Mapping[str, pl.DataFrame]
 Check = dict[str, Any]
 
@@ -84,12 +87,12 @@ def leaks(datasets: Frames, evaluation: pl.DataFrame, contamination: pl.DataFram
 
 def draw_dependence(graded: Frames, levels: pl.DataFrame, budgets: Mapping[str, int]) -> str | None:
     """Accuracy computed draw by draw, then averaged, against the accuracy in the tables, at every budget."""
-    reported = levels.filter((pl.col("estimand") == "accuracy") & (pl.col("split") == "all"))
+    reported = levels.filter((pl.col("estimand") == words.ACCURACY) & (pl.col("split") == "all"))
     known = {
         (row["model_id"], row["decode_id"], row["budget"]): row["estimate"] for row in reported.iter_rows(named=True)
     }
     for model, frame in graded.items():
-        answers = frame.filter(pl.col("purpose") == "eval").with_columns(correct=pl.col("verdict") == "correct")
+        answers = frame.filter(pl.col("purpose") == "eval").with_columns(correct=pl.col("verdict") == CORRECT)
         for budget, size in budgets.items():
             within = answers.filter(pl.col("rank") < size)
             by_draw = within.group_by("decode_id", "draw").agg(pl.col("correct").mean())

@@ -11,14 +11,18 @@ is well determined, and is then inverted; an interval on the noise scale 1/ρ it
 import numpy as np
 import polars as pl
 
+from selfdistill.tables import words
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
 from selfdistill.tables.schema import conform
 
 WHOLE_STEP = -1  # the micro_batch number under which a step's own gradient is stored
-TOTAL = "total"
 MIN_WINDOW = 10  # steps: below, even the intervals on ρ lose their coverage
 CONFIDENCE = 0.95
-GEOMETRIES = {"euclidean": "norm_squared", "adam": "adam_norm_squared", "update": "update_norm_squared"}
+GEOMETRIES = {
+    words.EUCLIDEAN: "norm_squared",
+    words.ADAM: "adam_norm_squared",
+    words.UPDATE: "update_norm_squared",
+}
 RESAMPLES = 2000
 
 
@@ -34,7 +38,7 @@ def noise_steps(noise: pl.DataFrame) -> pl.DataFrame:
 
 def _noise_steps(noise: pl.DataFrame, geometry: str) -> pl.DataFrame:
     total = noise.group_by("step", "micro_batch").agg(
-        pl.lit(TOTAL).alias("group"),
+        pl.lit(words.TOTAL).alias("group"),
         pl.col("tokens").first(),
         pl.col("sequences").first(),
         pl.col("norm_squared").sum(),
@@ -94,7 +98,7 @@ def windows(numbers: list[int]) -> dict[str, list[int]]:
     if len(numbers) < 2:
         return {}
     cuts = np.array_split(np.array(numbers), max(1, len(numbers) // MIN_WINDOW))
-    return {"run": numbers, **{str(index): cut.tolist() for index, cut in enumerate(cuts, start=1)}}
+    return {words.WHOLE_RUN: numbers, **{str(index): cut.tolist() for index, cut in enumerate(cuts, start=1)}}
 
 
 def pooled(steps: pl.DataFrame, beta1: float, resamples: int, seed: int) -> dict[str, float | int | str | None]:
@@ -247,7 +251,7 @@ def noise_scale_text(ratio: float, low: float, high: float) -> str:
 
 def with_shares(rows: list[dict[str, float | int | str | None]]) -> list[dict[str, float | int | str | None]]:
     """Each group's share of the total signal and noise. Norms² add up over groups, so the shares of noise do to 1."""
-    whole = next(row for row in rows if row["group"] == TOTAL)
+    whole = next(row for row in rows if row["group"] == words.TOTAL)
     for row in rows:
         for share, of in (("signal_share", "signal"), ("noise_share", "trace_per_sequence")):
             part, total = row[of], whole[of]

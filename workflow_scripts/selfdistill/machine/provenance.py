@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,12 +12,14 @@ from typing import Any
 
 import polars as pl
 
+PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 PACKAGES = ("snakemake", "torch", "transformers", "trl", "math-verify", "polars", "numpy", "scipy", "matplotlib")
 
 
 def provenance() -> dict[str, Any]:
     """Which code, which versions, which machine: enough to run the study again and to explain a difference."""
     return {
+        "forklock": tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"],
         **_state_of_the_code(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

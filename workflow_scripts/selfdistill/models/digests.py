@@ -41,6 +41,10 @@ def model_digest(folder: str | Path) -> str:
         raise UserError(f"{folder}: is not a model folder: it needs config.json and safetensors weights.")
     total = hashlib.sha256()
     for path in model_files(folder):
-        with open(path, "rb") as handle:
-            total.update(f"{path.name}\0{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+        total.update(f"{path.name}\0{file_digest(path)}\n".encode())
     return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

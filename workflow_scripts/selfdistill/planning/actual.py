@@ -18,12 +18,14 @@ from selfdistill.planning.power import Reach, detectable
 from selfdistill.study.models import evaluated, sources_of_samples
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.study import Study
+from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.endings import CORRECT, FINISHED
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
-READ = ("model_id", "purpose", "problem_id", "split", "decode_id", "n_tokens", "prompt_ids", "finish_reason", "verdict")
+READ = ("model_id", "purpose", "problem_id", "split", "decode_id", "n_tokens", "prompt_ids", "finish_class", "verdict")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _times(results: Path) -> Iterator[tuple[str, float, int]]:
 def _power(power: list[Reach], results: Path) -> Iterator[Found]:
     """The detectable difference that each verdict states, which is at 5 % before Holm."""
     verdicts = read_table(results / "analysis/verdicts.parquet", VERDICTS)
-    stated = dict(verdicts.filter(pl.col("role") == "hypothesis").select("hypothesis", "mde80").iter_rows())
+    stated = dict(verdicts.filter(pl.col("role") == words.HYPOTHESIS).select("hypothesis", "mde80").iter_rows())
     for reach in power:
         planned = detectable(reach.standard_error, reach.units)
         yield Found(f"found at 5 %: {reach.hypothesis}", planned, stated[reach.hypothesis])
@@ -85,7 +87,7 @@ def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path
         allowed = graded["decode_id"].replace_strict(caps).to_numpy()
         yield Found("completion_share", figures.value("completion_share"), float(tokens.sum() / allowed.sum()))
     if figures.has("finished_share"):
-        finished = _mean(graded["finish_reason"] == "stop")
+        finished = _mean(graded["finish_class"].is_in(FINISHED))
         yield Found("finished_share", figures.value("finished_share"), finished)
     kept = sum(file.stat().st_size for file in (results / "models").rglob("*") if file.is_file())
     yield Found("bytes_per_token", figures.value("bytes_per_token"), kept / float(tokens.sum()))
@@ -104,7 +106,7 @@ def spread_of(study: Study, graded: pl.DataFrame) -> tuple[float | None, float |
     cells = (
         graded.filter((pl.col("purpose") == "eval") & (pl.col("split") == "test") & pl.col("decode_id").is_in(shared[:1]))
         .group_by("model_id", "problem_id")
-        .agg((pl.col("verdict") == "correct").mean().alias("p"), pl.len().alias("k"))
+        .agg((pl.col("verdict") == CORRECT).mean().alias("p"), pl.len().alias("k"))
         .sort("model_id", "problem_id")
     )  # fmt: skip
     arms = {str(model[0]): rows for model, rows in cells.partition_by("model_id", as_dict=True).items()}

@@ -47,11 +47,6 @@ def arm_names(study: dict[str, Any]) -> list[str]:
     return ["base", *study.get("arms", {})]
 
 
-def is_difference_of(estimand: str) -> pl.Expr:
-    """Rows of the comparisons that compare this level; a row may spell it out as `accuracy difference`."""
-    return pl.col("estimand").str.replace(" difference", "", literal=True) == estimand
-
-
 def is_resampled_base(study: dict[str, Any], arm: str) -> bool:
     """Whether the arm is the A/A control, which trains nothing."""
     return bool(study.get("arms", {}).get(arm, {}).get("resample"))

@@ -21,15 +21,17 @@ from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
 from selfdistill.reporting.tables import results as rows_results
 from selfdistill.reporting.tables import study as rows_study
 from selfdistill.reporting.tables import training as rows_training
+from selfdistill.reporting.tables.grading import undecided_answers
 from selfdistill.reporting.tables.table import Table
+from selfdistill.tables import words
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
 VERDICT_LOOKS = {
-    "improved": "better",
-    "worse": "worse",
-    "equivalent within the margin": "equivalent",
-    "not resolved": "open",
+    words.IMPROVED: "better",
+    words.WORSE: "worse",
+    words.EQUIVALENT: "equivalent",
+    words.NOT_RESOLVED: "open",
 }
 
 NOT_EVIDENCE = "This is not evidence of no effect"
@@ -58,8 +60,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),
         provenance=inputs.provenance,
         results=inputs.results,
-        answers=[answer for answer in answers(inputs) if answer["role"] != "control"],
-        controls=[answer for answer in answers(inputs) if answer["role"] == "control"],
+        answers=[answer for answer in answers(inputs) if answer["role"] != words.CONTROL],
+        controls=[answer for answer in answers(inputs) if answer["role"] == words.CONTROL],
         population=population(inputs),
         single_seed_arms=single_seed_arms(inputs.study),
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
@@ -85,6 +87,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "noise": rows_training.gradient_noise(inputs),
         "weights": rows_training.weights_changed(inputs),
         "shorter": rows_results.shorter_answers(inputs),
+        "undecided": undecided_answers(inputs),
         "problems": rows_study.problem_counts(inputs),
         "budgets": rows_study.budgets(inputs),
         "provided": rows_study.provided(inputs),
@@ -102,7 +105,7 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
     return [
         {
             "name": row["hypothesis"],
-            "role": row.get("role") or "hypothesis",
+            "role": row.get("role") or words.HYPOTHESIS,
             "verdict": row["verdict"],
             "look": VERDICT_LOOKS.get(row["verdict"], "open"),
             "sentence": row["sentence"],
@@ -116,7 +119,7 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 def facts(row: dict[str, Any]) -> dict[str, str]:
     """Beside the sentence, in the order a statistician asks for them."""
-    unit = row.get("unit") or "problem"
+    unit = row.get("unit") or words.PROBLEM
     seeds = row.get("training_seeds")
     found = {
         "n": formatting.plural(row["n"], unit),
@@ -131,7 +134,7 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
 
 def what_would_resolve(row: dict[str, Any]) -> str:
     """A null result reads as one, and says how large a study would settle it."""
-    if row["verdict"] != "not resolved":
+    if row["verdict"] != words.NOT_RESOLVED:
         return ""
     if row.get("n_needed") is None:
         return f"{NOT_EVIDENCE}. No practical number of problems would resolve a difference as small as the one seen."
@@ -141,7 +144,7 @@ def what_would_resolve(row: dict[str, Any]) -> str:
 
 def population(inputs: ReportInputs) -> str:
     """How many problems, answers and tokens the page speaks of."""
-    levels = final_levels(inputs, "accuracy")
+    levels = final_levels(inputs, words.ACCURACY)
     if levels.is_empty():
         return ""
     row = levels.row(0, named=True)

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from selfdistill.reporting.inputs import arm_names
+from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP, NO_ANSWER
 
 INK = "#1f2933"
 MUTED = "#5f6b7a"
@@ -37,11 +38,11 @@ ARM_DASHES: list[Any] = [
 ]
 
 FINISH_COLOURS = {
-    "answered": "#3B7EA1",
-    "no_answer": "#9CC3D5",
-    "cut": "#E08E45",
-    "loop": "#A8432F",
-    "empty": "#C9CDD2",
+    ANSWERED: "#3B7EA1",
+    NO_ANSWER: "#9CC3D5",
+    CUT: "#E08E45",
+    LOOP: "#A8432F",
+    EMPTY: "#C9CDD2",
 }
 
 STYLE: dict[str, Any] = {

@@ -51,7 +51,7 @@ GRADED: Schema = {
     "boxed": pl.Boolean,  # a closed \boxed{} after </think>
     "extracted": pl.String,  # null when there is no answer
     "verdict": pl.String,  # correct | wrong | unanswered
-    "reason": pl.String,  # how the verdict was reached: equal, equivalent, different, unparsed, timeout, cut, loop, …
+    "reason": pl.String,  # how the verdict was reached: equal, different, unparsed, timeout, grader failed, cut, loop, …
     "loop_start": pl.Int32,  # token index; null when there is no loop
     "loop_period": pl.Int32,
     "loop_repeats": pl.Int32,

@@ -1,16 +1,18 @@
 """One training run: a model, a dataset and settings in; exported checkpoints, logs and a manifest out.
 
 Nothing is under its public name before it is whole, and the manifest comes last: a run folder with a manifest is a
-finished run. What a crash leaves lies in the work folder, and the same call goes on from there (`checkpoints.py`).
+finished run. What a crash leaves lies in the work folder, and the same call goes on from there (`handover/checkpoints.py`).
+One process at a time, or one group of ranks, may be at it.
 """
 
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,8 +24,9 @@ from selfdistill.tables.training import DATASET
 from selfdistill.tables.whole import read_table, write_table
 from selfdistill.training.examples.rows import LENGTH, evened, fit_examples, token_rows, training_order
 from selfdistill.training.examples.taught import TaughtCollator, has_targets, targets_digest, with_targets
-from selfdistill.training.handover.checkpoints import MANIFEST, TABLES, WorkFolder
+from selfdistill.training.handover.checkpoints import DAMAGED, WorkFolder
 from selfdistill.training.handover.exports import check_examples
+from selfdistill.training.handover.finished import MANIFEST, TABLES
 from selfdistill.training.handover.records import MAKERS, run_manifest
 from selfdistill.training.processes import ranks
 from selfdistill.training.settings import RunSettings, differences, identity_hash, run_identity
@@ -59,31 +62,63 @@ def train_run(
         dataset = with_targets(dataset, targets_file)
     work = WorkFolder(work_folder)
 
-    def claim() -> tuple[dict[str, Any], bool]:
+    def take_up() -> TakenUp:
         origin = {"model": model_digest(model_folder), "dataset": dataset_digest(dataset)}
         if targets_file:
             origin["targets"] = targets_digest(dataset)
         identity = run_identity(settings, origin)
-        _claim(work, identity)
-        return identity, work.is_finished()
+        return TakenUp(identity, _is_finished(work, identity, exports))
 
-    identity, finished = ranks.by_first(claim)
-    if finished:
-        _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
-    else:
-        _train(model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested)
-    ranks.by_first(lambda: work.publish_to(out, exports))
+    with _alone(work):
+        identity, finished = ranks.by_first(take_up)
+        if finished:
+            _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
+        else:
+            _train(
+                model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested
+            )
+        ranks.by_first(lambda: work.result.publish_to(out, exports))
     return dict(json.loads((out / MANIFEST).read_text()))
+
+
+class TakenUp(NamedTuple):
+    identity: dict[str, Any]
+    finished: bool
+
+
+@contextmanager
+def _alone(work: WorkFolder) -> Iterator[None]:
+    """Of several processes the first holds the lock, and none goes on where it is refused."""
+    with ExitStack() as lock:
+        ranks.by_first(lambda: lock.enter_context(work.locked()))
+        yield
+
+
+def _is_finished(work: WorkFolder, identity: dict[str, Any], exports: dict[str, int]) -> bool:
+    """Whether this training's results lie in the work folder, which is made this training's."""
+    try:
+        _claim(work, identity)
+        if harm := work.harm(exports):
+            where = work.set_aside(DAMAGED)
+            _say(f"what this training left in {work.path} cannot be used: {harm}. It was set aside as {where}.")
+            _claim(work, identity)
+        if finished := work.result.is_there():
+            work.clear()
+        return finished
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or work.path}: cannot be read or written ({error.strerror}); nothing of this training was "
+            "removed: see to the disk and run the same command again."
+        ) from error
 
 
 def _claim(work: WorkFolder, identity: dict[str, Any]) -> None:
     aside = work.claim(identity_hash(identity), identity)
     if aside:
-        where, earlier = aside
         _say(
             f"the work folder belongs to other settings and is not gone on from: "
-            f"{'; '.join(differences(earlier, identity)) or 'what they were cannot be read'}. "
-            f"It was set aside as {where} and training starts anew."
+            f"{'; '.join(differences(aside.settings, identity)) or 'what they were cannot be read'}. "
+            f"It was set aside as {aside.where} and training starts anew."
         )
 
 

@@ -13,6 +13,7 @@ from selfdistill.reporting.figures import evaluation as figures_evaluation
 from selfdistill.reporting.figures import training as figures_training
 from selfdistill.reporting.inputs import ReportInputs, split_to_report
 from selfdistill.reporting.style import Drawing, figure_style, svg_text
+from selfdistill.tables import words
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ def _how_many(inputs: ReportInputs, name: str) -> str:
     if name == "factorial" and inputs.factorial is not None:
         return f"{n_of(figures_evaluation.factorial_effects(inputs))}, {split_to_report(inputs.factorial)} split."
     if name == "sweep" and inputs.levels is not None:
-        return f"{n_of(figures_evaluation.sweep_levels(inputs, 'accuracy'))}, {split_to_report(inputs.levels)} split."
+        return (
+            f"{n_of(figures_evaluation.sweep_levels(inputs, words.ACCURACY))}, {split_to_report(inputs.levels)} split."
+        )
     if name == "checkpoints" and inputs.levels is not None:
         return f"{n_of(figures_evaluation.checkpoint_levels(inputs))}, {split_to_report(inputs.levels)} split."
     if name == "truncation":
@@ -150,7 +153,7 @@ def n_of(rows: pl.DataFrame) -> str:
     known = rows.drop_nulls("n")
     if known.is_empty():
         return "n unknown"
-    units = known["unit"].fill_null("problem")
+    units = known["unit"].fill_null(words.PROBLEM)
     counts = {unit: known.filter(units == unit)["n"].to_list() for unit in units.unique(maintain_order=True)}
     parts = [f"{_range(n)} {unit if max(n) == 1 else several(unit)}" for unit, n in counts.items()]
     return f"n = {' and '.join(parts)}"

@@ -13,20 +13,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from selfdistill.foundation.wording import plural
-from selfdistill.reporting.inputs import ReportInputs, arm_names, has_rows, is_difference_of, split_to_report
+from selfdistill.reporting.inputs import ReportInputs, arm_names, has_rows, split_to_report
 from selfdistill.reporting.style import FINISH_COLOURS, INK, MUTED, arm_look, figure_legend, new_figure
+from selfdistill.study.arms import Arm
+from selfdistill.study.factorial import Factorial, factorial_cells
+from selfdistill.study.sampling import Decode
+from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
+from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP
 
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
-KEEPS = ("everything", "finished")
-EFFECTS = ("main effect of the decode", "main effect of the filter", "interaction")
+KEPT = {"everything": "all", "finished": "finished"}  # from left to right, as the axis names them
 AS_POINTS = FuncFormatter(lambda share, _: f"{100 * share:+g}".replace("-", "\u2212") if round(share, 9) else "0")
 
 
 def fair_menus(inputs: ReportInputs) -> str:
     """What each side of a fair comparison chose from: a longer menu is a better chance at a good decode."""
     tables = [table for table in (inputs.verdicts, inputs.comparisons) if table is not None]
-    if not any("fair" in table["comparison"] for table in tables):
+    if not any(words.FAIR in table["comparison"] for table in tables):
         return ""
     decodes = inputs.study.get("evaluation", {}).get("decodes", {})
     base, arm = decodes.get("base", []), decodes.get("final", [])
@@ -61,15 +65,15 @@ def factorial(inputs: ReportInputs) -> Figure | None:
     if inputs.factorial is None or inputs.factorial.is_empty():
         return None
     table = factorial_effects(inputs)
-    cells = factorial_cells(inputs.study)
+    cells = trained_cells(inputs.study)
     decodes = table["decode_id"].unique(maintain_order=True).to_list()
     effects = table["estimand"].unique(maintain_order=True).to_list()
     panels = len(decodes) if cells and has_rows(inputs.levels) else 0
     widths = [1.0] * panels + [1.0 + 0.45 * max(panels, 1)]
     figure, axes = new_figure(8.4, 3.1, 1, panels + 1, width_ratios=widths)
-    for panel, decode in zip(axes[:-1], decodes, strict=False):
-        _draw_cells(panel, inputs, cells, decode)
-    if panels:
+    if cells and panels:
+        for panel, decode in zip(axes[:-1], decodes, strict=True):
+            _draw_cells(panel, inputs, cells, decode)
         _share_height(axes[:panels])
         axes[0].set_ylabel("accuracy")
         figure_legend(figure, axes[0])
@@ -81,35 +85,35 @@ def factorial_effects(inputs: ReportInputs) -> pl.DataFrame:
     """Main effects and interaction on accuracy at every decode, lead method."""
     if inputs.factorial is None:
         return pl.DataFrame(schema=ESTIMATES)
-    return inputs.factorial.filter((pl.col("method") == "paired t") & pl.col("estimand").is_in(EFFECTS))
+    return inputs.factorial.filter((pl.col("method") == words.LEAD) & pl.col("estimand").is_in(words.EFFECTS))
 
 
-def factorial_cells(study: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """(decode, keep) → arm, for the two decodes that were trained on both with and without the filter."""
-    trained = {(a["decode"], a["keep"]): name for name, a in study.get("arms", {}).items() if not a.get("resample")}
-    decodes = [d for d in dict.fromkeys(d for d, _ in trained) if all((d, k) in trained for k in KEEPS)]
-    return {pair: trained[pair] for pair in product(decodes[:2], KEEPS)} if len(decodes) >= 2 else {}
+def trained_cells(study: dict[str, Any]) -> Factorial | None:
+    """The arms that are the study's four cells, as the table and its effects know them."""
+    arms = {name: Arm.model_validate(fields) for name, fields in study.get("arms", {}).items()}
+    decodes = {name: Decode.model_validate(fields) for name, fields in study.get("decodes", {}).items()}
+    return factorial_cells(arms, decodes)
 
 
-def _draw_cells(axes: Axes, inputs: ReportInputs, cells: dict[tuple[str, str], str], decode: str) -> None:
-    levels = final_levels(inputs, "accuracy").filter(pl.col("decode_id") == decode)
+def _draw_cells(axes: Axes, inputs: ReportInputs, cells: Factorial, decode: str) -> None:
+    levels = final_levels(inputs, words.ACCURACY).filter(pl.col("decode_id") == decode)
     base = levels.filter(pl.col("arm") == "base")
     if not base.is_empty():
         axes.axhline(base["estimate"][0], color=INK, linewidth=0.9, linestyle=(0, (1, 2)), label="base")
-    for shift, sampled_with in enumerate(dict.fromkeys(pair[0] for pair in cells)):
-        models = [pooled_first(levels.filter(pl.col("arm") == cells[(sampled_with, keep)])) for keep in KEEPS]
+    for shift, arms in enumerate(cells.by_decode):
+        models = [pooled_first(levels.filter(pl.col("arm") == arms[keep])) for keep in KEPT]
         if not all(models):
             continue
-        look = arm_look(inputs.study, cells[(sampled_with, "finished")])
+        look = arm_look(inputs.study, arms["finished"])
         at = np.arange(2) + 0.09 * (shift - 0.5)
         leads = [arm[0].row(0, named=True) for arm in models]
         estimates = [row["estimate"] for row in leads]
-        label = f"trained on samples of decode {sampled_with}"
+        label = f"trained on samples of decode {inputs.study['arms'][arms['finished']]['decode']}"
         axes.errorbar(at, estimates, yerr=_all_arms(leads), label=label, elinewidth=1, **look.line())
         for place, arm in zip(at, models, strict=True):
             for seed in arm[1:]:
                 axes.plot(place, seed["estimate"][0], **look.line(linestyle="", alpha=0.4))
-    axes.set_xticks([0, 1], ["all", "finished"])
+    axes.set_xticks([0, 1], list(KEPT.values()))
     axes.set_xlabel("samples kept")
     axes.set_xlim(-0.35, 1.35)
     axes.yaxis.set_major_formatter(AS_PERCENT)
@@ -149,11 +153,11 @@ def _draw_effects(axes: Axes, table: pl.DataFrame, decodes: list[str], effects: 
 
 def sweep(inputs: ReportInputs) -> Figure | None:
     """Accuracy and cut rate against the temperature of evaluation, base and every finished arm."""
-    if sweep_levels(inputs, "accuracy").is_empty():
+    if sweep_levels(inputs, words.ACCURACY).is_empty():
         return None
     figure, axes = new_figure(8.4, 3.6, 1, 2)
     for panel, (estimand, title) in zip(
-        axes, (("accuracy", "accuracy"), ("cut_rate", "answers cut by the token cap")), strict=True
+        axes, ((words.ACCURACY, "accuracy"), (words.CUT_RATE, "answers cut by the token cap")), strict=True
     ):
         table = sweep_levels(inputs, estimand)
         arms = [arm for arm in arm_names(inputs.study) if arm in table["arm"].unique().to_list()]
@@ -231,9 +235,9 @@ def differences_along_training(inputs: ReportInputs, decode: str, budget: str) -
     if inputs.comparisons is None or inputs.comparisons.is_empty():
         return pl.DataFrame(schema=COMPARISONS)
     return inputs.comparisons.filter(
-        is_difference_of("accuracy")
-        & (pl.col("method") == "paired t")
-        & (pl.col("comparison") == "matched")
+        (pl.col("estimand") == words.ACCURACY)
+        & (pl.col("method") == words.LEAD)
+        & (pl.col("comparison") == words.MATCHED)
         & (pl.col("against") == "base")
         & (pl.col("decode_id") == decode)
         & (pl.col("budget") == budget)
@@ -260,7 +264,7 @@ def checkpoint_levels(inputs: ReportInputs) -> pl.DataFrame:
     """Accuracy of every checkpoint and the base on the same problems: the budget of the earlier checkpoints."""
     if inputs.levels is None or inputs.levels.is_empty():
         return pl.DataFrame(schema={"percent": pl.Int32, "n": pl.Int64})
-    reported = (pl.col("estimand") == "accuracy") & (pl.col("split") == split_to_report(inputs.levels))
+    reported = (pl.col("estimand") == words.ACCURACY) & (pl.col("split") == split_to_report(inputs.levels))
     levels = inputs.levels.filter(reported)
     earlier = levels.filter(pl.col("percent").is_between(1, 99) & pl.col("training_seed").is_not_null())
     if earlier.is_empty():
@@ -352,7 +356,7 @@ def audit(inputs: ReportInputs) -> Figure | None:
         return None
     figure, [left, right] = new_figure(8.4, 1.0 + 0.42 * len(audits), 1, 2, width_ratios=[1.15, 1], sharey=True)
     starts = np.zeros(len(audits))
-    parts = {"finished": "answered", "cut": "cut", "looped": "loop", "empty": "empty"}
+    parts = {"finished": ANSWERED, "cut": CUT, "looped": LOOP, "empty": EMPTY}
     for key, finish in parts.items():
         shares = np.array([(entry.get(key) or 0) / max(1, entry.get("sampled") or 1) for _, entry in audits])
         left.barh(range(len(audits)), shares, left=starts, color=FINISH_COLOURS[finish], height=0.6, label=key)

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.reporting.style import MUTED, arm_look, figure_legend, new_figure
+from selfdistill.tables import words
 
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 MOST_PANELS = 9
@@ -74,7 +75,7 @@ def gradient_noise(inputs: ReportInputs) -> Figure | None:
         )
         panel.axhline(0, color=MUTED, linewidth=0.8)
         if windows is not None:
-            _draw_windows(panel, windows.filter((pl.col("run") == run) & (pl.col("window") != "run")), colour)
+            _draw_windows(panel, windows.filter((pl.col("run") == run) & (pl.col("window") != words.WHOLE_RUN)), colour)
         panel.set_title(run)
         panel.xaxis.set_major_locator(whole_steps())
     for panel in axes[len(runs) :]:
@@ -153,11 +154,11 @@ def weights_changed(inputs: ReportInputs) -> Figure | None:
     return figure
 
 
-def total(table: pl.DataFrame | None, geometry: str = "euclidean") -> pl.DataFrame | None:
+def total(table: pl.DataFrame | None, geometry: str = words.EUCLIDEAN) -> pl.DataFrame | None:
     """The rows of the whole model, not of one layer group, in one geometry; None when there are none."""
     if table is None or table.is_empty():
         return None
-    for column, value in (("group", "total"), ("geometry", geometry)):
+    for column, value in (("group", words.TOTAL), ("geometry", geometry)):
         table = table.filter(pl.col(column) == value) if column in table.columns else table
     return table
 

@@ -8,25 +8,23 @@ import polars as pl
 from selfdistill.foundation import wording
 from selfdistill.foundation.wording import several
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.figures.evaluation import EFFECTS, fair_menus, final_levels, largest_budget
-from selfdistill.reporting.inputs import ReportInputs, arm_names, is_difference_of, is_resampled_base, split_to_report
+from selfdistill.reporting.figures.evaluation import fair_menus, final_levels, largest_budget
+from selfdistill.reporting.inputs import ReportInputs, arm_names, is_resampled_base, split_to_report
 from selfdistill.reporting.tables.table import Group, Row, Table
+from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS
-
-LEAD = "paired t"
-OVER_SEEDS = "t over training seeds"
 
 
 def main_results(inputs: ReportInputs) -> Table | None:
     """Accuracy of every finished model on the reported split: at each shared decode, then each at its best decode."""
-    levels = final_levels(inputs, "accuracy")
+    levels = final_levels(inputs, words.ACCURACY)
     if levels.is_empty():
         return None
     groups = []
     for decode in decodes_at_the_end(inputs):
-        rows = _base_row(inputs, decode) + _arm_rows(inputs, "matched", decode)
+        rows = _base_row(inputs, decode) + _arm_rows(inputs, words.MATCHED, decode)
         groups.append(Group(rows, f"Same decode for all, {decode}: {decode_in_words(inputs, decode)}"))
-    if fair := _arm_rows(inputs, "fair"):
+    if fair := _arm_rows(inputs, words.FAIR):
         groups.append(Group(_best_base_row(inputs) + fair, "Fair: each side at its own best decode, chosen on dev"))
     columns = ["model", "accuracy", "difference from base, pp", "p", "p adjusted", "cut rate", "mean tokens", "n"]
     return Table(
@@ -53,7 +51,7 @@ def n_counts(rows: pl.DataFrame) -> str:
 def decodes_at_the_end(inputs: ReportInputs) -> list[str]:
     """The decodes of the final evaluation, in the study's order; the base's own when there are no arms."""
     wanted = inputs.study.get("evaluation", {}).get("decodes", {}).get("final") or []
-    there = final_levels(inputs, "accuracy")["decode_id"].unique(maintain_order=True).to_list()
+    there = final_levels(inputs, words.ACCURACY)["decode_id"].unique(maintain_order=True).to_list()
     return [decode for decode in wanted if decode in there] or there
 
 
@@ -66,19 +64,19 @@ def _base_row(inputs: ReportInputs, decode: str) -> list[Row]:
 
 
 def _best_base_row(inputs: ReportInputs) -> list[Row]:
-    fair = _differences(inputs, "accuracy", "fair").filter(pl.col("against") == "base")
+    fair = _differences(inputs, words.ACCURACY, words.FAIR).filter(pl.col("against") == "base")
     chosen = fair["against_decode_id"].unique(maintain_order=True).to_list()
     return [Row([f"base at {decode}", *_level_cells(inputs, "base", decode, ["–", "–", "–"])]) for decode in chosen]
 
 
 def _arm_rows(inputs: ReportInputs, kind: str, decode: str | None = None) -> list[Row]:
-    table = _differences(inputs, "accuracy", kind).filter(pl.col("against") == "base")
+    table = _differences(inputs, words.ACCURACY, kind).filter(pl.col("against") == "base")
     if decode is not None:
         table = table.filter(pl.col("decode_id") == decode)
     rows = []
     for arm in arm_names(inputs.study):
         of_arm = table.filter(pl.col("arm") == arm)
-        lead = of_arm.filter(pl.col("method") == LEAD)
+        lead = of_arm.filter(pl.col("method") == words.LEAD)
         seeds = sorted(lead["training_seed"].drop_nulls().unique())
         pooled = lead.filter(pl.col("training_seed").is_null()).to_dicts()[:1] or lead.to_dicts()[:1]
         for row in pooled:
@@ -86,14 +84,14 @@ def _arm_rows(inputs: ReportInputs, kind: str, decode: str | None = None) -> lis
         if len(seeds) > 1:
             for row in lead.filter(pl.col("training_seed").is_not_null()).sort("training_seed").to_dicts():
                 rows.append(_difference_row(inputs, row, f"seed {row['training_seed']}", True))
-            for row in of_arm.filter(pl.col("method") == OVER_SEEDS).to_dicts()[:1]:
+            for row in of_arm.filter(pl.col("method") == words.OVER_SEEDS).to_dicts()[:1]:
                 rows.append(_over_seeds_row(row))
     return rows
 
 
 def _arm_label(inputs: ReportInputs, row: dict[str, Any], seeds: int) -> str:
     label = row["arm"]
-    if row["decode_id"] != row["against_decode_id"] or row.get("comparison") == "fair":
+    if row["decode_id"] != row["against_decode_id"] or row.get("comparison") == words.FAIR:
         label += f" at {row['decode_id']}"
     if is_resampled_base(inputs.study, row["arm"]):
         return f"{label} (A/A control)"
@@ -114,7 +112,9 @@ def _over_seeds_row(row: dict[str, Any]) -> Row:
 
 def _level_cells(inputs: ReportInputs, model_id: str, decode: str, difference: list[str]) -> list[str]:
     """accuracy | the cells of the difference | cut rate | mean tokens | n"""
-    accuracy, cut, tokens = (_level(inputs, name, model_id, decode) for name in ("accuracy", "cut_rate", "mean_tokens"))
+    accuracy, cut, tokens = (
+        _level(inputs, name, model_id, decode) for name in (words.ACCURACY, words.CUT_RATE, words.MEAN_TOKENS)
+    )
     return [
         _percent_with_interval(accuracy),
         *difference,
@@ -139,7 +139,7 @@ def _differences(inputs: ReportInputs, estimand: str, kind: str) -> pl.DataFrame
     if table is None or table.is_empty():
         return pl.DataFrame(schema=COMPARISONS)
     return table.filter(
-        is_difference_of(estimand)
+        (pl.col("estimand") == estimand)
         & (pl.col("comparison") == kind)
         & pl.col("percent").is_in([0, 100])
         & (pl.col("split") == split_to_report(table))
@@ -149,8 +149,8 @@ def _differences(inputs: ReportInputs, estimand: str, kind: str) -> pl.DataFrame
 
 def shorter_answers(inputs: ReportInputs) -> Table | None:
     """Is a gain more than finishing more often? Paired differences from base of what the token cap does."""
-    accuracy = _differences(inputs, "accuracy", "matched").filter(
-        (pl.col("against") == "base") & (pl.col("method") == LEAD)
+    accuracy = _differences(inputs, words.ACCURACY, words.MATCHED).filter(
+        (pl.col("against") == "base") & (pl.col("method") == words.LEAD)
     )
     if accuracy.is_empty():
         return None
@@ -175,8 +175,8 @@ def shorter_answers(inputs: ReportInputs) -> Table | None:
 
 def _shorter_cells(inputs: ReportInputs, accuracy: dict[str, Any]) -> Iterator[str]:
     def difference(estimand: str) -> dict[str, Any]:
-        rows = _differences(inputs, estimand, "matched").filter(
-            (pl.col("against") == "base") & (pl.col("method") == LEAD)
+        rows = _differences(inputs, estimand, words.MATCHED).filter(
+            (pl.col("against") == "base") & (pl.col("method") == words.LEAD)
         )
         same = rows.filter(
             (pl.col("model_id") == accuracy["model_id"]) & (pl.col("decode_id") == accuracy["decode_id"])
@@ -184,12 +184,12 @@ def _shorter_cells(inputs: ReportInputs, accuracy: dict[str, Any]) -> Iterator[s
         return next(iter(one_per_arm(same)), {})
 
     yield fmt.points_with_interval(accuracy)
-    yield fmt.points_with_interval(difference("accuracy_when_both_finished"))
-    bounds = [difference(f"accuracy, cut counted for {whom}").get("estimate") for whom in ("base", "the arm")]
+    yield fmt.points_with_interval(difference(words.WHEN_BOTH_FINISHED))
+    bounds = [difference(words.cut_counted_for(whom)).get("estimate") for whom in ("base", words.THE_ARM)]
     yield " to ".join(map(fmt.points, bounds)) if None not in bounds else fmt.MISSING
-    yield fmt.points_with_interval(difference("cut_rate"))
-    yield fmt.points_with_interval(difference("loop_rate"))
-    tokens = difference("mean_tokens")
+    yield fmt.points_with_interval(difference(words.CUT_RATE))
+    yield fmt.points_with_interval(difference(words.LOOP_RATE))
+    tokens = difference(words.MEAN_TOKENS)
     ends = fmt.interval(tokens.get("low"), tokens.get("high"), 0, signed=True)
     yield f"{fmt.number(tokens.get('estimate'), 0, signed=True)} {ends}".strip()
 
@@ -201,8 +201,8 @@ def one_per_arm(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
 def three_methods(inputs: ReportInputs) -> Table | None:
     """The same differences by each interval method: conclusions should not hang on the choice."""
-    table = _differences(inputs, "accuracy", "matched").filter(
-        (pl.col("against") == "base") & (pl.col("method") != OVER_SEEDS)
+    table = _differences(inputs, words.ACCURACY, words.MATCHED).filter(
+        (pl.col("against") == "base") & (pl.col("method") != words.OVER_SEEDS)
     )
     methods = table["method"].unique(maintain_order=True).to_list()
     if len(methods) < 2:
@@ -227,15 +227,17 @@ def three_methods(inputs: ReportInputs) -> Table | None:
 def pass_at_k(inputs: ReportInputs) -> Table | None:
     if inputs.levels is None or inputs.levels.is_empty():
         return None
-    names = [name for name in inputs.levels["estimand"].unique().to_list() if name.startswith("pass@")]
-    names.sort(key=lambda name: int(name.removeprefix("pass@")))
+    names = [name for name in inputs.levels["estimand"].unique().to_list() if name.startswith(words.PASS_AT)]
+    names.sort(key=lambda name: int(name.removeprefix(words.PASS_AT)))
     if len(names) < 2:
         return None
     groups = []
     for decode in decodes_at_the_end(inputs):
         rows = []
         for arm in arm_names(inputs.study):
-            of_arm = final_levels(inputs, "accuracy").filter((pl.col("arm") == arm) & (pl.col("decode_id") == decode))
+            of_arm = final_levels(inputs, words.ACCURACY).filter(
+                (pl.col("arm") == arm) & (pl.col("decode_id") == decode)
+            )
             for lead in one_per_arm(of_arm):
                 levels = [_level(inputs, name, lead["model_id"], decode) for name in names]
                 rows.append(Row([arm, *map(_percent_with_interval, levels), fmt.count(lead["n"])]))
@@ -251,16 +253,15 @@ def factorial(inputs: ReportInputs) -> Table | None:
     """Main effects and interaction on accuracy and on the cut rate, at each decode."""
     if inputs.factorial is None or inputs.factorial.is_empty():
         return None
-    table = inputs.factorial.filter(pl.col("method") == LEAD)
+    table = inputs.factorial.filter(pl.col("method") == words.LEAD)
     groups = []
     for decode in table["decode_id"].unique(maintain_order=True).to_list():
         rows = []
-        for effect in EFFECTS:
-            here = table.filter(
-                (pl.col("decode_id") == decode) & pl.col("estimand").is_in([effect, f"{effect} on cut_rate"])
-            )
+        for effect in words.EFFECTS:
+            on_cut = words.on(effect, words.CUT_RATE)
+            here = table.filter((pl.col("decode_id") == decode) & pl.col("estimand").is_in([effect, on_cut]))
             found = {row["estimand"]: row for row in here.to_dicts()}
-            accuracy, cut = found.get(effect), found.get(f"{effect} on cut_rate", {})
+            accuracy, cut = found.get(effect), found.get(on_cut, {})
             if accuracy:
                 rows.append(Row([
                     effect, fmt.points(accuracy["estimate"]), fmt.points_interval(accuracy["low"], accuracy["high"]),
@@ -279,17 +280,17 @@ def factorial(inputs: ReportInputs) -> Table | None:
 
 
 RATES = {
-    "accuracy": "correct",
-    "think_close_rate": "closed its thought",
-    "boxed_rate": "boxed an answer",
-    "cut_rate": "cut",
-    "loop_rate": "looped",
+    words.ACCURACY: "correct",
+    words.THINK_CLOSE_RATE: "closed its thought",
+    words.BOXED_RATE: "boxed an answer",
+    words.CUT_RATE: "cut",
+    words.LOOP_RATE: "looped",
 }
 
 
 def base_at_every_decode(inputs: ReportInputs) -> Table | None:
     """The sweep and the baselines: what can be had from the base by decoding alone."""
-    levels = final_levels(inputs, "accuracy") if inputs.levels is not None else pl.DataFrame()
+    levels = final_levels(inputs, words.ACCURACY) if inputs.levels is not None else pl.DataFrame()
     if levels.is_empty():
         return None
     known = set(levels.filter(pl.col("model_id") == "base")["decode_id"])
@@ -310,7 +311,7 @@ def rates_of_models(inputs: ReportInputs) -> Table | None:
         return None
     groups = []
     for decode in decodes_at_the_end(inputs):
-        at_decode = final_levels(inputs, "accuracy").filter(pl.col("decode_id") == decode)
+        at_decode = final_levels(inputs, words.ACCURACY).filter(pl.col("decode_id") == decode)
         rows = [
             Row([arm, *_rate_cells(inputs, lead["model_id"], decode)])
             for arm in arm_names(inputs.study)
@@ -318,7 +319,7 @@ def rates_of_models(inputs: ReportInputs) -> Table | None:
         ]
         groups.append(Group(rows, f"at {decode}"))
     columns = ["model", *RATES.values(), "mean tokens", "n"]
-    note = f"{_RATES_NOTE} {n_counts(final_levels(inputs, 'accuracy'))}"
+    note = f"{_RATES_NOTE} {n_counts(final_levels(inputs, words.ACCURACY))}"
     return Table("How answers end", columns, groups, "analysis/levels.parquet", note)
 
 
@@ -330,7 +331,7 @@ _RATES_NOTE = (
 
 def _rate_cells(inputs: ReportInputs, model_id: str, decode: str) -> list[str]:
     levels = [_level(inputs, estimand, model_id, decode) for estimand in RATES]
-    tokens = _level(inputs, "mean_tokens", model_id, decode)
+    tokens = _level(inputs, words.MEAN_TOKENS, model_id, decode)
     return [
         _percent_with_interval(levels[0]),
         *(fmt.percent(level.get("estimate")) for level in levels[1:]),

@@ -5,6 +5,10 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.tables.table import Group, Row, Table, word
+from selfdistill.tables import words
+from selfdistill.tables.endings import CUT, FINISHED, LOOP
+
+SHARES = (words.ACCURACY, words.BOXED_RATE, words.CUT_RATE)  # that other people's tables state, too
 
 
 def problem_counts(inputs: ReportInputs) -> Table | None:
@@ -57,16 +61,16 @@ def mixtures(inputs: ReportInputs) -> Table | None:
     table = inputs.levels.filter(
         pl.col("budget").is_in(list(names))
         & (pl.col("split") == "all")
-        & pl.col("estimand").is_in(["accuracy", "boxed_rate", "cut_rate"])
+        & pl.col("estimand").is_in(SHARES)
         & (pl.col("training_seed").is_null() | (pl.col("percent") == 100))
     )
     rows = []
     keys = ["budget", "model_id", "decode_id"]
     for (budget, model, decode), cell in table.group_by(keys, maintain_order=True):
         by = {row["estimand"]: row for row in cell.to_dicts()}
-        shares = (by[name] for name in ("accuracy", "boxed_rate", "cut_rate"))
+        shares = (by[name] for name in SHARES)
         rows.append(
-            Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by["accuracy"]["n"]),
+            Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by[words.ACCURACY]["n"]),
                  *(f"{fmt.percent(row['estimate'])} {fmt.percent_interval(row['low'], row['high'])}" for row in shares)])
         )  # fmt: skip
     parts = "; ".join(f"{name}: {', '.join(f'{n} of {s}' for s, n in parts.items())}" for name, parts in names.items())
@@ -122,15 +126,15 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
     table = inputs.sampled
     if table is None or table.is_empty():
         return None
-    ended = pl.col("finish_class").is_in(["answered", "no_answer"])
+    ended = pl.col("finish_class").is_in(FINISHED)
     grouped = (
         table.group_by("purpose", "engine", "engine_version")
         .agg(
             pl.col("model_id").n_unique().alias("models"),
             pl.len().alias("completions"),
             pl.col("n_tokens").cast(pl.Int64).sum().alias("tokens"),
-            (pl.col("finish_class") == "cut").sum().alias("cut"),
-            (pl.col("finish_class") == "loop").sum().alias("loop"),
+            (pl.col("finish_class") == CUT).sum().alias("cut"),
+            (pl.col("finish_class") == LOOP).sum().alias("loop"),
             (pl.col("loop_period").is_not_null() & ended).sum().alias("looped and ended"),
         )
         .sort("purpose", "engine", "engine_version")

@@ -9,6 +9,7 @@ from selfdistill.reporting.figures.evaluation import share_correct
 from selfdistill.reporting.figures.training import runs_in_order, total
 from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.reporting.tables.table import Group, Row, Table
+from selfdistill.tables import words
 
 
 def filter_audit(inputs: ReportInputs) -> Table | None:
@@ -95,7 +96,7 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
         return None
     rows = []
     for run in runs_in_order(inputs, summary):
-        for row in summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()[:1]:
+        for row in summary.filter((pl.col("run") == run) & (pl.col("window") == words.WHOLE_RUN)).to_dicts()[:1]:
             low, high = row["signal_fraction_low"], row["signal_fraction_high"]
             rows.append(Row([
                 run, fmt.count(row["steps"]), fmt.significant(row["signal"]),
@@ -115,8 +116,12 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
 
 
 def _adam_share(inputs: ReportInputs, run: str) -> str:
-    summary = total(inputs.noise_summary, "adam")
-    rows = [] if summary is None else summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()
+    summary = total(inputs.noise_summary, words.ADAM)
+    rows = (
+        []
+        if summary is None
+        else summary.filter((pl.col("run") == run) & (pl.col("window") == words.WHOLE_RUN)).to_dicts()
+    )
     if not rows:
         return fmt.MISSING
     low, high = rows[0]["signal_fraction_low"], rows[0]["signal_fraction_high"]

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.models.headers import weight_files
+from selfdistill.models.weights import check_weights
 
 ARCHITECTURES = ("Qwen3ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM")
 
@@ -92,17 +94,10 @@ def read_shape(folder: Path) -> Shape:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
+    check_weights(folder)
     weights: dict[str, Tensor] = {}
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder}: no safetensors weights; other formats are not read.")
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as handle:
-                for key in handle.keys():
-                    weights[key] = handle.get_tensor(key)
-        except Exception as error:  # safetensors raises its own kinds
-            raise UserError(f"{file}: damaged or incomplete weights ({error}); copy or make the model anew.") from error
+    for file in weight_files(folder):
+        weights |= load_file(file)
     return weights
 
 

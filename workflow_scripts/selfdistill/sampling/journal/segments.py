@@ -47,6 +47,10 @@ class Segment:
     def samples(self) -> Iterator[pl.DataFrame]:
         raise NotImplementedError
 
+    def holds(self, ids: pl.Series) -> bool:
+        """Whether all of these can be read of it, and nothing of it is damaged."""
+        return not self.damaged and not len(ids.filter(~ids.is_in(self.ids.implode())))
+
 
 class Unreadable(Segment):
     def __init__(self) -> None:

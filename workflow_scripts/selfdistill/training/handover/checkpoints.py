@@ -1,36 +1,39 @@
-"""What survives a crash, and what is handed out: the work folder and the journal of steps.
+"""What survives a crash: the work folder of a run, and the checkpoint in it from which a rerun goes on.
 
 The work folder is undeclared to Snakemake and belongs to one set of settings. In it lie the trainer's own checkpoints
 (`checkpoint-20`, one at a time, under that name only when complete), the journal of every step (`steps.jsonl`) and the
 models exported so far (`exports/at-025`). A rerun starts from the last checkpoint whose journal and exports are there.
-A finished run stays in it too (`finished/`, and the exports as hard links, which cost no disk): Snakemake wipes declared
-outputs before it runs a rule again, and the same training is then put in place instead of being done twice.
+A finished run stays in it too (`finished.py`): Snakemake wipes declared outputs before it runs a rule again, and the same
+training is then put in place instead of being done twice.
+
+One process at a time may use it. What is removed here is made again by the steps that follow; all else that does not fit
+is set aside under another name.
 """
 
 import json
 import os
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.files import sync_tree, write_json, write_text
-from selfdistill.models.digests import model_digest
-from selfdistill.tables.schema import Schema
-from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS
-from selfdistill.tables.whole import read_table
-from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE
+from selfdistill.foundation.files import sync_folder, sync_tree, write_json
+from selfdistill.foundation.locks import held
+from selfdistill.training.handover.finished import FinishedRun, remove_tree
+from selfdistill.training.handover.steps import StepJournal
 
-MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
-TABLES: dict[str, Schema] = {
-    "log.parquet": RUN_LOG,
-    "noise.parquet": NOISE,
-    "weights.parquet": WEIGHTS,
-    "histograms.parquet": HISTOGRAMS,
-    "coherence.parquet": COHERENCE,
-}
 COMPLETE = "trainer_state.json"  # the file that the trainer writes last
+OLD, DAMAGED = "old", "damaged"  # what was set aside: of other settings, which may come back; or no longer whole
+
+
+class SetAside(NamedTuple):
+    where: Path
+    settings: dict[str, Any]  # of its run; empty where they cannot be read
+
+
+class ResumePoint(NamedTuple):
+    step: int  # 0: from the start
+    checkpoint: Path | None
 
 
 class WorkFolder:
@@ -42,19 +45,29 @@ class WorkFolder:
         self.finished = path / "finished"  # tables and manifest of a run that came to its end
         self.unfinished = path / "unfinished"  # where the trainer writes a checkpoint before it gets its name
         self.journal = StepJournal(path / "steps.jsonl")
+        self.result = FinishedRun(self.finished, self.exports)
 
-    def claim(self, settings_hash: str, settings: dict[str, Any]) -> tuple[Path, dict[str, Any]] | None:
-        """Make the folder ours. One of other settings is set aside: the answer is where it went, and these settings.
+    def locked(self) -> AbstractContextManager[None]:
+        """Beside the folder and not in it, for the folder may be set aside while it is held."""
+        return held(
+            self.path.with_name(f"{self.path.name}.lock"),
+            lambda who: (
+                f"{self.path}: {who} is training in this folder; wait for its end, or stop it and run the same command to "
+                "go on from its last checkpoint."
+            ),
+        )
+
+    def claim(self, settings_hash: str, settings: dict[str, Any]) -> SetAside | None:
+        """Make the folder ours. One of other settings is set aside.
 
         What was set aside for these settings earlier comes back: to change a setting and change it back costs nothing.
         """
         owner = self.path / "settings.json"
         aside = None
         if self.path.exists() and any(self.path.iterdir()) and _owner(owner).get("hash") != settings_hash:
-            aside = _free_name(self.path), _owner(owner).get("settings") or {}
-            self.path.rename(aside[0])
+            aside = SetAside(self.set_aside(OLD), _owner(owner).get("settings") or {})
         if not self.path.exists():
-            for earlier in self.path.parent.glob(f"{self.path.name}.old-*"):
+            for earlier in self.path.parent.glob(f"{self.path.name}.{OLD}-*"):
                 if _owner(earlier / "settings.json").get("hash") == settings_hash:
                     earlier.rename(self.path)
                     break
@@ -63,27 +76,54 @@ class WorkFolder:
             write_json(owner, {"hash": settings_hash, "settings": settings})
         return aside
 
-    def resume_point(self, exports: dict[str, int]) -> tuple[int, Path | None]:
-        """The step to go on from and its checkpoint (0 and none: from the start); what cannot be used is removed.
+    def set_aside(self, kind: str) -> Path:
+        names = (self.path.with_name(f"{self.path.name}.{kind}-{number}") for number in range(1, 10_000))
+        where = next(name for name in names if not name.exists())
+        self.path.rename(where)
+        return where
+
+    def harm(self, exports: dict[str, int]) -> str | None:
+        """Why what lies here cannot be used although it was finished, or far enough to be gone on from; None if it can."""
+        if self.result.is_there():
+            return self.result.harm()
+        whole = list(self._whole_checkpoints())
+        lacks = {checkpoint: self._lacks(_step_of(checkpoint), exports) for checkpoint in whole}
+        if whole and all(lacks.values()):
+            return f"{whole[0].name} is there and {lacks[whole[0]]}"
+        if exports and not whole and not self._lacks(max(exports.values()), exports):
+            return "everything is exported, and neither a checkpoint nor the manifest is there"
+        return None
+
+    def resume_point(self, exports: dict[str, int]) -> ResumePoint:
+        """Where to go on from. What the steps from there make again is removed.
 
         `exports` says at which step each exported model is made: those up to the resumed step must exist.
         """
-        shutil.rmtree(self.unfinished, ignore_errors=True)
-        usable = None
-        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_step_of, reverse=True):
-            step = _step_of(checkpoint)
-            whole = (checkpoint / COMPLETE).is_file() and self.journal.covers(step)
-            whole = whole and all((self.exports / name).is_dir() for name, made in exports.items() if made <= step)
-            if whole and usable is None:
-                usable = checkpoint
-            else:
-                shutil.rmtree(checkpoint)
-        step = _step_of(usable) if usable else 0
-        self.journal.cut_after(step)
+        remove_tree(self.unfinished)
+        usable = [each for each in self._whole_checkpoints() if not self._lacks(_step_of(each), exports)]
+        point = ResumePoint(_step_of(usable[0]), usable[0]) if usable else ResumePoint(0, None)
+        for checkpoint in self.path.glob("checkpoint-*"):
+            if checkpoint != point.checkpoint:
+                remove_tree(checkpoint)
+        self.journal.cut_after(point.step)
         for name, made in exports.items():
-            if made > step:
-                shutil.rmtree(self.exports / name, ignore_errors=True)
-        return step, usable
+            if made > point.step:
+                remove_tree(self.exports / name)
+        return point
+
+    def _whole_checkpoints(self) -> Iterator[Path]:
+        """The last one first."""
+        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_step_of, reverse=True):
+            if (checkpoint / COMPLETE).is_file():
+                yield checkpoint
+
+    def _lacks(self, step: int, exports: dict[str, int]) -> str | None:
+        """What a checkpoint of this step cannot be gone on without."""
+        journalled = len(self.journal.rows())
+        if journalled < step:
+            return f"the journal of its steps ends at step {journalled}"
+        gone = [name for name, made in exports.items() if made <= step and not (self.exports / name).is_dir()]
+        return f"the model exported before it as {gone[0]} is gone" if gone else None
 
     def last_checkpoint(self) -> int:
         return max((_step_of(checkpoint) for checkpoint in self.path.glob("checkpoint-*")), default=0)
@@ -93,106 +133,24 @@ class WorkFolder:
         self.journal.sync()
         sync_tree(written)
         sealed = self.path / written.name
-        shutil.rmtree(sealed, ignore_errors=True)
         os.replace(written, sealed)
+        sync_folder(self.path)
         for older in self.path.glob("checkpoint-*"):
             if older != sealed:
-                shutil.rmtree(older)
+                remove_tree(older)
 
     def clear(self) -> None:
         """After success: what only a resumption needs goes; results, journal and settings stay."""
         for path in (*self.path.glob("checkpoint-*"), self.unfinished):
-            shutil.rmtree(path, ignore_errors=True)
-
-    def is_finished(self) -> bool:
-        """Whether a finished run lies here undamaged: published files are links to these, and may have been harmed."""
-        try:
-            manifest = json.loads((self.finished / MANIFEST).read_text())
-            for name, schema in TABLES.items():
-                read_table(self.finished / name, schema)
-            for name, made in manifest["checkpoints"].items():
-                read_table(self.exports / name / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
-                if model_digest(self.exports / name) != made["digest"]:
-                    return False
-            return True
-        except (OSError, ValueError, KeyError, UserError):
-            return False
-
-    def publish_to(self, out: Path, exports: Iterable[str]) -> None:
-        """Everything under its public name, the manifest last."""
-        out.mkdir(parents=True, exist_ok=True)
-        (out / MANIFEST).unlink(missing_ok=True)
-        for name in exports:
-            publish(self.exports / name, out / name)
-        tables = sorted(path for path in self.finished.iterdir() if path.name != MANIFEST)
-        for path in (*tables, self.finished / MANIFEST):
-            part = out / f".{path.name}.part"
-            shutil.copyfile(path, part)
-            os.replace(part, out / path.name)
-
-
-class StepJournal:
-    """One JSON line per finished optimiser step, in order. A torn last line is as if it had never been written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, row: dict[str, Any]) -> None:
-        with open(self.path, "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row) + "\n")
-
-    def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").split("\n")[:-1]:  # what lacks its line end is torn
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:
-                    break
-                if row["step"] != len(rows) + 1:
-                    break
-                rows.append(row)
-        return rows
-
-    def covers(self, step: int) -> bool:
-        return len(self.rows()) >= step
-
-    def cut_after(self, step: int) -> None:
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows()[:step]))
-
-    def sync(self) -> None:
-        if self.path.exists():
-            with open(self.path, "rb") as handle:
-                os.fsync(handle.fileno())
-
-
-def publish(source: Path, target: Path) -> None:
-    """Put a finished file or folder under its public name at once; the source stays, for a rerun after a crash here."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, part, copy_function=_link_or_copy)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(part, target)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
+            remove_tree(path)
 
 
 def _owner(settings_file: Path) -> dict[str, Any]:
+    """Whose a folder is; nobody's where that is not written or not readable as JSON. Other errors come out."""
     try:
-        return dict(json.loads(settings_file.read_text()))
-    except (OSError, ValueError, TypeError):
+        return dict(json.loads(settings_file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
         return {}
-
-
-def _free_name(path: Path) -> Path:
-    names: Iterable[Path] = (path.with_name(f"{path.name}.old-{number}") for number in range(1, 10_000))
-    return next(name for name in names if not name.exists())
 
 
 def _step_of(checkpoint: Path) -> int:

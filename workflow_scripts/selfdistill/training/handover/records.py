@@ -103,6 +103,7 @@ def run_manifest(
         "checkpoints": {
             name: {"step": step, "digest": model_digest(work.exports / name)} for name, step in exports.items()
         },
+        "tables": work.result.table_digests(exports),
         "parameters": sum(parameter.numel() for parameter in weights),
         "trained_parameters": sum(parameter.numel() for parameter in weights if parameter.requires_grad),
         "steps": len(rows),

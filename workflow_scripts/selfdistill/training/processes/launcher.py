@@ -141,11 +141,10 @@ def work_along(run: Callable[[], None], device: str) -> None:
         run()
         ranks.leave()
     except UserError as error:
-        if ranks.is_first():
-            raise
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        time.sleep(5)  # if the first knows it too, it has said so and our launcher ends us; if not, it must be said
-        _leave(f"error: {error}", voice, 1)
+        if not ranks.is_first():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            time.sleep(5)  # if the first knows it too, it has said so and our launcher ends us; if not, it must be said
+        _leave(f"error: {error}\n", voice, 1)
     except Exception as error:
         if _is_loss(error):
             _leave("", voice, LOST_OTHERS)

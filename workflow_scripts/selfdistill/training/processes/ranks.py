@@ -15,7 +15,7 @@ from selfdistill.foundation.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-SHARDING = Path(__file__).resolve().parents[3] / "profiles" / "fsdp2.yaml"
+SHARDING = Path(__file__).resolve().parents[4] / "profiles" / "fsdp2.yaml"
 PATIENCE = timedelta(hours=1)  # the first may read large models while the others wait
 Result = TypeVar("Result")
 
