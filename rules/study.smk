@@ -12,7 +12,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.hub import check_copies, check_pins
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.study.identity import refuse_other_results
-from selfdistill.study.lines import read_with_lines
+from selfdistill.study.lines import at_its_line, read_with_lines
 from selfdistill.study.load import load_study, without_paths
 
 # The scripts and the paths of study files are found from this folder.
@@ -48,8 +48,9 @@ try:
     # this variable names (docs/moving.md).
     WORK = str(Path(os.environ.get("FORKLOCK_WORK", ".")) / RESULTS)
     REVISIONS = f"{WORK}/revisions.lock"
-    refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
-    check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(loader).hub)
+    with at_its_line(LINES):
+        refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
+        check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(loader).hub)
     check_copies(STUDY, Path(RESULTS) / "hub")
 except UserError as error:
     raise WorkflowError(str(error))

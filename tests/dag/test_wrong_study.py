@@ -79,7 +79,11 @@ def test_the_results_of_another_study_are_replaced_only_by_name(fresh: Clone) ->
     finished(fresh, seed=1)
     command = ("snakemake", "-n", "--configfile", "config/smoke.yaml")
     code, said = asked(fresh, *command)
-    assert code == 1 and "seed: the results in results/smoke/ were made with another (results/smoke/study.yaml)" in said
+    assert (
+        code == 1
+        and "\nconfig/smoke.yaml:5: seed: the results in results/smoke/ were made with another (results/smoke/study.yaml)"
+        in said
+    )
     code, said = asked(fresh, *command, "--config", "replace=lab")
     assert code == 1 and "replace those by --config replace=smoke" in said
     code, said = asked(fresh, *command, "--config", "replace=smoke")

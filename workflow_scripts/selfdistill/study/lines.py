@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ class Lines:
         while key and key not in self._at:
             key = key.rpartition(".")[0]
         return f"{self.file}:{self._at[key]}: {complaint}" if key else f"{self.file}: {complaint}"
+
+
+@contextmanager
+def at_its_line(lines: Lines) -> Iterator[None]:
+    """A complaint about a key, from whatever found it, with the place of the key."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(lines.placed(str(error), lines.content)) from error
 
 
 def read_with_lines(file: Path) -> Lines:
