@@ -105,7 +105,7 @@ def test_what_follows_from_a_mistake_is_not_told_beside_it() -> None:
 
 # No words of the checking library's come through, whatever stands wherever.
 
-VALUES = [
+VALUES: list[Any] = [
     None,
     True,
     -1,
