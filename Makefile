@@ -50,8 +50,8 @@ format: $(ENVIRONMENT) ## format Python and the rules
 lock: ## resolve requirements.in anew into requirements.lock, envs/*.yaml, containers/gpu.lock and the tests' environment of vLLM
 	$(PYTHON) envs/lock.py
 
-schema: $(ENVIRONMENT) ## write config/schema.json from the typed study
-	python config/make_schema.py
+schema: $(ENVIRONMENT) ## write config/schema.json and docs/study-file.md from the typed study
+	python config/make_schema.py && python config/make_reference.py
 
 datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
 	PYTHONPATH=workflow_scripts python -m selfdistill.problems.datasets.document > docs/datasets.md

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -189,6 +190,21 @@ def test_the_schema_for_editors_is_in_sync() -> None:
     from make_schema import schema_text
 
     assert (ROOT / "config/schema.json").read_text() == schema_text(), "run make schema"
+
+
+def test_the_reference_of_keys_is_in_sync() -> None:
+    reference = runpy.run_path(str(ROOT / "config/make_reference.py"))
+    assert (ROOT / "docs/study-file.md").read_text() == reference["reference_text"](), "run make schema"
+
+
+def test_the_reference_has_every_key_and_says_what_it_means() -> None:
+    text = (ROOT / "docs/study-file.md").read_text()
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    keys = {key for section in (schema, *schema["$defs"].values()) for key in section["properties"]}
+    for key in keys - set(schema["properties"]) | {"study", "seed", "results"}:
+        assert re.search(rf"[`.]{key}[`.]", text), key
+    for row in re.findall(r"^\| `.*", text, re.MULTILINE):
+        assert row.count(" | ") == 3 and not row.endswith("|  |"), row
 
 
 def test_the_schema_accepts_the_shipped_studies() -> None:

@@ -16,7 +16,9 @@ class Decoded(Section):
 
 
 class Evaluation(Section):
-    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]]
+    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]] = Field(
+        description="Problems; quick is a part of full, of the same composition."
+    )
     mixtures: dict[Name, dict[Name, Annotated[int, Field(gt=0)]]] = Field(
         default={},
         description="Parts of the full budget of another composition, so many problems of each source; levels are told for them too.",
@@ -30,7 +32,7 @@ class Evaluation(Section):
 class Hypothesis(Section):
     """One line of the analysis plan, written before the data."""
 
-    arm: Name
+    arm: Name = Field(description="The arm that the hypothesis is about.")
     against: Name = Field("base", description="base or another arm.")
     comparison: Literal["matched", "fair"] = Field(
         description="matched: the same decode on both sides. fair: each side at its best decode, chosen on dev."

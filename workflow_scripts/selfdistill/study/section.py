@@ -36,7 +36,9 @@ class Text(NamedTuple):
 
 TEXTS = {
     NAME: Text("a name", "names", "small letters, digits and hyphens after a small letter, 40 at most"),
-    STUDY_NAME: Text("a name", "names", "small letters, digits, dots and hyphens after a small letter, 40 at most"),
+    STUDY_NAME: Text(
+        "a study's name", "studies' names", "small letters, digits, dots and hyphens after a small letter, 40 at most"
+    ),
     HUB_ID: Text("a repository", "repositories", "owner/name, as Qwen/Qwen3.5-4B"),
     COMMIT: Text("a commit", "commits", "40 digits and letters from a to f, in quotes"),
     FOLDER: Text("a folder", "folders", "a path below the project's folder, as results/mine"),
