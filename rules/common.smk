@@ -14,7 +14,8 @@ from selfdistill.study.load import load_study
 from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.hub import check_copies, check_pins
+from selfdistill.models.hub.copies import check_copies
+from selfdistill.models.hub.revisions import check_pins
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.problems.datasets.registry import dataset_of
