@@ -1,6 +1,6 @@
 """Plausible made-up inputs of a report: a small study whose numbers are invented but whose tables keep their schemas.
 
-python tests/unit/report_fixture.py report.html      writes the page, to be looked at
+python tests/report_fixture.py report.html      writes the page, to be looked at
 """
 
 import math

@@ -224,10 +224,6 @@ def test_a_gated_repository_asks_for_its_terms_and_a_token(hub: Hub, tmp_path: P
     assert obtained(hub, tmp_path, HF_TOKEN="hf_secret")["revision"] == NEWEST
 
 
-def usual_hub(loader: str) -> str:
-    return dataset_of(loader).hub
-
-
 def test_a_pin_that_the_results_were_not_made_with_is_refused_before_anything_is_planned(tmp_path: Path) -> None:
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
     raw["model"] |= {"hub": "lab/tiny", "revision": NEWEST}

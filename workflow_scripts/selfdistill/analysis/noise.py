@@ -8,9 +8,13 @@ a ratio of sums, never clipped and never averaged as a ratio. The interval belon
 is well determined, and is then inverted; an interval on the noise scale 1/ρ itself does not cover.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 
+from selfdistill.analysis.runs import of_all_runs
 from selfdistill.tables import words
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
 from selfdistill.tables.schema import conform
@@ -24,6 +28,20 @@ GEOMETRIES = {
     words.UPDATE: "update_norm_squared",
 }
 RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    """Of all runs, with a column `run`: one row per step, and one per window."""
+
+    steps: pl.DataFrame
+    summary: pl.DataFrame
+
+
+def noise_of_runs(noise: Mapping[str, pl.DataFrame], beta1: Mapping[str, float], seed: int) -> GradientNoise:
+    steps = {run: noise_steps(table) for run, table in noise.items()}
+    summaries = {run: noise_summary(table, beta1=beta1[run], seed=seed) for run, table in steps.items()}
+    return GradientNoise(of_all_runs(steps), of_all_runs(summaries))
 
 
 def noise_steps(noise: pl.DataFrame) -> pl.DataFrame:

@@ -5,9 +5,8 @@ from typing import Any
 import polars as pl
 
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.figures.evaluation import share_correct
-from selfdistill.reporting.figures.training import runs_in_order, total
 from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.select import runs_in_order, share_correct, total
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
