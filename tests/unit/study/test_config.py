@@ -175,8 +175,8 @@ def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:
 
 
 def test_the_word_for_an_unequal_budget_distinguishes_no_arm_by_itself() -> None:
-    arm = Arm(decode="t11", keep="finished")
-    assert arm.model_copy(update={"unequal_budget": True}).method == arm.method
+    arm: dict[str, Any] = {"decode": "t11", "keep": "finished"}
+    assert Arm(**arm, unequal_budget=True).method == Arm(**arm).method
     assert "unequal_budget" not in Recipe.model_fields
 
 
