@@ -138,9 +138,8 @@ def test_who_waits_for_two_holds_none_meanwhile(start: Start, monkeypatch: pytes
 
 def test_a_lease_that_does_not_come_in_time_names_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    with lease_gpus(1):
-        with pytest.raises(UserError, match=f"within 0.1 s: GPU 0 is held by process {os.getpid()}"):
-            lease_gpus(1, timeout=0.1)
+    with lease_gpus(1), pytest.raises(UserError, match=f"within 0.1 s: GPU 0 is held by process {os.getpid()}"):
+        lease_gpus(1, timeout=0.1)
     with lease_gpus(1, timeout=0.1):
         pass
 
