@@ -1,6 +1,7 @@
 """Rule `comparisons`: paired differences, and the problems behind them."""
 
-from selfdistill.analysis.comparisons import comparisons, flips
+from selfdistill.analysis.comparisons import comparisons
+from selfdistill.analysis.flips import flips
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.foundation.programs import as_rule
 from selfdistill.study.evaluation import Evaluation, Hypothesis
