@@ -4,17 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfdistill.analysis.noise import (
+from selfdistill.analysis.noise import noise_steps, noise_summary, windows
+from selfdistill.analysis.noise_estimates import (
     StepSums,
     detection_limit,
     effective_rank,
     momentum_fraction,
     noise_scale_text,
-    noise_steps,
-    noise_summary,
     ratio_of_sums,
     ratio_upper_bound,
-    windows,
 )
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
 from selfdistill.tables.schema import conform
