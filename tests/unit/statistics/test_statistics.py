@@ -96,8 +96,23 @@ def test_planning_agrees_with_statsmodels(clusters, deviation, effect):
     assert clusters_needed(effect, mean) == pytest.approx(needed, abs=2)
 
 
+@pytest.mark.parametrize("deviations", [0.001, 0.02, 0.1, 0.3, 0.9, 1.5, 1.8, 2.1, 2.5, 4.0, 20.0])
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.05 / 3, 0.8), (0.05, 0.9)])
+def test_the_number_needed_is_the_smallest_that_detects_the_difference(deviations, alpha, power):
+    """Also of a difference of two standard deviations, where guessing n from the last n swings between 3 and 47."""
+    needed = clusters_needed(deviations, ClusterMean(deviations, 1 / np.sqrt(100), 100), alpha, power)
+    detectable = {
+        n: minimal_detectable_difference(ClusterMean(0.0, 1 / np.sqrt(n), n), alpha, power)
+        for n in (needed - 1, needed)
+        if n >= 2
+    }
+    assert detectable[needed] <= deviations
+    assert needed == 2 or detectable[needed - 1] > deviations
+
+
 def test_no_number_of_problems_resolves_a_difference_of_zero():
     assert clusters_needed(0.0, ClusterMean(0.0, 0.01, 100)) is None
+    assert clusters_needed(1e-11, ClusterMean(0.0, 0.01, 100)) > 10**18
 
 
 def test_pass_at_k_is_the_share_of_subsets_with_a_correct_draw():
