@@ -170,7 +170,7 @@ def test_a_group_without_gradients_is_left_out() -> None:
 
 
 def test_the_scale_in_words_says_where_it_ends() -> None:
-    assert noise_scale_text(1 / 1121, 1 / 2026, 1 / 775) == "1,121 (775 to 2,026)"
+    assert noise_scale_text(1 / 1121, 1 / 2026, 1 / 775) == "1\u2009121 (775 to 2\u2009026)"
     assert noise_scale_text(1 / 2.5, -0.1, 1 / 2) == "2.5 (2 to unbounded)"
     assert noise_scale_text(-0.1, -0.2, 1 / 600) == "unbounded (600 to unbounded)"
     assert noise_scale_text(-0.2, -0.3, -0.1) == "unbounded"

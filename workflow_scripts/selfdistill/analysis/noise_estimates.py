@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from selfdistill.foundation.wording import count
+
 CONFIDENCE = 0.95
 
 
@@ -161,7 +163,7 @@ def autocorrelation(series: np.ndarray) -> float | None:
 
 
 def noise_scale_text(ratio: float, low: float, high: float) -> str:
-    """B_simple with its interval, in sequences: `1,121 (775 to 2,026)`, `2,313 (1,159 to unbounded)`."""
+    """B_simple with its interval, in sequences: `1 121 (775 to 2 026)`, `2 313 (1 159 to unbounded)`."""
     estimate, least, most = (_in_words(_inverse(value)) for value in (ratio, high, low))
     return f"{estimate} ({least} to {most})" if high > 0 else "unbounded"
 
@@ -172,7 +174,7 @@ def _fraction_of_ratio(ratio: float, batch: float) -> float | None:
 
 
 def _in_words(scale: float | None) -> str:
-    return "unbounded" if scale is None else f"{scale:,.0f}" if scale >= 10 else f"{scale:.2g}"
+    return "unbounded" if scale is None else count(scale) if scale >= 10 else f"{scale:.2g}"
 
 
 def _inverse(ratio: float) -> float | None:
