@@ -1,4 +1,7 @@
-"""Words and numbers that the analysis writes into its tables and the report onto its page, said the same in both."""
+"""Words and numbers that the analysis writes into its tables and the report onto its page, said the same in both.
+
+Thousands stand apart by a thin space wherever a page is read; only what goes to a terminal has commas.
+"""
 
 import math
 from collections.abc import Mapping

@@ -9,6 +9,7 @@ from selfdistill.reporting.select import (
     truncation_rows,
 )
 from selfdistill.reporting.style import (
+    AS_COUNT,
     AS_PERCENT,
     FINISH_COLOURS,
     INK,
@@ -46,6 +47,7 @@ def lengths(inputs: ReportInputs) -> Figure | None:
         right.plot(np.quantile(lengths, quantiles), quantiles, color=look.colour, linestyle=look.dash, linewidth=1.3)
     right.set_title("share of answers up to a length")
     right.set_xlabel("tokens")
+    right.xaxis.set_major_formatter(AS_COUNT)
     right.set_xlim(left=0)
     right.yaxis.set_major_formatter(AS_PERCENT)
     handles = [right.plot([], [], **arm_look(inputs.study, arm).line(marker=""))[0] for arm in arms]

@@ -90,7 +90,7 @@ def _difference_row(inputs: ReportInputs, row: dict[str, Any], label: str, minor
 
 
 def _over_seeds_row(row: dict[str, Any]) -> Row:
-    n = f"{row['n']} seeds"
+    n = fmt.plural(row["n"], "seed")
     return Row(
         ["over training seeds", "", fmt.points_with_interval(row), fmt.p_value(row["p_value"]), "", "", "", n], True
     )
