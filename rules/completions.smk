@@ -4,12 +4,13 @@
 
 
 rule check_export:
-    """Loads a run's checkpoints in the sampling engine and compares its log-probabilities with the trainer's."""
+    """Loads a run's checkpoints in the sampling engine and compares its log-probabilities with the trainer's and the base's."""
     input:
         checkpoints=[
             f"<results>/runs/{{arm}}/seed-{{seed}}/{checkpoint}"
             for checkpoint in CHECKPOINTS
         ],
+        manifest="<results>/runs/{arm}/seed-{seed}/manifest.json",
     output:
         "<results>/runs/{arm}/seed-{seed}/export_check.json",
     log:
@@ -34,6 +35,7 @@ rule check_export:
         """
         python workflow_scripts/check_export.py \
             --checkpoints {input.checkpoints:q} \
+            --manifest {input.manifest:q} \
             --output {output:q} \
             --settings {params.settings:q} \
             --batch {params.batch} \

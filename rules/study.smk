@@ -9,7 +9,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 from snakemake.exceptions import WorkflowError
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.hub import check_copies, check_pins
+from selfdistill.models.hub.copies import check_copies
+from selfdistill.models.hub.revisions import check_pins
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.study.identity import refuse_other_results
 from selfdistill.study.lines import at_its_line, read_with_lines

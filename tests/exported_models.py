@@ -12,9 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lab_requests import MODEL, lab_requests
+from selfdistill.models.digests import model_digest
 from selfdistill.models.tokens import end_tokens
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
+from selfdistill.tables.training import TRAINED_LOGPROBS
+from selfdistill.tables.whole import write_table
 from selfdistill.training.handover.exports import check_examples, export_model, trained_logprobs
 
 VOCABULARY, END, CONTEXT, LAB_CONTEXT = 64, 1, 256, 320
@@ -125,14 +128,29 @@ def train(model: Any) -> None:
                 parameter += (0.03 * parameter.abs().mean() + 0.001) * noise
 
 
-def exported(source: Path, target: Path, examples: pl.DataFrame) -> Path:
-    """The source, trained, with the trainer's log-probabilities beside it."""
+def exported(
+    source: Path,
+    target: Path,
+    examples: pl.DataFrame,
+    trained: Callable[[Any], None] = train,
+    base_known: bool = True,
+) -> Path:
+    """The source, trained, with the trainer's log-probabilities beside it, and those it gave before the first step."""
     from selfdistill.training.trainer.model import load_model
 
-    model = load_model(source)
-    train(model)
-    export_model(model, source, target, trained_logprobs(model, examples, "float32"))
+    model, base = load_model(source), target.with_name(f"{target.name}.base")
+    if base_known:
+        write_table(trained_logprobs(model, examples, "float32"), base, TRAINED_LOGPROBS)
+    trained(model)
+    export_model(model, source, target, trained_logprobs(model, examples, "float32"), base)
     return target
+
+
+def manifest_of(source: Path, folder: Path) -> Path:
+    """As much of a run's manifest as the check of its exports reads."""
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({"base_digest": model_digest(source)}))
+    return path
 
 
 def damaged(folder: Path, target: Path, share: float) -> Path:

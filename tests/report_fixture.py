@@ -1,6 +1,6 @@
 """Plausible made-up inputs of a report: a small study whose numbers are invented but whose tables keep their schemas.
 
-python tests/unit/report_fixture.py report.html      writes the page, to be looked at
+python tests/report_fixture.py report.html      writes the page, to be looked at
 """
 
 import math
@@ -222,7 +222,7 @@ def verdicts() -> pl.DataFrame:
                 "ssd at t10 against base at t08, each side's best on dev: not resolved; accuracy +1.7 points "
                 "(95 % interval \u22121.0 to +4.4, p = 0.21, 0.42 after Holm); true differences from 3.9 points "
                 "would be found in four of five such "
-                "studies, and one of the size seen needs about 1,240 problems."),
+                "studies, and one of the size seen needs about 1\u2009240 problems."),
             row("fixed-point-does-nothing", "t10", "t10", -0.003, 0.021, 0.78,
                 "equivalent within the margin", None, 0.006,
                 "fixed-point against base at t10: equivalent within the margin; accuracy \u22120.3 points (95 % "

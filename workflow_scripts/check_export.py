@@ -1,6 +1,7 @@
 """Checks a run's exported checkpoints in the sampling engine. A program, so that a launcher can start it.
 
-python workflow_scripts/check_export.py --checkpoints at-050 at-100 --output export_check.json --settings JSON --batch 96
+python workflow_scripts/check_export.py --checkpoints at-050 at-100 --manifest manifest.json --output export_check.json \
+    --settings JSON --batch 96
 """
 
 import argparse
@@ -13,6 +14,7 @@ from selfdistill.foundation.programs import as_program
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
+    parser.add_argument("--manifest", type=Path, required=True, help="of their run: it says which model was the base")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -30,7 +32,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     limit = asked.settings.pop("limit", None)
     settings = SamplerSettings(**asked.settings, batch=asked.batch, gpus=asked.gpus)
-    check_exports(asked.checkpoints, settings, limit, asked.output)
+    check_exports(asked.checkpoints, asked.manifest, settings, limit, asked.output)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from selfdistill.analysis.comparisons import comparisons, flips
+from selfdistill.analysis.comparisons import comparisons
+from selfdistill.analysis.flips import flips
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.foundation.programs import as_rule
 from selfdistill.study.evaluation import Evaluation, Hypothesis

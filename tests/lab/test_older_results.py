@@ -51,4 +51,6 @@ def test_results_of_an_older_version_are_taken_up_and_every_number_stays(older: 
     assert len(before) > 40 and after.keys() == before.keys()
     for name, table in before.items():
         kept = [column for column in table.columns if column not in OF_THE_RUN]
-        assert_frame_equal(after[name].select(kept), table.select(kept), check_exact=True)
+        # Sums of a group are taken in whatever order polars' threads come to them: the last bits of noise tables are chance.
+        exact = not name.startswith("analysis/noise")
+        assert_frame_equal(after[name].select(kept), table.select(kept), check_exact=exact, rel_tol=1e-9)

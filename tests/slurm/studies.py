@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -99,16 +98,6 @@ class Run:
 
     def state(self, job: str) -> str:
         return self.cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
-
-
-def begun(finished: Clone, folder: Path, *without: str) -> Clone:
-    """A clone that has the results of another but for some folders, so that a test runs only what it is about."""
-    clone = Clone(folder)
-    for name in ("results", ".snakemake/metadata"):
-        shutil.copytree(finished.folder / name, folder / name)
-    for name in without:
-        shutil.rmtree(folder / RESULTS / name)
-    return clone
 
 
 def journaled(clone: Clone, model: str, shard: int = 0) -> pl.DataFrame:

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 from cluster import PACKAGES, Cluster, cluster, missing_programs
 from polars.testing import assert_frame_equal
-from studies import RESULTS, Run, begun, journaled, tiny
+from studies import RESULTS, Run, journaled, tiny
 
-from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
+from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, begun
 
 pytestmark = pytest.mark.xdist_group("slurm")
 REPORT = str(RESULTS / "report.html")

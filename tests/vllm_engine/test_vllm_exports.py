@@ -9,11 +9,21 @@ import polars as pl
 import pytest
 
 from conftest import PATIENCE, ROOT
-from exported_models import CONTEXT, END, LAB_CONTEXT, VOCABULARY, composite, damaged, exported, lab_examples
+from exported_models import (
+    CONTEXT,
+    END,
+    LAB_CONTEXT,
+    VOCABULARY,
+    composite,
+    damaged,
+    exported,
+    lab_examples,
+    manifest_of,
+)
 from lab_requests import MODEL
 from selfdistill.tables.training import TRAINED_LOGPROBS
 from selfdistill.tables.whole import read_table
-from selfdistill.training.handover.export_check import LIMITS, difference_between
+from selfdistill.training.handover.distances import LIMITS, difference_between
 from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE
 
 pytestmark = pytest.mark.xdist_group("vllm")
@@ -67,6 +77,7 @@ def test_the_check_reads_each_checkpoint_in_vllm_and_names_the_damaged_one(vllm_
     settings = {"engine": "vllm", "dtype": "float32", "context": LAB_CONTEXT, "trust_remote_code": None, "limit": None}
     ran = run(
         vllm_python, "workflow_scripts/check_export.py", "--checkpoints", whole, hurt, "--batch", 8,
+        "--manifest", manifest_of(MODEL, tmp_path),
         "--output", tmp_path / "export_check.json", "--settings", json.dumps(settings),
     )  # fmt: skip
     assert ran.returncode == 1 and ran.stdout == ""
@@ -75,6 +86,7 @@ def test_the_check_reads_each_checkpoint_in_vllm_and_names_the_damaged_one(vllm_
     check = json.loads((tmp_path / "export_check.json").read_text())
     assert check["engine"] == "vllm" and check["version"][0].isdigit()
     assert check["checkpoints"]["at-050"]["largest"] < 1e-3 < check["checkpoints"]["at-100"]["largest"]
+    assert check["checkpoints"]["at-050"]["from_base"] > 100 * check["checkpoints"]["at-050"]["mean"]
 
 
 def run(python: str, program: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfdistill.analysis.comparisons import comparisons, flips
+from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import CONTRASTS, factorial
+from selfdistill.analysis.flips import flips
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.verdicts import verdict, verdicts
 from selfdistill.foundation.errors import UserError

@@ -4,17 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfdistill.analysis.noise import (
+from selfdistill.analysis.noise import noise_steps, noise_summary, windows
+from selfdistill.analysis.noise_estimates import (
     StepSums,
     detection_limit,
     effective_rank,
     momentum_fraction,
     noise_scale_text,
-    noise_steps,
-    noise_summary,
     ratio_of_sums,
     ratio_upper_bound,
-    windows,
 )
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
 from selfdistill.tables.schema import conform
@@ -172,7 +170,7 @@ def test_a_group_without_gradients_is_left_out() -> None:
 
 
 def test_the_scale_in_words_says_where_it_ends() -> None:
-    assert noise_scale_text(1 / 1121, 1 / 2026, 1 / 775) == "1,121 (775 to 2,026)"
+    assert noise_scale_text(1 / 1121, 1 / 2026, 1 / 775) == "1\u2009121 (775 to 2\u2009026)"
     assert noise_scale_text(1 / 2.5, -0.1, 1 / 2) == "2.5 (2 to unbounded)"
     assert noise_scale_text(-0.1, -0.2, 1 / 600) == "unbounded (600 to unbounded)"
     assert noise_scale_text(-0.2, -0.3, -0.1) == "unbounded"

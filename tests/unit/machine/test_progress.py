@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 from selfdistill.machine import progress
-from selfdistill.machine.progress import Progress, RecentSpeed, Tally, eta_seconds, gpu_memory_gib
+from selfdistill.machine.memory import gpu_memory_gib
+from selfdistill.machine.progress import Progress, RecentSpeed, Tally, eta_seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLER = """

@@ -8,8 +8,9 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.analysis.factorial import CONTRASTS
-from selfdistill.reporting.figures import evaluation as figures
+from selfdistill.reporting.figures.factorial import factorial
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.select import trained_cells
 from selfdistill.study.arms import Arm
 from selfdistill.study.factorial import factorial_cells
 from selfdistill.study.sampling import Decode
@@ -47,7 +48,7 @@ def of_study(study: dict[str, Any]) -> tuple[ReportInputs, dict[str, float]]:
 
 def drawn_in_the_first_panel(inputs: ReportInputs) -> dict[str, list[float]]:
     """Label → accuracies from left (all kept) to right (finished kept), read off the finished drawing."""
-    figure = figures.factorial(inputs)
+    figure = factorial(inputs)
     assert figure is not None and len(figure.axes) == 2
     bars_of_cells: list[Any] = list(figure.axes[0].containers)
     return {str(bars.get_label()): [float(value) for value in bars.lines[0].get_ydata()] for bars in bars_of_cells}
@@ -75,7 +76,7 @@ def test_an_arm_that_differs_in_more_than_decode_and_filter_is_no_cell(arm: str,
 def test_a_study_without_a_plain_decode_has_no_cells_in_the_figure_either() -> None:
     decodes = {**LAB_FULL["decodes"], "plain": LAB_FULL["decodes"]["t13"]}
     inputs, _ = of_study({**LAB_FULL, "decodes": decodes})
-    figure = figures.factorial(inputs)
+    figure = factorial(inputs)
     assert figure is not None and len(figure.axes) == 1  # the effects, and no panel of cells
 
 
@@ -84,5 +85,5 @@ def test_the_arms_drawn_are_the_arms_of_the_effects(file: str) -> None:
     study = yaml.safe_load((ROOT / file).read_text())
     arms = {name: Arm.model_validate(fields) for name, fields in study["arms"].items()}
     decodes = {name: Decode.model_validate(fields) for name, fields in study["decodes"].items()}
-    cells = figures.trained_cells(study)
+    cells = trained_cells(study)
     assert cells is not None and cells == factorial_cells(arms, decodes) and cells.arms == CELLS

@@ -17,11 +17,14 @@ from selfdistill.analysis.verdicts import verdicts as judged
 from selfdistill.foundation import wording
 from selfdistill.reporting import formatting
 from selfdistill.reporting.answers.choice import choose_examples
-from selfdistill.reporting.figures import evaluation as figures_evaluation
 from selfdistill.reporting.figures.catalogue import PLANS, draw_figures, save_figures
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.page import VERDICT_LOOKS, answers, build_report, render_report
-from selfdistill.reporting.tables.results import factorial, main_results, shorter_answers
+from selfdistill.reporting.select import differences_along_training
+from selfdistill.reporting.tables.factorial import factorial
+from selfdistill.reporting.tables.main import main_results
+from selfdistill.reporting.tables.rates import base_at_every_decode, rates_of_models
+from selfdistill.reporting.tables.shorter import shorter_answers
 from selfdistill.reporting.tables.study import how_it_was_sampled, mixtures
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
@@ -348,7 +351,7 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
         assert not {"–", ""} & set(row.cells), row
     drawings = draw_figures(inputs)
     assert set(drawings) == {"hypotheses", "factorial", "sweep", "checkpoints", "truncation"}
-    along = figures_evaluation.differences_along_training(inputs, "t10", "quick")
+    along = differences_along_training(inputs, "t10", "quick")
     assert sorted(along["percent"].unique()) == [25, 50, 75, 100]
     assert {answer["verdict"] for answer in answers(inputs)} <= set(VERDICT_LOOKS)
 
@@ -404,8 +407,6 @@ def _refuse(*_: Any) -> None:
 
 
 def test_the_baselines_of_decoding_alone_stand_beside_the_sweep() -> None:
-    from selfdistill.reporting.tables.results import base_at_every_decode, rates_of_models
-
     inputs = report_inputs()
     table = base_at_every_decode(inputs)
     assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["decodes"]["base"]

@@ -97,8 +97,27 @@ def test_planning_agrees_with_statsmodels(clusters: int, deviation: float, effec
     assert clusters_needed(effect, mean) == pytest.approx(needed, abs=2)
 
 
+@pytest.mark.parametrize("deviations", [0.001, 0.02, 0.1, 0.3, 0.9, 1.5, 1.8, 2.1, 2.5, 4.0, 20.0])
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.05 / 3, 0.8), (0.05, 0.9)])
+def test_the_number_needed_is_the_smallest_that_detects_the_difference(
+    deviations: float, alpha: float, power: float
+) -> None:
+    """Also of a difference of two standard deviations, where guessing n from the last n swings between 3 and 47."""
+    needed = clusters_needed(deviations, ClusterMean(deviations, 1 / np.sqrt(100), 100), alpha, power)
+    assert needed is not None
+    detectable = {
+        n: minimal_detectable_difference(ClusterMean(0.0, 1 / np.sqrt(n), n), alpha, power)
+        for n in (needed - 1, needed)
+        if n >= 2
+    }
+    assert detectable[needed] <= deviations
+    assert needed == 2 or detectable[needed - 1] > deviations
+
+
 def test_no_number_of_problems_resolves_a_difference_of_zero() -> None:
     assert clusters_needed(0.0, ClusterMean(0.0, 0.01, 100)) is None
+    tiny = clusters_needed(1e-11, ClusterMean(0.0, 0.01, 100))
+    assert tiny is not None and tiny > 10**18
 
 
 def test_pass_at_k_is_the_share_of_subsets_with_a_correct_draw() -> None:

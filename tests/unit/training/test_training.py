@@ -24,7 +24,7 @@ from selfdistill.models.digests import TOKENIZER_FILES, model_digest
 from selfdistill.tables.training import DATASET, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS
 from selfdistill.tables.whole import read_table
 from selfdistill.training.examples.rows import example_order, training_order
-from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE, export_model
+from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE, TRAINED_LOGPROBS_FILE, export_model
 from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.instruments.groups import grouped_parameters
 from selfdistill.training.run import Stopped, export_steps, train_run
@@ -254,15 +254,18 @@ def test_exports_are_whole_models_with_the_sources_own_files(model: Path, finish
     assert not list(finished.glob(".*"))
 
 
-def test_beside_each_export_lies_what_the_trainers_model_gave_a_few_examples(dataset: Path, finished: Path) -> None:
-    """In float32 that is what the export gives when transformers loads it."""
+def test_beside_each_export_lies_what_it_and_the_base_gave_a_few_examples(
+    model: Path, dataset: Path, finished: Path
+) -> None:
+    """In float32 that is what the export gives when transformers loads it, and what the base does."""
     completions = dict(read_table(dataset, DATASET).select("request_id", "completion_ids").iter_rows())
-    for name in export_steps([25, 50, 75, 100], STEPS):
-        said = read_table(finished / name / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
+    exports = {finished / name: TRAINED_LOGPROBS_FILE for name in export_steps([25, 50, 75, 100], STEPS)}
+    for folder, table in [*exports.items(), *((folder, BASE_LOGPROBS_FILE) for folder in exports)]:
+        said = read_table(folder / table, TRAINED_LOGPROBS)
         assert (
             said["request_id"].to_list() == sorted(completions)[:8] and said["precision"].unique().item() == "float32"
         )
-        reloaded = load_model(finished / name)
+        reloaded = load_model(folder if table == TRAINED_LOGPROBS_FILE else model)
         for row in said.iter_rows(named=True):
             assert row["completion_ids"] == completions[row["request_id"]]
             with torch.no_grad():

@@ -17,7 +17,7 @@ from selfdistill.tables.training import RUN_LOG
 from selfdistill.tables.whole import read_table
 from selfdistill.training.handover import finished as finished_module
 from selfdistill.training.handover.checkpoints import WorkFolder
-from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE
+from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE, TRAINED_LOGPROBS_FILE
 from selfdistill.training.handover.finished import FinishedRun
 from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.run import Stopped, train_run
@@ -202,6 +202,18 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_leaves_nothing_aside(
     shutil.rmtree(stopped / "checkpoint-3")
     train_run(model, dataset, settings(), stopped.parent / "out", stopped)
     assert not list(stopped.parent.glob("work.*-*"))
+
+
+def test_a_run_that_began_without_the_bases_log_probabilities_goes_on_without_them(
+    model: Path, dataset: Path, stopped: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that an earlier version began: after its first step nobody can write them down any more."""
+    (stopped / BASE_LOGPROBS_FILE).unlink()
+    (stopped / "exports/at-025" / BASE_LOGPROBS_FILE).unlink()
+    train_run(model, dataset, settings(), stopped.parent / "out", stopped)
+    assert "going on after step 3 of 6" in capsys.readouterr().err
+    assert_same_results(stopped.parent / "out", trained / "out")
+    assert not (stopped.parent / "out/at-025" / BASE_LOGPROBS_FILE).exists()
 
 
 def test_a_checkpoint_gets_its_name_before_the_one_before_it_goes(

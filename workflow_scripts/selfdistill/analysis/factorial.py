@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.comparisons import Difference, estimate_rows
+from selfdistill.analysis.differences import Difference, estimate_rows
 from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, unit_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array

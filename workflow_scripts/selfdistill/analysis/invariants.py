@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.foundation.wording import count, plural
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT
 
@@ -47,14 +48,14 @@ def repeated_requests(graded: Frames) -> str | None:
     if repeated.is_empty():
         return None
     first = repeated.row(0, named=True)
-    return f"request {first['request_id']} of model {first['model_id']} stands there more than once ({repeated.height} rows)."
+    return f"request {first['request_id']} of model {first['model_id']} stands there more than once ({plural(repeated.height, 'row')})."
 
 
 def plan_gaps(plans: Frames, graded: Frames) -> str | None:
     for model, plan in plans.items():
         wanted, found = set(plan["request_id"]), set(graded[model]["request_id"])
         if wanted != found:
-            return f"model {model}: {len(wanted - found)} planned requests have no completion, {len(found - wanted)} were not planned."
+            return f"model {model}: {count(len(wanted - found))} planned requests have no completion, {count(len(found - wanted))} were not planned."
     return None
 
 
@@ -71,8 +72,8 @@ def uneven_problems(graded: Frames, budgets: Mapping[str, int]) -> str | None:
         return None
     first = odd.row(0, named=True)
     return (
-        f"model {first['model_id']} at {first['decode_id']} has {first['answers']} answers to {first['problems']} problems, "
-        f"not {draws} to each problem of a budget ({', '.join(f'{name}: {size}' for name, size in budgets.items())})."
+        f"model {first['model_id']} at {first['decode_id']} has {count(first['answers'])} answers to {count(first['problems'])} problems, "
+        f"not {draws} to each problem of a budget ({', '.join(f'{name}: {count(size)}' for name, size in budgets.items())})."
     )
 
 
@@ -81,7 +82,7 @@ def leaks(datasets: Frames, evaluation: pl.DataFrame, contamination: pl.DataFram
     for arm, dataset in datasets.items():
         leaked = sorted(forbidden & set(dataset["problem_id"]))
         if leaked:
-            return f"arm {arm} trained on {len(leaked)} evaluation problems or problems too like one, the first is {leaked[0]}."
+            return f"arm {arm} trained on {count(len(leaked))} evaluation problems or problems too like one, the first is {leaked[0]}."
     return None
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from selfdistill.analysis.problem_means import known
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.wording import decode_in_words, points, several
+from selfdistill.foundation.wording import count, decode_in_words, points, several
 from selfdistill.statistics.clusters import ClusterMean
 from selfdistill.statistics.equivalence import equivalence_p
 from selfdistill.statistics.multiplicity import holm
@@ -140,7 +140,7 @@ def sentence(row: Row) -> str:
     if row["verdict"] == words.NOT_RESOLVED and row["mde80"] is not None:
         text += f"; true differences from {points(row['mde80'], signed=False)} points would be found in four of five such studies"
         if row["n_needed"] is not None:
-            text += f", and one of the size seen needs about {row['n_needed']:,} {several(row['unit'])}"
+            text += f", and one of the size seen needs about {count(row['n_needed'])} {several(row['unit'])}"
     return f"{text}."
 
 
@@ -159,7 +159,7 @@ def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
     seeds = row["training_seeds"]
     trained = {0: "nothing trained", 1: "one training seed, so these two checkpoints and not the method"}
     population = (
-        f"Population: problems like the {row['n']:,} {units} of the test split; "
+        f"Population: problems like the {count(row['n'])} {units} of the test split; "
         f"{trained.get(seeds, f'the mean of these {seeds} training seeds')}."
     )
     sides = dict.fromkeys((row["decode_id"], row["against_decode_id"]))

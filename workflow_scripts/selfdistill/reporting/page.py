@@ -2,10 +2,11 @@
 
     build_report(inputs, Path("results/report.html"))
 
-The page is `report/report.html.j2`; numbers come as tables from `rows.py` and as drawings from `figures.py`. What
-models and datasets wrote is text and never markup: the template escapes everything but our own drawings and styles.
+The page is `report/report.html.j2`; numbers come as tables from `tables/` and as drawings from `figures/`, and `select.py`
+says which rows they show. What models and datasets wrote is text and never markup: the template escapes everything but our own drawings and styles.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,9 @@ from markupsafe import Markup
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
-from selfdistill.reporting.figures.evaluation import final_levels
 from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
-from selfdistill.reporting.tables import results as rows_results
-from selfdistill.reporting.tables import study as rows_study
-from selfdistill.reporting.tables import training as rows_training
-from selfdistill.reporting.tables.grading import undecided_answers
+from selfdistill.reporting.select import final_levels
+from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training
 from selfdistill.reporting.tables.table import Table
 from selfdistill.tables import words
 
@@ -74,28 +72,30 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
 
 
 def tables(inputs: ReportInputs) -> dict[str, Table | None]:
-    return {
-        "main": rows_results.main_results(inputs),
-        "methods": rows_results.three_methods(inputs),
-        "pass_at_k": rows_results.pass_at_k(inputs),
-        "base": rows_results.base_at_every_decode(inputs),
-        "rates": rows_results.rates_of_models(inputs),
-        "factorial": rows_results.factorial(inputs),
-        "audit": rows_training.filter_audit(inputs),
-        "targets": rows_training.soft_targets(inputs),
-        "exports": rows_training.exports_checked(inputs),
-        "noise": rows_training.gradient_noise(inputs),
-        "weights": rows_training.weights_changed(inputs),
-        "shorter": rows_results.shorter_answers(inputs),
-        "undecided": undecided_answers(inputs),
-        "problems": rows_study.problem_counts(inputs),
-        "budgets": rows_study.budgets(inputs),
-        "provided": rows_study.provided(inputs),
-        "mixtures": rows_study.mixtures(inputs),
-        "contamination": rows_study.contamination(inputs),
-        "sampled": rows_study.how_it_was_sampled(inputs),
-        "rule_times": rows_study.rule_times(inputs),
+    """By the names under which the template asks for them; None where there is nothing to show."""
+    makers: dict[str, Callable[[ReportInputs], Table | None]] = {
+        "main": main.main_results,
+        "methods": main.three_methods,
+        "pass_at_k": pass_at_k.pass_at_k,
+        "base": rates.base_at_every_decode,
+        "rates": rates.rates_of_models,
+        "factorial": factorial.factorial,
+        "audit": training.filter_audit,
+        "targets": training.soft_targets,
+        "exports": training.exports_checked,
+        "noise": training.gradient_noise,
+        "weights": training.weights_changed,
+        "shorter": shorter.shorter_answers,
+        "undecided": grading.undecided_answers,
+        "problems": study.problem_counts,
+        "budgets": study.budgets,
+        "provided": study.provided,
+        "mixtures": study.mixtures,
+        "contamination": study.contamination,
+        "sampled": study.how_it_was_sampled,
+        "rule_times": study.rule_times,
     }
+    return {name: make(inputs) for name, make in makers.items()}
 
 
 def answers(inputs: ReportInputs) -> list[dict[str, Any]]:

@@ -20,7 +20,8 @@ from selfdistill.machine.progress import Progress
 from selfdistill.models.folder import inspect_model
 from selfdistill.sampling.engines.choice import choose_engine, open_engine
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
-from selfdistill.sampling.journal.journal import Journal, engine_of
+from selfdistill.sampling.journal.engine_note import engine_of
+from selfdistill.sampling.journal.journal import Journal
 from selfdistill.sampling.journal.segments import each_once
 from selfdistill.sampling.requests import Request, Sample
 from selfdistill.study.sampling import AbortLoops

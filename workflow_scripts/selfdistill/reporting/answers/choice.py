@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.reporting.figures.evaluation import lead_decode
+from selfdistill.reporting.select import lead_decode
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, CUT, LOOP, WRONG
 

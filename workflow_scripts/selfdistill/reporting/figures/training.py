@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from selfdistill.reporting.inputs import ReportInputs, arm_names
-from selfdistill.reporting.style import MUTED, arm_look, figure_legend, new_figure
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.select import arm_of_run, runs_in_order, total
+from selfdistill.reporting.style import AS_PERCENT, MUTED, arm_look, figure_legend, new_figure
 from selfdistill.tables import words
 
-AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 MOST_PANELS = 9
 
 
@@ -154,25 +154,7 @@ def weights_changed(inputs: ReportInputs) -> Figure | None:
     return figure
 
 
-def total(table: pl.DataFrame | None, geometry: str = words.EUCLIDEAN) -> pl.DataFrame | None:
-    """The rows of the whole model, not of one layer group, in one geometry; None when there are none."""
-    if table is None or table.is_empty():
-        return None
-    for column, value in (("group", words.TOTAL), ("geometry", geometry)):
-        table = table.filter(pl.col(column) == value) if column in table.columns else table
-    return table
-
-
 def strength(inputs: ReportInputs, run: str) -> float:
     """Further training seeds of an arm are drawn paler than its first."""
     seeds = inputs.study.get("arms", {}).get(arm_of_run(run), {}).get("seeds") or [0]
     return 1.0 if run.endswith(f"seed-{seeds[0]}") else 0.45
-
-
-def arm_of_run(run: str) -> str:
-    return run.split("/")[0]
-
-
-def runs_in_order(inputs: ReportInputs, table: pl.DataFrame) -> list[str]:
-    order = {arm: place for place, arm in enumerate(arm_names(inputs.study))}
-    return sorted(table["run"].unique().to_list(), key=lambda run: (order.get(arm_of_run(run), len(order)), run))

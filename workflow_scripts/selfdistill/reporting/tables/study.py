@@ -73,7 +73,9 @@ def mixtures(inputs: ReportInputs) -> Table | None:
             Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by[words.ACCURACY]["n"]),
                  *(f"{fmt.percent(row['estimate'])} {fmt.percent_interval(row['low'], row['high'])}" for row in shares)])
         )  # fmt: skip
-    parts = "; ".join(f"{name}: {', '.join(f'{n} of {s}' for s, n in parts.items())}" for name, parts in names.items())
+    parts = "; ".join(
+        f"{name}: {', '.join(f'{fmt.count(n)} of {s}' for s, n in parts.items())}" for name, parts in names.items()
+    )
     note = f"Dev and test together. {parts}."
     columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
     return Table("Other mixtures", columns, [Group(rows)], "analysis/levels.parquet", note, frozenset({0, 1, 2}))
@@ -148,7 +150,7 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
     note = "A completion that looped and then ended by itself counts by what it answers."
     if loops:
         note += (
-            f" Completions were stopped when their tail repeated a period of at most {loops['max_period']} tokens "
+            f" Completions were stopped when their tail repeated a period of at most {fmt.count(loops['max_period'])} tokens "
             f"{loops['min_repeats']} times: not the model's own law."
         )
     if grouped.select("engine", "engine_version").n_unique() > 1:

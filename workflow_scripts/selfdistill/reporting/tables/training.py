@@ -5,9 +5,8 @@ from typing import Any
 import polars as pl
 
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.figures.evaluation import share_correct
-from selfdistill.reporting.figures.training import runs_in_order, total
 from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.select import runs_in_order, share_correct, total
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -170,4 +169,4 @@ def _coherence(inputs: ReportInputs, run: str) -> str:
     if windows is None or windows.is_empty():
         return fmt.MISSING
     longest = windows.row(-1, named=True)
-    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {longest['steps']} steps"
+    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {fmt.plural(longest['steps'], 'step')}"

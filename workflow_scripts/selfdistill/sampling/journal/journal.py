@@ -6,7 +6,6 @@ form that outlives Snakemake's wiping of declared outputs. One process at a time
 """
 
 import errno
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.files import sync_folder, write_json
+from selfdistill.foundation.files import sync_folder
 from selfdistill.foundation.locks import held
+from selfdistill.sampling.journal.engine_note import engine_of, keep_to_engine
 from selfdistill.sampling.journal.segments import (
     Lines,
     Segment,
@@ -28,6 +28,7 @@ from selfdistill.sampling.journal.segments import (
     each_once,
     encode_line,
     merge,
+    segment_paths,
 )
 from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
@@ -36,7 +37,6 @@ from selfdistill.tables.streams import TableWriter
 FSYNC_EVERY = 1.0  # seconds; a killed process loses nothing, a power cut at most this
 FOLD_BYTES = 32 * 2**20  # lines are five times as large as the table they become
 MERGED_AT_ONCE = 64  # segments open together
-ABOUT = "journal.json"
 
 
 class Journal:
@@ -57,7 +57,7 @@ class Journal:
             with self._sentence_for_a_failed_write():
                 if new:
                     sync_folder(self.folder.parent)
-                self._refuse_another_engine()
+                keep_to_engine(self.folder, self.engine)
                 for leftover in self.folder.glob(".*.part"):
                     leftover.unlink()
                 self._finish_foldings()
@@ -232,35 +232,3 @@ class Journal:
     def _new_path(self, suffix: str) -> Path:
         number = 1 + max((int(path.stem) for path in self.folder.iterdir() if path.stem.isdigit()), default=-1)
         return self.folder / f"{number:06d}{suffix}"
-
-    def _refuse_another_engine(self) -> None:
-        begun_by = engine_of(self.folder)
-        if begun_by not in (None, self.engine):
-            raise UserError(
-                f"{self.folder}: its samples were drawn by the {begun_by} engine and now {self.engine} is asked for, "
-                f"which would draw others for the same requests: set sampling.engine to {begun_by}, or move this folder "
-                "away to sample anew."
-            )
-        if not (self.folder / ABOUT).exists():
-            write_json(self.folder / ABOUT, {"engine": self.engine})
-
-
-def engine_of(folder: Path) -> str | None:
-    """The engine that a journal was begun by; None of an empty one. Without a note, its samples say it."""
-    path = folder / ABOUT
-    if not path.exists() and folder.is_dir():
-        for segment in segment_paths(folder):
-            with suppress(UnusableTable):  # a damaged one is spoken of elsewhere
-                first = next((Lines(segment) if segment.suffix == ".jsonl" else Table(segment)).samples(), None)
-                if first is not None:
-                    return str(first["engine"][0])
-    try:
-        return str(json.loads(path.read_text())["engine"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{path}: damaged; write which engine drew the samples, as {{"engine": "torch"}}.') from error
-
-
-def segment_paths(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))

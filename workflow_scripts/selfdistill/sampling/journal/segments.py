@@ -145,6 +145,10 @@ def pieces_of(frame: pl.DataFrame) -> list[pl.DataFrame]:
     return frame.with_columns(piece).partition_by("piece", maintain_order=True, include_key=False) or [frame]
 
 
+def segment_paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))
+
+
 class _Reader:
     """A sorted segment, read forward."""
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from selfdistill.foundation.files import sync_folder, sync_tree, write_json
 from selfdistill.foundation.locks import held
+from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE
 from selfdistill.training.handover.finished import FinishedRun, remove_tree
 from selfdistill.training.handover.steps import StepJournal
 
@@ -44,6 +45,7 @@ class WorkFolder:
         self.exports = path / "exports"
         self.finished = path / "finished"  # tables and manifest of a run that came to its end
         self.unfinished = path / "unfinished"  # where the trainer writes a checkpoint before it gets its name
+        self.base_logprobs = path / BASE_LOGPROBS_FILE  # copied into every export
         self.journal = StepJournal(path / "steps.jsonl")
         self.result = FinishedRun(self.finished, self.exports)
 
@@ -143,6 +145,7 @@ class WorkFolder:
         """After success: what only a resumption needs goes; results, journal and settings stay."""
         for path in (*self.path.glob("checkpoint-*"), self.unfinished):
             remove_tree(path)
+        self.base_logprobs.unlink(missing_ok=True)
 
 
 def _owner(settings_file: Path) -> dict[str, Any]:

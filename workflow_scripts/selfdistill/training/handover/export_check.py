@@ -1,72 +1,86 @@
 """The check of exports: the sampling engine must give a checkpoint's tokens what the trainer's own model gave them.
 
-Goes in: exported checkpoints, each with the trainer's log-probabilities beside its weights. Comes out: how far the
-engine's are from them. A wrong name, shape, tie, precision or rotation on the way from one to the other shows here,
-before anything is sampled from it.
+Goes in: exported checkpoints, each with the trainer's log-probabilities beside its weights, and the run's manifest. Comes
+out: how far the engine's are from them and from the base's. A wrong name, shape, tie, precision or rotation on the way
+from one to the other shows here, before anything is sampled from it; so does a base in the place of a checkpoint.
 """
 
+import json
 import math
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_json
 from selfdistill.machine.leases import lease_gpus
+from selfdistill.models.digests import model_digest
 from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.requests import Given
 from selfdistill.sampling.sampler import SamplerSettings, start_engine
 from selfdistill.tables.training import TRAINED_LOGPROBS
 from selfdistill.tables.whole import read_table
-from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE, stored_precisions
-
-# On the largest difference. The lab's model gives 4e-5 in float32, and in bfloat16 up to 0.8 at single tokens that are
-# unlikely, with 2e-3 on average. Random weights of the shape of Qwen3.5-4B, all of whose tokens are unlikely, give 0.44 and
-# 0.08 (vLLM on a GPU). In bfloat16 the mean, which may be a tenth of the limit, is what finds damage.
-LIMITS = {"float32": 1e-3, "bfloat16": 2.0}
-MEAN_SHARE = 1 / 10
+from selfdistill.training.handover.distances import (
+    LIMITS,
+    MEAN_SHARE,
+    NEARER,
+    UNMOVED,
+    Difference,
+    LogProbs,
+    Movement,
+    difference_between,
+    mean_apart,
+    movement,
+)
+from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE, TRAINED_LOGPROBS_FILE, stored_precisions
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Between two sides' log-probabilities of the same tokens."""
+class Checked:
+    """A checkpoint as the engine reads it."""
 
-    tokens: int
-    largest: float
-    mean: float
-    limit: float
+    folder: Path
+    digest: str
+    engine: str
+    version: str
+    trained: LogProbs
+    difference: Difference
+    movement: Movement | None  # None: what the base gives was not written down beside it
 
     @property
-    def passed(self) -> bool:
-        return self.largest <= self.limit and self.mean <= self.limit * MEAN_SHARE  # not so where they are no numbers
+    def reader(self) -> str:
+        return f"{self.engine} {self.version}"
 
 
-def check_exports(checkpoints: list[Path], settings: SamplerSettings, limit: float | None, output: Path) -> None:
-    """Compare every checkpoint, write down how far each is off, and refuse those that are over the limit."""
+def check_exports(
+    checkpoints: list[Path], manifest: Path, settings: SamplerSettings, limit: float | None, output: Path
+) -> None:
+    """Compare every checkpoint, write down how far each is off, and refuse those that are not what was trained."""
+    base_digest = str(json.loads(manifest.read_text())["base_digest"])
     name = choose_engine(settings.engine, settings.device)
     with lease_gpus(settings.gpus), one_after_another(name) as each:
         found = list(each(partial(compare, engine_name=name, settings=settings, limit=limit), checkpoints))
-    versions = {version for version, _ in found}
-    differences = {folder.name: difference for folder, (_, difference) in zip(checkpoints, found, strict=True)}
     write_json(
         output,
         {
             "engine": name,
-            "version": ", ".join(sorted(versions)),
+            "version": ", ".join(sorted({each.version for each in found})),
             "device": settings.device,
             "dtype": settings.dtype,
-            "checkpoints": {checkpoint: as_json(difference) for checkpoint, difference in differences.items()},
+            "checkpoints": {each.folder.name: as_json(each) for each in found},
         },
     )
-    for folder, (version, difference) in zip(checkpoints, found, strict=True):
-        refuse_different(folder, f"{name} {version}", difference)
+    for checked in found:
+        refuse_different(checked.folder, checked.reader, checked.difference)
+        refuse_base(checked, base_digest)
+    refuse_equal(found)
 
 
 @contextmanager
@@ -79,31 +93,32 @@ def one_after_another(engine_name: str) -> Iterator[Callable[..., Any]]:
         yield pool.map
 
 
-def compare(
-    folder: Path, engine_name: str, settings: SamplerSettings, limit: float | None = None
-) -> tuple[str, Difference]:
-    """The engine's version, and how far its log-probabilities are from the trainer's."""
-    trained = read_table(folder / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
+def compare(folder: Path, engine_name: str, settings: SamplerSettings, limit: float | None = None) -> Checked:
+    """How far the engine's log-probabilities are from the trainer's and from the base's."""
+    table = read_table(folder / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
     engine, _ = start_engine(folder, engine_name, settings)
-    given = [Given(*row) for row in trained.select("request_id", "prompt_ids", "completion_ids").iter_rows()]
-    precisions = {settings.dtype, *trained["precision"], *stored_precisions(folder)}
+    given = [Given(*row) for row in table.select("request_id", "prompt_ids", "completion_ids").iter_rows()]
+    precisions = {settings.dtype, *table["precision"], *stored_precisions(folder)}
     if limit is None:
         limit = LIMITS["float32" if precisions == {"float32"} else "bfloat16"]
-    return engine.version, difference_between(trained["log_probs"].to_list(), engine.score(given), limit)
+    trained, scored = table["log_probs"].to_list(), engine.score(given)
+    base = folder / BASE_LOGPROBS_FILE
+    return Checked(
+        folder=folder,
+        digest=model_digest(folder),
+        engine=engine_name,
+        version=engine.version,
+        trained=trained,
+        difference=difference_between(trained, scored, limit),
+        movement=movement(scored, table, read_table(base, TRAINED_LOGPROBS)) if base.exists() else None,
+    )
 
 
-def difference_between(ours: list[list[float]], theirs: list[list[float]], limit: float) -> Difference:
-    pairs = [pair for rows in zip(ours, theirs, strict=True) for pair in zip(*rows, strict=True)]
-    if not pairs:
-        return Difference(0, math.nan, math.nan, limit)
-    one, other = np.array(pairs).T
-    with np.errstate(invalid="ignore"):  # infinity less infinity is no number, which is judged later
-        apart = np.abs(one - other)
-    return Difference(len(apart), float(apart.max()), float(apart.mean()), limit)
-
-
-def as_json(difference: Difference) -> dict[str, Any]:
+def as_json(checked: Checked) -> dict[str, Any]:
+    """Under `from_base` and `moved` null where the training did not write down what the base gives."""
+    difference, moved = checked.difference, checked.movement
     numbers = {name: getattr(difference, name) for name in ("tokens", "largest", "mean", "limit")}
+    numbers |= {"from_base": moved.to_base if moved else math.nan, "moved": moved.moved if moved else math.nan}
     return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
 
 
@@ -117,3 +132,55 @@ def refuse_different(folder: Path, engine: str, difference: Difference) -> None:
         "another model than the trainer: delete the folder and run again to export it anew; if it is so again, take "
         "another sampling.engine, or raise sampling.export_limit if such a difference is nothing to you."
     )
+
+
+def refuse_base(checked: Checked, base_digest: str) -> None:
+    """A checkpoint that is the base, or is read as the base, in whole or in part.
+
+    Training that moved less than the engine is off by shows in nothing that the engine gives: that is said and is no fault.
+    """
+    folder, found = checked.folder, checked.movement
+    if checked.digest == base_digest and (found is None or found.moved > UNMOVED):
+        raise UserError(
+            f"{folder}: this checkpoint is the base, byte for byte, and not what was trained: the export lost the trained "
+            "weights. Set its run's work folder aside, run again, and report it if it is so again."
+        )
+    if found is None:
+        _say(
+            f"{folder}: its training, by an earlier version, did not write down what the base gives these tokens, so only "
+            "digests tell the two apart."
+        )
+    elif found.is_too_small:
+        _say(
+            f"{folder}: training moved the log-probabilities by {found.moved:.2g} on average and {checked.reader} is off by "
+            f"{found.to_trained:.2g}, so they do not tell the checkpoint from the base; digests do, where any stored "
+            "weight changed."
+        )
+    elif not found.is_seen:
+        raise UserError(
+            f"{folder}: {checked.reader} gives the tokens of this checkpoint log-probabilities {found.to_trained:.2g} on "
+            f"average from those of the trained model and {found.to_base:.2g} from the base's, and not {NEARER:g} times nearer "
+            f"to the trained model's, though training moved them by {found.moved:.2g}: it reads the base, or the base in "
+            "parts. Take another sampling.engine; if that finds the same, the export lost trained weights: report it."
+        )
+
+
+def refuse_equal(found: Sequence[Checked]) -> None:
+    """Two checkpoints of the same bytes are a fault unless the trainer's model, too, was the same at both."""
+    for one, other in combinations(found, 2):
+        if one.digest != other.digest:
+            continue
+        moved = mean_apart(one.trained, other.trained)
+        if moved > UNMOVED:
+            raise UserError(
+                f"{one.folder} and {other.folder}: the same model twice, byte for byte, though training moved the trainer's "
+                f"log-probabilities by {moved:.2g} on average between the two: an export lost trained weights. Set their "
+                "run's work folder aside, run again, and report it if it is so again."
+            )
+        _say(
+            f"{one.folder} and {other.folder}: the same model twice, for training moved no stored weight between them."
+        )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 TRAINED_LOGPROBS_FILE = "trained_logprobs.parquet"
+BASE_LOGPROBS_FILE = "base_logprobs.parquet"  # of the same tokens before the first step; older exports lack it
 # What else an engine reads. What is said about the source (cards, measurements) is not true of the export.
 OTHER_FILES = ("config.json", "generation_config.json", "*processor_config.json", *TOKENIZER_FILES, "*.py")
 EXAMPLES = 8
@@ -34,18 +35,21 @@ LEAST_TOKENS = 64  # or this far behind a long prompt
 PRECISIONS = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
-def export_model(model: Any, source: Path, target: Path, trained: pl.DataFrame | None = None) -> None:
+def export_model(
+    model: Any, source: Path, target: Path, trained: pl.DataFrame | None = None, base: Path | None = None
+) -> None:
     """Write a model that every engine can load, whole or not at all; `trained` is what `trained_logprobs` gives.
 
-    Every rank that holds a part of the model must call this; the first one writes.
+    `base` is the file with what it gave before the first step, where that was written down. Every rank that holds a part of
+    the model must call this; the first one writes.
     """
     part = target.with_name(f".{target.name}.part")
-    ranks.by_first(lambda: _copy_other_files(source, part, trained))
+    ranks.by_first(lambda: _copy_other_files(source, part, trained, base))
     _write_weights(model, source, part)
     ranks.by_first(lambda: _put_in_place(part, target))
 
 
-def _copy_other_files(source: Path, target: Path, trained: pl.DataFrame | None) -> None:
+def _copy_other_files(source: Path, target: Path, trained: pl.DataFrame | None, base: Path | None) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for pattern in OTHER_FILES:
@@ -53,6 +57,8 @@ def _copy_other_files(source: Path, target: Path, trained: pl.DataFrame | None) 
             shutil.copyfile(path, target / path.name)
     if trained is not None:
         write_table(trained, target / TRAINED_LOGPROBS_FILE, TRAINED_LOGPROBS)
+    if base is not None and base.is_file():
+        shutil.copyfile(base, target / BASE_LOGPROBS_FILE)
     if not (source / SINGLE_FILE).is_file():
         shutil.copyfile(source / INDEX, target / INDEX)
 

@@ -19,7 +19,7 @@ from selfdistill.foundation.files import sync_folder, sync_tree, whole_file
 from selfdistill.models.digests import file_digest, model_digest
 from selfdistill.tables.schema import Schema
 from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS
-from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE
+from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE, TRAINED_LOGPROBS_FILE
 
 MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
 TABLES: dict[str, Schema] = {
@@ -40,7 +40,8 @@ class FinishedRun:
 
     def table_digests(self, checkpoints: Iterable[str]) -> dict[str, str]:
         """For the manifest: every table of the run, by its public name."""
-        names = [*TABLES, *(f"{name}/{TRAINED_LOGPROBS_FILE}" for name in checkpoints)]
+        beside = [f"{name}/{file}" for name in checkpoints for file in (TRAINED_LOGPROBS_FILE, BASE_LOGPROBS_FILE)]
+        names = [*TABLES, *(name for name in beside if self._table(name).exists())]
         return {name: file_digest(self._table(name)) for name in names}
 
     def harm(self) -> str | None:

@@ -21,6 +21,8 @@ from trl import SFTConfig, SFTTrainer
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.training import Recipe
+from selfdistill.tables.training import TRAINED_LOGPROBS
+from selfdistill.tables.whole import write_table
 from selfdistill.training.examples.rows import IGNORED
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.handover.exports import export_model, trained_logprobs
@@ -272,13 +274,22 @@ class MeasuredTrainer(SFTTrainer):
     def device_name(self) -> str:
         return torch.cuda.get_device_name() if self.args.device.type == "cuda" else "cpu"
 
+    def write_base_logprobs(self) -> None:
+        """Before the first step, when the model still is the base: what the exports are told apart from it by."""
+        base = self.example_logprobs()
+        ranks.by_first(lambda: write_table(base, self.work.base_logprobs, TRAINED_LOGPROBS))
+
     def export(self, name: str) -> None:
         """The model as it is now, and what it gives a few examples: the sampling engine must give them the same."""
-        model = self.accelerator.unwrap_model(self.model)
+        model, trained = self.accelerator.unwrap_model(self.model), self.example_logprobs()
+        export_model(model, self.source, self.work.exports / name, trained, self.work.base_logprobs)
+
+    def example_logprobs(self) -> pl.DataFrame:
         float32 = self.settings.training.precision == "float32" and not self.args.bf16
         with self.compute_loss_context_manager():
-            trained = trained_logprobs(model, self.check_examples, "float32" if float32 else "bfloat16")
-        export_model(model, self.source, self.work.exports / name, trained)
+            return trained_logprobs(
+                self.accelerator.unwrap_model(self.model), self.check_examples, "float32" if float32 else "bfloat16"
+            )
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.work.unfinished)
@@ -350,6 +361,8 @@ class StepRecorder(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.measure_from_here()
+        if not state.global_step:
+            self.trainer.write_base_logprobs()
         self._first_started, self._first_step = time.monotonic(), state.global_step
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
