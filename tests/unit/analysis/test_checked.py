@@ -48,9 +48,9 @@ def test_whole_results_pass_every_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("graded", "trained_on", "complaint"),
     [
-        (ANSWERS[:1], "p9", "plan equals completions: model base: 1 planned requests have no completion"),
+        (ANSWERS[:1], "p9", "plan equals completions: model base: planned requests without a completion: 1;"),
         ([*ANSWERS, ANSWERS[0]], "p9", "request ids are unique: request r0 of model base"),
-        (ANSWERS, "p1", "no arm trained on an evaluation problem: arm ssd trained on 1 evaluation"),
+        (ANSWERS, "p1", "no arm trained on an evaluation problem: arm ssd trained on 1 problem of the evaluation"),
     ],
 )
 def test_the_first_broken_invariant_is_named(

@@ -359,6 +359,13 @@ def test_the_four_words(gained: int, lost: int, word: str) -> None:
     assert row["mde80"] > 0 and row["n"] == 450
 
 
+def test_a_null_result_says_what_the_study_could_have_found_and_what_it_would_take() -> None:
+    row = one(verdict_table([1, 0, 0] * 20, [1, 0, 0] * 17 + [0, 1, 1] * 3), role="hypothesis")
+    assert row["verdict"] == "not resolved" and row["n_needed"] > row["n"]
+    assert f"This study had 80 % power for a true difference of {100 * row['mde80']:.1f} points." in row["sentence"]
+    assert f"It would take about {row['n_needed']} problems to detect a difference of the size seen." in row["sentence"]
+
+
 def test_not_significant_alone_is_never_equivalence() -> None:
     assert verdict(0.01, 0.6, 0.3) == verdict(None, None, None) == "not resolved"
     assert verdict(-0.01, 0.01, 0.01) == "worse"
@@ -370,7 +377,7 @@ def test_the_verdict_says_what_it_is_about() -> None:
         "45 problems of the test split",
         "these two checkpoints",
         "temperature 0.7",
-        "cap 512",
+        "capped at 512",
         "count as wrong",
     ):
         assert part in row["estimand_line"]
@@ -380,7 +387,7 @@ def test_the_a_a_control_stands_among_the_verdicts_and_finds_nothing() -> None:
     table = verdict_table([1, 0] * 30, [0, 1] * 30)
     control = one(table, role="control")
     assert (control["hypothesis"], control["estimate"], control["p_value"]) == ("aa-t07", 0, 1)
-    assert control["sentence"].startswith("Control, nothing was trained")
+    assert control["sentence"].startswith("Control (nothing was trained): aa against base at t07: ")
     assert table.schema == pl.Schema(VERDICTS)
 
 
@@ -406,7 +413,7 @@ def test_two_arms_are_compared_where_a_hypothesis_asks_for_it() -> None:
     plan = {"ssd-over-nothing": Hypothesis(arm="ssd", against="fixed-point", comparison="fair", margin=0.05)}
     row = one(verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES), role="hypothesis")
     assert (row["against"], row["estimate"]) == ("fixed-point", pytest.approx(24 / 45))
-    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved;")
+    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved. ")
 
 
 def test_a_hypothesis_that_was_not_measured_is_named() -> None:

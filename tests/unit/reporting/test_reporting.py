@@ -112,7 +112,10 @@ def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
 
 def test_a_null_result_reads_as_one_and_says_what_would_resolve_it(page: Page) -> None:
     assert "not resolved ssd-beats-best-base" in page.words
-    assert "This is not evidence of no effect: n = 210, and n ≈ 1\u2009240 would resolve a" in page.text
+    assert (
+        "This is not evidence of no effect: n = 210 here, and a difference as small as the one seen needs n ≈ 1\u2009240."
+        in page.text
+    )
     assert "95 % interval −1.0 to +4.4" in page.words
 
 
@@ -160,7 +163,7 @@ def test_a_study_without_hypotheses_or_results_still_builds() -> None:
 def test_a_study_of_two_arms_without_a_factorial_still_builds() -> None:
     arms = {name: STUDY["arms"][name] for name in ("ssd", "aa")}
     page = Page(render_report(report_inputs(study={**STUDY, "arms": arms}, factorial=None)))
-    assert "does not hold the four arms" in page.words
+    assert "does not have the four arms" in page.words
 
 
 def test_no_two_elements_share_an_id_although_figures_are_inline(html: str, page: Page) -> None:
@@ -432,4 +435,7 @@ def test_the_report_says_which_engines_sampled_and_that_loops_were_stopped() -> 
     stopped = STUDY | {"sampling": {"abort_loops": {"max_period": 64, "min_repeats": 20}}}
     table = how_it_was_sampled(report_inputs(study=stopped, sampled=rows.filter(pl.col("engine") == "vllm")))
     assert table is not None
-    assert "at most 64 tokens 20 times: not the model's own law" in table.note and "More than one" not in table.note
+    assert (
+        "at most 64 tokens 20 times, so these are not samples of the model's own law" in table.note
+        and "More than one" not in table.note
+    )

@@ -31,7 +31,7 @@ def check_results(
         ("request ids are unique", lambda: repeated_requests(graded), "No request was sampled or counted twice."),
         ("plan equals completions", lambda: plan_gaps(plans, graded), "Every planned request has one graded completion."),
         ("denominators agree", lambda: uneven_problems(graded, budgets), "Models that are compared answered the same problems equally often."),
-        ("no arm trained on an evaluation problem", lambda: leaks(datasets, evaluation, contamination), "No training example is an evaluation problem or too like one."),
+        ("no arm trained on an evaluation problem", lambda: leaks(datasets, evaluation, contamination), "No training example is an evaluation problem or too similar to one."),
         ("accuracy does not depend on the number of draws", lambda: draw_dependence(graded, levels, budgets), "The reported accuracy is the mean over single draws."),
         ("arms took equally many steps", lambda: uneven_steps(manifests, unequal), steps_held(manifests, unequal)),
     ]  # fmt: skip
@@ -48,14 +48,14 @@ def repeated_requests(graded: Frames) -> str | None:
     if repeated.is_empty():
         return None
     first = repeated.row(0, named=True)
-    return f"request {first['request_id']} of model {first['model_id']} stands there more than once ({plural(repeated.height, 'row')})."
+    return f"request {first['request_id']} of model {first['model_id']} occurs more than once ({plural(repeated.height, 'row')})."
 
 
 def plan_gaps(plans: Frames, graded: Frames) -> str | None:
     for model, plan in plans.items():
         wanted, found = set(plan["request_id"]), set(graded[model]["request_id"])
         if wanted != found:
-            return f"model {model}: {count(len(wanted - found))} planned requests have no completion, {count(len(found - wanted))} were not planned."
+            return f"model {model}: planned requests without a completion: {count(len(wanted - found))}; completions that were not planned: {count(len(found - wanted))}."
     return None
 
 
@@ -82,7 +82,7 @@ def leaks(datasets: Frames, evaluation: pl.DataFrame, contamination: pl.DataFram
     for arm, dataset in datasets.items():
         leaked = sorted(forbidden & set(dataset["problem_id"]))
         if leaked:
-            return f"arm {arm} trained on {count(len(leaked))} evaluation problems or problems too like one, the first is {leaked[0]}."
+            return f"arm {arm} trained on {plural(len(leaked), 'problem')} of the evaluation or too similar to one; the first is {leaked[0]}."
     return None
 
 

@@ -130,39 +130,44 @@ def sentence(row: Row) -> str:
     if row["comparison"] == words.FAIR:
         sides = f"{row['arm']} at {row['decode_id']} against {row['against']} at {row['against_decode_id']}"
         sides += ", each side's best on dev"
-    text = f"{sides}: {row['verdict']}; {_measured(row)}"
-    if row["role"] == words.CONTROL:
-        text = f"Control, nothing was trained: {text}"
-    if row["verdict"] in (words.IMPROVED, words.WORSE) and abs(row["estimate"]) < row["margin"]:
-        text += f"; smaller than the margin of {points(row['margin'], signed=False)} points"
-    if row["verdict"] == words.EQUIVALENT:
-        text += f"; smaller than {points(row['margin'], signed=False)} points either way (TOST p = {row['equivalence_p']:.2g})"
-    if row["verdict"] == words.NOT_RESOLVED and row["mde80"] is not None:
-        text += f"; true differences from {points(row['mde80'], signed=False)} points would be found in four of five such studies"
-        if row["n_needed"] is not None:
-            text += f", and one of the size seen needs about {count(row['n_needed'])} {several(row['unit'])}"
-    return f"{text}."
+    control = "Control (nothing was trained): " if row["role"] == words.CONTROL else ""
+    return " ".join((f"{control}{sides}: {row['verdict']}.", _measured(row), *_beside(row)))
 
 
 def _measured(row: Row) -> str:
-    change = f"accuracy {points(row['estimate'])} points"
+    change = f"The difference in accuracy is {points(row['estimate'])} points"
     if row["low"] is None:
-        return f"{change}, without an interval (a single {row['unit']})"
+        return f"{change}, without an interval (a single {row['unit']})."
     interval = f"95 % interval {points(row['low'])} to {points(row['high'])}"
     adjusted = f", {row['p_adjusted']:.2g} after Holm" if row["p_adjusted"] is not None else ""
-    return f"{change} ({interval}, p = {row['p_value']:.2g}{adjusted})"
+    return f"{change} ({interval}; p = {row['p_value']:.2g}{adjusted})."
+
+
+def _beside(row: Row) -> Iterator[str]:
+    """What keeps the verdict from being read as more than it is."""
+    margin = f"{points(row['margin'], signed=False)} points"
+    if row["verdict"] in (words.IMPROVED, words.WORSE) and abs(row["estimate"]) < row["margin"]:
+        yield f"It is smaller than the margin of {margin}."
+    if row["verdict"] == words.EQUIVALENT:
+        yield f"It is smaller than {margin} in either direction (TOST p = {row['equivalence_p']:.2g})."
+    if row["verdict"] == words.NOT_RESOLVED and row["mde80"] is not None:
+        yield f"This study had 80 % power for a true difference of {points(row['mde80'], signed=False)} points."
+        if row["n_needed"] is not None:
+            needed = f"{count(row['n_needed'])} {several(row['unit'])}"
+            yield f"It would take about {needed} to detect a difference of the size seen."
 
 
 def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
-    """What the number is of: population, decoding rule, token cap and how unfinished answers count."""
+    """What the number describes: population, training, decoding rule, token cap and how unfinished answers count."""
     units = "problems" if row["unit"] == words.PROBLEM else "families of problems"
-    seeds = row["training_seeds"]
-    trained = {0: "nothing trained", 1: "one training seed, so these two checkpoints and not the method"}
-    population = (
-        f"Population: problems like the {count(row['n'])} {units} of the test split; "
-        f"{trained.get(seeds, f'the mean of these {seeds} training seeds')}."
-    )
+    trained = {
+        0: "Nothing was trained.",
+        1: "One training seed: the number speaks of these two checkpoints, not of the method.",
+    }.get(row["training_seeds"], f"The number is the mean over {row['training_seeds']} training seeds.")
+    population = f"Population: problems like the {count(row['n'])} {units} of the test split. {trained}"
     sides = dict.fromkeys((row["decode_id"], row["against_decode_id"]))
-    rules = "; ".join(f"{name}: {decode_in_words(decodes[name].model_dump(), 'temperature', 'cap')}" for name in sides)
-    choice = "the same on both sides" if row["comparison"] == words.MATCHED else "each side's most accurate on dev"
+    rules = "; ".join(
+        f"{name}: {decode_in_words(decodes[name].model_dump(), 'temperature', 'capped at')}" for name in sides
+    )
+    choice = "the same on both sides" if row["comparison"] == words.MATCHED else "on each side the most accurate on dev"
     return f"{population} Decoding, {choice}: {rules}. Unfinished answers count as wrong."

@@ -74,7 +74,7 @@ def _power(power: list[Reach], results: Path) -> Iterator[Found]:
     stated = dict(verdicts.filter(pl.col("role") == words.HYPOTHESIS).select("hypothesis", "mde80").iter_rows())
     for reach in power:
         planned = detectable(reach.standard_error, reach.units)
-        yield Found(f"found at 5 %: {reach.hypothesis}", planned, stated[reach.hypothesis])
+        yield Found(f"detectable at 5 %: {reach.hypothesis}", planned, stated[reach.hypothesis])
 
 
 def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path) -> Iterator[Found]:

@@ -80,7 +80,7 @@ class Figures:
         known = [name for name, model in stated.models.items() if model.known_by.lower() in where]
         if not known:
             raise UserError(
-                f"{file}: no model of models is known by a part of {study.model.path!r}; add one with its figures, beside "
+                f"{file}: models has no entry whose known_by is a part of {study.model.path!r}; add one with its figures, beside "
                 f"{', '.join(stated.models)}."
             )
         self.name = max(known, key=lambda name: len(stated.models[name].known_by))

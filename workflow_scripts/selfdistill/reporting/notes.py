@@ -44,6 +44,6 @@ def fair_menus(inputs: ReportInputs) -> str:
         return ""
     base, arm = decodes_asked(inputs.study, "base"), decodes_asked(inputs.study, "final")
     return (
-        "In fair comparisons each side stands at its most accurate decode on dev: the base chose among "
+        "In fair comparisons each side uses the decode that was most accurate on dev: the base chose among "
         f"{plural(len(base), 'decode')} ({', '.join(base)}), an arm among {len(arm)} ({', '.join(arm)})."
     )

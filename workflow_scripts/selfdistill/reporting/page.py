@@ -127,7 +127,7 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
         "p, Holm": f"{formatting.p_value(row['p_adjusted'])} in family {row['family']}",
         "margin": f"±{formatting.number(100 * row['margin'], 1)} pp",
         "p, equivalence": formatting.p_value(row.get("equivalence_p_adjusted", row.get("equivalence_p"))),
-        "would detect": f"{formatting.number(100 * row['mde80'], 1)} pp" if row.get("mde80") is not None else "",
+        "80 % power for": f"{formatting.number(100 * row['mde80'], 1)} pp" if row.get("mde80") is not None else "",
     }
     return {name: value for name, value in found.items() if value}
 
@@ -139,7 +139,7 @@ def what_would_resolve(row: dict[str, Any]) -> str:
     if row.get("n_needed") is None:
         return f"{NOT_EVIDENCE}. No practical number of problems would resolve a difference as small as the one seen."
     needed, here = formatting.count(row["n_needed"]), formatting.count(row["n"])
-    return f"{NOT_EVIDENCE}: n = {here}, and n ≈ {needed} would resolve a difference of the size seen."
+    return f"{NOT_EVIDENCE}: n = {here} here, and a difference as small as the one seen needs n ≈ {needed}."
 
 
 def population(inputs: ReportInputs) -> str:
@@ -154,11 +154,11 @@ def population(inputs: ReportInputs) -> str:
     units = formatting.plural(row["n"], row["unit"])
     most = " or ".join(map(formatting.count, caps))
     where = f"of the {row['split']} split at the {row['budget']} budget"
-    return f"{units} {where}, {draws} each, at most {most} tokens."
+    return f"{units} {where}, {draws} to each problem, at most {most} tokens."
 
 
 def single_seed_arms(study: dict[str, Any]) -> list[str]:
-    """Arms of which the page can only say "this checkpoint"."""
+    """Arms of which the page can only speak as "this checkpoint"."""
     arms = study.get("arms", {})
     return [arm for arm in arms if not is_resampled_base(study, arm) and len(arms[arm].get("seeds", [0])) == 1]
 

@@ -74,82 +74,86 @@ PLANS: dict[str, Plan] = {
         hypotheses,
         "Planned differences in accuracy with their intervals",
         "One row per hypothesis and per control. The bar is the 95 % interval of the paired difference (paired t "
-        "over problems or their families), before any adjustment for several hypotheses; the grey band is the margin "
-        "inside which a difference counts as none. A bar clear of zero points to a change, a bar inside the band to equivalence, "
-        "and any other bar leaves the question open; the verdicts above rest on the adjusted p.",
+        "over problems or their families), before any adjustment for several hypotheses. The grey band is the "
+        "margin inside which a difference counts as none. A bar clear of zero points to a change, a bar inside "
+        "the band to equivalence, and any other bar leaves the question open; the verdicts above rest on the "
+        "adjusted p.",
         "analysis/verdicts.parquet",
         _of_hypotheses,
     ),
     "factorial": Plan(
         factorial,
-        "The two by two factorial of decode and filter",
-        "Left: accuracy of the four trained cells, a panel per decode of evaluation; the lines join the arms, paler "
-        "marks are single training seeds. Lines that slope show the filter's effect, lines that lie apart the "
-        "decode's, lines that are not parallel their interaction. Right: those effects. Bars are 95 % intervals and hold "
-        "the noise of problems only, not of training: a cell with several training seeds is their average, a cell with "
-        "one seed speaks of that one training. Holm covers the three effects within one decode and one outcome.",
+        "The 2×2 of decode and filter",
+        "Left: accuracy of the four trained cells, one panel per decode of evaluation. Lines join the arms; paler "
+        "marks are single training seeds. Where the lines slope, the filter has an effect; where they lie apart, "
+        "the decode has one; where they are not parallel, the two interact. Right: these effects. Bars are 95 % "
+        "intervals. They hold the noise of problems only, not of training: a cell with several training seeds is "
+        "their average, a cell with one seed speaks of that one training. Holm covers the three effects within "
+        "one decode and one outcome.",
         "analysis/factorial.parquet",
         _of_factorial,
     ),
     "sweep": Plan(
         sweep,
         "Accuracy and cut rate against the temperature of evaluation",
-        "Look for arms whose accuracy falls later than the base's as the temperature rises, and whether the right "
-        "panel, answers cut by the token cap, explains it. Decodes that differ in temperature only; bars are 95 % "
-        "Wilson intervals of single levels (models that answer the same problems are compared in the table, not by "
-        "overlap of bars); points are shifted sideways to be told apart; the strong line of an arm with several "
-        "training seeds is their mean, the pale ones are the seeds.",
+        "Does an arm's accuracy fall later than the base's as the temperature rises, and do answers cut by the "
+        "token cap (right) explain it? The decodes shown differ in temperature only. Bars are 95 % Wilson "
+        "intervals of single levels: compare models in the table, which pairs their answers to the same problems, "
+        "and not by the overlap of bars. Points are shifted sideways so that they can be told apart. The strong "
+        "line of an arm with several training seeds is their mean, the pale lines are the seeds.",
         "analysis/levels.parquet",
         _of_sweep,
     ),
     "checkpoints": Plan(
         checkpoints,
         "Accuracy against the share of training done",
-        "Left: each line starts at the base, whose own 95 % Wilson interval is the grey band; pale lines are single "
-        "training seeds. Right: the paired difference from the base with its 95 % interval (paired t over "
-        "problems or their families), over all training seeds. A gain that comes early and stays is a different thing "
-        "from one that comes and goes; the intervals hold one at a time, not for whole curves. All on the same problems of the smaller budget.",
+        "Left: each line starts at the base, whose own 95 % Wilson interval is the grey band; pale lines are "
+        "single training seeds. Right: the paired difference from the base with its 95 % interval (paired t over "
+        "problems or their families), over all training seeds. A gain that comes early and stays differs from one "
+        "that comes and goes. Each interval holds for its own point, not for the whole curve. All points rest on "
+        "the same problems, those of the smaller budget.",
         "analysis/levels.parquet",
         _of_checkpoints,
     ),
     "audit": Plan(
         audit,
         "What the filter kept",
-        "Left: how the samples drawn for training ended, and how many were kept (black stroke). Right: the share "
-        "of correct ones before (open) and after the filter (filled): dropping cut samples favours the correct without "
-        "looking at any answer. Counts of samples, no intervals; the table has the numbers.",
+        "Left: how the samples drawn for training ended, and how many of them the arm kept (black stroke). Right: "
+        "the share of correct samples before the filter (open) and after it (filled). Dropping cut samples "
+        "favours correct ones without a look at any answer. These are counts of samples, so they have no "
+        "intervals; the table gives the numbers.",
         "arms/*/audit.json",
     ),
     "training": Plan(
         training,
         "Training loss and learning rate",
-        "Loss on the arm's own examples, per step, not smoothed. Losses of arms are not comparable as quality: a "
-        "colder or more truncated decode makes text that is easier to predict.",
+        "Loss on the arm's own examples at each step, not smoothed. The losses do not rank the arms: a colder or "
+        "more truncated decode writes text that is easier to predict.",
         "runs/*/log.parquet",
     ),
     "gradient-noise": Plan(
         gradient_noise,
         "Squared gradient norm against the estimated signal in it",
-        "Grey dots: squared norm of each step's gradient before clipping. Coloured strokes: the part of it that is "
-        "signal, |G|², estimated without bias from the micro-batches, with the 95 % interval of each window. A "
-        "stroke far below the dots is a step made mostly of noise; an interval across zero has not resolved any "
-        "signal. Squares, from zero, on a linear scale.",
+        "Grey dots: squared norm of each step's gradient before clipping. Coloured strokes: the part of it that "
+        "is signal, |G|², estimated without bias from the micro-batches, with the 95 % interval of each window. A "
+        "stroke far below the dots means that the steps are mostly noise; an interval across zero has resolved no "
+        "signal. Squared norms on a linear scale that starts at zero.",
         "analysis/noise_summary.parquet",
     ),
     "weights-changed": Plan(
         weights_changed,
         "Weights changed, seen and predicted from rounding",
-        "Share of weights whose bfloat16 value moved. On the diagonal, rounding explains everything: how many "
-        "weights move says how large the steps are, not which weights matter. Near zero, updates are lost to "
-        "rounding. Counts of all weights: no intervals.",
+        "The share of weights whose bfloat16 value moved. On the diagonal, rounding explains everything: how many "
+        "weights move then says how large the steps are, not which weights matter. Near zero, rounding swallows "
+        "the updates. These are counts of all weights, so they have no intervals.",
         "analysis/weight_change.parquet",
     ),
     "truncation": Plan(
         lengths,
         "How answers end and how long they are",
-        "Left: how the answers of base and finished arms end. Right: the share of answers no longer than a number "
-        "of tokens; a curve further left is a model that writes shorter. A gain with shorter answers under the same "
-        "cap may be a gain in finishing only.",
+        "Left: how the answers of the base and of finished arms end. Right: the share of answers up to a number "
+        "of tokens; a curve further to the left belongs to a model that writes shorter answers. Under the same "
+        "cap, a gain that comes with shorter answers may be a gain in finishing only.",
         "models/*/graded.parquet",
         _of_lengths,
     ),

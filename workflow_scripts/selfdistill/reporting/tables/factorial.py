@@ -31,7 +31,8 @@ def factorial(inputs: ReportInputs) -> Table | None:
         groups.append(Group(rows, f"evaluated at {decode}: {decoding_rule(inputs, decode)}"))
     columns = ["effect", "on accuracy, pp", "95 % interval", "p", "p Holm", "on cut rate, pp", "n"]
     note = (
-        "Contrasts of the four cells within each problem, paired t over problems or their families; p by sign flips. "
+        "The effects are contrasts of the four cells within each problem, by paired t over problems or their families; p comes "
+        "from sign flips. "
         "Intervals and p hold the noise of problems only, not of training: a cell with several training seeds is their "
         "average, a cell with one seed speaks of that one training. Holm covers the three effects within one decode and "
         f"one outcome, no more. {n_counts(table)}"

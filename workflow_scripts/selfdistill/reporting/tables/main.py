@@ -37,10 +37,10 @@ def main_results(inputs: ReportInputs) -> Table | None:
         groups,
         "analysis/comparisons.parquet",
         "Brackets are 95 % intervals: Wilson (at the effective n where problems share families or have several "
-        "draws) for levels, paired t over problems or their families for differences. p is from sign flips of whole families; p "
-        "adjusted is Benjamini–Hochberg over this grid of matched comparisons. Holm's adjustment of the planned "
-        "hypotheses is in the answers above. Rows “over training seeds” take the seeds as the units: they speak of "
-        "the method, the others of these checkpoints. Levels come from analysis/levels.parquet. "
+        "draws) for levels, paired t over problems or their families for differences. p comes from sign flips of whole families; p "
+        "adjusted is Benjamini–Hochberg over this grid of matched comparisons. The answers above give Holm's adjustment of the "
+        "planned hypotheses. Rows “over training seeds” take the seeds as the units: they speak of "
+        "the method, the other rows of these checkpoints. Levels come from analysis/levels.parquet. "
         f"{n_counts(levels)} {fair_menus(inputs)}".strip(),
     )
 

@@ -34,7 +34,7 @@ def pass_at_k(inputs: ReportInputs) -> Table | None:
                 rows.append(Row([arm, *map(fmt.percent_with_interval, levels), fmt.count(lead["n"])]))
         groups.append(Group(rows, f"at {decode}"))
     note = (
-        "Unbiased pass@k from the draws of each problem, 95 % intervals as for accuracy; at k equal to the number of "
-        f"draws it is only whether any draw was right. {n_counts(final_levels(inputs, names[0]))}"
+        "Unbiased pass@k from the draws of each problem, with 95 % intervals as for accuracy; at k equal to the number of "
+        f"draws it only says whether any draw was right. {n_counts(final_levels(inputs, names[0]))}"
     )
     return Table("Pass at k", ["model", *names, "n"], groups, "analysis/levels.parquet", note)

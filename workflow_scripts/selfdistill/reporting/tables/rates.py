@@ -17,7 +17,7 @@ from selfdistill.tables import words
 
 RATES = {
     words.ACCURACY: "correct",
-    words.THINK_CLOSE_RATE: "closed its thought",
+    words.THINK_CLOSE_RATE: "closed its thinking",
     words.BOXED_RATE: "boxed an answer",
     words.CUT_RATE: "cut",
     words.LOOP_RATE: "looped",
@@ -42,7 +42,7 @@ def base_at_every_decode(inputs: ReportInputs) -> Table | None:
         for decode in decodes
     ]
     return Table(
-        "The base at every decode", ["decode", "which is", *RATES.values(), "mean tokens", "n"], [Group(rows)],
+        "The base at every decode", ["decode", "settings", *RATES.values(), "mean tokens", "n"], [Group(rows)],
         "analysis/levels.parquet", f"{_RATES_NOTE} {n_counts(levels)}", frozenset({0, 1}),
     )  # fmt: skip
 

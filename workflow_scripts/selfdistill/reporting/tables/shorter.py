@@ -30,13 +30,13 @@ def shorter_answers(inputs: ReportInputs) -> Table | None:
         groups.append(Group(rows, f"at {decode}"))
     columns = ["arm", "accuracy", "where both finished", "bounds", "cut rate", "loop rate", "mean tokens"]
     return Table(
-        "Differences from base at the same decode, in percentage points (tokens in tokens)",
+        "Differences from the base at the same decode, in percentage points (mean tokens in tokens)",
         columns,
         groups,
         "analysis/comparisons.parquet",
-        "95 % intervals, paired t over problems or their families. “Where both finished” compares only answers that neither side had "
-        "cut, and is itself a selection. Bounds: the accuracy difference if every cut answer had counted for base, "
-        "and if every one had counted for the arm.",
+        "95 % intervals, paired t over problems or their families. “Where both finished” compares only answers that finished on "
+        "both sides, which is itself a selection. Bounds: the difference in accuracy if every cut answer of the base had been "
+        "correct, and if every cut answer of the arm had been.",
     )
 
 

@@ -49,7 +49,7 @@ def provided(inputs: ReportInputs) -> Table | None:
         "problems kept",
         "rows left out, and why",
     ]
-    note = "A commit that is not known belongs to a local copy; its digest tells copies apart. All is kept in revisions.lock."
+    note = "A local copy has no known commit; its digest tells copies apart. The file revisions.lock keeps all of this."
     return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 6}))
 
 
@@ -112,7 +112,7 @@ def contamination(inputs: ReportInputs) -> Table | None:
         "evaluation problems",
         "answers agree",
     ]
-    note = "Each was dropped from training before anything was sampled."
+    note = "The pipeline dropped each of these training problems before it sampled anything."
     return Table(
         "Contamination found and removed",
         columns,
@@ -150,11 +150,13 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
     note = "A completion that looped and then ended by itself counts by what it answers."
     if loops:
         note += (
-            f" Completions were stopped when their tail repeated a period of at most {fmt.count(loops['max_period'])} tokens "
-            f"{loops['min_repeats']} times: not the model's own law."
+            f" Sampling stopped a completion when its tail repeated a period of at most {fmt.count(loops['max_period'])} tokens "
+            f"{loops['min_repeats']} times, so these are not samples of the model's own law."
         )
     if grouped.select("engine", "engine_version").n_unique() > 1:
-        note += " More than one engine or version drew samples: differences between models may hold theirs."
+        note += (
+            " More than one engine or version drew samples, so a difference between models may be one between engines."
+        )
     return Table(
         "How it was sampled", ["purpose", "engine", *numbers], [Group(rows)], "models/", note, frozenset({0, 1})
     )
@@ -171,9 +173,11 @@ def rule_times(inputs: ReportInputs) -> Table | None:
         for row in table.to_dicts()
     ]  # fmt: skip
     in_all = fmt.duration(float(table["seconds"].sum()))
-    note = f"{in_all} in all, jobs counted one after another. From the benchmark that Snakemake keeps of every job."
+    note = (
+        f"{in_all} in total, as if jobs ran one after another. The numbers come from Snakemake's benchmark of each job."
+    )
     return Table(
-        "Seconds per rule",
+        "Time per rule",
         ["rule", "jobs", "time, all jobs", "most memory"],
         [Group(rows)],
         "",
