@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.suggestions import suggested
@@ -26,10 +26,12 @@ SECONDS_PER_ANSWER = 10.0
 LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut apart
 
 
-def convert(
-    loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Rows with problem, answer, level, id and family in the order of the raw files, and dropped rows by reason."""
+class Conversion(NamedTuple):
+    rows: list[dict[str, Any]]  # with problem, answer, level, id and family, in the order of the raw files
+    dropped: dict[str, int]  # by reason
+
+
+def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1) -> Conversion:
     if loader not in LOADERS:
         raise UserError(f"loader {loader}: there is no such loader; {suggested(loader, LOADERS)}")
     dataset = dataset_of(loader)
@@ -38,8 +40,7 @@ def convert(
     kept = _gradable(dataset.read(folder, asked), asked.get("letters", False), dropped)
     kept = _without_copies(kept, dropped, workers)
     kept = _readable(kept, asked["limit"], dropped, workers)
-    rows = [row._asdict() for row in kept]
-    return rows, dict(sorted(dropped.items()))
+    return Conversion([row._asdict() for row in kept], dict(sorted(dropped.items())))
 
 
 def _gradable(items: Iterable[Kept | Dropped], letters: bool, dropped: Counter[str]) -> list[Kept]:

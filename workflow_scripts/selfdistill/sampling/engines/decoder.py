@@ -65,6 +65,13 @@ class Places:
     sine: Tensor
 
 
+class Span(NamedTuple):
+    """Rows that attend together, and how much of the cache they look at."""
+
+    rows: slice
+    width: int
+
+
 def read_shape(folder: Path) -> Shape:
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     architecture = (config.get("architectures") or ["none"])[0]
@@ -151,13 +158,13 @@ class Decoder:
             hidden = self._finish(hidden, attended, layer)
         return self._logits(hidden)
 
-    def step(self, tokens: Tensor, positions: Tensor, groups: list[tuple[slice, int]]) -> Tensor:
+    def step(self, tokens: Tensor, positions: Tensor, groups: list[Span]) -> Tensor:
         """One more token for every row: its logits, given the token and the position where it stands. A group is a slice
         of the rows, and how much of the cache they need."""
         shape = self.shape
         places = self._places(self.rows[: len(tokens)], positions)
         hide = self._hide(places.columns[:, None], max(width for _, width in groups))
-        spans = [(self._span(rows), width) for rows, width in groups]
+        spans = [Span(self._span(rows), width) for rows, width in groups]
         hidden = functional.embedding(tokens, self.embedding)
         for layer, keys, values in zip(self.layers, self.keys, self.values, strict=True):
             query = self._project(hidden, layer, places, keys, values)
