@@ -12,7 +12,7 @@ import resource
 import sys
 
 GRADER_FAILED = "grader failed"
-MEMORY = 4 * 2**30  # resident bytes, beyond which the parent kills it
+MEMORY = 2 * 2**30  # resident bytes, within what the rule asks for, beyond which the parent kills it
 START_SECONDS = 300
 
 
