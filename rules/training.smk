@@ -143,7 +143,7 @@ rule train:
             --settings {params.settings:q} \
             --save-every {params.save_every} \
             --trackers {params.trackers} {params.kernels} \
-            --out $(dirname {output.manifest:q}) \
+            --out "$(dirname {output.manifest:q})" \
             --work {params.work:q} 2> >(
                 trap '' INT TERM
                 tee {log:q} >&2

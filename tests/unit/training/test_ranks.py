@@ -303,6 +303,21 @@ def test_several_nodes_without_slurm_are_refused(monkeypatch: pytest.MonkeyPatch
         launcher.place_in_slurm()
 
 
+def test_a_slurm_that_does_not_answer_is_waited_for_no_longer_than_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scontrol").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_NODEID"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(launcher, "SLURM_ANSWERS_IN", 0.2)
+    with pytest.raises(
+        UserError, match=r"`scontrol show hostnames 1` failed: .*timed out.*; see whether Slurm answers"
+    ):
+        launcher.place_in_slurm()
+
+
 def test_two_ranks_learn_from_soft_targets_as_one(model: Path, dataset: Path, tmp_path: Path) -> None:
     """Three quarters of the probability on the sampled token, one on another; the last step leaves a rank without rows."""
     rows = [

@@ -65,9 +65,9 @@ class WorkFolder:
         What was set aside for these settings earlier comes back: to change a setting and change it back costs nothing.
         """
         owner = self.path / "settings.json"
-        aside = None
-        if self.path.exists() and any(self.path.iterdir()) and _owner(owner).get("hash") != settings_hash:
-            aside = SetAside(self.set_aside(OLD), _owner(owner).get("settings") or {})
+        before, aside = _owner(owner), None
+        if self.path.exists() and any(self.path.iterdir()) and before.get("hash") != settings_hash:
+            aside = SetAside(self.set_aside(OLD), before.get("settings") or {})
         if not self.path.exists():
             for earlier in self.path.parent.glob(f"{self.path.name}.{OLD}-*"):
                 if _owner(earlier / "settings.json").get("hash") == settings_hash:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LOST_OTHERS = 3  # exit status of a process whose others are gone: the reason is theirs to tell
 LAUNCHER = "FORKLOCK_LAUNCHER"  # in a worker's environment: the process id of its launcher
 DIES_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
+SLURM_ANSWERS_IN = 60.0  # seconds; a controller that is down would else hold every node of the job for ever
 PORTS = range(20000, 60000)
 
 
@@ -58,9 +59,11 @@ def place_in_slurm() -> Place:
 def _scontrol(kind: str, what: str) -> str:
     command = ["scontrol", "show", kind, what]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(f"training.nodes: `{' '.join(command)}` failed: {error}") from None
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=SLURM_ANSWERS_IN).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(
+            f"training.nodes: `{' '.join(command)}` failed: {error}; see whether Slurm answers on this node, and run again."
+        ) from None
 
 
 def launch(command: list[str], processes: int, nodes: int, place: Place) -> int:
