@@ -1,7 +1,6 @@
 """What a plan of cost refuses and asks for, and sums that can be done by hand."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,7 @@ SHIPPED = [str(file.relative_to(ROOT)) for file in (ROOT / "config.yaml", *sorte
 
 @pytest.mark.parametrize("study", [name for name in SHIPPED if "throughputs" not in name])
 def test_every_shipped_study_has_a_plan(study: str, capsys: pytest.CaptureFixture[str]) -> None:
-    began = time.monotonic()
     said = printed(capsys, study)
-    assert time.monotonic() - began < 2
     assert (
         "total" in said
         and "What this study detects with 80% power" in said
