@@ -2,12 +2,9 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 
 from report_fixture import report_inputs
 from selfdistill.reporting.page import build_report

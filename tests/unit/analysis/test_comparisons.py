@@ -306,6 +306,7 @@ def test_the_factorial_does_not_hang_on_the_number_of_draws() -> None:
     copies = [frame.with_columns(pl.col("draw") + 2) for frame in frames]
     settings = evaluation(**{**ONE_DECODE, "budgets": {"quick": 20, "full": 60}})
     once, twice = (factorial(pl.concat(f), ARMS, DECODES, settings, 0) for f in (frames, frames + copies))
+    assert once.height == 2 * 2 * (3 + 4)  # outcomes, methods, effects and cells
     for column in ("estimate", "low", "high", "p_value"):
         assert once[column].to_list() == pytest.approx(twice[column].to_list(), nan_ok=True)
 

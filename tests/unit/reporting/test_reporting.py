@@ -81,8 +81,7 @@ def test_what_a_model_wrote_is_shown_and_never_run(page: Page) -> None:
     assert page.all("script") == []
     assert page.all("img") == []
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
-    assert HOSTILE in page.text
-    assert "{{7*7}}" in HOSTILE and "<script>alert(1)</script>" in HOSTILE
+    assert page.text.count(HOSTILE) >= 4  # problem, completion, engine, …: as text
     assert "gold <b>4</b>" in page.words
 
 
@@ -91,9 +90,11 @@ def test_hostile_names_of_arms_stay_text_in_figures_too() -> None:
     study = {**STUDY, "arms": {hostile: STUDY["arms"]["ssd"], **STUDY["arms"]}}
     table = verdicts().with_columns(arm=pl.lit(hostile), hypothesis=pl.lit(HOSTILE), sentence=pl.lit(HOSTILE))
     inputs = report_inputs(study=study, verdicts=table, completions=None)
-    for drawing in draw_figures(inputs).values():
-        assert "<script" not in drawing.svg
+    drawings = draw_figures(inputs)
+    assert {"hypotheses", "factorial", "sweep"} <= set(drawings)
+    assert not any("<script" in drawing.svg for drawing in drawings.values())
     page = Page(render_report(inputs))
+    assert HOSTILE in page.text
     assert page.all("script") == [] and page.all("img") == []
 
 
@@ -103,6 +104,7 @@ def test_the_policy_forbids_every_script_and_every_request(page: Page) -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
+    assert sum("href" in attributes for _, attributes in page.elements) > 10
     for _, attributes in page.elements:
         for name in ("src", "srcset", "href", "xlink:href", "data", "action", "poster"):
             assert not re.match(r"(?i)\s*(\w+:)?//|\w+:", attributes.get(name) or ""), attributes
@@ -170,7 +172,7 @@ def test_no_two_elements_share_an_id_although_figures_are_inline(html: str, page
     ids = page.ids()
     assert len(ids) == len(set(ids))
     referenced = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
-    assert referenced <= set(ids)
+    assert len(referenced) > 10 and referenced <= set(ids)
 
 
 def test_the_same_inputs_give_the_same_bytes(html: str) -> None:
@@ -350,12 +352,14 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     assert [row.cells[0] for row in groups[0].rows][:5] == names
     assert len(groups) == len(evaluation.decodes.final) + 1
     shorter = _there(shorter_answers(inputs)).groups[0].rows
+    assert [row.cells[0] for row in shorter] == list(STUDY["arms"])
     for row in [groups[0].rows[1], *shorter[:-1], *_there(factorial(inputs)).groups[0].rows]:
         assert not {"–", ""} & set(row.cells), row
     drawings = draw_figures(inputs)
     assert set(drawings) == {"hypotheses", "factorial", "sweep", "checkpoints", "truncation"}
     along = differences_along_training(inputs, "t10", "quick")
     assert sorted(along["percent"].unique()) == [25, 50, 75, 100]
+    assert [answer["name"] for answer in answers(inputs)][: len(STUDY["hypotheses"])] == list(STUDY["hypotheses"])
     assert {answer["verdict"] for answer in answers(inputs)} <= set(VERDICT_LOOKS)
 
 

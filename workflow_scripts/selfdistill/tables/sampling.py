@@ -46,7 +46,7 @@ GRADED: Schema = {
     **{k: COMPLETIONS[k] for k in ("token_ids", "text", "n_tokens", "finish_reason", "logprob")},
     **{k: COMPLETIONS[k] for k in ("engine", "engine_version", "seconds")},
     "gold": pl.String,
-    "finish_class": pl.String,  # answered | no_answer | cut | loop | empty
+    "finish_class": pl.String,  # answered | no_answer | empty | cut | loop: endings.py
     "think_closed": pl.Boolean,
     "boxed": pl.Boolean,  # a closed \boxed{} after </think>
     "extracted": pl.String,  # null when there is no answer
