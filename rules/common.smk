@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from selfdistill.machine.slurm import refuse_blind_status
+from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
 from selfdistill.foundation.closure import modules_used_by

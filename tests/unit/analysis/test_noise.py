@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from selfdistill.analysis.noise import noise_steps, noise_summary, windows
-from selfdistill.analysis.noise_estimates import (
+from selfdistill.analysis.noise_scale import (
     StepSums,
     detection_limit,
     effective_rank,

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from report_fixture import STUDY, report_inputs, verdicts
-from selfdistill.analysis.noise_estimates import noise_scale_text
+from selfdistill.analysis.noise_scale import noise_scale_text
 from selfdistill.analysis.verdicts import estimand_line, sentence
 from selfdistill.reporting.figures.lengths import lengths
 from selfdistill.reporting.page import render_report

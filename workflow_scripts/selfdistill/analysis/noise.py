@@ -2,7 +2,7 @@
 
 In: the noise table of a run. Out: one row per step (`noise_steps`), and one per window (`noise_summary`), in each of three
 geometries: Euclidean, Adam's own norm (Σ g²/√v̂, measured every few steps), and that of Adam's update. What the pooled
-numbers are is said in `noise_estimates.py`.
+numbers are is said in `noise_scale.py`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.noise_estimates import estimates
+from selfdistill.analysis.noise_scale import estimates
 from selfdistill.analysis.runs import of_all_runs
 from selfdistill.tables import words
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY

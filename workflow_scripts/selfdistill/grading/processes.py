@@ -16,10 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfdistill.grading.worker import GRADER_FAILED, MEMORY, START_SECONDS
+from selfdistill.grading.worker import MEMORY, START_SECONDS
+from selfdistill.tables.endings import GRADER_FAILED, TIMEOUT, UNDECIDED
 
-TIMEOUT = "timeout"
-UNDECIDED = (TIMEOUT, GRADER_FAILED)  # replies that say something about the grader and not about the answer
 LOOK_EVERY = 0.05  # seconds between two looks at the memory of a process that is not done
 LIBRARY = Path(__file__).resolve().parents[2]
 

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.processes import ask
 from selfdistill.grading.rationals import read_rational, same_number
+from selfdistill.tables.endings import Reason
 
-Reason = Literal["equal", "equivalent", "different", "unparsed", "timeout", "grader failed"]
 CORRECT = ("equal", "equivalent")
 LONGEST = 2000  # characters of an answer that are worth reading
 

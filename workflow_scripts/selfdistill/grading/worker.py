@@ -11,7 +11,8 @@ import os
 import resource
 import sys
 
-GRADER_FAILED = "grader failed"
+from selfdistill.tables.endings import GRADER_FAILED
+
 MEMORY = 2 * 2**30  # resident bytes, within what the rule asks for, beyond which the parent kills it
 START_SECONDS = 300
 

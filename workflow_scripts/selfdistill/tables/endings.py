@@ -22,3 +22,11 @@ Verdict = Literal["correct", "wrong", "unanswered"]
 CORRECT: Verdict = "correct"
 WRONG: Verdict = "wrong"
 UNANSWERED: Verdict = "unanswered"  # no answer that counts: unfinished, or none was found
+
+# How an answer got its verdict.
+Reason = Literal["equal", "equivalent", "different", "unparsed", "timeout", "grader failed"]
+
+# Reasons that say something about the grader and not about the answer.
+TIMEOUT: Reason = "timeout"
+GRADER_FAILED: Reason = "grader failed"
+UNDECIDED = (TIMEOUT, GRADER_FAILED)
