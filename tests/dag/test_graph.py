@@ -108,7 +108,7 @@ CODE = {
     "report/report.css": {"report"},
     "workflow_scripts/selfdistill/reporting/formatting.py": {"report"},
     "workflow_scripts/selfdistill/machine/provenance.py": {"report"},
-    "workflow_scripts/selfdistill/foundation/wording.py": {"verdicts", "report"},
+    "workflow_scripts/selfdistill/foundation/wording.py": {"noise", "verdicts", "checks", "report"},
     "workflow_scripts/selfdistill/statistics/power.py": {"comparisons", "factorial", "verdicts", "report"},
     "workflow_scripts/selfdistill/analysis/noise.py": {"noise", "report"},
     "workflow_scripts/selfdistill/training/trainer/trainer.py": set(),
