@@ -13,10 +13,11 @@ import torch
 
 from selfdistill.models.digests import model_digest
 from selfdistill.study.training import Training
-from selfdistill.tables.training import DATASET, NOISE, RUN_LOG, TRAINED_LOGPROBS, WEIGHTS
+from selfdistill.tables.training import DATASET, RUN_LOG, TRAINED_LOGPROBS
 from selfdistill.tables.whole import read_table, write_table
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.handover.exports import TRAINED_LOGPROBS_FILE
+from selfdistill.training.handover.finished import TABLES
 from selfdistill.training.run import build_trainer, export_steps
 from selfdistill.training.settings import RunSettings
 
@@ -124,5 +125,7 @@ def assert_same_results(one: Path, other: Path) -> None:
         assert said[0].equals(said[1]) and said[0].height > 0, name
     logs = [read_table(folder / "log.parquet", RUN_LOG).drop("seconds", "device_bytes") for folder in (one, other)]
     assert logs[0].equals(logs[1]) and logs[0]["step"].to_list() == list(range(1, STEPS + 1))
-    for file, schema in (("noise.parquet", NOISE), ("weights.parquet", WEIGHTS)):
-        assert read_table(one / file, schema).equals(read_table(other / file, schema)), file
+    for file, schema in TABLES.items():
+        if file != "log.parquet":
+            ours, theirs = (read_table(folder / file, schema) for folder in (one, other))
+            assert ours.equals(theirs) and (ours.height > 0 or file == "coherence.parquet"), file

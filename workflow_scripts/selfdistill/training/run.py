@@ -184,6 +184,7 @@ def build_trainer(
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     from selfdistill.training.objectives.soft import add_soft_loss
+    from selfdistill.training.trainer.configuration import trainer_config
     from selfdistill.training.trainer.memory import refuse_without_disk, refuse_without_memory
     from selfdistill.training.trainer.model import (
         compile_layers,
@@ -193,7 +194,8 @@ def build_trainer(
         warn_of_rounding,
         with_adapters,
     )
-    from selfdistill.training.trainer.trainer import MeasuredTrainer, trainer_config
+    from selfdistill.training.trainer.recorder import StepRecorder
+    from selfdistill.training.trainer.trainer import MeasuredTrainer
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -232,6 +234,7 @@ def build_trainer(
         request_ids=ordered["request_id"].to_list(),
         stop_requested=stop_requested,
     )
+    trainer.add_callback(StepRecorder(trainer))
     if has_targets(ordered):
         add_soft_loss(plain_model(model))
         trainer.data_collator = TaughtCollator(trainer.data_collator, ordered)

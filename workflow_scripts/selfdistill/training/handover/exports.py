@@ -103,9 +103,8 @@ def _refuse_lost(source: Path, names: list[str]) -> None:
 
 def _by_stored_name(model: Any) -> dict[str, "torch.Tensor"]:
     """The floating-point tensors of a model by the names that its files have, which transformers changes on loading."""
-    from transformers.core_model_loading import revert_weight_conversion
-
     from selfdistill.training.trainer.model import plain_model, trained_state
+    from selfdistill.training.trainer.stock import revert_weight_conversion
 
     stored = revert_weight_conversion(plain_model(model), trained_state(model))
     return {name: tensor for name, tensor in stored.items() if tensor.is_floating_point()}

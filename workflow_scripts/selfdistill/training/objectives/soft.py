@@ -30,7 +30,7 @@ def add_soft_loss(model: Any) -> None:
 
     Within the model's own forward, where wrappers (autocast, adapters, several processes) see it as any other.
     """
-    from trl.trainer.utils import FusedCausalLMOutput
+    from selfdistill.training.trainer.stock import FusedCausalLMOutput
 
     one_hot_forward = model.forward
 

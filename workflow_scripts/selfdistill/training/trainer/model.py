@@ -112,6 +112,8 @@ def compile_layers(model: Any) -> None:
 
     Parts and not whole layers, so that what is recomputed in the backward pass can still leave attention out.
     """
+    from selfdistill.training.trainer.stock import is_compiled
+
     modelings = set()
     for module in model.modules():
         kind = type(module).__name__
@@ -120,7 +122,7 @@ def compile_layers(model: Any) -> None:
             modelings.add(sys.modules[type(module).__module__])
     for modeling in modelings:
         rotate = getattr(modeling, "apply_rotary_pos_emb", None)
-        if rotate is not None and not hasattr(rotate, "_torchdynamo_orig_callable"):
+        if rotate is not None and not is_compiled(rotate):
             modeling.apply_rotary_pos_emb = torch.compile(rotate)  # type: ignore[attr-defined]
 
 
