@@ -4,7 +4,7 @@ In: graded training samples and the arm. Out: a table of token ids exactly as th
 was sampled).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -16,7 +16,12 @@ from selfdistill.tables.training import DATASET
 from selfdistill.training.examples.audit import audit
 
 
-def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -> tuple[pl.DataFrame, dict[str, Any]]:
+class ArmDataset(NamedTuple):
+    examples: pl.DataFrame
+    audit: dict[str, Any]
+
+
+def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -> ArmDataset:
     """The arm's training examples, the first `examples` in problem order, and the audit of how they were chosen."""
     sampled = graded.filter((pl.col("purpose") == "train") & (pl.col("decode_id") == decode_id))
     sampled = sampled.sort("rank", "draw", "request_id")
@@ -29,7 +34,7 @@ def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -
     refuse_too_few(sampled, kept, arm.keep, examples)
     refuse_untrainable(used)
     dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
-    return conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id)
+    return ArmDataset(conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id))
 
 
 def kept_samples(sampled: pl.DataFrame, keep: str | None) -> pl.DataFrame:

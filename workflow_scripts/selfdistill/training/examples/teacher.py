@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -116,15 +116,23 @@ def example_targets(model: Any, prompt: list[int], completion: list[int], decode
     }
 
 
-def retained_tokens(logits: Tensor, decode: Decode, sampled: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """How many tokens the decode retains at each position, which, with what probabilities; and that of the sampled one."""
+class Retained(NamedTuple):
+    """What a decode retains at some positions, one position after the other."""
+
+    counts: Tensor  # of tokens, at each position
+    token_ids: Tensor
+    probabilities: Tensor
+    of_sampled: Tensor  # the sampled token's probability, at each position
+
+
+def retained_tokens(logits: Tensor, decode: Decode, sampled: Tensor) -> Retained:
     law = Law(*torch.tensor([law_numbers(decode)], device=logits.device).unbind(1))
     weights = token_weights(logits, law, steps_of([decode], logits.shape[1]))
     positions, ids = weights.nonzero(as_tuple=True)
     kept = weights[positions, ids].double()
     totals = kept.new_zeros(len(logits)).index_add_(0, positions, kept)
     of_sampled = weights.gather(1, sampled[:, None])[:, 0].double() / totals
-    return (weights > 0).sum(1), ids, kept / totals[positions], of_sampled
+    return Retained((weights > 0).sum(1), ids, kept / totals[positions], of_sampled)
 
 
 def _hidden(model: Any, input_ids: Tensor) -> Tensor:

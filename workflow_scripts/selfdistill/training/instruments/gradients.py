@@ -8,7 +8,7 @@ On several ranks each sees the whole gradients of its own micro-batches, and its
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -21,10 +21,18 @@ from selfdistill.training.processes import ranks
 GEOMETRIES = ("norm_squared", "adam_norm_squared", "update_norm_squared")
 
 
+class Weighing(NamedTuple):
+    """What the coming gradients of a parameter are weighed by."""
+
+    square: torch.Tensor  # second moments
+    correction: float  # of their bias
+    eps: float
+
+
 class GradientMeter:
     def __init__(self, model: torch.nn.Module) -> None:
         self.groups, self.parameters = grouped_parameters(model)
-        self._weighing: dict[int, tuple[torch.Tensor, float, float]] | None = None  # see `weigh_with`
+        self._weighing: dict[int, Weighing] | None = None  # see `weigh_with`
         self._found: list[tuple[int, torch.Tensor]] = []  # group and norms² of the gradients seen, in the order seen
         self._order: tuple[int, ...] = ()
         groups = {id(parameter): group for group, parameter in self.parameters}
@@ -42,7 +50,7 @@ class GradientMeter:
             settings = {id(parameter): of for of in optimizer.param_groups for parameter in of["params"]}
             counts = steps_taken(optimizer)
             self._weighing = {
-                key: (optimizer.state[parameter]["exp_avg_sq"], 1 - of["betas"][1] ** counts[key], of["eps"])
+                key: Weighing(optimizer.state[parameter]["exp_avg_sq"], 1 - of["betas"][1] ** counts[key], of["eps"])
                 for _, parameter in self.parameters
                 for key, of in [(id(parameter), settings[id(parameter)])]
                 if key in counts

@@ -1,6 +1,7 @@
 """The layer groups by which everything in training is measured: a norm² of the whole is the sum of its groups'."""
 
 import re
+from typing import NamedTuple
 
 import torch
 
@@ -20,8 +21,12 @@ def layer_group(name: str) -> str:
     return "final-norm" if "norm" in name else "other"
 
 
-def grouped_parameters(model: torch.nn.Module) -> tuple[list[str], list[tuple[int, torch.nn.Parameter]]]:
-    """Names of the groups, and every trained parameter (tied ones once) with the index of its group."""
+class Grouped(NamedTuple):
+    names: list[str]  # of the groups
+    parameters: list[tuple[int, torch.nn.Parameter]]  # every trained one (tied ones once), with the index of its group
+
+
+def grouped_parameters(model: torch.nn.Module) -> Grouped:
     named = [(layer_group(name), parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     groups = list(dict.fromkeys(group for group, _ in named))
-    return groups, [(groups.index(group), parameter) for group, parameter in named]
+    return Grouped(groups, [(groups.index(group), parameter) for group, parameter in named])

@@ -6,7 +6,7 @@ each looks at its part of the weights, and what they return is the sum over the 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -68,10 +68,15 @@ def sums_of_updates(updates: Sequence[Update]) -> torch.Tensor:
     return torch.stack(sums)
 
 
-def moments_of(optimizer: Any, parameter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+class Moments(NamedTuple):
+    mean: torch.Tensor
+    square: torch.Tensor
+
+
+def moments_of(optimizer: Any, parameter: torch.Tensor) -> Moments:
     """Of the weights that lie on this rank."""
     state = optimizer.state[parameter]
-    return ranks.part(state["exp_avg"]), ranks.part(state["exp_avg_sq"])
+    return Moments(ranks.part(state["exp_avg"]), ranks.part(state["exp_avg_sq"]))
 
 
 def adam_update(

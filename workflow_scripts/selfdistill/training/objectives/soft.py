@@ -47,10 +47,17 @@ def add_soft_loss(model: Any) -> None:
     model.forward = types.MethodType(forward, model)
 
 
-def soft_cross_entropy(hidden: Tensor, head: Any, targets: SoftTargets) -> tuple[Tensor, Tensor]:
-    """The loss, and the student's entropy, summed over positions. `hidden` has a row for each of them."""
+class SoftLoss(NamedTuple):
+    """Sums over positions."""
+
+    loss: Tensor
+    entropy: Tensor  # of the student
+
+
+def soft_cross_entropy(hidden: Tensor, head: Any, targets: SoftTargets) -> SoftLoss:
+    """`hidden` has a row for each position."""
     weight = head.weight.full_tensor() if hasattr(head.weight, "full_tensor") else head.weight  # shared out by FSDP
-    return _SoftCrossEntropy.apply(hidden, weight, head.bias, *targets)
+    return SoftLoss(*_SoftCrossEntropy.apply(hidden, weight, head.bias, *targets))
 
 
 class _SoftCrossEntropy(torch.autograd.Function):

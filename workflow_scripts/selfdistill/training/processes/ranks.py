@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from selfdistill.foundation.errors import UserError
 
@@ -120,15 +120,20 @@ def first_index(tensor: "torch.Tensor") -> int:
     return min(_rank * rows, tensor.shape[0]) * (tensor.numel() // max(1, tensor.shape[0]))
 
 
-def leaves(model: "torch.nn.Module") -> Iterator[tuple["torch.nn.Parameter", "torch.Tensor"]]:
-    """Every parameter that learns, and the leaf that a backward pass reaches.
+class Leaf(NamedTuple):
+    parameter: "torch.nn.Parameter"
+    reached: "torch.Tensor"  # by a backward pass
+
+
+def leaves(model: "torch.nn.Module") -> Iterator[Leaf]:
+    """Every parameter that learns, and what of it a backward pass reaches.
 
     Where weights are spread, that is the gathered parameter. FSDP2 makes it once and fills it anew for every use, so that
     a hook on it stays; a hook on the part would never fire.
     """
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if _world == 1:
-        yield from ((parameter, parameter) for parameter in parameters.values())
+        yield from (Leaf(parameter, parameter) for parameter in parameters.values())
         return
     from torch.distributed.fsdp import FSDPModule
 
@@ -140,7 +145,7 @@ def leaves(model: "torch.nn.Module") -> Iterator[tuple["torch.nn.Parameter", "to
             module.reshard()
             for name, leaf in gathered.items():
                 if name in parameters and name not in met:
-                    yield parameters[name], leaf
+                    yield Leaf(parameters[name], leaf)
             met |= gathered.keys()
     assert met >= parameters.keys(), f"not spread by FSDP2: {sorted(parameters.keys() - met)}"
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -67,15 +67,20 @@ def needed_kernels(model_folder: Path) -> list[str]:
     return sorted({package for source in sources for package in TAKEN_FROM.findall(source)})
 
 
-def complaints(needed: list[str], hopper: bool) -> Iterator[tuple[str, str]]:
-    """Each package that will not do, and what to install instead. Importing is the test that transformers makes, too."""
+class Complaint(NamedTuple):
+    package: str  # that will not do
+    text: str  # what to install instead, and why
+
+
+def complaints(needed: list[str], hopper: bool) -> Iterator[Complaint]:
+    """Importing is the test that transformers makes, too."""
     for package in needed:
         oldest = OLDEST.get(package)
         wanted = DISTRIBUTION.get(package, package) + (f">={oldest}" if oldest else "")
         if complaint := _complaint(package, oldest):
-            yield package, f"{wanted} ({complaint})"
+            yield Complaint(package, f"{wanted} ({complaint})")
         elif package == "fla" and hopper and (complaint := _complaint("triton", OLDEST_TRITON_ON_HOPPER)):
-            yield package, f"triton>={OLDEST_TRITON_ON_HOPPER} for a Hopper GPU ({complaint})"
+            yield Complaint(package, f"triton>={OLDEST_TRITON_ON_HOPPER} for a Hopper GPU ({complaint})")
 
 
 def _complaint(package: str, oldest: str | None) -> str | None:
