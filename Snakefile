@@ -3,12 +3,8 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# A study file is complete by itself: the lab's keys must not leak into another study.
-if "study" not in config:
 
-    configfile: "config.yaml"
-
-
+include: "rules/study.smk"
 include: "rules/common.smk"
 
 

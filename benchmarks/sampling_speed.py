@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from selfdistill.machine.provenance import provenance  # noqa: E402
-from selfdistill.models.folder import end_tokens  # noqa: E402
+from selfdistill.models.tokens import end_tokens  # noqa: E402
 from selfdistill.sampling.engines.choice import open_engine  # noqa: E402
 from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402
 from selfdistill.sampling.requests import Request, request_id, seed_of  # noqa: E402
@@ -54,7 +54,9 @@ def prompts() -> list[list[int]]:
 
 
 def engine_turn(batch: int) -> Callable[[list[list[int]], int], list[int]]:
-    settings = EngineSettings(MODEL, STUDY["model"]["dtype"], STUDY["model"]["context"], end_tokens(MODEL), batch)
+    settings = EngineSettings(
+        MODEL, STUDY["sampling"]["precision"], STUDY["model"]["context"], end_tokens(MODEL), batch
+    )
     engine = open_engine("torch", settings)
 
     def turn(ids: list[list[int]], number: int) -> list[int]:

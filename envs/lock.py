@@ -204,7 +204,7 @@ def would_install(requirements: list[str], constraints: list[str], for_gpus: boo
         file.write("\n".join(constraints))
         file.flush()
         chosen = [item["metadata"] for item in report("--constraint", file.name, *requirements, for_gpus=for_gpus)]
-    found = {normal(package["name"]): (package["version"], []) for package in chosen}
+    found: Resolved = {normal(package["name"]): (package["version"], []) for package in chosen}
     if for_gpus and "triton" not in found:
         sys.exit("error: this index offers torch's CPU build alone; make the lock where it has the CUDA build too.")
     return {name: (version.split("+")[0], needs) for name, (version, needs) in found.items()}

@@ -195,6 +195,7 @@ rule checks:
             "models": EVALUATED + SAMPLES,
             "arms": list(TRAINED),
             "budgets": dict(STUDY.evaluation.budgets),
+            **({"unequal": UNEQUAL} if UNEQUAL else {}),
         },
     script:
         "../workflow_scripts/checks.py"

@@ -4,39 +4,20 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
-
 from snakemake.exceptions import WorkflowError
 
-from selfdistill.machine.slurm import refuse_blind_status
+from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
-from selfdistill.study.load import load_study
 from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.hub import check_copies, check_pins
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
-from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.sampling.plan import asked_of
-
-try:
-    STUDY = load_study(
-        {key: value for key, value in config.items() if key != "pathvars"}
-    )
-    RESULTS = "results" if STUDY.study == "lab" else f"results/{STUDY.study}"
-    # What is undeclared, so that nothing wipes it and no storage provider holds it: journals, work folders of trainings,
-    # and which commit of every repository of the hub the study began with. Beside the results, or in the folder that
-    # this variable names (docs/moving.md).
-    WORK = str(Path(os.environ.get("FORKLOCK_WORK", ".")) / RESULTS)
-    REVISIONS = f"{WORK}/revisions.lock"
-    check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(loader).hub)
-    check_copies(STUDY, Path(RESULTS) / "hub")
-except UserError as error:
-    raise WorkflowError(str(error))
 
 TRAINED = trained_arms(STUDY)
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
+UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
 RUNS = runs(STUDY)
 BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
@@ -94,7 +75,7 @@ SLOW_KERNELS = "--slow-kernels" if STUDY.training.slow_kernels else ""
 # What decides how an engine reads a model.
 ENGINE = {
     "engine": STUDY.sampling.engine,
-    "dtype": STUDY.model.dtype,
+    "dtype": STUDY.sampling.precision,
     "context": STUDY.model.context,
     "trust_remote_code": STUDY.model.trust_remote_code,
 }

@@ -93,7 +93,8 @@ rule sample:
     threads: 4 if STUDY.sampling.gpus else 1
     resources:
         mem_mb=larger(32000 if STUDY.sampling.gpus else 2000),
-        runtime=later(720 if STUDY.sampling.gpus else 240),
+        # A retry goes on where the job before it stopped: it needs no longer time, which a partition may not have.
+        runtime=720 if STUDY.sampling.gpus else 240,
         gpu=STUDY.sampling.gpus,
     params:
         settings=lambda wildcards: to_json(

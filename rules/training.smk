@@ -106,7 +106,7 @@ rule train:
     resources:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
         mem_mb=larger(TRAINING_MB * STUDY.training.processes_per_node),
-        runtime=later(720),
+        runtime=720,  # a retry goes on where the job before it stopped
         gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:
         settings=lambda wildcards: to_json(

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from lab_requests import MODEL, lab_requests
 from selfdistill.models.digests import model_digest
-from selfdistill.models.folder import end_tokens
+from selfdistill.models.tokens import end_tokens
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.tables.training import TRAINED_LOGPROBS
@@ -22,7 +22,7 @@ from selfdistill.training.handover.exports import check_examples, export_model, 
 
 VOCABULARY, END, CONTEXT, LAB_CONTEXT = 64, 1, 256, 320
 FORMAT = {"format": "pt"}
-SMALL = {
+SMALL: dict[str, Any] = {
     "vocab_size": VOCABULARY, "hidden_size": 128, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1,
     "head_dim": 64, "max_position_embeddings": CONTEXT, "eos_token_id": END, "bos_token_id": None,
 }  # fmt: skip
@@ -46,7 +46,7 @@ def composite(folder: Path) -> Path:
         vision_config={**vision, "num_position_embeddings": 16, "patch_size": 4},
         tie_word_embeddings=True,
     )
-    Qwen3_5ForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
+    Qwen3_5ForConditionalGeneration(config).bfloat16().save_pretrained(folder)
     weights = load_file(folder / "model.safetensors")
     weights["mtp.fc.weight"] = torch.randn(4, 8, dtype=torch.bfloat16)
     weights |= {name: tensor.float() for name, tensor in weights.items() if name.endswith("A_log")}
@@ -68,7 +68,12 @@ def experts(folder: Path) -> Path:
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
     torch.manual_seed(0)
-    shape = {"num_hidden_layers": 2, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    shape: dict[str, Any] = {
+        "num_hidden_layers": 2,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 32,
+    }
     Qwen3MoeForCausalLM(Qwen3MoeConfig(**SMALL, **shape, tie_word_embeddings=False)).save_pretrained(folder)
     return folder
 
@@ -101,7 +106,7 @@ def in_shards(folder: Path, number: int = 3) -> Path:
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as opened:
             found |= {name: opened.get_tensor(name) for name in opened.keys()}

@@ -43,7 +43,7 @@ def write_plan(path: Path, count: int, shard: int = 0, **decode: Any) -> Path:
 # Segments are folded after so few bytes that a small test sees it happen.
 FOLDING_OFTEN = (
     "import runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv[0].rpartition('/')[0]); "
-    "from selfdistill.sampling import journal; journal.FOLD_BYTES = 12_000; runpy.run_path(sys.argv[0], run_name='__main__')"
+    "from selfdistill.sampling.journal import journal; journal.FOLD_BYTES = 12_000; runpy.run_path(sys.argv[0], run_name='__main__')"
 )
 
 

@@ -1,6 +1,6 @@
 """Plausible made-up inputs of a report: a small study whose numbers are invented but whose tables keep their schemas.
 
-python tests/unit/report_fixture.py report.html      writes the page, to be looked at
+python tests/report_fixture.py report.html      writes the page, to be looked at
 """
 
 import math
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from selfdistill.analysis.verdicts import estimand_line, sentence
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import (
     COMPARISONS,
     ESTIMATES,
@@ -35,7 +37,7 @@ N_TEST = 210
 STUDY: dict[str, Any] = {
     "study": "lab",
     "seed": 20260101,
-    "model": {"path": "resources/lab/model", "dtype": "float32", "context": 640},
+    "model": {"path": "resources/lab/model", "context": 640},
     "problems": {
         "prompt": "{problem}\nPut the answer in \\boxed{}.",
         "sources": {
@@ -60,8 +62,8 @@ STUDY: dict[str, Any] = {
         "fixed-point": {"decode": "plain", "keep": "everything", "seeds": [0]},
         "aa": {"resample": True, "seeds": [0]},
     },
-    "evaluation": {"budgets": {"quick": 100, "full": 300}, "draws": 4, "base": [*SWEEP, "t10-min-p"], "final": FINAL,
-                   "earlier": ["t10"], "pass_at": [1, 4], "resamples": 4000},
+    "evaluation": {"budgets": {"quick": 100, "full": 300}, "draws": 4,
+                   "decodes": {"base": [*SWEEP, "t10-min-p"], "final": FINAL, "earlier": ["t10"]}, "pass_at": [1, 4], "resamples": 4000},
     "hypotheses": {
         "ssd-helps": {"arm": "ssd", "against": "base", "comparison": "matched", "decode": "t10", "margin": 0.02},
         "ssd-beats-best-base": {"arm": "ssd", "against": "base", "comparison": "fair", "margin": 0.02},
@@ -110,7 +112,7 @@ def levels() -> pl.DataFrame:
     rows = []
     for model in models():
         trained = model["percent"] not in (0, 100)
-        decodes = ["t10"] if trained else FINAL if model["arm"] != "base" else STUDY["evaluation"]["base"]
+        decodes = ["t10"] if trained else FINAL if model["arm"] != "base" else STUDY["evaluation"]["decodes"]["base"]
         budgets = ["quick"] if trained else ["quick", "full"]
         for decode in decodes:
             temperature = STUDY["decodes"][decode]["temperature"]
@@ -198,45 +200,32 @@ def factorial() -> pl.DataFrame:
 
 
 def verdicts() -> pl.DataFrame:
+    """Made-up numbers in the sentences that the analysis writes."""
+    decodes = {name: Decode.model_validate(decode) for name, decode in STUDY["decodes"].items()}
+
     def row(hypothesis: str, decode: str, against_decode: str, value: float, half: float, p: float, verdict: str,
-            n_needed: int | None, equivalence_p: float, sentence: str) -> dict[str, Any]:  # fmt: skip
+            n_needed: int | None, equivalence_p: float, **more: Any) -> dict[str, Any]:  # fmt: skip
         plan = STUDY["hypotheses"][hypothesis]
-        return {
-            **dict.fromkeys(VERDICTS), "role": "hypothesis", "method": "paired t", "unit": "problem",
-            "training_seeds": 2,
-            "equivalence_p_adjusted": equivalence_p, "estimand_line": "Accuracy over the 210 test problems of the full "
-            "budget, 4 draws each, at most 512 tokens; an unfinished answer is wrong.",
+        numbers = {
+            **dict.fromkeys(VERDICTS), "role": "hypothesis", "method": "paired t", "unit": "problem", "training_seeds": 2,
             "hypothesis": hypothesis, "family": plan.get("family", "primary"), "arm": plan["arm"],
             "against": plan["against"], "comparison": plan["comparison"], "decode_id": decode,
             "against_decode_id": against_decode, "estimate": value, "low": value - half, "high": value + half,
-            "p_value": p, "p_adjusted": min(1.0, 2 * p), "equivalence_p": equivalence_p, "margin": plan["margin"],
-            "mde80": half * 1.43, "n": N_TEST, "n_needed": n_needed, "verdict": verdict, "sentence": sentence,
+            "p_value": p, "p_adjusted": min(1.0, 2 * p), "equivalence_p": equivalence_p,
+            "equivalence_p_adjusted": equivalence_p, "margin": plan["margin"],
+            "mde80": half * 1.43, "n": N_TEST, "n_needed": n_needed, "verdict": verdict, **more,
         }  # fmt: skip
+        return numbers | {"sentence": sentence(numbers), "estimand_line": estimand_line(numbers, decodes)}
 
-    rows = (
-        [
-            row("ssd-helps", "t10", "t10", 0.046, 0.026, 0.0006, "improved", None, 0.97,
-                "ssd against base at t10: improved; accuracy +4.6 points (95 % interval +2.0 to +7.2, "
-                "p = 0.0006, 0.0012 after Holm)."),
-            row("ssd-beats-best-base", "t10", "t08", 0.017, 0.027, 0.21, "not resolved", 1240, 0.41,
-                "ssd at t10 against base at t08, each side's best on dev: not resolved; accuracy +1.7 points "
-                "(95 % interval \u22121.0 to +4.4, p = 0.21, 0.42 after Holm); true differences from 3.9 points "
-                "would be found in four of five such "
-                "studies, and one of the size seen needs about 1,240 problems."),
-            row("fixed-point-does-nothing", "t10", "t10", -0.003, 0.021, 0.78,
-                "equivalent within the margin", None, 0.006,
-                "fixed-point against base at t10: equivalent within the margin; accuracy \u22120.3 points (95 % "
-                "interval \u22122.4 to +1.8, "
-                "p = 0.78, 1 after Holm); smaller than 3.0 points either way (TOST p = 0.006)."),
-            row("filter-alone-at-heat", "t15", "t15", 0.036, 0.03, 0.019, "improved", None, 0.85,
-                "filter-only against base at t15: improved; accuracy +3.6 points (95 % interval +0.6 to +6.6, "
-                "p = 0.019, 0.038 after Holm)."),
-        ]
-    )  # fmt: skip
-    control = {**rows[2], "hypothesis": "aa against base", "role": "control", "arm": "aa", "family": "controls",
-               "training_seeds": 0,
-               "sentence": "Control, nothing was trained: aa against base at t10: not worse, not better."}  # fmt: skip
-    return conform(pl.DataFrame([*rows, control], infer_schema_length=None), VERDICTS, "verdicts")
+    same = ("fixed-point-does-nothing", "t10", "t10", -0.003, 0.021, 0.78, "equivalent within the margin", None, 0.006)
+    rows = [
+        row("ssd-helps", "t10", "t10", 0.046, 0.026, 0.0006, "improved", None, 0.97),
+        row("ssd-beats-best-base", "t10", "t08", 0.017, 0.027, 0.21, "not resolved", 1240, 0.41),
+        row(*same),
+        row("filter-alone-at-heat", "t15", "t15", 0.036, 0.03, 0.019, "improved", None, 0.85),
+        row(*same, role="control", arm="aa", family="controls", training_seeds=0) | {"hypothesis": "aa against base"},
+    ]
+    return conform(pl.DataFrame(rows, infer_schema_length=None), VERDICTS, "verdicts")
 
 
 def audits() -> dict[str, dict[str, Any]]:
@@ -401,7 +390,9 @@ def evaluated(problems: int = 40) -> pl.DataFrame:
     frames = []
     for model in [model for model in models() if "all-seeds" not in model["model_id"]]:
         finished = model["percent"] in (0, 100)
-        for decode in STUDY["evaluation"]["base"] if model["arm"] == "base" else FINAL if finished else ["t10"]:
+        for decode in (
+            STUDY["evaluation"]["decodes"]["base"] if model["arm"] == "base" else FINAL if finished else ["t10"]
+        ):
             temperature = STUDY["decodes"][decode]["temperature"]
             cut = random.random(problems) < cut_of(model["arm"], temperature)
             right = ~cut & (random.random(problems) < accuracy_of(model["arm"], temperature))

@@ -23,6 +23,7 @@ class Hub:
     token: str | None = None
     commits: dict[str, str] = field(default_factory=dict)  # "models/ORG/NAME" → commit; NEWEST unless given
     damaged: set[str] = field(default_factory=set)  # files whose bytes come changed
+    without_trees: bool = False  # it tells of a repository, and not what lies in it
     asked: list[str] = field(default_factory=list)
     port: int = 0
 
@@ -56,12 +57,17 @@ def stand_in_hub(hub: Hub) -> Iterator[Hub]:
             kind, organisation, name, *rest = path.split("/")
             repository = f"{kind}/{organisation}/{name}"
             commit = hub.commit(repository)
-            revision = rest[1] if rest[:1] == ["revision"] else "main"
+            revision = rest[1] if rest[:1] in (["revision"], ["tree"]) else "main"
             if not (hub.folder / repository).is_dir():
                 return self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
             if revision not in ("main", commit):
                 return self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             files = sorted(path for path in (hub.folder / repository).rglob("*") if path.is_file())
+            if rest[:1] == ["tree"]:
+                if hub.without_trees:
+                    return self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+                told = [self._entry(file, hub.folder / repository) for file in files]
+                return self._answer(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
             siblings = [self._sibling(file, hub.folder / repository) for file in files]
             content = {
                 "id": f"{organisation}/{name}",
@@ -78,6 +84,23 @@ def stand_in_hub(hub: Hub) -> Iterator[Hub]:
             if file.suffix in (".safetensors", ".parquet"):
                 told["lfs"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 1}
             return told
+
+        def _entry(self, file: Path, root: Path) -> dict[str, object]:
+            """The same of a file as a line of the repository's tree."""
+            told = self._sibling(file, root)
+            entry: dict[str, object] = {
+                "type": "file",
+                "oid": "0" * 40,
+                "path": told["rfilename"],
+                "size": told["size"],
+            }
+            if "lfs" in told:
+                entry["lfs"] = {
+                    "size": told["size"],
+                    "oid": hashlib.sha256(file.read_bytes()).hexdigest(),
+                    "pointerSize": 1,
+                }
+            return entry
 
         def _file(self, path: str) -> None:
             kind, organisation, name, _resolve, _revision, *rest = path.split("/")

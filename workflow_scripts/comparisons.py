@@ -1,11 +1,17 @@
 """Rule `comparisons`: paired differences, and the problems behind them."""
 
-from selfdistill.analysis.comparisons import comparisons, flips
+from typing import TYPE_CHECKING
+
+from selfdistill.analysis.comparisons import comparisons
+from selfdistill.analysis.flips import flips
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.foundation.programs import as_rule
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.tables.analysis import COMPARISONS, FLIPS
 from selfdistill.tables.whole import write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_json, write_text
 from selfdistill.foundation.programs import as_rule
 from selfdistill.problems.datasets.convert import convert
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from selfdistill.planning.cost import stages
 from selfdistill.planning.figures import Figures, load_throughputs
 from selfdistill.planning.power import reaches
 from selfdistill.planning.printed import actual_table, as_data, as_text
-from selfdistill.study.load import load_study, read_study
+from selfdistill.study.load import study_of
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -27,12 +27,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--actual", action="store_true", help="compare with what the finished study took")
     asked = parser.parse_args(arguments)
 
-    study = load_study(read_study(asked.study))
+    study = study_of(asked.study)
     figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
     parts, found = stages(study, figures), reaches(study, figures)
     if asked.actual:
-        results = Path("results") if study.study == "lab" else Path("results") / study.study
-        print(actual_table(compare(study, figures, parts, found, results)))
+        print(actual_table(compare(study, figures, parts, found, Path(study.results))))
     elif asked.json:
         print(json.dumps(as_data(study, figures, parts, found, asked.price), indent=1))
     else:

@@ -1,5 +1,7 @@
 """Rule `dataset`: the examples that one arm trains on, and the audit of its filter."""
 
+from typing import TYPE_CHECKING
+
 from selfdistill.foundation.files import write_json
 from selfdistill.foundation.programs import as_rule
 from selfdistill.study.arms import Arm
@@ -8,12 +10,15 @@ from selfdistill.tables.training import DATASET
 from selfdistill.tables.whole import read_table, write_table
 from selfdistill.training.examples.filter import arm_dataset
 
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
 
 def main() -> None:
     asked = snakemake.params.asked
     graded = read_table(snakemake.input.graded, GRADED)
     arm = Arm.model_validate(asked["arm"])
-    dataset, audit = arm_dataset(graded, arm, arm.decode, asked["examples"])
+    dataset, audit = arm_dataset(graded, arm, str(arm.decode), asked["examples"])
     write_table(dataset, snakemake.output.dataset, DATASET)
     write_json(snakemake.output.audit, audit)
 

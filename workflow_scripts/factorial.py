@@ -1,5 +1,7 @@
 """Rule `factorial`: main effects and interaction of decode and filter."""
 
+from typing import TYPE_CHECKING
+
 from selfdistill.analysis.factorial import factorial
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.foundation.programs import as_rule
@@ -8,6 +10,9 @@ from selfdistill.study.evaluation import Evaluation
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.whole import write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

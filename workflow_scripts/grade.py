@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from selfdistill.foundation.programs import as_rule
 from selfdistill.grading.grade import grade
-from selfdistill.models.folder import end_tokens
+from selfdistill.models.tokens import end_tokens
 from selfdistill.study.grading import Grading
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
 from selfdistill.tables.streams import TableWriter, read_pieces
 from selfdistill.tables.whole import read_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Rule `levels`: accuracy, rates and lengths of every model."""
 
+from typing import TYPE_CHECKING
+
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.foundation.programs import as_rule
@@ -7,6 +9,9 @@ from selfdistill.problems.budgets import members
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Rule `plan`: what to sample from one model."""
 
+from typing import TYPE_CHECKING
+
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.digests import model_digest
 from selfdistill.problems.budgets import members
@@ -7,6 +9,9 @@ from selfdistill.sampling.plan import Asked, make_plan
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -1,10 +1,15 @@
 """Rule `problems`: raw sources to the tables of training and evaluation problems."""
 
+from typing import TYPE_CHECKING
+
 from selfdistill.foundation.programs import as_rule
 from selfdistill.problems.assemble import assemble
 from selfdistill.study.problems import Problems
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.whole import write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

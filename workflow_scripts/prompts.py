@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -10,6 +11,9 @@ from selfdistill.models.folder import inspect_model
 from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.programs import as_program
 from selfdistill.rehearsal.rehearsal import SUFFIX, rehearse
-from selfdistill.study.load import load_study, read_study
+from selfdistill.study.load import read_study, study_of
+from selfdistill.study.results import usual_folder
 
 
 def main() -> None:
@@ -19,13 +20,13 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="every seed and checkpoint: many short jobs")
     parser.add_argument("--arms", nargs="+", help="these arms alone, and the hypotheses that speak of no other")
     asked = parser.parse_args()
+    study_of(asked.study)  # a mistake in the study is told as one of the study
     raw = read_study(asked.study)
-    load_study(raw)  # a mistake in the study is told as one of the study
     if asked.arms and (unknown := sorted(set(asked.arms) - set(raw["arms"]))):
         raise UserError(f"--arms: the study has no arm {unknown[0]!r}; there are: {', '.join(raw['arms'])}.")
-    folder = Path("results") / f"{raw['study']}{SUFFIX}" / "given"
+    folder = Path(usual_folder({"study": raw["study"] + SUFFIX})) / "given"
     file = rehearse(raw, folder, asked.engine, asked.whole, asked.arms)
-    load_study(read_study(file))
+    study_of(file)
     print(file)
 
 

@@ -1,9 +1,14 @@
 """Rule `study_record`: the effective study as a file."""
 
+from typing import TYPE_CHECKING
+
 import yaml
 
 from selfdistill.foundation.files import write_text
 from selfdistill.foundation.programs import as_rule
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Rule `verdicts`: a sentence for every hypothesis."""
 
+from typing import TYPE_CHECKING
+
 from selfdistill.analysis.verdicts import verdicts
 from selfdistill.foundation.programs import as_rule
 from selfdistill.study.arms import Arm
@@ -7,6 +9,9 @@ from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import COMPARISONS, VERDICTS
 from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 
 def main() -> None:

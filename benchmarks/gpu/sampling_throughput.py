@@ -27,7 +27,7 @@ import polars as pl
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.models.folder import end_tokens  # noqa: E402
+from selfdistill.models.tokens import end_tokens  # noqa: E402
 from selfdistill.sampling import sampler  # noqa: E402
 from selfdistill.sampling.engines.choice import open_engine  # noqa: E402
 from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402

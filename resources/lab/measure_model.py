@@ -22,7 +22,7 @@ from lab.chains import parse_problem  # noqa: E402
 from lab.grammar import NotWellFormed, label_completion  # noqa: E402
 from selfdistill.grading.grade import grade  # noqa: E402
 from selfdistill.models.digests import model_digest  # noqa: E402
-from selfdistill.models.folder import end_tokens  # noqa: E402
+from selfdistill.models.tokens import end_tokens  # noqa: E402
 from selfdistill.problems.assemble import assemble  # noqa: E402
 from selfdistill.sampling.plan import Asked, make_plan  # noqa: E402
 from selfdistill.sampling.prompts import tokenise_prompts  # noqa: E402
@@ -45,14 +45,14 @@ def measure() -> dict[str, object]:
     longest = max(len(ids) for ids in prompts["prompt_ids"])
     decodes[ENDLESS] = decodes["t10"].model_copy(update={"max_tokens": limit - longest})
     asked = Asked(
-        dtype=study.model.dtype, decodes=decodes, train=[], train_samples=0, eval=list(decodes), eval_problems=problems.height,
+        dtype=study.sampling.precision, decodes=decodes, train=[], train_samples=0, eval=list(decodes), eval_problems=problems.height,
         draws=DRAWS, stream="model card", seed=0, shards=1,
     )  # fmt: skip
     plan = make_plan("base", model_digest(MODEL), asked, train, problems, prompts)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_table(plan, folder / "plan.parquet", PLAN)
-        settings = SamplerSettings(study.sampling.engine, study.model.dtype, limit, batch=study.sampling.batch)
+        settings = SamplerSettings(study.sampling.engine, study.sampling.precision, limit, batch=study.sampling.batch)
         sample_shard(folder / "plan.parquet", MODEL, 0, folder / "journal", folder / "shard.parquet", settings)
         completions = read_table(folder / "shard.parquet", COMPLETIONS)
     graded = pl.concat(grade(plan, lambda: [completions], problems, end_tokens(MODEL), study.grading))

@@ -2,12 +2,9 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 
 from report_fixture import report_inputs
 from selfdistill.reporting.page import build_report
@@ -30,7 +27,7 @@ def opened(chromium: str, page: Path, profile: Path, *options: str) -> tuple[str
     """The document after loading, and what the browser wrote to its log."""
     command = [chromium, *QUIET, f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0", *options]
     done = subprocess.run(
-        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=False
+        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr

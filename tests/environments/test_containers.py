@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ENVIRONMENT, ROOT
+from conftest import ENVIRONMENT, PATIENCE, ROOT
 
 sys.path.insert(0, str(ROOT / "envs"))
 import lock
@@ -84,7 +84,7 @@ def test_no_recipe_names_a_secret_or_runs_as_root() -> None:
 def test_the_recipes_program_would_install_the_lock_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
         ["sh", "containers/install.sh", "requirements.lock", "--dry-run", "--ignore-installed", "--report", tmp_path / "r.json"],
-        cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True, timeout=300,
+        cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True, timeout=PATIENCE,
     )  # fmt: skip
     metadata = [item["metadata"] for item in json.loads((tmp_path / "r.json").read_text())["install"]]
     chosen = {lock.normal(package["name"]): package["version"].split("+")[0] for package in metadata}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ENVIRONMENT, ROOT, Clone
+from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
 
 sys.path.insert(0, str(ROOT / "envs"))
 import lock
@@ -65,7 +65,7 @@ def test_gpu_studies_train_in_the_gpu_environment_and_others_do_not(fresh: Clone
     def planned(study: str) -> str:
         said = subprocess.run(
             fresh.command("results/smoke/runs/ssd/seed-0/manifest.json", "--dry-run", "--sdm", "conda", study=study),
-            cwd=fresh.folder, env=WITH_STAND_IN, capture_output=True, text=True, timeout=120,
+            cwd=fresh.folder, env=WITH_STAND_IN, capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert said.returncode == 0, said.stderr
         return said.stdout + said.stderr
@@ -99,16 +99,16 @@ def short(study: dict[str, Any]) -> None:
     study["arms"] = {name: study["arms"][name] for name in ("ssd", "aa")}
     study["hypotheses"] = {name: study["hypotheses"][name] for name in ("ssd-at-0-7", "aa-is-null")}
     study["training"].update(samples=100, examples=64, checkpoints=[100])
-    study["evaluation"].update(budgets={"quick": 12, "full": 24}, base=["t07", "t15"], resamples=200)
+    study["evaluation"].update(budgets={"quick": 12, "full": 24}, resamples=200)
+    study["evaluation"]["decodes"]["base"] = ["t07", "t15"]
 
 
 @pytest.mark.xdist_group("conda")
-@pytest.mark.timeout(900)
 def test_every_rule_runs_in_an_environment_made_of_its_own_pins(fresh: Clone) -> None:
     """The whole study through `--sdm conda`. Each environment wrote down which programs ran in it and with whose packages."""
     said = subprocess.run(
         fresh.command("--sdm", "conda", study=fresh.changed_study(short)),
-        cwd=fresh.folder, env=WITH_STAND_IN, capture_output=True, text=True, timeout=850,
+        cwd=fresh.folder, env=WITH_STAND_IN, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
     assert (fresh.folder / "results/smoke/report.html").is_file()
@@ -123,7 +123,7 @@ def test_every_rule_runs_in_an_environment_made_of_its_own_pins(fresh: Clone) ->
                 ran[witness["environment"]].add(match[1])
         checked = subprocess.run(
             [sys.executable, "-m", "pip", "--python", str(prefix.parent / "bin/python"), "check"],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert checked.returncode == 0, f"{prefix.read_text()} contradicts itself: {checked.stdout}"
     assert ran == PROGRAMS and ran.keys() == ON_CPU

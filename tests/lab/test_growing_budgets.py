@@ -22,7 +22,7 @@ def grow(study: dict[str, Any]) -> None:
     study["training"]["samples"] = 3 * 260
     study["evaluation"]["draws"] = 4
     study["decodes"]["t10"] = {"temperature": 1.0, "top_k": 20, "top_p": 0.95, "max_tokens": 224}
-    study["evaluation"]["base"].append("t10")
+    study["evaluation"]["decodes"]["base"].append("t10")
 
 
 def requests_held_and_sampled(smoke: Clone, model: str) -> tuple[int, int, int]:

@@ -56,5 +56,5 @@ def test_the_plan_counts_the_requests_and_nearly_the_tokens_of_the_finished_stud
 def test_after_the_study_the_plan_is_compared_with_what_it_took(smoke: Clone) -> None:
     said = planned(smoke, "config/smoke.yaml", "--actual")
     assert [line.split()[-1] for line in said.splitlines() if line.startswith("requests")] == ["1.00"]
-    for line in ("hours of jobs: sample", "hours of jobs: train", "completion_tokens", "found at 5 %: ssd-at-0-7"):
+    for line in ("hours of jobs: sample", "hours of jobs: train", "completion_tokens", "detectable at 5 %: ssd-at-0-7"):
         assert line in said

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from conftest import ENVIRONMENT, Clone
+from conftest import ENVIRONMENT, PATIENCE, Clone, begun
 from selfdistill.tables.analysis import ESTIMATES, VERDICTS
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED
@@ -31,10 +31,8 @@ def graded(clone: Clone, model: str) -> pl.DataFrame:
 
 
 def test_a_finished_study_has_nothing_left_to_do(smoke: Clone) -> None:
-    began = time.monotonic()
     said = smoke.snakemake()
     assert said.returncode == 0 and "Nothing to be done" in said.stdout + said.stderr
-    assert time.monotonic() - began < 15
 
 
 def test_every_room_of_the_results_is_there(smoke: Clone) -> None:
@@ -105,7 +103,7 @@ def test_the_report_opens_in_a_browser_without_a_complaint(smoke: Clone, chromiu
     said = subprocess.run(
         [chromium, *options, f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--v=0", "--dump-dom",
          (results(smoke) / "report.html").as_uri()],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert "CONSOLE" not in said.stderr, said.stderr
     assert "</html>" in said.stdout and said.stdout.count("<svg") >= 9
@@ -181,8 +179,9 @@ def test_an_arm_with_soft_targets_takes_the_steps_of_its_twin(smoke: Clone) -> N
             shutil.rmtree(results(smoke) / folder)
 
 
-def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, fresh: Clone) -> None:
+def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, tmp_path: Path) -> None:
     """Ctrl-C while sampling, in the middle of training, and while checkpoints are graded."""
+    fresh = begun(smoke, tmp_path, "models/base", "models/ssd", "runs/ssd", "analysis", "logs")
     marks = {"logs/sample/base": "to sample", "logs/train": "step ", "logs/grade/ssd": ""}
     for folder, mark in marks.items():
         process = subprocess.Popen(
@@ -192,13 +191,13 @@ def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, fresh: Cl
         while process.poll() is None and not said_in(results(fresh) / folder, mark):
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=120) != 0
+        assert process.wait(timeout=PATIENCE) != 0
         assert not list(results(fresh).rglob("*.part"))
     finished = fresh.snakemake()
     assert finished.returncode == 0, finished.stdout[-3000:]
     assert said_in(results(fresh) / "logs/train", "going on after step"), "no training went on from a checkpoint"
     same = ["request_id", "token_ids", "finish_class", "verdict", "extracted"]
-    for model in ("base", "ssd/seed-0/at-100", "fixed-point/seed-0/at-050"):
+    for model in ("base", "ssd/seed-0/at-050", "ssd/seed-0/at-100"):
         assert graded(fresh, model).select(same).equals(graded(smoke, model).select(same)), model
     for table in ("levels", "factorial"):
         one, other = (read_table(results(clone) / f"analysis/{table}.parquet", ESTIMATES) for clone in (fresh, smoke))
@@ -232,7 +231,7 @@ def test_a_read_only_results_folder_is_a_sentence(fresh: Clone) -> None:
     (fresh.folder / "results").mkdir()
     command = " ".join(["mount -t tmpfs -o ro none results &&", *fresh.command()])
     said = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", command], cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+        ["unshare", "--mount", "sh", "-c", command], cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE
     )  # fmt: skip
     assert said.returncode != 0
     assert "cannot be written to" in said.stdout + said.stderr

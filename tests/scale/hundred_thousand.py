@@ -14,7 +14,7 @@ import polars as pl
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.sampling.requests import Request, Sample, request_id, seed_of  # noqa: E402
+from selfdistill.sampling.requests import Given, Request, Sample, request_id, seed_of  # noqa: E402
 from selfdistill.tables.problems import PROBLEMS  # noqa: E402
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN  # noqa: E402
 from selfdistill.tables.streams import TableWriter, read_pieces  # noqa: E402
@@ -50,6 +50,9 @@ class QuickEngine:
         for request in requests:
             ids = self.rng.integers(10, 400, self.tokens).tolist()
             yield Sample(request.request_id, ids, "stop", [-0.5] * self.tokens, 0.1)
+
+    def score(self, given: list[Given]) -> list[list[float]]:
+        raise NotImplementedError
 
 
 def sample(folder: Path, count: int, tokens: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ENVIRONMENT, ROOT
+from conftest import ENVIRONMENT, PATIENCE, ROOT
 
 pytestmark = pytest.mark.xdist_group("scale")
 
@@ -21,7 +21,7 @@ def peak(step: str, folder: Path, count: int, tokens: int) -> int:
         str(count),
         str(tokens),
     ]
-    said = subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=500)
+    said = subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
     assert said.returncode == 0, said.stderr[-2000:]
     return int(said.stdout.split()[-1])
 
@@ -67,7 +67,7 @@ def test_the_soft_loss_never_holds_the_logits_of_all_positions() -> None:
     """They would be 3880 MiB here, and 30 GiB for 32k tokens; the chunk under way is 256 MiB, twice."""
     said = subprocess.run(
         [sys.executable, "-c", SOFT_LOSS, str(ROOT / "workflow_scripts")],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=300,
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert said.returncode == 0, said.stderr[-2000:]
     assert int(said.stdout) < 1024

@@ -107,7 +107,7 @@ class Cluster:
 
     def run(self, *command: str) -> str:
         """The output of one of Slurm's commands."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300)
         if done.returncode:
             raise ClusterError(f"`{' '.join(command)}` failed: {done.stdout}{done.stderr}")
         return done.stdout

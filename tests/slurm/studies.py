@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -14,9 +13,8 @@ from typing import Any
 import polars as pl
 from cluster import Cluster
 
-from conftest import ENVIRONMENT, Clone
+from conftest import ENVIRONMENT, PATIENCE, Clone
 
-PATIENCE = 150.0  # seconds until what must happen has happened
 RESULTS = Path("results/smoke")
 SITE = """\
 partitions:
@@ -31,7 +29,7 @@ def tiny(study: dict[str, Any]) -> None:
     study["training"].update(samples=64, examples=48, checkpoints=[100], save_every=1)
     study["arms"] = {"ssd": study["arms"]["ssd"]}
     study["evaluation"].update(
-        budgets={"quick": 10, "full": 20}, base=["t07"], final=["t07"], earlier=[], resamples=200
+        budgets={"quick": 10, "full": 20}, decodes={"base": ["t07"], "final": ["t07"], "earlier": []}, resamples=200
     )
     study["hypotheses"] = {"ssd-at-0-7": study["hypotheses"]["ssd-at-0-7"]}
 
@@ -64,7 +62,7 @@ class Run:
     def said(self) -> str:
         return self.out.read_text()
 
-    def finish(self, patience: float = 2 * PATIENCE) -> str:
+    def finish(self, patience: float = PATIENCE) -> str:
         assert self.process.wait(timeout=patience) == 0, self.said()[-6000:]
         return self.said()
 
@@ -100,16 +98,6 @@ class Run:
 
     def state(self, job: str) -> str:
         return self.cluster.run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
-
-
-def begun(finished: Clone, folder: Path, *without: str) -> Clone:
-    """A clone that has the results of another but for some folders, so that a test runs only what it is about."""
-    clone = Clone(folder)
-    for name in ("results", ".snakemake/metadata"):
-        shutil.copytree(finished.folder / name, folder / name)
-    for name in without:
-        shutil.rmtree(folder / RESULTS / name)
-    return clone
 
 
 def journaled(clone: Clone, model: str, shard: int = 0) -> pl.DataFrame:

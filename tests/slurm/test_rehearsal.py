@@ -17,10 +17,10 @@ import yaml
 from cluster import cluster
 from studies import Run
 
-from conftest import ENVIRONMENT, ROOT, Clone
+from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
 from stand_in_hub import NEWEST, Hub, stand_in_hub
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.xdist_group("slurm")
 SECRET = "hf_what-must-not-be-found-anywhere"
 RESULTS = Path("results/qwen3.5-4b-rehearsal")
 
@@ -31,7 +31,7 @@ def hub(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
     subprocess.run(
         [sys.executable, "workflow_scripts/rehearse.py", "config/qwen3.5-4b.yaml", "--engine", "vllm",
          "--arms", "ssd", "soft", "aa"],
-        cwd=fresh.folder, env=ENVIRONMENT, check=True, capture_output=True, timeout=120,
+        cwd=fresh.folder, env=ENVIRONMENT, check=True, capture_output=True, timeout=PATIENCE,
     )  # fmt: skip
     study = yaml.safe_load((fresh.folder / RESULTS / "given/study.yaml").read_text())
     folder = tmp_path_factory.mktemp("hub")

@@ -7,16 +7,17 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from cluster import PACKAGES, Cluster, cluster, missing_programs
 from polars.testing import assert_frame_equal
-from studies import RESULTS, Run, begun, journaled, tiny
+from studies import RESULTS, Run, journaled, tiny
 
-from conftest import ENVIRONMENT, ROOT, Clone
+from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, begun
 
-pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.xdist_group("slurm")
 REPORT = str(RESULTS / "report.html")
 BASE = str(RESULTS / "models/base/graded.parquet")
 SHARD = str(RESULTS / "models/base/shard-0.parquet")
@@ -152,7 +153,7 @@ def test_a_job_that_more_urgent_ones_push_out_goes_on_by_itself(slurm: Cluster, 
 def test_two_studies_at_once_one_on_two_nodes_one_in_two_processes(
     slurm: Cluster, local: Clone, tmp_path: Path
 ) -> None:
-    runs = []
+    runs: list[Run] = []
     for spread in ({"nodes": 2, "processes": 1}, {"processes": 2}):
         clone = begun(local, tmp_path / str(len(runs)), "runs")
 
@@ -175,17 +176,21 @@ def test_two_studies_at_once_one_on_two_nodes_one_in_two_processes(
         pl.read_parquet(run.clone.folder / RESULTS / "runs/ssd/seed-0/log.parquet").sort("step")["loss"] for run in runs
     ]
     # The same step on either, up to the order of float32 sums.
-    assert losses[0].len() == losses[1].len() > 0 and (losses[0] - losses[1]).abs().max() < 1e-3
+    assert losses[0].len() == losses[1].len() > 0 and ((losses[0] - losses[1]).abs() < 1e-3).all(ignore_nulls=False)
 
 
 def test_jobs_with_gpus_go_to_the_partition_that_has_them_and_a_failed_one_says_why(
     slurm: Cluster, local: Clone, tmp_path: Path
 ) -> None:
+    def on_gpus(study: dict[str, Any]) -> None:
+        tiny(study)
+        study["sampling"].update(gpus=1)
+
     fresh = begun(local, tmp_path, "problems", "models/base")
-    study = fresh.changed_study(lambda study: (tiny(study), study["sampling"].update(gpus=1)))
+    study = fresh.changed_study(on_gpus)
     model = "sample:gpu_model=lab"
     with Run(slurm, fresh, study, BASE, "--retries", "0", "--set-resources", model, "sample:mem_mb=2000") as run:
-        assert run.process.wait(timeout=120) == 1
+        assert run.process.wait(timeout=PATIENCE) == 1
         said = run.said()
     jobs = slurm.run("sacct", "-X", "-n", "-P", "--format=Comment,Partition,ReqTRES", f"-S{'now-3minutes'}")
     sampling = [line for line in jobs.splitlines() if line.startswith("rule_sample_wildcards_base_0|gpu")]
@@ -226,7 +231,7 @@ def test_starting_and_stopping_a_cluster_leaves_the_machine_as_it_was() -> None:
 def test_a_cluster_on_which_no_end_of_a_job_could_be_seen_is_refused_in_one_sentence(fresh: Clone) -> None:
     def refused(it: Cluster, command: str) -> str:
         with Run(it, fresh, fresh.changed_study(tiny), BASE, "--slurm-status-command", command) as run:
-            assert run.process.wait(timeout=120) == 1
+            assert run.process.wait(timeout=PATIENCE) == 1
             assert "has been submitted" not in run.said()
             return run.said()
 
@@ -240,7 +245,7 @@ def test_a_cluster_on_which_no_end_of_a_job_could_be_seen_is_refused_in_one_sent
 def test_the_cluster_is_a_program_too() -> None:
     said = subprocess.run(
         ["python", str(ROOT / "tests/slurm/cluster.py"), "--no-accounting", "--", "sinfo", "--noheader", "--format=%P"],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert said.returncode == 0 and said.stdout.split() == ["cpu*", "gpu", "urgent"], said.stderr
 

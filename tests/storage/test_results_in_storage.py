@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ENVIRONMENT, Clone
+from conftest import ENVIRONMENT, PATIENCE, Clone
 from selfdistill.sampling.journal.journal import Journal
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.whole import read_table
@@ -27,7 +27,8 @@ def small(study: dict[str, Any]) -> None:
     study["sampling"] |= {"batch": 4, "shards_base": 1}  # so that there is time for a kill
     study["training"] |= {"samples": 64, "examples": 48, "batch": 8, "save_every": 1, "checkpoints": [100]}
     study["arms"] = {"ssd": study["arms"]["ssd"], "aa": study["arms"]["aa"]}
-    study["evaluation"] |= {"budgets": {"quick": 20, "full": 40}, "base": ["t07", "t15"], "resamples": 200}
+    study["evaluation"] |= {"budgets": {"quick": 20, "full": 40}, "resamples": 200}
+    study["evaluation"]["decodes"]["base"] = ["t07", "t15"]
     study["hypotheses"] = {"ssd-at-0-7": study["hypotheses"]["ssd-at-0-7"]}
 
 
@@ -58,7 +59,7 @@ class Site:
 
     def run(self, clone: Clone, *targets: str) -> str:
         ended = subprocess.run(
-            self.command(clone, *targets), cwd=clone.folder, env=self.environment, capture_output=True, text=True, timeout=300
+            self.command(clone, *targets), cwd=clone.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE
         )  # fmt: skip
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
         return ended.stdout + ended.stderr

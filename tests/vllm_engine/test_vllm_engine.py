@@ -33,17 +33,17 @@ MODEL = ROOT / "resources/lab/model"
 EXAM = [json.loads(line) for line in (ROOT / "resources/lab/problems/exam.jsonl").read_text().splitlines()]
 TOKENIZER = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
 CONTEXT, BATCH, MAX_TOKENS = 320, 32, 224
-END = [TOKENIZER.token_to_id("<|im_end|>")]
-ALSO = TOKENIZER.token_to_id("Ġfraction")  # a token that some completions have, to be taken for an end token
+END: list[Any] = [TOKENIZER.token_to_id("<|im_end|>")]
+ALSO: Any = TOKENIZER.token_to_id("Ġfraction")  # a token that some completions have, to be taken for an end token
 LOOPS = {"max_period": 40, "min_repeats": 3}
-DECODES: dict[str, dict[str, float]] = {
+DECODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "ssd": {"temperature": 1.1, "top_k": 20, "top_p": 0.95},
     "hot": {"temperature": 1.7, "top_k": 8, "top_p": 0.8},
     "min-p": {"temperature": 1.4, "min_p": 0.1},
     "penalty": {"temperature": 1.0, "top_k": 20, "presence_penalty": 1.5},
 }
-MISTAKES = {
+MISTAKES: dict[str, dict[str, Any]] = {
     "long": {"context": 4096},
     "unknown": {"model": "unknown"},
     "empty": {"model": "empty"},
@@ -65,7 +65,7 @@ def problem_prompt(number: int) -> str:
     return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<think>\n"
 
 
-def ask_for(count: int, stream: str, text: str | None = None, **decode: float) -> list[Request]:
+def ask_for(count: int, stream: str, text: str | None = None, **decode: Any) -> list[Request]:
     """One draw of each of the first problems, or many of a text; another stream has other seeds."""
     settings: dict[str, Any] = {"max_tokens": MAX_TOKENS, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     settings |= {"presence_penalty": 0.0, **decode}
@@ -142,7 +142,7 @@ def answers(
     (folder / "questions.json").write_text(json.dumps(asked, default=asdict))
     ran = subprocess.run(
         [vllm_python, str(Path(__file__).with_name("ask.py")), str(folder / "questions.json"), str(folder / "answers.json")],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1500,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-5000:]
     return json.loads((folder / "answers.json").read_text()) | {"stdout": ran.stdout}

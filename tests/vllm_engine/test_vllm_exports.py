@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from conftest import ROOT
+from conftest import PATIENCE, ROOT
 from exported_models import (
     CONTEXT,
     END,
@@ -92,5 +92,5 @@ def test_the_check_reads_each_checkpoint_in_vllm_and_names_the_damaged_one(vllm_
 def run(python: str, program: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [python, str(ROOT / program), *map(str, arguments)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip

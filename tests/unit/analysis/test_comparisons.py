@@ -1,13 +1,16 @@
 """Levels, comparisons, the factorial and the verdicts on small worlds whose truth is planted."""
 
 import math
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from selfdistill.analysis.comparisons import LEAD, SEEDS, comparisons, flips
+from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import CONTRASTS, factorial
+from selfdistill.analysis.flips import flips
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.verdicts import verdict, verdicts
 from selfdistill.foundation.errors import UserError
@@ -18,6 +21,7 @@ from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, VERDICTS
+from selfdistill.tables.words import LEAD, OVER_SEEDS
 
 DECODES = {
     "plain": Decode(temperature=1.0, max_tokens=512),
@@ -35,17 +39,24 @@ ARMS = {
 CELLS = Factorial("ssd", "keep-cut", "filter-only", "fixed-point")
 
 
-def evaluation(**changes):
-    settings = {
+def evaluation(**changes: Any) -> Evaluation:
+    settings: dict[str, Any] = {
         "budgets": {"quick": 20, "full": 60},
-        "base": ["t07", "t15"],
-        "final": ["t07", "t15"],
-        "earlier": ["t07"],
+        "decodes": {"base": ["t07", "t15"], "final": ["t07", "t15"], "earlier": ["t07"]},
     }
     return Evaluation(**{**settings, "resamples": 400, **changes})
 
 
-def answers(model, decode, verdicts_by_problem, cut=(), loop=(), families=None, tokens=100, first_rank=0):
+def answers(
+    model: str,
+    decode: str,
+    verdicts_by_problem: Any,
+    cut: Collection[int] = (),
+    loop: Collection[int] = (),
+    families: Any = None,
+    tokens: int = 100,
+    first_rank: int = 0,
+) -> pl.DataFrame:
     """Graded rows of one model at one decode: per problem a list of draws, 1 for correct."""
     rows = []
     for i, draws in enumerate(verdicts_by_problem):
@@ -64,23 +75,23 @@ def answers(model, decode, verdicts_by_problem, cut=(), loop=(), families=None, 
     return pl.DataFrame(rows)
 
 
-def one(frame, **wanted):
+def one(frame: pl.DataFrame, **wanted: Any) -> dict[str, Any]:
     for column, value in wanted.items():
         frame = frame.filter(pl.col(column).is_null() if value is None else pl.col(column) == value)
     assert frame.height == 1, frame
     return frame.row(0, named=True)
 
 
-def drawn(random, p, draws=1):
+def drawn(random: np.random.Generator, p: Any, draws: int = 1) -> Any:
     return random.random((len(p), draws)) < p[:, None]
 
 
 @pytest.mark.parametrize("name", ["base", "aa", "ssd/seed-0/at-100", "keep-cut/seed-12/at-025"])
-def test_a_models_name_says_its_arm_seed_and_percent_and_back(name):
+def test_a_models_name_says_its_arm_seed_and_percent_and_back(name: str) -> None:
     assert model_id(*parse_model_id(name)) == name
 
 
-def test_a_name_that_is_no_model_is_refused():
+def test_a_name_that_is_no_model_is_refused() -> None:
     with pytest.raises(UserError, match="names no model"):
         parse_model_id("ssd/seed-0")
 
@@ -88,14 +99,14 @@ def test_a_name_that_is_no_model_is_refused():
 # ---- levels
 
 
-def test_levels_at_one_draw_are_plain_wilson():
+def test_levels_at_one_draw_are_plain_wilson() -> None:
     graded = answers("base", "t07", [1] * 640 + [0] * 360)
     row = one(levels(graded, {"full": 1000}), estimand="accuracy", split="all")
     assert (row["method"], row["n"], row["unit"]) == ("Wilson", 1000, "problem")
     assert (row["low"], row["high"]) == pytest.approx((0.6098, 0.6692), abs=5e-5)
 
 
-def test_draws_are_averaged_in_their_problem_so_that_copies_add_no_certainty():
+def test_draws_are_averaged_in_their_problem_so_that_copies_add_no_certainty() -> None:
     outcomes = np.random.default_rng(0).integers(0, 2, size=(60, 2))
     twice = levels(answers("base", "t07", np.tile(outcomes, 2)), {"full": 60})
     once = levels(answers("base", "t07", outcomes), {"full": 60})
@@ -105,7 +116,7 @@ def test_draws_are_averaged_in_their_problem_so_that_copies_add_no_certainty():
     assert (a["estimate"], a["low"], a["high"]) == pytest.approx((b["estimate"], b["low"], b["high"]))
 
 
-def test_unfinished_is_wrong_and_accuracy_when_finished_leaves_it_out_and_says_so():
+def test_unfinished_is_wrong_and_accuracy_when_finished_leaves_it_out_and_says_so() -> None:
     table = levels(answers("base", "t07", [1] * 30 + [0] * 30, cut=range(50, 60), loop=(58, 59)), {"full": 60})
     assert one(table, estimand="accuracy", split="all")["estimate"] == 0.5
     assert one(table, estimand="cut_rate", split="all")["estimate"] == pytest.approx(10 / 60)
@@ -115,7 +126,7 @@ def test_unfinished_is_wrong_and_accuracy_when_finished_leaves_it_out_and_says_s
     assert table.schema == pl.Schema(ESTIMATES)
 
 
-def test_families_are_the_unit_where_they_hold_several_problems():
+def test_families_are_the_unit_where_they_hold_several_problems() -> None:
     row = one(
         levels(answers("base", "t07", [1, 1, 0, 0] * 15, families=[i // 2 for i in range(60)]), {"full": 60}),
         estimand="accuracy", split="all",
@@ -124,7 +135,7 @@ def test_families_are_the_unit_where_they_hold_several_problems():
     assert row["high"] - row["low"] > 0.3  # 60 problems alone would give 0.25
 
 
-def test_a_budget_is_reported_only_where_all_its_problems_were_asked():
+def test_a_budget_is_reported_only_where_all_its_problems_were_asked() -> None:
     graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-025", "t07", [1] * 20)])
     table = levels(graded, {"quick": 20, "full": 60}).filter(pl.col("split") == "all", pl.col("estimand") == "accuracy")
     assert set(table.select("model_id", "budget", "n").rows()) == {
@@ -132,7 +143,7 @@ def test_a_budget_is_reported_only_where_all_its_problems_were_asked():
     }  # fmt: skip
 
 
-def test_a_mixture_is_told_of_beside_the_budgets_where_the_full_one_was_asked():
+def test_a_mixture_is_told_of_beside_the_budgets_where_the_full_one_was_asked() -> None:
     graded = pl.concat([answers("base", "t07", [1] * 30 + [0] * 30), answers("base", "t15", [1] * 20)])
     problems = graded.filter(pl.col("decode_id") == "t07").select("problem_id", "rank").unique().sort("rank")
     problems = problems.with_columns(pl.Series("source", ["easy"] * 30 + ["hard"] * 30))
@@ -147,7 +158,7 @@ def test_a_mixture_is_told_of_beside_the_budgets_where_the_full_one_was_asked():
         members({"hard": 31}, "harder", problems, 60)
 
 
-def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_seeds():
+def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_seeds() -> None:
     two = [answers(f"ssd/seed-{seed}/at-100", "t07", [[seed, 0]] * 60) for seed in (0, 1)]
     table = levels(pl.concat(two), {"full": 60}, pass_at=[1, 2])
     assert one(table, estimand="pass@2", split="all", training_seed=1)["estimate"] == 1
@@ -160,20 +171,20 @@ def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_see
 # ---- comparisons
 
 
-def test_a_missing_problem_is_refused_by_name():
+def test_a_missing_problem_is_refused_by_name() -> None:
     graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-100", "t07", [1] * 60)])
     short = graded.filter((pl.col("model_id") == "base") | (pl.col("problem_id") != "p0041"))
     with pytest.raises(UserError, match=r"59 of the 60 problems of the full budget \(lacks p0041"):
         comparisons(short, evaluation(), seed=0)
 
 
-def test_problems_with_unequal_draws_are_refused():
+def test_problems_with_unequal_draws_are_refused() -> None:
     graded = pl.concat([answers("base", "t07", [1] * 60), answers("base", "t07", [1] * 2)])
     with pytest.raises(UserError, match="some problems have 1 draws and some 2"):
         levels(graded, {"full": 60})
 
 
-def test_a_matched_difference_is_that_of_the_same_problems():
+def test_a_matched_difference_is_that_of_the_same_problems() -> None:
     base, arm = [1, 0, 0, 0] * 15, [1, 1, 0, 0] * 15
     table = comparisons(
         pl.concat([answers("base", "t07", base), answers("ssd/seed-0/at-100", "t07", arm)]), evaluation(), 0
@@ -185,17 +196,17 @@ def test_a_matched_difference_is_that_of_the_same_problems():
     assert row["p_value"] == 1 / 401
     assert row["correlation"] == pytest.approx(np.corrcoef(base, arm)[0, 1])
     assert table.schema == pl.Schema(COMPARISONS)
-    assert set(table["method"]) == {LEAD, SEEDS, "studentised bootstrap", "percentile bootstrap"}
+    assert set(table["method"]) == {LEAD, OVER_SEEDS, "studentised bootstrap", "percentile bootstrap"}
 
 
-def test_when_no_pair_differs_the_interval_is_the_rule_of_three_and_not_a_point():
+def test_when_no_pair_differs_the_interval_is_the_rule_of_three_and_not_a_point() -> None:
     graded = pl.concat([answers(model, "t07", [1, 0] * 30) for model in ("base", "aa")])
     row = one(comparisons(graded, evaluation(), 0), estimand="accuracy", method=LEAD, split="all", budget="full")
     assert (row["estimate"], row["p_value"]) == (0, 1)
     assert row["high"] == -row["low"] == pytest.approx(1 - 0.05 ** (1 / 60))
 
 
-def test_fair_takes_each_sides_best_decode_on_dev_and_ties_go_to_the_first():
+def test_fair_takes_each_sides_best_decode_on_dev_and_ties_go_to_the_first() -> None:
     good_on_dev = [1 if i % 4 == 3 else 0 for i in range(60)]
     cells = [
         answers("base", "t07", [1] * 60),
@@ -209,7 +220,7 @@ def test_fair_takes_each_sides_best_decode_on_dev_and_ties_go_to_the_first():
     assert row["estimate"] == -1  # what was won on dev is not counted
 
 
-def test_accuracy_when_both_finished_and_the_bounds_on_cut_answers():
+def test_accuracy_when_both_finished_and_the_bounds_on_cut_answers() -> None:
     base = answers("base", "t07", [1] * 30 + [0] * 30, cut=range(0, 10))
     arm = answers("ssd/seed-0/at-100", "t07", [1] * 33 + [0] * 27)
     table = comparisons(pl.concat([base, arm]), evaluation(), 0)
@@ -225,29 +236,29 @@ def test_accuracy_when_both_finished_and_the_bounds_on_cut_answers():
     )
 
 
-def test_rows_over_seeds_say_how_many_and_one_seed_has_no_seed_interval():
+def test_rows_over_seeds_say_how_many_and_one_seed_has_no_seed_interval() -> None:
     arms = [
         answers(f"ssd/seed-{seed}/at-100", "t07", [1] * (30 + 6 * seed) + [0] * (30 - 6 * seed)) for seed in range(3)
     ]
     base = answers("base", "t07", [1] * 30 + [0] * 30)
     where = {"estimand": "accuracy", "split": "all", "budget": "full", "training_seed": None}
     three = comparisons(pl.concat([base, *arms]), evaluation(), 0)
-    row = one(three, method=SEEDS, **where)
+    row = one(three, method=OVER_SEEDS, **where)
     assert (row["n"], row["unit"], row["training_seeds"]) == (3, "training seed", 3)
     assert row["estimate"] == pytest.approx(0.1) and row["low"] == pytest.approx(0.1 - 4.302653 * 0.1 / math.sqrt(3))
     assert one(three, method=LEAD, **where)["estimate"] == pytest.approx(0.1)
-    lone = one(comparisons(pl.concat([base, arms[2]]), evaluation(), 0), method=SEEDS, **where)
+    lone = one(comparisons(pl.concat([base, arms[2]]), evaluation(), 0), method=OVER_SEEDS, **where)
     assert (lone["n"], lone["low"], lone["high"]) == (1, None, None)
 
 
-def test_an_earlier_checkpoint_is_compared_on_the_problems_it_was_given():
+def test_an_earlier_checkpoint_is_compared_on_the_problems_it_was_given() -> None:
     graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-025", "t07", [0] * 20)])
     table = comparisons(graded, evaluation(), 0).filter(pl.col("percent") == 25, pl.col("comparison") == "matched")
     assert set(table["budget"]) == {"quick"}
     assert one(table, estimand="accuracy", method=LEAD, split="all", training_seed=None)["n"] == 20
 
 
-def test_flips_list_the_gained_and_the_lost_problems():
+def test_flips_list_the_gained_and_the_lost_problems() -> None:
     graded = pl.concat(
         [answers("base", "t07", [1, 0] + [1] * 58), answers("ssd/seed-0/at-100", "t07", [0, 1] + [1] * 58)]
     )
@@ -258,7 +269,14 @@ def test_flips_list_the_gained_and_the_lost_problems():
 # ---- the factorial
 
 
-def planted(random, problems, draws, decode_effect, filter_effect, interaction):
+def planted(
+    random: np.random.Generator,
+    problems: int,
+    draws: int,
+    decode_effect: float,
+    filter_effect: float,
+    interaction: float,
+) -> list[pl.DataFrame]:
     """Accuracies of the four cells and the base whose contrasts are the planted ones, and draws from them."""
     base = random.uniform(0.3, 0.6, size=problems)
     cells = {}
@@ -268,10 +286,10 @@ def planted(random, problems, draws, decode_effect, filter_effect, interaction):
     return [answers(model, "t07", drawn(random, p, draws)) for model, p in {**cells, "base": base}.items()]
 
 
-ONE_DECODE = {"base": ["t07"], "final": ["t07"], "earlier": [], "budgets": {"quick": 20, "full": 600}}
+ONE_DECODE = {"decodes": {"base": ["t07"], "final": ["t07"], "earlier": []}, "budgets": {"quick": 20, "full": 600}}
 
 
-def test_the_factorial_recovers_planted_effects():
+def test_the_factorial_recovers_planted_effects() -> None:
     frames = planted(np.random.default_rng(1), 600, 16, 0.12, -0.08, 0.10)
     table = factorial(pl.concat(frames), ARMS, DECODES, evaluation(**ONE_DECODE), 0)
     for (effect, _), truth in zip(CONTRASTS.items(), (0.12, -0.08, 0.10), strict=True):
@@ -283,16 +301,17 @@ def test_the_factorial_recovers_planted_effects():
     assert one(table, estimand="interaction", method=LEAD)["arm"] == "ssd + fixed-point"
 
 
-def test_the_factorial_does_not_hang_on_the_number_of_draws():
+def test_the_factorial_does_not_hang_on_the_number_of_draws() -> None:
     frames = planted(np.random.default_rng(2), 60, 2, 0.1, 0.1, 0)
     copies = [frame.with_columns(pl.col("draw") + 2) for frame in frames]
     settings = evaluation(**{**ONE_DECODE, "budgets": {"quick": 20, "full": 60}})
     once, twice = (factorial(pl.concat(f), ARMS, DECODES, settings, 0) for f in (frames, frames + copies))
+    assert once.height == 2 * 2 * (3 + 4)  # outcomes, methods, effects and cells
     for column in ("estimate", "low", "high", "p_value"):
         assert once[column].to_list() == pytest.approx(twice[column].to_list(), nan_ok=True)
 
 
-def test_the_cells_are_found_from_the_arms_and_the_plain_decode_is_the_reference():
+def test_the_cells_are_found_from_the_arms_and_the_plain_decode_is_the_reference() -> None:
     assert factorial_cells(ARMS, DECODES) == CELLS
     assert factorial_cells(dict(reversed(ARMS.items())), DECODES) == CELLS
     around = ARMS | {"ssd-hot": Arm(decode="t15", keep="finished")}
@@ -300,20 +319,20 @@ def test_the_cells_are_found_from_the_arms_and_the_plain_decode_is_the_reference
     assert factorial_cells({name: ARMS[name] for name in ("ssd", "aa")}, DECODES) is None
 
 
-def test_without_a_plain_decode_there_are_no_cells_as_nothing_may_be_called_plain():
-    for temperature in ({"temperature": 0.9}, {"temperature": 1.0, "top_p": 0.95}):
-        decodes = DECODES | {"plain": Decode(**temperature, max_tokens=512)}
+def test_without_a_plain_decode_there_are_no_cells_as_nothing_may_be_called_plain() -> None:
+    for plain in (Decode(temperature=0.9, max_tokens=512), Decode(temperature=1.0, top_p=0.95, max_tokens=512)):
+        decodes = DECODES | {"plain": plain}
         assert factorial_cells(ARMS, decodes) is None
 
 
-def test_without_a_factorial_the_table_is_empty():
+def test_without_a_factorial_the_table_is_empty() -> None:
     assert factorial(answers("base", "t07", [1] * 60), {"aa": ARMS["aa"]}, DECODES, evaluation(), 0).is_empty()
 
 
 # ---- verdicts
 
 
-def verdict_table(arm_right, base_right, margin=0.05, arm="ssd"):
+def verdict_table(arm_right: Any, base_right: Any, margin: float = 0.05, arm: str = "ssd") -> pl.DataFrame:
     model = f"{arm}/seed-0/at-100"
     graded = pl.concat(
         [answers("base", "t07", base_right), answers(model, "t07", arm_right), answers("aa", "t07", base_right)]
@@ -327,7 +346,7 @@ def verdict_table(arm_right, base_right, margin=0.05, arm="ssd"):
     ("gained", "lost", "word"),
     [(80, 10, "improved"), (10, 80, "worse"), (4, 4, "equivalent within the margin"), (70, 60, "not resolved")],
 )
-def test_the_four_words(gained, lost, word):
+def test_the_four_words(gained: int, lost: int, word: str) -> None:
     random = np.random.default_rng(3)
     order = random.permutation(600)
     base = np.zeros(600, dtype=int)
@@ -341,32 +360,39 @@ def test_the_four_words(gained, lost, word):
     assert row["mde80"] > 0 and row["n"] == 450
 
 
-def test_not_significant_alone_is_never_equivalence():
+def test_a_null_result_says_what_the_study_could_have_found_and_what_it_would_take() -> None:
+    row = one(verdict_table([1, 0, 0] * 20, [1, 0, 0] * 17 + [0, 1, 1] * 3), role="hypothesis")
+    assert row["verdict"] == "not resolved" and row["n_needed"] > row["n"]
+    assert f"This study had 80 % power for a true difference of {100 * row['mde80']:.1f} points." in row["sentence"]
+    assert f"It would take about {row['n_needed']} problems to detect a difference of the size seen." in row["sentence"]
+
+
+def test_not_significant_alone_is_never_equivalence() -> None:
     assert verdict(0.01, 0.6, 0.3) == verdict(None, None, None) == "not resolved"
     assert verdict(-0.01, 0.01, 0.01) == "worse"
 
 
-def test_the_verdict_says_what_it_is_about():
+def test_the_verdict_says_what_it_is_about() -> None:
     row = one(verdict_table([1, 0] * 30, [0, 1] * 30), role="hypothesis")
     for part in (
         "45 problems of the test split",
         "these two checkpoints",
         "temperature 0.7",
-        "cap 512",
+        "capped at 512",
         "count as wrong",
     ):
         assert part in row["estimand_line"]
 
 
-def test_the_a_a_control_stands_among_the_verdicts_and_finds_nothing():
+def test_the_a_a_control_stands_among_the_verdicts_and_finds_nothing() -> None:
     table = verdict_table([1, 0] * 30, [0, 1] * 30)
     control = one(table, role="control")
     assert (control["hypothesis"], control["estimate"], control["p_value"]) == ("aa-t07", 0, 1)
-    assert control["sentence"].startswith("Control, nothing was trained")
+    assert control["sentence"].startswith("Control (nothing was trained): aa against base at t07: ")
     assert table.schema == pl.Schema(VERDICTS)
 
 
-def test_p_values_are_adjusted_within_their_family_only():
+def test_p_values_are_adjusted_within_their_family_only() -> None:
     models = {"ssd": 12, "keep-cut": 10, "filter-only": 8}
     graded = [answers("base", "t07", [0] * 60)]
     for arm, right in models.items():
@@ -380,7 +406,7 @@ def test_p_values_are_adjusted_within_their_family_only():
     assert adjusted[0] == pytest.approx(2 * raw[0]) and adjusted[1] >= raw[1] and adjusted[2] == raw[2]
 
 
-def test_two_arms_are_compared_where_a_hypothesis_asks_for_it():
+def test_two_arms_are_compared_where_a_hypothesis_asks_for_it() -> None:
     graded = [answers("base", "t07", [0] * 60)]
     graded += [
         answers(f"{arm}/seed-0/at-100", "t07", [1] * n + [0] * (60 - n)) for arm, n in (("ssd", 40), ("fixed-point", 8))
@@ -388,19 +414,19 @@ def test_two_arms_are_compared_where_a_hypothesis_asks_for_it():
     plan = {"ssd-over-nothing": Hypothesis(arm="ssd", against="fixed-point", comparison="fair", margin=0.05)}
     row = one(verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES), role="hypothesis")
     assert (row["against"], row["estimate"]) == ("fixed-point", pytest.approx(24 / 45))
-    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved;")
+    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved. ")
 
 
-def test_a_hypothesis_that_was_not_measured_is_named():
+def test_a_hypothesis_that_was_not_measured_is_named() -> None:
     graded = pl.concat([answers("base", "t07", [0] * 60), answers("aa", "t07", [0] * 60)])
     plan = {"it-helps": Hypothesis(arm="ssd", comparison="matched", decode="t07", margin=0.05)}
     with pytest.raises(UserError, match=r"hypotheses\.it-helps: ssd was not compared with base"):
         verdicts(comparisons(graded, evaluation(), 0, plan), plan, ARMS, DECODES)
 
 
-def test_the_base_against_itself_is_called_different_one_time_in_twenty():
+def test_the_base_against_itself_is_called_different_one_time_in_twenty() -> None:
     random = np.random.default_rng(4)
-    settings = evaluation(budgets={"quick": 20, "full": 40}, base=["t07"], final=["t07"], earlier=[], resamples=200)
+    settings = evaluation(**ONE_DECODE | {"budgets": {"quick": 20, "full": 40}, "resamples": 200})
     p = np.clip(random.normal(0.5, 0.3, size=40), 0.02, 0.98)
     template = answers("base", "t07", [[0] * 4] * 40)
     found = 0

@@ -17,12 +17,13 @@ from types import SimpleNamespace
 import pytest
 
 from selfdistill.machine import progress
-from selfdistill.machine.progress import Progress, RecentSpeed, Tally, eta_seconds, gpu_memory_gib
+from selfdistill.machine.memory import gpu_memory_gib
+from selfdistill.machine.progress import Progress, RecentSpeed, Tally, eta_seconds
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLER = """
 import os, sys, time
-from selfdistill.sampling import progress
+from selfdistill.machine import progress
 progress.LOOK_EVERY, progress.FIRST_LOG, progress.LOG_EVERY, progress.LINE_EVERY = 0.02, 0.1, 0.2, 0.3
 progress.ETA_AFTER, progress.LAST_WORDS = 0.1, 0.3
 for name, value in eval(os.environ.get("CHANGED", "{}")).items():

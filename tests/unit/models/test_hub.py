@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.hub import check_copies, check_pins
+from selfdistill.models.hub.copies import check_copies
+from selfdistill.models.hub.revisions import check_pins
+from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.study.load import load_study
 from stand_in_hub import NEWEST, Hub, stand_in_hub
 
@@ -22,8 +25,9 @@ OTHER = "2" * 40
 OBTAIN = """
 import json, sys
 from pathlib import Path
-from selfdistill.hub import Repository, obtain
-from selfdistill.errors import UserError
+from selfdistill.models.hub.obtain import obtain
+from selfdistill.models.hub.repository import Repository
+from selfdistill.foundation.errors import UserError
 given = json.loads(sys.argv[1])
 try:
     facts = obtain(Repository(given["key"], given["kind"], given["hub"], given["revision"], Path(given["folder"])), Path("revisions.lock"))
@@ -63,6 +67,10 @@ def copied(folder: Path) -> Path:
     return folder
 
 
+def usual_hub(loader: str) -> str:
+    return dataset_of(loader).hub
+
+
 def lock(tmp_path: Path) -> dict[str, dict[str, str]]:
     content: dict[str, dict[str, str]] = json.loads((tmp_path / "revisions.lock").read_text())
     return content
@@ -87,6 +95,37 @@ def test_neither_pickles_nor_code_come_along(hub: Hub, tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "models/tiny").iterdir()}
     assert names == {"config.json", "model.safetensors", ".revision.json"}
     assert not any("pytorch_model.bin" in line or "modeling_tiny" in line for line in hub.asked)
+
+
+def test_what_is_asked_for_comes_by_its_exact_name_and_as_files_of_its_own(hub: Hub, tmp_path: Path) -> None:
+    repository = hub.folder / "models/lab/tiny"
+    for name in ("odd[1].json", "odd1.json.bak", "older/config.json"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("{}")
+    facts = obtained(hub, tmp_path)
+    assert sorted(facts["sums"]) == ["config.json", "model.safetensors", "odd[1].json"]
+    copy = tmp_path / "models/tiny"
+    assert {path.name for path in copy.iterdir()} == {*facts["sums"], ".revision.json"}
+    assert not any(path.is_symlink() for path in copy.iterdir())
+
+
+def test_two_that_want_a_repository_at_once_download_it_once(hub: Hub, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        facts = list(pool.map(lambda _: obtained(hub, tmp_path), range(3)))
+    assert facts[0]["revision"] == NEWEST and facts == facts[:1] * 3
+    assert len([line for line in hub.asked if line == f"GET lab/tiny/resolve/{NEWEST}/model.safetensors"]) == 1
+
+
+def test_a_download_of_which_a_part_did_not_come_is_not_called_whole(hub: Hub, tmp_path: Path) -> None:
+    """The hub's client takes a folder for the download where it cannot see what should lie in it."""
+    begun = tmp_path / f"models/tiny.{NEWEST[:8]}.part"
+    begun.mkdir(parents=True)
+    shutil.copy(hub.folder / "models/lab/tiny/config.json", begun)
+    hub.without_trees = True
+    assert obtained(hub, tmp_path) == "error: lab/tiny: model.safetensors did not come; run the same command again."
+    assert not (tmp_path / "models/tiny").exists()
+    hub.without_trees = False
+    assert obtained(hub, tmp_path)["revision"] == NEWEST
 
 
 def test_two_commits_are_never_mixed(hub: Hub, tmp_path: Path) -> None:
@@ -117,7 +156,7 @@ def test_a_copy_made_by_the_hubs_own_client_says_which_commit_it_is(hub: Hub, tm
     copy = tmp_path / "models/tiny"
     copy.mkdir(parents=True)
     for file in ("config.json", "model.safetensors"):
-        command = [Path(sys.executable).parent / "hf", "download", "lab/tiny", file, "--local-dir", copy]
+        command = [str(Path(sys.executable).parent / "hf"), "download", "lab/tiny", file, "--local-dir", str(copy)]
         subprocess.run(command, env=os.environ | hub.environment, check=True, capture_output=True, timeout=120)
     assert obtained(hub, tmp_path)["revision"] == NEWEST
     cached = copied(tmp_path / "cache/models--lab--tiny/snapshots" / OTHER)
@@ -190,19 +229,19 @@ def test_a_pin_that_the_results_were_not_made_with_is_refused_before_anything_is
     raw["model"] |= {"hub": "lab/tiny", "revision": NEWEST}
     study = load_study(raw, ROOT)
     kept = tmp_path / "revisions.lock"
-    check_pins(study, kept)
+    check_pins(study, kept, usual_hub)
     kept.write_text(json.dumps({"model lab/tiny": {"revision": NEWEST, "digest": ""}}))
-    check_pins(study, kept)
+    check_pins(study, kept, usual_hub)
     kept.write_text(json.dumps({"model lab/tiny": {"revision": OTHER, "digest": ""}}))
     with pytest.raises(UserError, match=f"model.revision: is {NEWEST}, but the results so far were made with {OTHER}"):
-        check_pins(study, kept)
+        check_pins(study, kept, usual_hub)
 
     # A dataset's repository is the loader's where the study names none.
     raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
     raw["problems"]["sources"]["beyond-aime"]["revision"] = NEWEST
     kept.write_text(json.dumps({"dataset ByteDance-Seed/BeyondAIME": {"revision": OTHER, "digest": ""}}))
     with pytest.raises(UserError, match=r"problems\.sources\.beyond-aime\.revision: is"):
-        check_pins(load_study(raw, ROOT), kept)
+        check_pins(load_study(raw, ROOT), kept, usual_hub)
 
 
 def test_a_copy_that_went_away_or_changed_is_seen_before_anything_is_planned(hub: Hub, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.folder import ModelFacts, end_tokens, inspect_model
+from selfdistill.models.folder import ModelFacts, inspect_model
+from selfdistill.models.tokens import end_tokens
 
 ROOT = Path(__file__).resolve().parents[3]
 LAB = ROOT / "resources/lab/model"

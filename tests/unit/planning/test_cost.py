@@ -1,7 +1,6 @@
 """What a plan of cost refuses and asks for, and sums that can be done by hand."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,12 @@ SHIPPED = [str(file.relative_to(ROOT)) for file in (ROOT / "config.yaml", *sorte
 
 @pytest.mark.parametrize("study", [name for name in SHIPPED if "throughputs" not in name])
 def test_every_shipped_study_has_a_plan(study: str, capsys: pytest.CaptureFixture[str]) -> None:
-    began = time.monotonic()
     said = printed(capsys, study)
-    assert time.monotonic() - began < 2
-    assert "total" in said and "What it can find" in said and "It rests on these figures" in said
+    assert (
+        "total" in said
+        and "What this study detects with 80% power" in said
+        and "The plan rests on these figures" in said
+    )
 
 
 def test_hours_disk_and_money_are_the_figures_times_what_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +73,9 @@ def test_a_figure_that_is_not_stated_is_asked_for_by_name(tmp_path: Path) -> Non
 
 def test_a_model_without_figures_and_a_machine_without_speeds_are_one_sentence(tmp_path: Path) -> None:
     unknown = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].update(known_by="another"))
-    with pytest.raises(UserError, match="no model of models is known by a part of 'resources/lab/model'; add one"):
+    with pytest.raises(
+        UserError, match="models has no entry whose known_by is a part of 'resources/lab/model'; add one"
+    ):
         cost.main(["config.yaml", "--throughputs", str(unknown)])
     on_gpu = changed(tmp_path, ROOT / "config.yaml", lambda study: study["sampling"].update(gpus=1))
     with pytest.raises(UserError, match=r"models\.lab\.places\.h200\.sampling is not stated"):

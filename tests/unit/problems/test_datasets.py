@@ -4,6 +4,7 @@ import json
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -360,7 +361,7 @@ def test_olympiad_bench_keeps_single_exact_answers_that_stand_alone(tmp_path: Pa
 
 
 def test_beyond_aime_drops_a_row_without_an_answer(tmp_path: Path) -> None:
-    rows = [{"problem": ASK.format(1), "answer": 8}, {"problem": ASK.format(2), "answer": None}]
+    rows: list[dict[str, Any]] = [{"problem": ASK.format(1), "answer": 8}, {"problem": ASK.format(2), "answer": None}]
     parquet(tmp_path / "data/test.parquet", BEYOND_AIME, rows)
     assert outcome("beyond-aime", tmp_path) == (["8"], {"no answer": 1})
 

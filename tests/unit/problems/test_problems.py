@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -73,7 +74,7 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def assembled(folder: Path, seed: int = 5):
+def assembled(folder: Path, seed: int = 5) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     asked = settings(drills="train", quiz="eval", exam="eval")
     return assemble(asked, seed, folder)
 
@@ -262,7 +263,7 @@ def test_the_index_finds_what_all_pairs_find() -> None:
 
 
 @pytest.mark.parametrize("make", [templated, prose])
-def test_the_search_does_not_try_all_pairs(make) -> None:
+def test_the_search_does_not_try_all_pairs(make: Callable[[random.Random], str]) -> None:
     """A fifth of 20,000 by 2,000 each way; the whole takes 2 to 4 s on one core."""
     rng = random.Random(3)
     train, evaluation = [raw(make(rng)) for _ in range(4000)], [raw(make(rng)) for _ in range(400)]
@@ -308,7 +309,7 @@ def test_no_family_is_split_and_the_dev_share_holds_in_every_stratum() -> None:
     sides = {family: {split[name] for name in families if families[name] == family} for family in families.values()}
     assert all(len(side) == 1 for side in sides.values())
     assert abs(Counter(split.values())["dev"] - 450) <= 2
-    first = {}  # a family counts where its first problem does
+    first: dict[str, tuple[str, int]] = {}  # a family counts where its first problem does
     for name in sorted(families):
         first.setdefault(families[name], strata[name])
     for stratum in set(strata.values()):
@@ -409,7 +410,7 @@ def test_the_tables_have_their_schemas_and_no_problem_is_on_both_sides(study: Pa
     assert not set(train["problem_id"]) & set(evaluation["problem_id"])
     splits_of_family = evaluation.group_by("family").agg("split")["split"]
     assert splits_of_family.list.n_unique().max() == 1
-    assert splits_of_family.list.len().max() > 1
+    assert (splits_of_family.list.len() > 1).any()
 
 
 def test_what_the_lab_planted_is_found_and_hardly_anything_else() -> None:

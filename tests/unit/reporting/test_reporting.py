@@ -17,11 +17,14 @@ from selfdistill.analysis.verdicts import verdicts as judged
 from selfdistill.foundation import wording
 from selfdistill.reporting import formatting
 from selfdistill.reporting.answers.choice import choose_examples
-from selfdistill.reporting.figures import evaluation as figures_evaluation
 from selfdistill.reporting.figures.catalogue import PLANS, draw_figures, save_figures
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.page import VERDICT_LOOKS, answers, build_report, render_report
-from selfdistill.reporting.tables.results import factorial, main_results, shorter_answers
+from selfdistill.reporting.select import differences_along_training
+from selfdistill.reporting.tables.factorial import factorial
+from selfdistill.reporting.tables.main import main_results
+from selfdistill.reporting.tables.rates import base_at_every_decode, rates_of_models
+from selfdistill.reporting.tables.shorter import shorter_answers
 from selfdistill.reporting.tables.study import how_it_was_sampled, mixtures
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
@@ -78,8 +81,7 @@ def test_what_a_model_wrote_is_shown_and_never_run(page: Page) -> None:
     assert page.all("script") == []
     assert page.all("img") == []
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
-    assert HOSTILE in page.text
-    assert "{{7*7}}" in HOSTILE and "<script>alert(1)</script>" in HOSTILE
+    assert page.text.count(HOSTILE) >= 4  # problem, completion, engine, …: as text
     assert "gold <b>4</b>" in page.words
 
 
@@ -88,9 +90,11 @@ def test_hostile_names_of_arms_stay_text_in_figures_too() -> None:
     study = {**STUDY, "arms": {hostile: STUDY["arms"]["ssd"], **STUDY["arms"]}}
     table = verdicts().with_columns(arm=pl.lit(hostile), hypothesis=pl.lit(HOSTILE), sentence=pl.lit(HOSTILE))
     inputs = report_inputs(study=study, verdicts=table, completions=None)
-    for drawing in draw_figures(inputs).values():
-        assert "<script" not in drawing.svg
+    drawings = draw_figures(inputs)
+    assert {"hypotheses", "factorial", "sweep"} <= set(drawings)
+    assert not any("<script" in drawing.svg for drawing in drawings.values())
     page = Page(render_report(inputs))
+    assert HOSTILE in page.text
     assert page.all("script") == [] and page.all("img") == []
 
 
@@ -100,6 +104,7 @@ def test_the_policy_forbids_every_script_and_every_request(page: Page) -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
+    assert sum("href" in attributes for _, attributes in page.elements) > 10
     for _, attributes in page.elements:
         for name in ("src", "srcset", "href", "xlink:href", "data", "action", "poster"):
             assert not re.match(r"(?i)\s*(\w+:)?//|\w+:", attributes.get(name) or ""), attributes
@@ -109,7 +114,10 @@ def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
 
 def test_a_null_result_reads_as_one_and_says_what_would_resolve_it(page: Page) -> None:
     assert "not resolved ssd-beats-best-base" in page.words
-    assert "This is not evidence of no effect: n = 210, and n ≈ 1\u2009240 would resolve a" in page.text
+    assert (
+        "This is not evidence of no effect: n = 210 here, and a difference as small as the one seen needs n ≈ 1\u2009240."
+        in page.text
+    )
     assert "95 % interval −1.0 to +4.4" in page.words
 
 
@@ -157,14 +165,14 @@ def test_a_study_without_hypotheses_or_results_still_builds() -> None:
 def test_a_study_of_two_arms_without_a_factorial_still_builds() -> None:
     arms = {name: STUDY["arms"][name] for name in ("ssd", "aa")}
     page = Page(render_report(report_inputs(study={**STUDY, "arms": arms}, factorial=None)))
-    assert "does not hold the four arms" in page.words
+    assert "does not have the four arms" in page.words
 
 
 def test_no_two_elements_share_an_id_although_figures_are_inline(html: str, page: Page) -> None:
     ids = page.ids()
     assert len(ids) == len(set(ids))
     referenced = set(re.findall(r'(?:href="|url\()#([^")]+)', html))
-    assert referenced <= set(ids)
+    assert len(referenced) > 10 and referenced <= set(ids)
 
 
 def test_the_same_inputs_give_the_same_bytes(html: str) -> None:
@@ -333,7 +341,7 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     compared = comparisons(graded, evaluation, study.seed, study.hypotheses)
     inputs = ReportInputs(
         study=study.model_dump(),
-        levels=levels(graded, evaluation.budgets, evaluation.pass_at),
+        levels=levels(graded, {str(name): n for name, n in evaluation.budgets.items()}, evaluation.pass_at),
         comparisons=compared,
         factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation, study.seed),
         verdicts=judged(compared, study.hypotheses, study.arms, study.decodes),
@@ -342,14 +350,16 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     names = ["base", "ssd, 2 seeds", "seed 0", "seed 1", "over training seeds"]
     groups = _there(main_results(inputs)).groups
     assert [row.cells[0] for row in groups[0].rows][:5] == names
-    assert len(groups) == len(evaluation.final) + 1
+    assert len(groups) == len(evaluation.decodes.final) + 1
     shorter = _there(shorter_answers(inputs)).groups[0].rows
+    assert [row.cells[0] for row in shorter] == list(STUDY["arms"])
     for row in [groups[0].rows[1], *shorter[:-1], *_there(factorial(inputs)).groups[0].rows]:
         assert not {"–", ""} & set(row.cells), row
     drawings = draw_figures(inputs)
     assert set(drawings) == {"hypotheses", "factorial", "sweep", "checkpoints", "truncation"}
-    along = figures_evaluation.differences_along_training(inputs, "t10", "quick")
+    along = differences_along_training(inputs, "t10", "quick")
     assert sorted(along["percent"].unique()) == [25, 50, 75, 100]
+    assert [answer["name"] for answer in answers(inputs)][: len(STUDY["hypotheses"])] == list(STUDY["hypotheses"])
     assert {answer["verdict"] for answer in answers(inputs)} <= set(VERDICT_LOOKS)
 
 
@@ -404,11 +414,9 @@ def _refuse(*_: Any) -> None:
 
 
 def test_the_baselines_of_decoding_alone_stand_beside_the_sweep() -> None:
-    from selfdistill.reporting.tables.results import base_at_every_decode, rates_of_models
-
     inputs = report_inputs()
     table = base_at_every_decode(inputs)
-    assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["base"]
+    assert table and [row.cells[0] for row in table.groups[0].rows] == inputs.study["evaluation"]["decodes"]["base"]
     rates = rates_of_models(inputs)
     assert rates and {row.cells[0] for group in rates.groups for row in group.rows} >= {"base", "aa", "ssd"}
     assert all(len(row.cells) == len(rates.columns) for group in rates.groups for row in group.rows)
@@ -431,4 +439,7 @@ def test_the_report_says_which_engines_sampled_and_that_loops_were_stopped() -> 
     stopped = STUDY | {"sampling": {"abort_loops": {"max_period": 64, "min_repeats": 20}}}
     table = how_it_was_sampled(report_inputs(study=stopped, sampled=rows.filter(pl.col("engine") == "vllm")))
     assert table is not None
-    assert "at most 64 tokens 20 times: not the model's own law" in table.note and "More than one" not in table.note
+    assert (
+        "at most 64 tokens 20 times, so these are not samples of the model's own law" in table.note
+        and "More than one" not in table.note
+    )

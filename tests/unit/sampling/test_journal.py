@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from selfdistill.foundation.errors import UserError
@@ -17,6 +19,7 @@ from selfdistill.sampling.journal import journal as journal_module
 from selfdistill.sampling.journal.journal import Journal
 from selfdistill.sampling.journal.segments import decode_line, encode_line
 from selfdistill.tables.sampling import COMPLETIONS
+from selfdistill.tables.streams import TableWriter
 from selfdistill.tables.whole import read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -140,6 +143,61 @@ def test_killed_between_folding_and_removing_nothing_is_doubled(folder: Path) ->
     assert segments(folder) == ["000000.parquet"] and not list(folder.glob(".*.part"))
 
 
+def test_killed_while_folding_into_a_table_that_lost_rows_the_lines_stay(folder: Path) -> None:
+    write(folder, "ab")
+    write_table(pl.DataFrame([record("a")], schema=COMPLETIONS), folder / "000000.parquet", COMPLETIONS)
+    assert held(folder) == ("ab", [])
+    assert segments(folder) == ["000000.damaged", "000000.jsonl"]
+    assert seal(folder, "ab")["request_id"].to_list() == ["a", "b"]
+
+
+class ForgetfulWriter(TableWriter):
+    """Loses the last row of every piece."""
+
+    def write(self, frame: pl.DataFrame) -> None:
+        super().write(frame.head(-1))
+
+
+class ScratchingWriter(TableWriter):
+    """Changes a byte of the first page, just before the second column."""
+
+    def __exit__(self, *ended: Any) -> None:
+        super().__exit__(*ended)
+        second = pq.ParquetFile(self.path).metadata.row_group(0).column(1)
+        data = bytearray(self.path.read_bytes())
+        data[(second.dictionary_page_offset or second.data_page_offset) - 2] ^= 1
+        self.path.write_bytes(data)
+
+
+class CuttingWriter(TableWriter):
+    """Stops half way."""
+
+    def __exit__(self, *ended: Any) -> None:
+        super().__exit__(*ended)
+        self.path.write_bytes(self.path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("writer", [ForgetfulWriter, ScratchingWriter, CuttingWriter])
+def test_no_line_is_removed_before_the_table_it_went_into_has_been_read_back(
+    folder: Path, writer: type[TableWriter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = "abcdefgh"
+    write(folder, names, tokens=200)
+    before = (folder / "000000.jsonl").read_bytes()
+    monkeypatch.setattr(journal_module, "TableWriter", writer)
+    with pytest.raises(UserError, match=r"000001\.parquet: does not read back as it was written"):
+        seal(folder, names)
+    assert segments(folder) == ["000000.jsonl"] and (folder / "000000.jsonl").read_bytes() == before
+    monkeypatch.setattr(journal_module, "FOLD_BYTES", 1)
+    with pytest.raises(UserError, match=r"000001\.parquet: does not read back"):
+        write(folder, "z", tokens=200)
+    assert segments(folder) == ["000000.jsonl", "000001.jsonl"]
+    monkeypatch.undo()
+    assert held(folder) == (f"{names}z", [])
+    assert seal(folder, f"{names}z")["request_id"].to_list() == [*names, "z"]
+    assert segments(folder) == ["000002.parquet"]
+
+
 def test_a_flipped_byte_in_a_folded_segment_costs_one_piece(folder: Path) -> None:
     with Journal(folder, "torch") as journal:
         for number in range(6):
@@ -250,7 +308,8 @@ def test_adopting_finds_what_is_folded_meanwhile_and_leaves_out_what_is_damaged(
 ) -> None:
     write(tmp_path / "journal-0", "ab")
     write(tmp_path / "journal-0", "cd")
-    real, folded = journal_module.Lines, []
+    real = journal_module.Lines
+    folded: list[Path] = []
 
     def fold_first(path: Path) -> journal_module.Lines:
         if not folded:
@@ -324,7 +383,7 @@ FILL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
 from selfdistill.sampling.journal.journal import Journal
 def main():
     with Journal(Path(sys.argv[2]), "torch") as journal:
@@ -373,7 +432,7 @@ import sys
 sys.path.insert(0, sys.argv[1]); sys.path.insert(0, sys.argv[3])
 import polars as pl, random
 from pathlib import Path
-from selfdistill.program import as_program
+from selfdistill.foundation.programs import as_program
 from selfdistill.sampling.journal.journal import Journal
 from test_journal import record
 def main():

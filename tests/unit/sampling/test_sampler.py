@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -90,9 +91,14 @@ def test_an_engine_is_started_once_for_all_decodes_of_a_shard(tmp_path: Path, mo
             rows.with_columns(decode_id=pl.lit(name), request_id=pl.format("{}-{}", pl.lit(name), "request_id"))
         )
     write_table(pl.concat(frames), plan, PLAN)
-    started = []
+    started: list[Any] = []
     real = sampler_module.open_engine
-    monkeypatch.setattr(sampler_module, "open_engine", lambda *given: started.append(given) or real(*given))
+
+    def counted(*given: Any) -> Any:
+        started.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(sampler_module, "open_engine", counted)
     sample_shard(plan, MODEL, 0, tmp_path / "journal-0", tmp_path / "shard-0.parquet", SETTINGS)
     assert len(started) == 1
     assert read_table(tmp_path / "shard-0.parquet", COMPLETIONS).height == 12

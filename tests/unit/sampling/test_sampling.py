@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.folder import end_tokens
+from selfdistill.models.tokens import end_tokens
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.sampling.law import Law, draw, law_numbers, shares, steps_of, uniform
@@ -273,6 +273,7 @@ def test_requests_are_taken_as_there_is_room(engine: TorchEngine) -> None:
 
 def test_an_engine_that_is_left_early_can_be_used_again(engine: TorchEngine, samples: dict[str, Sample]) -> None:
     sampling = engine.sample(iter(requests(40)))
+    assert isinstance(sampling, Generator)
     next(sampling)
     sampling.close()
     again = {sample.request_id: sample.token_ids for sample in engine.sample(iter(requests(40)))}

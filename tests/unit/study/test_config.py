@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import yaml
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.problems.datasets.registry import all_datasets
+from selfdistill.study.arms import Arm
 from selfdistill.study.load import load_study
 from selfdistill.study.loaders import LOADERS
+from selfdistill.study.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[3]
 LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -62,11 +65,11 @@ def test_no_commit_is_pinned_that_nobody_could_verify() -> None:
 
 WRONG_OF_THE_HUB = {
     "a commit of nothing": ("model/revision", "1" * 40, "model.revision: is a commit of a repository; name that as model.hub"),
-    "a revision that is no commit": ("model/revision", "main", "model.revision: string should match pattern"),
+    "a revision that is no commit": ("model/revision", "main", "model.revision: needs a commit (40 digits and letters from a to f, in quotes), but is 'main'"),
     "a source's commit without its loader": (
         "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
     ),
-    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: input should be 'aime-1983-2024'"),
+    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: there is no loader 'math'; there are: aime-1983-2024"),
     "a file where a folder is read": (
         "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
     ),
@@ -82,9 +85,9 @@ WRONG = {
     "a misspelt key of a decode": ("decodes/t07/temprature", 1.0, "did you mean 'temperature'?"),
     "a number read as text": ("training/lr", "1e-5", "training.lr: '1e-5' is text where a number is needed (YAML reads 1e-5 as text; write 1.0e-05)"),
     "an unknown decode in an arm": ("arms/ssd/decode", "plane", "arms.ssd.decode: no decode is named 'plane'; did you mean 'plain'?"),
-    "an unknown decode in the evaluation": ("evaluation/final", ["t99"], "evaluation.final: no decode is named 't99'"),
-    "a negative temperature": ("decodes/t07/temperature", -0.1, "decodes.t07.temperature: input should be greater than or equal to 0, but it is -0.1"),
-    "top_p over one": ("decodes/t07/top_p", 1.2, "decodes.t07.top_p: input should be less than or equal to 1, but it is 1.2"),
+    "an unknown decode in the evaluation": ("evaluation/decodes/final", ["t05", "t07", "t10", "t15", "t99"], "evaluation.decodes.final: no decode is named 't99'"),
+    "a negative temperature": ("decodes/t07/temperature", -0.1, "decodes.t07.temperature: needs a number of at least 0, but is -0.1."),
+    "top_p over one": ("decodes/t07/top_p", 1.2, "decodes.t07.top_p: needs a number above 0 and of at most 1, but is 1.2."),
     "more tokens than the context": ("decodes/t07/max_tokens", 4000, "do not fit the model's context of 320"),
     "more context than the model has": ("model/context", 100000, "over what the model was made for (512"),
     "a missing model": ("model/path", "no/such/model", "model.path: there is no folder 'no/such/model'"),
@@ -101,20 +104,28 @@ WRONG = {
     "a trained arm without a filter": ("arms/ssd", {"decode": "t11"}, "needs both decode and keep"),
     "two equal arms": ("arms/twin", {"decode": "t11", "keep": "finished"}, "is the same as arms.ssd"),
     "two equal decodes": ("decodes/twin", {"temperature": 0.7, "top_k": 20, "top_p": 0.95, "max_tokens": 224}, "is the same as decodes.t07"),
-    "an arm called base": ("arms/base", {"resample": True}, "belong to the untrained model"),
-    "a study named like a room": ("study", "models", "study: 'models' is a folder of the lab's own results"),
+    "an arm called base": ("arms/base", {"decode": "t10", "keep": "finished"}, "belong to the untrained model"),
+    "a study of another kind in the results of one": ("results", "results/models", "results: 'models' is the name of something inside"),
+    "results outside the project": ("results", "../elsewhere", "results: needs a folder (a path below the project's folder, as results/mine), but is '../elsewhere'"),
     "nothing to train": ("arms", {"aa": {"resample": True}}, "at least one arm must train something"),
-    "pass at zero": ("evaluation/pass_at", [0, 1], "evaluation.pass_at.0: input should be greater than 0"),
-    "a decode twice": ("evaluation/final", ["t07", "t07"], "evaluation.final: names something twice"),
+    "pass at zero": ("evaluation/pass_at", [0, 1], "evaluation.pass_at.0: needs a whole number above 0, but is 0."),
+    "a decode twice": ("evaluation/decodes/final", ["t05", "t07", "t10", "t15", "t07"], "evaluation.decodes.final: names something twice"),
     "a hypothesis about the base": ("hypotheses/ssd-fair/arm", "base", "compares 'base' with 'base'"),
+    "an arm of another number of steps": (
+        "arms/ssd/training", {"batch": 16}, "arms.ssd.training: takes 100 steps where other arms take 50",
+    ),
+    "an arm that stops earlier": ("arms/fixed-point/training", {"max_steps": 20}, "arms.fixed-point.training: takes 20 steps where"),
+    "an arm of more epochs": ("arms/fixed-point/training", {"epochs": 2}, "arms.fixed-point.training: takes 100 steps where"),
+    "an equal budget that is called unequal": ("arms/ssd/unequal_budget", True, "arms.ssd.unequal_budget: takes 50 steps as the other arms"),
+    "a budget of what trains nothing": ("arms/aa/unequal_budget", True, "arms.aa: an arm with resample trains nothing"),
     "an endless warm-up": ("training/warmup_steps", 50, "are all of the 50 steps"),
-    "an infinite temperature": ("decodes/t07/temperature", float("inf"), "finite number"),
+    "an infinite temperature": ("decodes/t07/temperature", float("inf"), "decodes.t07.temperature: needs a number of at least 0, but is .inf."),
     "more training samples than there are lines": ("training/samples", 100000, "training.samples: asks for 100000 problems, but the train sources hold"),
     "a full budget over the data": ("evaluation/budgets/full", 9999, "evaluation.budgets.full: asks for 9999 problems"),
     "a seed twice": ("arms/ssd/seeds", [1, 1], "none twice"),
     "a hypothesis about nobody": ("hypotheses/ssd-fair/arm", "sds", "no arm is named 'sds'; did you mean 'ssd'?"),
     "a matched hypothesis without a decode": ("hypotheses/ssd-fair/comparison", "matched", "a matched comparison needs one"),
-    "an arm name unfit for a path": ("arms/Up And Away", {"resample": True}, "arms.Up And Away: string should match pattern"),
+    "an arm name unfit for a path": ("arms/Up And Away", {"resample": True}, "arms.Up And Away: is no name; write small letters, digits and hyphens after a small letter"),
 }  # fmt: skip
 
 
@@ -130,6 +141,45 @@ def test_a_wrong_study_is_one_sentence(name: str) -> None:
     assert "\n" not in str(error.value)
 
 
+RENAMED = {
+    "model/dtype": ("float32", "model.dtype: is now called sampling.precision"),
+    "evaluation/base": (["t07"], "evaluation.base: is now called evaluation.decodes.base"),
+    "evaluation/final": (["t07"], "evaluation.final: is now called evaluation.decodes.final"),
+    "evaluation/earlier": ([], "evaluation.earlier: is now called evaluation.decodes.earlier"),
+}
+
+
+@pytest.mark.parametrize("path", RENAMED)
+def test_a_key_that_was_renamed_is_told_its_new_name(path: str) -> None:
+    value, expected = RENAMED[path]
+    with pytest.raises(UserError) as error:
+        load_study(changed(path, value), ROOT)
+    assert expected in str(error.value)
+
+
+def test_results_lie_in_a_folder_of_the_studys_name_unless_it_says_otherwise() -> None:
+    assert load_study(LAB, ROOT).results == "results"
+    assert load_study(changed("results", "elsewhere/mine"), ROOT).results == "elsewhere/mine"
+    study = changed("results", None, remove=True)
+    assert load_study(study, ROOT).results == "results/lab"
+    with pytest.raises(UserError, match="study: 'models' is the name of something inside every folder of results"):
+        load_study(study | {"study": "models"}, ROOT)
+
+
+def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:
+    arm = {"decode": "t11", "keep": "finished", "training": {"epochs": 2}, "unequal_budget": True}
+    study = load_study(changed("arms/long", arm), ROOT)
+    assert study.recipe("long").steps(study.training.examples) == 2 * study.recipe("ssd").steps(study.training.examples)
+    equal = arm | {"training": {"epochs": 2, "batch": 64}, "unequal_budget": False}
+    assert not load_study(changed("arms/long", equal), ROOT).arms["long"].unequal_budget
+
+
+def test_the_word_for_an_unequal_budget_distinguishes_no_arm_by_itself() -> None:
+    arm: dict[str, Any] = {"decode": "t11", "keep": "finished"}
+    assert Arm(**arm, unequal_budget=True).method == Arm(**arm).method
+    assert "unequal_budget" not in Recipe.model_fields
+
+
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(UserError, match="seed: is missing"):
         load_study(changed("seed", None, remove=True), ROOT)
@@ -140,6 +190,21 @@ def test_the_schema_for_editors_is_in_sync() -> None:
     from make_schema import schema_text
 
     assert (ROOT / "config/schema.json").read_text() == schema_text(), "run make schema"
+
+
+def test_the_reference_of_keys_is_in_sync() -> None:
+    reference = runpy.run_path(str(ROOT / "config/make_reference.py"))
+    assert (ROOT / "docs/study-file.md").read_text() == reference["reference_text"](), "run make schema"
+
+
+def test_the_reference_has_every_key_and_says_what_it_means() -> None:
+    text = (ROOT / "docs/study-file.md").read_text()
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    keys = {key for section in (schema, *schema["$defs"].values()) for key in section["properties"]}
+    for key in keys - set(schema["properties"]) | {"study", "seed", "results"}:
+        assert re.search(rf"[`.]{key}[`.]", text), key
+    for row in re.findall(r"^\| `.*", text, re.MULTILINE):
+        assert row.count(" | ") == 3 and not row.endswith("|  |"), row
 
 
 def test_the_schema_accepts_the_shipped_studies() -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
@@ -90,7 +91,8 @@ def test_a_composite_model_is_exported_whole(tmp_path: Path) -> None:
     assert stored_precisions(export) == stored_precisions(source) == {"float32", "bfloat16"}
     text = [name for name in after if name.startswith("model.language_model.")]
     assert len(text) > 40 and not any(torch.equal(before[name], after[name]) for name in text)
-    loaded, info = AutoModelForImageTextToText.from_pretrained(export, output_loading_info=True, local_files_only=True)
+    found: Any = AutoModelForImageTextToText.from_pretrained(export, output_loading_info=True, local_files_only=True)
+    loaded, info = found
     assert isinstance(loaded, Qwen3_5ForConditionalGeneration)
     assert not info["missing_keys"] and not info["mismatched_keys"]
 

@@ -310,7 +310,8 @@ def folder(tmp_path: Path) -> Path:
     law, steps = Law(*torch.tensor([law_numbers(SSD)]).unbind(1)), steps_of([SSD], VOCABULARY)
     unseen, rows = torch.zeros(1, VOCABULARY, dtype=torch.bool), []
     for number in range(60):
-        prompt, completion = [rng.randrange(2, VOCABULARY) for _ in range(4)], []
+        prompt = [rng.randrange(2, VOCABULARY) for _ in range(4)]
+        completion: list[int] = []
         while len(completion) < 8 and completion[-1:] != [END]:
             with torch.no_grad():
                 logits = model(torch.tensor([prompt + completion])).logits[:, -1]

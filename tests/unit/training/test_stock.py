@@ -61,7 +61,9 @@ def test_the_trainer_still_calls_what_is_overridden() -> None:
 
 def test_what_is_set_is_still_read(tmp_path: Any) -> None:
     config = SFTConfig(output_dir=str(tmp_path), use_cpu=True)
-    assert hasattr(config, "_n_gpu") and "_n_gpu" in inspect.getsource(type(config).n_gpu.fget), WRITTEN_FOR
+    assert hasattr(config, "_n_gpu") and "_n_gpu" in inspect.getsource(
+        inspect.getattr_static(type(config), "n_gpu").fget
+    ), WRITTEN_FOR
     use_one_gpu(config)
     assert config.n_gpu == 1
     assert isinstance(PartialState._shared_state, dict) and "distributed_type" in inspect.getsource(PartialState)

@@ -186,6 +186,7 @@ def test_the_tokens_of_the_micro_batches_are_those_that_the_loss_is_divided_by(
 
     def recorded(self: Any, *args: Any) -> Any:
         samples, items = original(self, *args)
+        assert items is not None
         divisors.append(int(items))
         return samples, items
 

@@ -7,16 +7,15 @@ references are for a constant learning rate and a momentum that has settled.
 
 import polars as pl
 
+from selfdistill.tables import words
 from selfdistill.tables.analysis import PATH_COHERENCE
 from selfdistill.tables.schema import conform
-
-TOTAL = "total"
 
 
 def path_coherence(windows: pl.DataFrame, beta1: float) -> pl.DataFrame:
     keys = ["first_step", "last_step"]
     total = windows.group_by(keys).agg(
-        pl.lit(TOTAL).alias("group"), pl.col("distance_norm_squared", "path_norm_squared").sum()
+        pl.lit(words.TOTAL).alias("group"), pl.col("distance_norm_squared", "path_norm_squared").sum()
     )
     both = pl.concat([windows, total.select(windows.columns)]).filter(pl.col("path_norm_squared") > 0)
     rows = both.with_columns(steps=pl.col("last_step") - pl.col("first_step") + 1)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.comparisons import LEAD, Difference, estimate_rows
+from selfdistill.analysis.differences import Difference, estimate_rows
 from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, unit_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array
@@ -25,16 +25,17 @@ from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation
 from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.sampling import Decode
+from selfdistill.tables import words
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.schema import conform
 
-OUTCOMES = ("accuracy", "cut_rate")
+OUTCOMES = (words.ACCURACY, words.CUT_RATE)
 
 # Effect → weights of the four cells in the order of `Factorial.arms`.
 CONTRASTS = {
-    "main effect of the decode": np.array([0.5, 0.5, -0.5, -0.5]),
-    "main effect of the filter": np.array([0.5, -0.5, 0.5, -0.5]),
-    "interaction": np.array([1.0, -1.0, -1.0, 1.0]),
+    words.EFFECT_OF_DECODE: np.array([0.5, 0.5, -0.5, -0.5]),
+    words.EFFECT_OF_FILTER: np.array([0.5, -0.5, 0.5, -0.5]),
+    words.INTERACTION: np.array([1.0, -1.0, -1.0, 1.0]),
 }
 
 
@@ -49,11 +50,11 @@ def factorial(
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
     budget = max(evaluation.budgets, key=lambda name: (evaluation.budgets[name], name == "full"))
     rows: list[dict[str, Any]] = []
-    for outcome, decode in product(OUTCOMES, evaluation.final):
+    for outcome, decode in product(OUTCOMES, evaluation.decodes.final):
         wanted = [(arm, 100, decode) for arm in cells.arms] + [("base", 0, decode)]
         if missing := [f"{arm} at {decode}" for arm, percent, decode in wanted if (arm, percent, decode) not in sides]:
             raise UserError(
-                f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.final."
+                f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.decodes.final."
             )
         problems = [_problems(evaluations, sides[key], budget) for key in wanted]
         rows += _effects(cells, problems, outcome, decode, budget, evaluation.resamples, seed)
@@ -78,18 +79,17 @@ def _effects(
     *trained, base = [frame[outcome].to_numpy() for frame in problems]
     if not len(base):
         return
-    suffix = "" if outcome == "accuracy" else f" on {outcome}"
     shared = dict.fromkeys(ESTIMATES) | {"percent": 100, "decode_id": decode, "against_decode_id": decode}
     shared |= {"split": "test", "budget": budget}
 
     def rows(estimand: str, arm: str, against: str, values: Array) -> list[dict[str, Any]]:
-        difference = Difference(estimand + suffix, values, np.ones(len(values)), is_share=True)
+        difference = Difference(words.on(estimand, outcome), values, np.ones(len(values)), is_share=True)
         named = shared | {"estimand": difference.estimand, "model_id": f"{arm}/all-seeds/at-100", "arm": arm}
         found = estimate_rows(difference, family_codes(problems[0]), unit_of(problems[0]), resamples, seed)
         return [
             {key: value for key, value in (named | {"against": against} | row).items() if key in ESTIMATES}
             for row in found
-            if row["method"] != "percentile bootstrap"
+            if row["method"] != words.PERCENTILE
         ]
 
     effects: list[dict[str, Any]] = []
@@ -97,10 +97,10 @@ def _effects(
         plus = " + ".join(arm for arm, weight in zip(cells.arms, weights, strict=True) if weight > 0)
         minus = " + ".join(arm for arm, weight in zip(cells.arms, weights, strict=True) if weight < 0)
         effects += rows(estimand, plus, minus, np.tensordot(weights, np.stack(trained), axes=1))
-    leads = [row for row in effects if row["method"] == LEAD]
+    leads = [row for row in effects if row["method"] == words.LEAD]
     p_values = [math.nan if row["p_value"] is None else row["p_value"] for row in leads]
     for row, adjusted in zip(leads, holm(p_values), strict=True):
         row["p_adjusted"] = adjusted if math.isfinite(adjusted) else None
     yield from effects
     for arm, values in zip(cells.arms, trained, strict=True):
-        yield from rows(f"effect of {arm}", arm, "base", values - base)
+        yield from rows(words.effect_of(arm), arm, "base", values - base)

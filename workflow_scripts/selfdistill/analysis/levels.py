@@ -18,10 +18,18 @@ from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cl
 from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval, wilson_interval
 from selfdistill.statistics.solving import pass_at_k
 from selfdistill.study.names import parse_model_id
+from selfdistill.tables import words
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.schema import conform
 
-SHARES = ("accuracy", "unanswered_rate", "think_close_rate", "boxed_rate", "cut_rate", "loop_rate")
+SHARES = (
+    words.ACCURACY,
+    words.UNANSWERED_RATE,
+    words.THINK_CLOSE_RATE,
+    words.BOXED_RATE,
+    words.CUT_RATE,
+    words.LOOP_RATE,
+)
 
 Row = dict[str, Any]
 
@@ -70,17 +78,20 @@ def _with_pass_at(cell: pl.DataFrame, pass_at: Sequence[int]) -> pl.DataFrame:
         raise UserError(
             f"evaluation.pass_at: pass@{max(pass_at)} needs that many draws of a problem, and there are {draws.min()}."
         )
-    return cell.with_columns(pl.Series(f"pass@{k}", pass_at_k(draws, correct, k)) for k in pass_at)
+    return cell.with_columns(pl.Series(words.pass_estimand(k), pass_at_k(draws, correct, k)) for k in pass_at)
 
 
 def _cell_levels(cell: pl.DataFrame, pass_at: Sequence[int]) -> Iterator[Row]:
     for share in SHARES:
         yield {"estimand": share, **_share(cell, cell[share].to_numpy())}
-    yield {"estimand": "accuracy_when_finished", **_accuracy_when_finished(cell)}
-    yield {"estimand": "mean_tokens", **_mean_tokens(cell)}
+    yield {"estimand": words.WHEN_FINISHED, **_accuracy_when_finished(cell)}
+    yield {"estimand": words.MEAN_TOKENS, **_mean_tokens(cell)}
     for k in pass_at:
-        solved = cell[f"pass@{k}"].to_numpy()
-        yield {"estimand": f"pass@{k}", **_share(cell, solved, yes_or_no=bool(np.isin(solved, (0, 1)).all()))}
+        solved = cell[words.pass_estimand(k)].to_numpy()
+        yield {
+            "estimand": words.pass_estimand(k),
+            **_share(cell, solved, yes_or_no=bool(np.isin(solved, (0, 1)).all())),
+        }
 
 
 def _share(cell: pl.DataFrame, values: Array, yes_or_no: bool | None = None) -> Row:
@@ -90,27 +101,26 @@ def _share(cell: pl.DataFrame, values: Array, yes_or_no: bool | None = None) -> 
     problems = cell.height
     if yes_or_no and cell["family"].n_unique() == problems:
         interval = wilson_interval(float(values.sum()), problems)
-        return _row(float(values.mean()), interval, "Wilson", "problem", problems)
+        return _row(float(values.mean()), interval, words.WILSON, words.PROBLEM, problems)
     mean = _mean(cell, values)
     interval = wilson_effective_interval(mean, float(cell["draws"].sum()))
-    return _row(mean.estimate, interval, "Wilson, effective n", unit_of(cell), mean.clusters)
+    return _row(mean.estimate, interval, words.WILSON_EFFECTIVE, unit_of(cell), mean.clusters)
 
 
 def _accuracy_when_finished(cell: pl.DataFrame) -> Row:
     finished = int(cell["finished_draws"].sum())
-    unit = "finished completion"
     if cell["draws"].max() == 1 and cell["family"].n_unique() == cell.height:
         correct = float(cell["correct_and_finished"].sum())
         estimate = correct / finished if finished else math.nan
-        return _row(estimate, wilson_interval(correct, finished), "Wilson", unit, finished)
+        return _row(estimate, wilson_interval(correct, finished), words.WILSON, words.FINISHED_COMPLETION, finished)
     mean = _mean(cell, cell["correct_and_finished"].to_numpy(), cell["finished_rate"].to_numpy())
     interval = wilson_effective_interval(mean, finished)
-    return _row(mean.estimate, interval, "Wilson, effective n", unit, finished)
+    return _row(mean.estimate, interval, words.WILSON_EFFECTIVE, words.FINISHED_COMPLETION, finished)
 
 
 def _mean_tokens(cell: pl.DataFrame) -> Row:
-    mean = _mean(cell, cell["mean_tokens"].to_numpy())
-    return _row(mean.estimate, t_interval(mean), "t", unit_of(cell), mean.clusters)
+    mean = _mean(cell, cell[words.MEAN_TOKENS].to_numpy())
+    return _row(mean.estimate, t_interval(mean), words.T, unit_of(cell), mean.clusters)
 
 
 def _mean(cell: pl.DataFrame, values: Array, weights: Array | None = None) -> ClusterMean:

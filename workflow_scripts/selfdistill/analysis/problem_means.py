@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import model_id, parse_model_id
+from selfdistill.tables import words
+from selfdistill.tables.endings import CORRECT, FINISHED, LOOP, UNANSWERED
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
@@ -45,8 +47,8 @@ SPLITS = ("dev", "test", "all")
 
 
 def problem_means(graded: pl.DataFrame) -> pl.DataFrame:
-    finished = pl.col("finish_class").is_in(["cut", "loop"]).not_()
-    correct = pl.col("verdict") == "correct"
+    finished = pl.col("finish_class").is_in(FINISHED)
+    correct = pl.col("verdict") == CORRECT
     means = (
         graded.lazy()
         .filter(pl.col("purpose") == "eval")
@@ -58,15 +60,15 @@ def problem_means(graded: pl.DataFrame) -> pl.DataFrame:
             pl.len().alias("draws"),
             correct.sum().alias("correct_draws"),
             finished.sum().alias("finished_draws"),
-            correct.mean().alias("accuracy"),
+            correct.mean().alias(words.ACCURACY),
             (correct & finished).mean().alias("correct_and_finished"),
             finished.mean().alias("finished_rate"),
-            (pl.col("verdict") == "unanswered").mean().alias("unanswered_rate"),
-            pl.col("think_closed").mean().alias("think_close_rate"),
-            pl.col("boxed").mean().alias("boxed_rate"),
-            finished.not_().mean().alias("cut_rate"),
-            (pl.col("finish_class") == "loop").mean().alias("loop_rate"),
-            pl.col("n_tokens").mean().alias("mean_tokens"),
+            (pl.col("verdict") == UNANSWERED).mean().alias(words.UNANSWERED_RATE),
+            pl.col("think_closed").mean().alias(words.THINK_CLOSE_RATE),
+            pl.col("boxed").mean().alias(words.BOXED_RATE),
+            finished.not_().mean().alias(words.CUT_RATE),
+            (pl.col("finish_class") == LOOP).mean().alias(words.LOOP_RATE),
+            pl.col("n_tokens").mean().alias(words.MEAN_TOKENS),
         )
         .sort("model_id", "decode_id", "problem_id")
         .collect()
@@ -122,7 +124,7 @@ def family_codes(cell: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def unit_of(cell: pl.DataFrame) -> str:
-    return "problem" if cell["family"].n_unique() == cell.height else "family"
+    return words.PROBLEM if cell["family"].n_unique() == cell.height else words.FAMILY
 
 
 def known(value: float) -> float | None:

@@ -11,10 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.analysis.comparisons import LEAD
 from selfdistill.analysis.problem_means import known
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.wording import decode_in_words, points, several
+from selfdistill.foundation.wording import count, decode_in_words, points, several
 from selfdistill.statistics.clusters import ClusterMean
 from selfdistill.statistics.equivalence import equivalence_p
 from selfdistill.statistics.multiplicity import holm
@@ -22,14 +21,12 @@ from selfdistill.statistics.power import clusters_needed
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.sampling import Decode
+from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
 from selfdistill.tables.schema import conform
 
 ALPHA = 0.05
 CONTROL_MARGIN = 0.05  # where no hypothesis names one
-
-IMPROVED, WORSE = "improved", "worse"
-EQUIVALENT, NOT_RESOLVED = "equivalent within the margin", "not resolved"
 
 Row = dict[str, Any]
 
@@ -43,7 +40,7 @@ def verdicts(
     """COMPARISONS in, VERDICTS out: the hypotheses in the order of the study file, then the controls."""
     lead = _lead_rows(comparisons)
     rows: list[Row] = [
-        {"hypothesis": name, "role": "hypothesis", "family": hypothesis.family}
+        {"hypothesis": name, "role": words.HYPOTHESIS, "family": hypothesis.family}
         | _judged(_row_of(name, hypothesis, lead), hypothesis.margin)
         for name, hypothesis in hypotheses.items()
     ]
@@ -61,18 +58,18 @@ def verdicts(
 
 def verdict(estimate: float | None, p_adjusted: float | None, equivalence_p_adjusted: float | None) -> str:
     if estimate is not None and p_adjusted is not None and p_adjusted < ALPHA:
-        return IMPROVED if estimate > 0 else WORSE
+        return words.IMPROVED if estimate > 0 else words.WORSE
     if equivalence_p_adjusted is not None and equivalence_p_adjusted < ALPHA:
-        return EQUIVALENT
-    return NOT_RESOLVED
+        return words.EQUIVALENT
+    return words.NOT_RESOLVED
 
 
 def _lead_rows(comparisons: pl.DataFrame) -> pl.DataFrame:
     """Of each comparison the pooled paired-t row of the accuracy difference on test at the widest budget."""
     return (
         comparisons.filter(
-            (pl.col("estimand") == "accuracy")
-            & (pl.col("method") == LEAD)
+            (pl.col("estimand") == words.ACCURACY)
+            & (pl.col("method") == words.LEAD)
             & (pl.col("split") == "test")
             & pl.col("training_seed").is_null()
             & pl.col("percent").is_in([0, 100])
@@ -96,7 +93,7 @@ def _row_of(name: str, hypothesis: Hypothesis, lead: pl.DataFrame) -> Row:
         raise UserError(
             f"hypotheses.{name}: {hypothesis.arm} was not compared with {hypothesis.against} "
             f"({hypothesis.comparison}{', ' + hypothesis.decode if hypothesis.decode else ''}) on any test problem; "
-            "evaluate both at that decode (evaluation.final); if no problem is left for test, lower problems.dev_share."
+            "evaluate both at that decode (evaluation.decodes.final); if no problem is left for test, lower problems.dev_share."
         )
     return found.row(0, named=True)
 
@@ -104,9 +101,9 @@ def _row_of(name: str, hypothesis: Hypothesis, lead: pl.DataFrame) -> Row:
 def _controls(lead: pl.DataFrame, arms: Mapping[str, Arm]) -> Iterator[tuple[Row, Row]]:
     """The base sampled anew against the base: whatever is found there is not an effect of training."""
     for arm in [name for name, settings in arms.items() if settings.resample]:
-        of_arm = (pl.col("arm") == arm) & (pl.col("against") == "base") & (pl.col("comparison") == "matched")
+        of_arm = (pl.col("arm") == arm) & (pl.col("against") == "base") & (pl.col("comparison") == words.MATCHED)
         for found in lead.filter(of_arm).sort("decode_id").iter_rows(named=True):
-            yield {"hypothesis": f"{arm}-{found['decode_id']}", "role": "control", "family": "control"}, found
+            yield {"hypothesis": f"{arm}-{found['decode_id']}", "role": words.CONTROL, "family": words.CONTROL}, found
 
 
 def _judged(found: Row, margin: float) -> Row:
@@ -130,42 +127,47 @@ def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None
 def sentence(row: Row) -> str:
     """The verdict for a reader who sees only this line."""
     sides = f"{row['arm']} against {row['against']} at {row['decode_id']}"
-    if row["comparison"] == "fair":
+    if row["comparison"] == words.FAIR:
         sides = f"{row['arm']} at {row['decode_id']} against {row['against']} at {row['against_decode_id']}"
         sides += ", each side's best on dev"
-    text = f"{sides}: {row['verdict']}; {_measured(row)}"
-    if row["role"] == "control":
-        text = f"Control, nothing was trained: {text}"
-    if row["verdict"] in (IMPROVED, WORSE) and abs(row["estimate"]) < row["margin"]:
-        text += f"; smaller than the margin of {points(row['margin'], signed=False)} points"
-    if row["verdict"] == EQUIVALENT:
-        text += f"; smaller than {points(row['margin'], signed=False)} points either way (TOST p = {row['equivalence_p']:.2g})"
-    if row["verdict"] == NOT_RESOLVED and row["mde80"] is not None:
-        text += f"; true differences from {points(row['mde80'], signed=False)} points would be found in four of five such studies"
-        if row["n_needed"] is not None:
-            text += f", and one of the size seen needs about {row['n_needed']:,} {several(row['unit'])}"
-    return f"{text}."
+    control = "Control (nothing was trained): " if row["role"] == words.CONTROL else ""
+    return " ".join((f"{control}{sides}: {row['verdict']}.", _measured(row), *_beside(row)))
 
 
 def _measured(row: Row) -> str:
-    change = f"accuracy {points(row['estimate'])} points"
+    change = f"The difference in accuracy is {points(row['estimate'])} points"
     if row["low"] is None:
-        return f"{change}, without an interval (a single {row['unit']})"
+        return f"{change}, without an interval (a single {row['unit']})."
     interval = f"95 % interval {points(row['low'])} to {points(row['high'])}"
     adjusted = f", {row['p_adjusted']:.2g} after Holm" if row["p_adjusted"] is not None else ""
-    return f"{change} ({interval}, p = {row['p_value']:.2g}{adjusted})"
+    return f"{change} ({interval}; p = {row['p_value']:.2g}{adjusted})."
+
+
+def _beside(row: Row) -> Iterator[str]:
+    """What keeps the verdict from being read as more than it is."""
+    margin = f"{points(row['margin'], signed=False)} points"
+    if row["verdict"] in (words.IMPROVED, words.WORSE) and abs(row["estimate"]) < row["margin"]:
+        yield f"It is smaller than the margin of {margin}."
+    if row["verdict"] == words.EQUIVALENT:
+        yield f"It is smaller than {margin} in either direction (TOST p = {row['equivalence_p']:.2g})."
+    if row["verdict"] == words.NOT_RESOLVED and row["mde80"] is not None:
+        yield f"This study had 80 % power for a true difference of {points(row['mde80'], signed=False)} points."
+        if row["n_needed"] is not None:
+            needed = f"{count(row['n_needed'])} {several(row['unit'])}"
+            yield f"It would take about {needed} to detect a difference of the size seen."
 
 
 def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
-    """What the number is of: population, decoding rule, token cap and how unfinished answers count."""
-    units = "problems" if row["unit"] == "problem" else "families of problems"
-    seeds = row["training_seeds"]
-    trained = {0: "nothing trained", 1: "one training seed, so these two checkpoints and not the method"}
-    population = (
-        f"Population: problems like the {row['n']:,} {units} of the test split; "
-        f"{trained.get(seeds, f'the mean of these {seeds} training seeds')}."
-    )
+    """What the number describes: population, training, decoding rule, token cap and how unfinished answers count."""
+    units = "problems" if row["unit"] == words.PROBLEM else "families of problems"
+    trained = {
+        0: "Nothing was trained.",
+        1: "One training seed: the number speaks of these two checkpoints, not of the method.",
+    }.get(row["training_seeds"], f"The number is the mean over {row['training_seeds']} training seeds.")
+    population = f"Population: problems like the {count(row['n'])} {units} of the test split. {trained}"
     sides = dict.fromkeys((row["decode_id"], row["against_decode_id"]))
-    rules = "; ".join(f"{name}: {decode_in_words(decodes[name].model_dump(), 'temperature', 'cap')}" for name in sides)
-    choice = "the same on both sides" if row["comparison"] == "matched" else "each side's most accurate on dev"
+    rules = "; ".join(
+        f"{name}: {decode_in_words(decodes[name].model_dump(), 'temperature', 'capped at')}" for name in sides
+    )
+    choice = "the same on both sides" if row["comparison"] == words.MATCHED else "on each side the most accurate on dev"
     return f"{population} Decoding, {choice}: {rules}. Unfinished answers count as wrong."

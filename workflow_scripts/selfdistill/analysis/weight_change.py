@@ -7,16 +7,15 @@ the fraction that the size of the updates alone predicts.
 
 import polars as pl
 
+from selfdistill.tables import words
 from selfdistill.tables.analysis import WEIGHT_CHANGE
 from selfdistill.tables.schema import conform
-
-TOTAL = "total"
 
 
 def weight_change(weights: pl.DataFrame) -> pl.DataFrame:
     """Fractions of weights changed, predicted and cumulative, and relative sizes, for every step and group."""
     counts = [column for column in weights.columns if column not in ("step", "group")]
-    total = weights.group_by("step").agg(pl.lit(TOTAL).alias("group"), *(_sum(column) for column in counts))
+    total = weights.group_by("step").agg(pl.lit(words.TOTAL).alias("group"), *(_sum(column) for column in counts))
     both = pl.concat([weights, total.select(weights.columns)]).sort("step", "group")
     size = pl.col("norm_squared")
     rows = both.with_columns(

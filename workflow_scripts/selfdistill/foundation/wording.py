@@ -1,4 +1,7 @@
-"""Words and numbers that the analysis writes into its tables and the report onto its page, said the same in both."""
+"""Words and numbers that the analysis writes into its tables and the report onto its page, said the same in both.
+
+Thousands stand apart by a thin space wherever a page is read; only what goes to a terminal has commas.
+"""
 
 import math
 from collections.abc import Mapping
@@ -40,12 +43,12 @@ def several(unit: str) -> str:
     return " ".join([f"{first[:-1]}ies" if first.endswith("y") else f"{first}s", *rest])
 
 
-def decode_in_words(decode: Mapping[str, Any], temperature: str = "T", cap: str = "at most") -> str:
-    """What a decode does: `T 1.1, top-k 20, top-p 0.95, at most 512 tokens`."""
+def decode_in_words(decode: Mapping[str, Any], temperature: str = "T", cap: str | None = "at most") -> str:
+    """What a decode does: `T 1.1, top-k 20, top-p 0.95, at most 512 tokens`; without a word for the cap, without it."""
     parts = [f"{temperature} {decode.get('temperature', '?'):g}"]
     parts += [f"top-k {decode['top_k']}"] if decode.get("top_k") else []
     parts += [f"top-p {decode['top_p']:g}"] if decode.get("top_p", 1.0) < 1 else []
     parts += [f"min-p {decode['min_p']:g}"] if decode.get("min_p") else []
     parts += [f"presence penalty {decode['presence_penalty']:g}"] if decode.get("presence_penalty") else []
-    parts += [f"{cap} {count(decode['max_tokens'])} tokens"] if decode.get("max_tokens") else []
+    parts += [f"{cap} {count(decode['max_tokens'])} tokens"] if cap and decode.get("max_tokens") else []
     return ", ".join(parts)

@@ -1,8 +1,6 @@
 """How a completion ended: answered, no_answer, cut, loop or empty. Only an answered one can be right."""
 
-from typing import Literal
-
-FinishClass = Literal["answered", "no_answer", "cut", "loop", "empty"]
+from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP, NO_ANSWER, FinishClass
 
 
 def finished(finish_reason: str, n_tokens: int, max_tokens: int) -> bool:
@@ -17,7 +15,7 @@ def finished(finish_reason: str, n_tokens: int, max_tokens: int) -> bool:
 def finish_class(text: str, ended: bool, looping: bool, answer: str | None) -> FinishClass:
     """`text` is without the end token; `ended` is `finished` above; `answer` is what was extracted."""
     if not ended:
-        return "loop" if looping else "cut"
+        return LOOP if looping else CUT
     if not text.strip():
-        return "empty"
-    return "no_answer" if answer is None else "answered"
+        return EMPTY
+    return NO_ANSWER if answer is None else ANSWERED

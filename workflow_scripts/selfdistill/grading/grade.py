@@ -11,8 +11,10 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.classes import finish_class, finished
 from selfdistill.grading.loops import find_loop
-from selfdistill.grading.verify import CORRECT, verify_answers
+from selfdistill.grading.verify import CORRECT as CREDITED
+from selfdistill.grading.verify import verify_answers
 from selfdistill.study.grading import Grading
+from selfdistill.tables.endings import CORRECT, UNANSWERED, WRONG
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.schema import conform
 
@@ -121,8 +123,8 @@ def _verdicts(rows: pl.DataFrame, seconds: float, workers: int) -> pl.DataFrame:
     graded: list[tuple[str, str]] = []
     for has_answer, kind in zip(answered, rows["finish_class"], strict=True):
         if not has_answer:
-            graded.append(("unanswered", kind))
+            graded.append((UNANSWERED, kind))
             continue
         reason = next(reasons)
-        graded.append(("correct" if reason in CORRECT else "wrong", reason))
+        graded.append((CORRECT if reason in CREDITED else WRONG, reason))
     return pl.DataFrame(graded, schema={"verdict": pl.String, "reason": pl.String}, orient="row")

@@ -1,10 +1,11 @@
-r"""math-verify, made stricter where it is known to credit wrong answers. Runs inside the processes of `verify.py`.
+r"""math-verify, made stricter where it is known to credit wrong answers. Runs inside the processes of `processes.py`.
 
 Two holes of math-verify 0.9 are closed after it says yes: numbers below its six decimals (\sqrt2/2^{99} and
 \sqrt2/2^{98}), and equations, of which it may compare right-hand sides alone (x^2+1=0 and x^2+2=0).
 """
 
 import logging
+from itertools import product
 from typing import Any
 
 import sympy
@@ -21,21 +22,42 @@ RELATIVE = 1e-4
 def parse_answer(text: str) -> list[Any]:
     """What math-verify reads, the mathematical object first; empty where it reads only text."""
     try:
-        parsed = parse(f"${text}$", extraction_config=EXTRACTION, parsing_timeout=None)
-    except (Exception, RecursionError, MemoryError):
+        parsed = parse(f"${text}$", extraction_config=EXTRACTION, parsing_timeout=None, raise_on_error=True)
+    except MemoryError:
+        raise
+    except Exception:
         return []
     return parsed if parsed and not isinstance(parsed[0], str) else []
 
 
+def reads(text: str) -> bool:
+    return bool(parse_answer(text))
+
+
 def judge(gold: str, answer: str) -> str:
+    """A reason. What is raised is a failure of the grader's own and says nothing about the answer."""
     parsed_gold, parsed_answer = parse_answer(gold), parse_answer(answer)
     if not parsed_gold or not parsed_answer:
         return "unparsed"
-    try:
-        agrees = verify(parsed_gold, parsed_answer, timeout_seconds=None) and holds_up(parsed_gold[0], parsed_answer[0])
-    except (Exception, RecursionError, MemoryError):
-        return "different"
+    agrees = agree(parsed_gold, parsed_answer) and holds_up(parsed_gold[0], parsed_answer[0])
     return "equivalent" if agrees else "different"
+
+
+def agree(gold: list[Any], answer: list[Any]) -> bool:
+    """Whether math-verify holds any reading of the one for any of the other. An error of its own is a no, as it takes
+    it; it would take want of memory for one too."""
+    short_of_memory = None
+    for readings in product(gold, answer):
+        try:
+            if verify(*readings, timeout_seconds=None, raise_on_error=True):
+                return True
+        except MemoryError as error:
+            short_of_memory = error
+        except Exception:
+            continue
+    if short_of_memory:
+        raise short_of_memory
+    return False
 
 
 def holds_up(gold: Any, answer: Any) -> bool:

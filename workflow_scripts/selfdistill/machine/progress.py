@@ -1,34 +1,30 @@
 """The sampler's live view: a bar for the eye on the terminal, lines of JSON for machines in the log.
 
 The sampler only counts. A thread of its own speaks twice a second at most, so that a long wait for long completions is seen
-as such, and a terminal that is stopped or gone stops no sampling. Jobs that Snakemake runs on this machine inherit its
-terminal as standard output, several at once: one draws its bar, the others put in a plain line now and then. Standard
-error is the rule's log.
+as such, and a terminal that is stopped or gone stops no sampling. Standard error is the rule's log.
 """
 
-import fcntl
 import json
 import os
-import select
 import sys
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
+
+from selfdistill.machine.memory import gpu_memory_gib, memory_gib
+from selfdistill.machine.terminal import STDERR, STDOUT, Terminal, speaks_unicode, write
 
 LOOK_EVERY = 0.5  # seconds, as are all of these
 FIRST_LOG, LOG_EVERY = 1.0, 5.0
 LINE_EVERY = 30.0
 ETA_AFTER, ETA_SHARE = 5.0, 0.02  # before both of them, an ETA would be of short completions only
 LAST_WORDS = 5.0  # how long an end waits for a terminal that takes no more
-GIB = 2**30
-STDOUT, STDERR = 1, 2
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
@@ -104,15 +100,15 @@ class Progress:
 
     def _facts(self, now: float, tally: Tally) -> dict[str, Any]:
         elapsed = now - self._began
-        samples_per_second, tokens_per_second = self._recent.speed()
+        speed = self._recent.speed()
         mean = tally.samples / elapsed if elapsed > 0 else 0.0
-        eta = eta_seconds(self.total, tally.samples, elapsed, samples_per_second, mean)
+        eta = eta_seconds(self.total, tally.samples, elapsed, speed.samples, mean)
         return {
             "samples": tally.samples,
             "total": self.total,
             "already": self.done_before,
             "tokens": tally.tokens,
-            "tokens_per_second": round(tokens_per_second, 1),
+            "tokens_per_second": round(speed.tokens, 1),
             "tokens_per_second_mean": round(tally.tokens / elapsed, 1) if elapsed > 0 else 0.0,
             "cut_rate": round(tally.cut / tally.samples, 4) if tally.samples else None,
             "loop_rate": round(tally.loops / tally.samples, 4) if tally.samples else None,
@@ -126,13 +122,13 @@ class Progress:
         if sys.stderr is None or os.isatty(STDERR):
             return
         about = {"event": "progress", "label": self.label, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        _write(STDERR, json.dumps(about | facts) + "\n")
+        write(STDERR, json.dumps(about | facts) + "\n")
 
     def _bar(self, facts: dict[str, Any], now: float, columns: int) -> str:
         label = self.label if len(self.label) <= columns // 3 else "…" + self.label[-(columns // 3) :]
         return tqdm.format_meter(
             self.done_before + facts["samples"], self.done_before + self.total, now - self._began, ncols=columns - 1,
-            prefix=label, postfix=", ".join(spoken(facts)), bar_format=BAR, ascii=not _speaks_unicode(),
+            prefix=label, postfix=", ".join(spoken(facts)), bar_format=BAR, ascii=not speaks_unicode(),
         )  # fmt: skip
 
     def _line(self, facts: dict[str, Any]) -> None:
@@ -141,7 +137,12 @@ class Progress:
         if self._terminal:
             self._terminal.put_in(line)
         elif sys.stdout is not None:
-            _write(STDOUT, line + "\n")
+            write(STDOUT, line + "\n")
+
+
+class Speed(NamedTuple):
+    samples: float  # a second
+    tokens: float
 
 
 class RecentSpeed:
@@ -157,12 +158,11 @@ class RecentSpeed:
         while self._seen[1][0] <= since:
             self._seen.popleft()
 
-    def speed(self) -> tuple[float, float]:
-        """Samples and tokens per second."""
+    def speed(self) -> Speed:
         (start, samples_before, tokens_before), (end, samples, tokens) = self._seen[0], self._seen[-1]
         if end <= start:
-            return 0.0, 0.0
-        return (samples - samples_before) / (end - start), (tokens - tokens_before) / (end - start)
+            return Speed(0.0, 0.0)
+        return Speed((samples - samples_before) / (end - start), (tokens - tokens_before) / (end - start))
 
 
 def eta_seconds(total: int, samples: int, elapsed: float, recent: float, mean: float) -> float | None:
@@ -184,74 +184,3 @@ def spoken(facts: dict[str, Any]) -> list[str]:
     if facts["gpu_memory_gib"] is not None:
         said.append(f"GPU {facts['gpu_memory_gib']:.0f} GiB")
     return said
-
-
-class Terminal:
-    """The terminal that standard output is, opened anew: a lock on an open file is what tells its processes apart."""
-
-    def __init__(self, opened: int) -> None:
-        self._opened, self._drawing = opened, False
-
-    @classmethod
-    def of_stdout(cls) -> "Terminal | None":
-        try:
-            return cls(os.open(os.ttyname(STDOUT), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
-        except OSError:  # a file, a pipe, or a terminal of another user or container
-            return None
-
-    def mine(self) -> bool:
-        """Whether this process draws the bar: the first to ask, and the next one when that has ended."""
-        if not self._drawing:
-            with suppress(OSError):
-                fcntl.flock(self._opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._drawing = True
-        return self._drawing
-
-    def columns(self) -> int:
-        with suppress(OSError):
-            return os.get_terminal_size(self._opened).columns or 80
-        return 80
-
-    def draw(self, bar: str, last: bool) -> None:
-        _write(self._opened, f"\r{bar}\x1b[K" + ("\n" if last else ""))
-
-    def put_in(self, line: str) -> None:
-        """In place of another process's bar, which is drawn again below."""
-        _write(self._opened, f"\r\x1b[K{line}\n")
-
-    def close(self) -> None:
-        with suppress(OSError):
-            os.close(self._opened)
-
-
-def gpu_memory_gib() -> float | None:
-    """What is in use on this process's GPU, by whomever; None where it uses none."""
-    torch = sys.modules.get("torch")
-    try:
-        if torch is None or not torch.cuda.is_initialized():
-            return None
-        free, total = torch.cuda.mem_get_info()
-    except (AttributeError, RuntimeError):  # torch is being imported; CUDA has failed
-        return None
-    return round((total - free) / GIB, 2)
-
-
-def memory_gib() -> float | None:
-    """Resident memory of this process."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return round(int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / GIB, 3)
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _speaks_unicode() -> bool:
-    return sys.stdout is not None and (sys.stdout.encoding or "").lower().startswith("utf")
-
-
-def _write(to: int, text: str) -> None:
-    """In one call, past Python's buffers: lines of several processes do not mix, and what nobody reads any more is lost
-    without an error, now or when the interpreter ends. So is what a full pipe has no room for."""
-    with suppress(OSError):
-        if to not in (STDOUT, STDERR) or select.select([], [to], [], 0)[1]:
-            os.write(to, text.encode(errors="replace"))

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,14 +12,15 @@ from typing import Any
 
 import polars as pl
 
+PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 PACKAGES = ("snakemake", "torch", "transformers", "trl", "math-verify", "polars", "numpy", "scipy", "matplotlib")
 
 
 def provenance() -> dict[str, Any]:
     """Which code, which versions, which machine: enough to run the study again and to explain a difference."""
     return {
-        "commit": _git("rev-parse", "HEAD") or "not a git checkout",
-        "uncommitted changes": "yes" if _git("status", "--porcelain", "--untracked-files=no") else "none",
+        "forklock": tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"],
+        **_state_of_the_code(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -44,13 +46,23 @@ def rule_seconds(folder: str | Path) -> pl.DataFrame:
     )
 
 
-def _git(*arguments: str) -> str:
+def _state_of_the_code() -> dict[str, str]:
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": commit or "not known (git does not answer, or this is no checkout)",
+        "uncommitted changes": "not known" if changes is None else "yes" if changes else "none",
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says, or None where it says nothing that can be trusted."""
     try:
         return subprocess.run(
             ["git", *arguments], capture_output=True, text=True, timeout=20, check=True
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
 
 
 def _installed(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ It serves twice: to see how far a plan was off, and to state figures measured on
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,12 +19,14 @@ from selfdistill.planning.power import Reach, detectable
 from selfdistill.study.models import evaluated, sources_of_samples
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.study import Study
+from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.endings import CORRECT, FINISHED
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
-READ = ("model_id", "purpose", "problem_id", "split", "decode_id", "n_tokens", "prompt_ids", "finish_reason", "verdict")
+READ = ("model_id", "purpose", "problem_id", "split", "decode_id", "n_tokens", "prompt_ids", "finish_class", "verdict")
 
 
 @dataclass(frozen=True)
@@ -53,26 +56,23 @@ def _stages(parts: list[Stage], graded: pl.DataFrame, results: Path, devices: Ma
     sampled = [part for part in parts if "sample" in part.rules]
     yield Found("requests", sum(part.requests for part in sampled), graded.height)
     yield Found("tokens sampled", sum(part.expected.tokens for part in sampled), float(graded["n_tokens"].sum()))
-    times = {rule: (seconds, jobs) for rule, seconds, jobs in _times(results)}
+    times = rule_seconds(results / "benchmarks")
+    seconds = dict(times.select("rule", "seconds").iter_rows())
     rules_of = {"sample": sampled} | {part.name: [part] for part in parts if part not in sampled}
     for name, group in rules_of.items():
         rules = {rule for part in group for rule in part.rules}
         hours = sum(part.expected.gpu_hours + part.expected.cpu_hours for part in group)
-        if known := [times[rule][0] * devices.get(rule, 1) for rule in rules if rule in times]:
+        if known := [seconds[rule] * devices.get(rule, 1) for rule in rules if rule in seconds]:
             yield Found(f"hours of jobs: {name}", hours, sum(known) / 3600)
-
-
-def _times(results: Path) -> Iterator[tuple[str, float, int]]:
-    return rule_seconds(results / "benchmarks").select("rule", "seconds", "jobs").iter_rows()
 
 
 def _power(power: list[Reach], results: Path) -> Iterator[Found]:
     """The detectable difference that each verdict states, which is at 5 % before Holm."""
     verdicts = read_table(results / "analysis/verdicts.parquet", VERDICTS)
-    stated = dict(verdicts.filter(pl.col("role") == "hypothesis").select("hypothesis", "mde80").iter_rows())
+    stated = dict(verdicts.filter(pl.col("role") == words.HYPOTHESIS).select("hypothesis", "mde80").iter_rows())
     for reach in power:
         planned = detectable(reach.standard_error, reach.units)
-        yield Found(f"found at 5 %: {reach.hypothesis}", planned, stated[reach.hypothesis])
+        yield Found(f"detectable at 5 %: {reach.hypothesis}", planned, stated[reach.hypothesis])
 
 
 def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path) -> Iterator[Found]:
@@ -85,35 +85,42 @@ def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path
         allowed = graded["decode_id"].replace_strict(caps).to_numpy()
         yield Found("completion_share", figures.value("completion_share"), float(tokens.sum() / allowed.sum()))
     if figures.has("finished_share"):
-        finished = _mean(graded["finish_reason"] == "stop")
+        finished = _mean(graded["finish_class"].is_in(FINISHED))
         yield Found("finished_share", figures.value("finished_share"), finished)
     kept = sum(file.stat().st_size for file in (results / "models").rglob("*") if file.is_file())
     yield Found("bytes_per_token", figures.value("bytes_per_token"), kept / float(tokens.sum()))
     problems = read_table(results / "problems/eval.parquet", PROBLEMS)
     asked = problems.filter(pl.col("rank") < study.evaluation.budgets["full"])
     yield Found("family_size", figures.value("family_size"), asked.height / asked["family"].n_unique())
-    accuracy, between, correlation = spread_of(study, graded)
-    for key, actual in (("accuracy", accuracy), ("between_share", between), ("correlation", correlation)):
+    for key, actual in spread_of(study, graded)._asdict().items():
         yield Found(key, figures.value(key), actual)
 
 
-def spread_of(study: Study, graded: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
-    """(accuracy, share of variance between problems, correlation of arms) on test, at the first decode that the base and
-    finished training have in common. What lies between draws is only seen where a problem has several."""
-    shared = [decode for decode in study.evaluation.base if decode in study.evaluation.final]
+class SpreadSeen(NamedTuple):
+    """None: this study does not tell."""
+
+    accuracy: float | None
+    between_share: float | None = None  # of the variance, between problems
+    correlation: float | None = None  # of the arms' true accuracies with the base's, problem by problem
+
+
+def spread_of(study: Study, graded: pl.DataFrame) -> SpreadSeen:
+    """On test, at the first decode that the base and finished training have in common. What lies between draws is only
+    seen where a problem has several."""
+    shared = [decode for decode in study.evaluation.decodes.base if decode in study.evaluation.decodes.final]
     cells = (
         graded.filter((pl.col("purpose") == "eval") & (pl.col("split") == "test") & pl.col("decode_id").is_in(shared[:1]))
         .group_by("model_id", "problem_id")
-        .agg((pl.col("verdict") == "correct").mean().alias("p"), pl.len().alias("k"))
+        .agg((pl.col("verdict") == CORRECT).mean().alias("p"), pl.len().alias("k"))
         .sort("model_id", "problem_id")
     )  # fmt: skip
     arms = {str(model[0]): rows for model, rows in cells.partition_by("model_id", as_dict=True).items()}
     base = arms.get("base")
     if base is None or base.height < 2:
-        return None, None, None
+        return SpreadSeen(None)
     accuracy = _mean(base["p"])
     if base["k"].min() == 1 or not 0 < accuracy < 1:
-        return accuracy, None, None
+        return SpreadSeen(accuracy)
     between = _between(base)
     others = [
         rows
@@ -126,7 +133,7 @@ def spread_of(study: Study, graded: pl.DataFrame) -> tuple[float | None, float |
         if _between(rows) > 0 < between
     ]
     share = between / (accuracy * (1 - accuracy))
-    return accuracy, share, float(np.mean(correlations)) if correlations else None
+    return SpreadSeen(accuracy, share, float(np.mean(correlations)) if correlations else None)
 
 
 def _between(rows: pl.DataFrame) -> float:

@@ -1,6 +1,6 @@
 """What a study costs, stage by stage: jobs, requests, tokens, hours and disk, expected and at worst.
 
-Jobs and requests follow from the study file and are exact. Tokens, hours and bytes rest on figures (`figures.py`).
+Jobs and requests follow from the study file and are exact. Tokens, hours and bytes rest on figures (`planning/figures.py`).
 Expected is the stated mean length of a completion; worst is every completion running to its cap. Nothing is counted for
 work that is done again after a failure, and an hour of a job that holds a GPU is a GPU-hour, not also a CPU-hour.
 """

@@ -3,17 +3,16 @@
 What a study needs and the file lacks is asked for by name (`Figures.needed`): nothing is made up in silence.
 """
 
-import json
 import math
-import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.models.headers import read_header
 from selfdistill.study.study import Study
 
 How = Literal["measured", "computed", "assumed"]
@@ -81,7 +80,7 @@ class Figures:
         known = [name for name, model in stated.models.items() if model.known_by.lower() in where]
         if not known:
             raise UserError(
-                f"{file}: no model of models is known by a part of {study.model.path!r}; add one with its figures, beside "
+                f"{file}: models has no entry whose known_by is a part of {study.model.path!r}; add one with its figures, beside "
                 f"{', '.join(stated.models)}."
             )
         self.name = max(known, key=lambda name: len(stated.models[name].known_by))
@@ -172,7 +171,4 @@ def interpolated(rates: Sequence[Rate], tokens: float) -> float:
 
 def parameters_in(file: Path) -> int:
     """How many numbers a safetensors file holds: its header says, the weights are not read."""
-    with open(file, "rb") as handle:
-        [size] = struct.unpack("<Q", handle.read(8))
-        header: dict[str, Any] = json.loads(handle.read(size))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return sum(math.prod(tensor.shape) for tensor in read_header(file).tensors.values())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from selfdistill.foundation.wording import points
 from selfdistill.planning.actual import Found
 from selfdistill.planning.cost import Amount, Stage, total
 from selfdistill.planning.figures import Figures
@@ -28,11 +29,12 @@ def as_data(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
 
 
 def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reach], price: float | None) -> str:
-    places = f"samples on {_device(study.sampling.gpus, figures)}, trains on {_device(study.training.gpus, figures)}"
+    sampling, training = (_device(section.gpus, figures) for section in (study.sampling, study.training))
     return "\n\n".join(
         part
         for part in (
-            f"{study.study}: {figures.name} {places}. Expected, and at worst: every completion at its cap.",
+            f"{study.study}: sampling on {sampling}, training on {training}, by the figures of the model {figures.name}. Each "
+            "amount is the expected one, then the worst, where every completion runs to its cap.",
             cost_table(parts),
             disk_line(study, figures),
             money_line(total(parts), price),
@@ -49,8 +51,8 @@ def disk_line(study: Study, figures: Figures) -> str:
     width = 2 if study.training.precision == "pure-bf16" else 4
     each = 2 * 3 * width * figures.value("parameters")
     return (
-        f"Disk counts one training at a time: each that runs beside it holds two checkpoints of its own, {_bytes(each)}. "
-        "Downloads and environments are not counted."
+        f"Disk counts one training at a time; each training that runs beside it keeps two checkpoints of its own, {_bytes(each)}. "
+        "It does not count downloads and environments."
     )
 
 
@@ -73,7 +75,7 @@ def examples_line(study: Study, figures: Figures) -> str:
     if not figures.has("finished_share") or all(arm.keep != "finished" for arm in study.arms.values()):
         return ""
     left = training.samples * figures.value("finished_share")
-    verdict = "which is enough" if left >= training.examples else "too few: raise training.samples or lower training.examples"  # fmt: skip
+    verdict = "which is enough" if left >= training.examples else "which is too few: raise training.samples or lower training.examples"  # fmt: skip
     return (
         f"Of {training.samples:,} samples about {left:,.0f} are expected to finish; every arm trains on "
         f"{training.examples:,}, {verdict}."
@@ -82,9 +84,9 @@ def examples_line(study: Study, figures: Figures) -> str:
 
 def money_line(whole: Stage, price: float | None) -> str:
     if price is None:
-        return "" if not whole.expected.gpu_hours else "Money: give the price of a GPU-hour (--price)."
+        return "" if not whole.expected.gpu_hours else "Money: state the price of a GPU-hour (--price) to see it."
     money = _money(whole, price)
-    return f"Money: {money['expected']:,.0f} expected, {money['worst']:,.0f} at worst, at {price:g} a GPU-hour."
+    return f"Money: {money['expected']:,.0f} expected and {money['worst']:,.0f} at worst, at {price:g} per GPU-hour."
 
 
 def power_table(found: list[Reach]) -> str:
@@ -95,22 +97,31 @@ def power_table(found: list[Reach]) -> str:
          _points(reach.detectable), _points(reach.equivalent_within), _points(reach.margin)]
         for reach in found
     ]  # fmt: skip
-    header = ["hypothesis", "family", "level", "test problems", "answers each", "finds", "equal within", "margin"]
+    header = [
+        "hypothesis",
+        "family",
+        "level",
+        "test problems",
+        "answers per problem",
+        "detects",
+        "equal within",
+        "margin",
+    ]
     beyond = [reach.hypothesis for reach in found if reach.equivalent_within > reach.margin]
     unreachable = (
-        f"\nEqual arms can seldom be shown to be equal within the margin stated for {', '.join(beyond)}: take more problems or "
-        "answers, a wider margin, or leave it unresolved."
+        f"\nThis study can seldom show that equal arms are equal within the margin of {', '.join(beyond)}: take more problems or "
+        "answers, choose a wider margin, or accept that the question stays open."
     )
     return (
-        f"What it can find with {POWER:.0%} power, in points of accuracy, at the level of the family's first step (Holm):\n"
+        f"What this study detects with {POWER:.0%} power, in points of accuracy, at the level of Holm's first step in the family:\n"
         f"{table(header, rows)}\n"
-        "finds: the smallest true difference; equal within: what two truly equal arms are shown to differ by less than."
+        "detects: the smallest true difference that is found; equal within: the margin inside which equal arms are shown to be equal."
         f"{unreachable if beyond else ''}"
     )
 
 
 def figures_list(figures: Figures) -> str:
-    lines = [f"It rests on these figures ({figures.file}):"]
+    lines = [f"The plan rests on these figures ({figures.file}):"]
     for how in HOWS:
         lines += [
             f"  {how:8}  {key}: {_plain(getattr(figure, 'per_second', None) or getattr(figure, 'value', 0.0))} ({figure.source})"
@@ -164,7 +175,7 @@ def _hours(value: float) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.1f}"
+    return points(share, signed=False)
 
 
 def _plain(value: float | None) -> str:

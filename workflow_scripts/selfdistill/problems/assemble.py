@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -23,8 +24,13 @@ from selfdistill.tables.schema import conform
 SECONDS_PER_ANSWER = 20.0
 
 
-def assemble(problems: Problems, seed: int, root: Path = Path(".")) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """(training problems, evaluation problems, contamination), each sorted by rank or by training problem."""
+class ProblemTables(NamedTuple):
+    train: pl.DataFrame  # sorted by rank, as the next
+    evaluation: pl.DataFrame
+    contamination: pl.DataFrame  # sorted by training problem
+
+
+def assemble(problems: Problems, seed: int, root: Path = Path(".")) -> ProblemTables:
     raw: dict[str, list[RawProblem]] = {"train": [], "eval": []}
     for name, source in problems.sources.items():
         raw[source.use].extend(read_source(name, source.path, root))
@@ -52,7 +58,8 @@ def assemble(problems: Problems, seed: int, root: Path = Path(".")) -> tuple[pl.
         use="train",
         seed=seed,
     )
-    return train_table, _table(evaluation, families, split, "eval", seed), _contamination_table(matches)
+    evaluation_table = _table(evaluation, families, split, "eval", seed)
+    return ProblemTables(train_table, evaluation_table, _contamination_table(matches))
 
 
 def check_golds(problems: Sequence[RawProblem]) -> None:

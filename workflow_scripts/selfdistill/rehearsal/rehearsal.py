@@ -7,16 +7,18 @@ tokenised, sampled, trained on, evaluated and told of in the way that the real o
 
 import copy
 import json
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 from selfdistill.foundation.files import write_text
+from selfdistill.rehearsal.copies import bring, forget_copies
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
+from selfdistill.study.training import Recipe
 
 LAB = Path(__file__).parents[3] / "resources/lab"
 SUFFIX = "-rehearsal"
@@ -28,7 +30,7 @@ TRAINING = {
     "warmup_steps": 1, "measure_every": 2, "save_every": 2, "gpus": 0, "nodes": 1, "processes": None, "compile": False,
     "activations": "auto", "max_steps": None, "warmup_share": None,
 }  # fmt: skip
-SAMPLING = {"batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
+SAMPLING = {"precision": "float32", "batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
 LOOPS = {"max_period": 96, "min_repeats": 4, "min_tokens": 48}
 
 
@@ -37,41 +39,48 @@ def rehearse(
 ) -> Path:
     """Write the small study and all that it reads into the folder; the path of its file. `whole` keeps every seed and
     every checkpoint, which are many short jobs; with `arms` the others are left out."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    for root in {".", os.environ.get("FORKLOCK_WORK", ".")}:  # what stands in may be other stand-ins than before
-        (Path(root) / folder.parent / "revisions.lock").unlink(missing_ok=True)
-    shutil.rmtree(folder.parent / "hub", ignore_errors=True)
-    model = folder / "model"
-    shutil.copytree(LAB / "model", model)
     study = shrunk(raw, engine, whole)
     if arms:
-        study["arms"] = {name: arm for name, arm in study["arms"].items() if name in arms}
-        known = {"base", *arms}
-        study["hypotheses"] = {
-            name: hypothesis
-            for name, hypothesis in study.get("hypotheses", {}).items()
-            if {hypothesis["arm"], hypothesis.get("against", "base")} <= known
-        }
-    study["model"]["path"] = str(model)
-    train, evaluation = (lab_problems(names) for names in (("drills", "homework"), ("quiz", "exam", "olympiad")))
-    for name, source in study["problems"]["sources"].items():
-        if "loader" not in source:
-            continue
+        _leave_out_all_but(arms, study)
+    study["model"]["path"] = str(folder / "model")
+    loaded = {name: source for name, source in study["problems"]["sources"].items() if "loader" in source}
+    for name, source in loaded.items():
         source["path"] = str(folder / name)
+    with TemporaryDirectory() as made:
+        _write_stand_ins(loaded, Path(made))
+        forget_copies(bring(Path(made), folder), folder.parent)
+    text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
+    file = folder / "study.yaml"
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)
+    return file
+
+
+def _leave_out_all_but(arms: Sequence[str], study: dict[str, Any]) -> None:
+    study["arms"] = {name: arm for name, arm in study["arms"].items() if name in arms}
+    study["hypotheses"] = {
+        name: hypothesis
+        for name, hypothesis in study.get("hypotheses", {}).items()
+        if {hypothesis["arm"], hypothesis.get("against", "base")} <= {"base", *arms}
+    }
+
+
+def _write_stand_ins(loaded: Mapping[str, Any], folder: Path) -> None:
+    """The lab's model, and a dataset of the lab's problems for every loader."""
+    shutil.copytree(LAB / "model", folder / "model")
+    train, evaluation = (lab_problems(names) for names in (("drills", "homework"), ("quiz", "exam", "olympiad")))
+    for name, source in loaded.items():
         pool, count = (train, TRAIN_PROBLEMS) if source["use"] == "train" else (evaluation, EVAL_PROBLEMS)
         levels = source.get("options", {}).get("levels")
         mine, pool[:] = pool[:count], pool[count:]
         write_in_shape(source["loader"], folder / name, [within(problem, levels) for problem in mine])
-    file = folder / "study.yaml"
-    write_text(file, yaml.safe_dump(study, sort_keys=False, allow_unicode=True))
-    return file
 
 
 def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     study = copy.deepcopy(raw)
     study["study"] += SUFFIX
-    study["model"] |= {"revision": "", "dtype": "float32", "context": CONTEXT, "chat": {}, "trust_remote_code": None}
+    study.pop("results", None)
+    study["model"] |= {"revision": "", "context": CONTEXT, "chat": {}, "trust_remote_code": None}
     study["problems"]["prompt"] = PROMPT  # the only wording that the lab's model knows
     for source in study["problems"]["sources"].values():
         if "loader" in source:
@@ -81,7 +90,11 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
         decode["max_tokens"] = LARGEST_CAP - BETWEEN_CAPS * caps.index(decode["max_tokens"])
     study["sampling"] = study.get("sampling", {}) | SAMPLING | {"engine": engine}
     study["grading"] = study.get("grading", {}) | {"loops": LOOPS}
+    usual_batch = study["training"].get("batch", TRAINING["batch"])
     study["training"] |= TRAINING
+    for arm in study["arms"].values():
+        if own := arm.get("training"):
+            _shrink_arm(arm, own, usual_batch, study["training"])
     evaluation = study["evaluation"]
     share = BUDGETS["full"] / evaluation["budgets"]["full"]
     evaluation |= {"budgets": dict(BUDGETS), "resamples": 500}
@@ -94,6 +107,20 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
         for arm in study["arms"].values():
             arm["seeds"] = arm.get("seeds", [0])[:1]
     return study
+
+
+def _shrink_arm(arm: dict[str, Any], own: dict[str, Any], usual_batch: int, shared: dict[str, Any]) -> None:
+    """An arm of a smaller or a larger batch stays one, and where its steps are then others than the rest's it says so."""
+    own.pop("micro_batch", None)
+    if "batch" in own:
+        own["batch"] = shared["batch"] * 2 if own["batch"] > usual_batch else shared["batch"] // 2
+    recipe = {key: value for key, value in (shared | own).items() if key in Recipe.model_fields}
+    steps = [Recipe.model_validate(recipe | other).steps(shared["examples"]) for other in ({}, _budget(shared))]
+    arm["unequal_budget"] = steps[0] != steps[1]
+
+
+def _budget(training: dict[str, Any]) -> dict[str, Any]:
+    return {key: training[key] for key in ("batch", "epochs", "max_steps")}
 
 
 def lab_problems(sources: tuple[str, ...]) -> list[Problem]:

@@ -41,6 +41,11 @@ def percent_interval(low: float | None, high: float | None, digits: int = 1) -> 
     return interval(low, high, digits, scale=100)
 
 
+def percent_with_interval(row: dict[str, Any]) -> str:
+    """`61.6 % [58.0, 65.1]` from a row of the analysis tables."""
+    return f"{percent(row.get('estimate'))} {percent_interval(row.get('low'), row.get('high'))}".strip()
+
+
 def interval(low: float | None, high: float | None, digits: int = 2, scale: float = 1, signed: bool = False) -> str:
     if low is None and high is None:
         return ""

@@ -1,4 +1,4 @@
-"""What the report is made of: frames and mappings read elsewhere, and the few questions asked of them everywhere.
+"""What the report is made of: frames and mappings, and the few questions asked of them everywhere.
 
 Every piece but the study may be missing (None or empty): its section then says so instead of failing.
 """
@@ -47,17 +47,6 @@ def arm_names(study: dict[str, Any]) -> list[str]:
     return ["base", *study.get("arms", {})]
 
 
-def is_difference_of(estimand: str) -> pl.Expr:
-    """Rows of the comparisons that compare this level; a row may spell it out as `accuracy difference`."""
-    return pl.col("estimand").str.replace(" difference", "", literal=True) == estimand
-
-
 def is_resampled_base(study: dict[str, Any], arm: str) -> bool:
     """Whether the arm is the A/A control, which trains nothing."""
     return bool(study.get("arms", {}).get(arm, {}).get("resample"))
-
-
-def split_to_report(frame: pl.DataFrame) -> str:
-    """Choices are made on dev and reported on test; a study without such a split reports on all."""
-    splits = set(frame["split"].unique())
-    return next((split for split in ("test", "all", "dev") if split in splits), "test")

@@ -2,10 +2,11 @@
 
     build_report(inputs, Path("results/report.html"))
 
-The page is `report/report.html.j2`; numbers come as tables from `rows.py` and as drawings from `figures.py`. What
-models and datasets wrote is text and never markup: the template escapes everything but our own drawings and styles.
+The page is `report/report.html.j2`; numbers come as tables from `tables/` and as drawings from `figures/`, and `select.py`
+says which rows they show. What models and datasets wrote is text and never markup: the template escapes everything but our own drawings and styles.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,19 @@ from markupsafe import Markup
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
-from selfdistill.reporting.figures.evaluation import final_levels
 from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
-from selfdistill.reporting.tables import results as rows_results
-from selfdistill.reporting.tables import study as rows_study
-from selfdistill.reporting.tables import training as rows_training
+from selfdistill.reporting.select import final_levels
+from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training
 from selfdistill.reporting.tables.table import Table
+from selfdistill.tables import words
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
 
 VERDICT_LOOKS = {
-    "improved": "better",
-    "worse": "worse",
-    "equivalent within the margin": "equivalent",
-    "not resolved": "open",
+    words.IMPROVED: "better",
+    words.WORSE: "worse",
+    words.EQUIVALENT: "equivalent",
+    words.NOT_RESOLVED: "open",
 }
 
 NOT_EVIDENCE = "This is not evidence of no effect"
@@ -58,10 +58,11 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),
         provenance=inputs.provenance,
         results=inputs.results,
-        answers=[answer for answer in answers(inputs) if answer["role"] != "control"],
-        controls=[answer for answer in answers(inputs) if answer["role"] == "control"],
+        answers=[answer for answer in answers(inputs) if answer["role"] != words.CONTROL],
+        controls=[answer for answer in answers(inputs) if answer["role"] == words.CONTROL],
         population=population(inputs),
         single_seed_arms=single_seed_arms(inputs.study),
+        unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
         figures=draw_figures(inputs),
         safe_svg=Markup,
         tables=tables(inputs),
@@ -71,27 +72,30 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
 
 
 def tables(inputs: ReportInputs) -> dict[str, Table | None]:
-    return {
-        "main": rows_results.main_results(inputs),
-        "methods": rows_results.three_methods(inputs),
-        "pass_at_k": rows_results.pass_at_k(inputs),
-        "base": rows_results.base_at_every_decode(inputs),
-        "rates": rows_results.rates_of_models(inputs),
-        "factorial": rows_results.factorial(inputs),
-        "audit": rows_training.filter_audit(inputs),
-        "targets": rows_training.soft_targets(inputs),
-        "exports": rows_training.exports_checked(inputs),
-        "noise": rows_training.gradient_noise(inputs),
-        "weights": rows_training.weights_changed(inputs),
-        "shorter": rows_results.shorter_answers(inputs),
-        "problems": rows_study.problem_counts(inputs),
-        "budgets": rows_study.budgets(inputs),
-        "provided": rows_study.provided(inputs),
-        "mixtures": rows_study.mixtures(inputs),
-        "contamination": rows_study.contamination(inputs),
-        "sampled": rows_study.how_it_was_sampled(inputs),
-        "rule_times": rows_study.rule_times(inputs),
+    """By the names under which the template asks for them; None where there is nothing to show."""
+    makers: dict[str, Callable[[ReportInputs], Table | None]] = {
+        "main": main.main_results,
+        "methods": main.three_methods,
+        "pass_at_k": pass_at_k.pass_at_k,
+        "base": rates.base_at_every_decode,
+        "rates": rates.rates_of_models,
+        "factorial": factorial.factorial,
+        "audit": training.filter_audit,
+        "targets": training.soft_targets,
+        "exports": training.exports_checked,
+        "noise": training.gradient_noise,
+        "weights": training.weights_changed,
+        "shorter": shorter.shorter_answers,
+        "undecided": grading.undecided_answers,
+        "problems": study.problem_counts,
+        "budgets": study.budgets,
+        "provided": study.provided,
+        "mixtures": study.mixtures,
+        "contamination": study.contamination,
+        "sampled": study.how_it_was_sampled,
+        "rule_times": study.rule_times,
     }
+    return {name: make(inputs) for name, make in makers.items()}
 
 
 def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
@@ -101,7 +105,7 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
     return [
         {
             "name": row["hypothesis"],
-            "role": row.get("role") or "hypothesis",
+            "role": row.get("role") or words.HYPOTHESIS,
             "verdict": row["verdict"],
             "look": VERDICT_LOOKS.get(row["verdict"], "open"),
             "sentence": row["sentence"],
@@ -115,7 +119,7 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 def facts(row: dict[str, Any]) -> dict[str, str]:
     """Beside the sentence, in the order a statistician asks for them."""
-    unit = row.get("unit") or "problem"
+    unit = row.get("unit") or words.PROBLEM
     seeds = row.get("training_seeds")
     found = {
         "n": formatting.plural(row["n"], unit),
@@ -123,24 +127,24 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
         "p, Holm": f"{formatting.p_value(row['p_adjusted'])} in family {row['family']}",
         "margin": f"±{formatting.number(100 * row['margin'], 1)} pp",
         "p, equivalence": formatting.p_value(row.get("equivalence_p_adjusted", row.get("equivalence_p"))),
-        "would detect": f"{formatting.number(100 * row['mde80'], 1)} pp" if row.get("mde80") is not None else "",
+        "80 % power for": f"{formatting.number(100 * row['mde80'], 1)} pp" if row.get("mde80") is not None else "",
     }
     return {name: value for name, value in found.items() if value}
 
 
 def what_would_resolve(row: dict[str, Any]) -> str:
     """A null result reads as one, and says how large a study would settle it."""
-    if row["verdict"] != "not resolved":
+    if row["verdict"] != words.NOT_RESOLVED:
         return ""
     if row.get("n_needed") is None:
         return f"{NOT_EVIDENCE}. No practical number of problems would resolve a difference as small as the one seen."
     needed, here = formatting.count(row["n_needed"]), formatting.count(row["n"])
-    return f"{NOT_EVIDENCE}: n = {here}, and n ≈ {needed} would resolve a difference of the size seen."
+    return f"{NOT_EVIDENCE}: n = {here} here, and a difference as small as the one seen needs n ≈ {needed}."
 
 
 def population(inputs: ReportInputs) -> str:
     """How many problems, answers and tokens the page speaks of."""
-    levels = final_levels(inputs, "accuracy")
+    levels = final_levels(inputs, words.ACCURACY)
     if levels.is_empty():
         return ""
     row = levels.row(0, named=True)
@@ -150,11 +154,11 @@ def population(inputs: ReportInputs) -> str:
     units = formatting.plural(row["n"], row["unit"])
     most = " or ".join(map(formatting.count, caps))
     where = f"of the {row['split']} split at the {row['budget']} budget"
-    return f"{units} {where}, {draws} each, at most {most} tokens."
+    return f"{units} {where}, {draws} to each problem, at most {most} tokens."
 
 
 def single_seed_arms(study: dict[str, Any]) -> list[str]:
-    """Arms of which the page can only say "this checkpoint"."""
+    """Arms of which the page can only speak as "this checkpoint"."""
     arms = study.get("arms", {})
     return [arm for arm in arms if not is_resampled_base(study, arm) and len(arms[arm].get("seeds", [0])) == 1]
 

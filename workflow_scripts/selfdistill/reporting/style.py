@@ -6,17 +6,21 @@ The same figure gives the same bytes: no dates, ids hashed from the figure's nam
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
+from selfdistill.foundation.wording import MINUS, count
 from selfdistill.reporting.inputs import arm_names
+from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP, NO_ANSWER
 
 INK = "#1f2933"
 MUTED = "#5f6b7a"
@@ -37,11 +41,11 @@ ARM_DASHES: list[Any] = [
 ]
 
 FINISH_COLOURS = {
-    "answered": "#3B7EA1",
-    "no_answer": "#9CC3D5",
-    "cut": "#E08E45",
-    "loop": "#A8432F",
-    "empty": "#C9CDD2",
+    ANSWERED: "#3B7EA1",
+    NO_ANSWER: "#9CC3D5",
+    CUT: "#E08E45",
+    LOOP: "#A8432F",
+    EMPTY: "#C9CDD2",
 }
 
 STYLE: dict[str, Any] = {
@@ -79,6 +83,11 @@ STYLE: dict[str, Any] = {
     "figure.dpi": 100,
     "path.simplify": True,
 }
+
+
+AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
+AS_POINTS = FuncFormatter(lambda share, _: f"{100 * share:+g}".replace("-", MINUS) if round(share, 9) else "0")
+AS_COUNT = FuncFormatter(lambda value, _: count(value))
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,14 @@ def svg_text(figure: Figure, name: str) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
     return text.replace("<svg ", '<svg role="presentation" focusable="false" ', 1)
+
+
+def whiskers(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """What matplotlib wants of intervals around estimates: lengths below, lengths above; 0 where an end is missing."""
+    ends = [(row["estimate"], row["low"], row["high"]) for row in rows]
+    below = [0.0 if low is None else max(0.0, middle - low) for middle, low, _ in ends]
+    above = [0.0 if high is None else max(0.0, high - middle) for middle, _, high in ends]
+    return np.array([below, above])
 
 
 def figure_legend(figure: Figure, axes: Axes, columns: int = 6) -> None:

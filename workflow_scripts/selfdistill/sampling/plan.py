@@ -42,13 +42,13 @@ def asked_of(study: Study, model_id: str) -> Asked:
     if model_id.startswith(SAMPLES):
         train = [model_id.removeprefix(SAMPLES)]
     elif model_id == "base":
-        evaluated = evaluation.base
+        evaluated = evaluation.decodes.base
     elif twin or model_id.endswith("/at-100"):
-        evaluated = evaluation.final
+        evaluated = evaluation.decodes.final
     else:
-        evaluated, budget = evaluation.earlier, "quick"
+        evaluated, budget = evaluation.decodes.earlier, "quick"
     return Asked(
-        dtype=study.model.dtype,
+        dtype=study.sampling.precision,
         decodes={name: study.decodes[name] for name in sorted({*train, *evaluated})},
         train=train,
         train_samples=study.training.samples if train else 0,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from tokenizers import Tokenizer
@@ -20,7 +20,8 @@ from selfdistill.machine.progress import Progress
 from selfdistill.models.folder import inspect_model
 from selfdistill.sampling.engines.choice import choose_engine, open_engine
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
-from selfdistill.sampling.journal.journal import Journal, engine_of
+from selfdistill.sampling.journal.engine_note import engine_of
+from selfdistill.sampling.journal.journal import Journal
 from selfdistill.sampling.journal.segments import each_once
 from selfdistill.sampling.requests import Request, Sample
 from selfdistill.study.sampling import AbortLoops
@@ -105,7 +106,12 @@ def without(ids: pl.Series, others: pl.Series) -> pl.Series:
     return ids.filter(~ids.is_in(others.implode()))
 
 
-def start_engine(model: Path, name: str, settings: SamplerSettings) -> tuple[Engine, frozenset[int]]:
+class Started(NamedTuple):
+    engine: Engine
+    stop_ids: frozenset[int]
+
+
+def start_engine(model: Path, name: str, settings: SamplerSettings) -> Started:
     """The engine and the end tokens, after a look at the model folder."""
     facts = inspect_model(model, settings.context, settings.trust_remote_code)
     for note in facts.notes:
@@ -123,7 +129,7 @@ def start_engine(model: Path, name: str, settings: SamplerSettings) -> tuple[Eng
             trust_remote_code=facts.trust_remote_code,
         ),
     )
-    return engine, frozenset(facts.stop_ids)
+    return Started(engine, frozenset(facts.stop_ids))
 
 
 def _record(sample: Sample, tokenizer: Tokenizer, stop_ids: frozenset[int], engine: Engine) -> dict[str, Any]:

@@ -17,9 +17,12 @@ class Arm(Section):
         "sampled", description="soft: the base's whole distribution at the decode, along the sampled tokens."
     )
     training: dict[str, Any] = Field(default={}, description="Keys of training that differ for this arm.")
+    unequal_budget: bool = Field(
+        False, description="This arm may take another number of steps than the others; the report then says so."
+    )
     seeds: list[int] = Field(default=[0], description="Training seeds: data order and everything random in training.")
 
     @property
     def method(self) -> dict[str, Any]:
-        """All that distinguishes arms; the seeds only repeat one."""
-        return self.model_dump(exclude={"seeds"})
+        """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys."""
+        return self.model_dump(exclude={"seeds", "unequal_budget"})

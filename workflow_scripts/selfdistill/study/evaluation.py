@@ -7,16 +7,24 @@ from pydantic import Field
 from selfdistill.study.section import Name, Section
 
 
+class Decoded(Section):
+    """At which decodes models are evaluated."""
+
+    base: list[Name] = Field(description="Of the base, at the full budget: the sweep and the baselines.")
+    final: list[Name] = Field(description="Of finished training and of the A/A control, at the full budget.")
+    earlier: list[Name] = Field(description="Of earlier checkpoints, at the quick budget.")
+
+
 class Evaluation(Section):
-    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]]
+    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]] = Field(
+        description="Problems; quick is a part of full, of the same composition."
+    )
     mixtures: dict[Name, dict[Name, Annotated[int, Field(gt=0)]]] = Field(
         default={},
         description="Parts of the full budget of another composition, so many problems of each source; levels are told for them too.",
     )
     draws: int = Field(1, gt=0, description="Independent answers per problem.")
-    base: list[Name] = Field(description="Decodes of the base at the full budget: the sweep and the baselines.")
-    final: list[Name] = Field(description="Decodes of finished training and of the A/A control, at the full budget.")
-    earlier: list[Name] = Field(description="Decodes of earlier checkpoints, at the quick budget.")
+    decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
     resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
 
@@ -24,7 +32,7 @@ class Evaluation(Section):
 class Hypothesis(Section):
     """One line of the analysis plan, written before the data."""
 
-    arm: Name
+    arm: Name = Field(description="The arm that the hypothesis is about.")
     against: Name = Field("base", description="base or another arm.")
     comparison: Literal["matched", "fair"] = Field(
         description="matched: the same decode on both sides. fair: each side at its best decode, chosen on dev."

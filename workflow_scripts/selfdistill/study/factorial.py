@@ -23,6 +23,12 @@ class Factorial:
     def arms(self) -> tuple[str, str, str, str]:
         return self.ssd_finished, self.ssd_everything, self.plain_finished, self.plain_everything
 
+    @property
+    def by_decode(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What was kept → arm: first of the SSD decode, then of the plain one."""
+        ssd, plain = self.arms[:2], self.arms[2:]
+        return dict(zip(KEEPS, ssd, strict=True)), dict(zip(KEEPS, plain, strict=True))
+
 
 def factorial_cells(arms: Mapping[str, Arm], decodes: Mapping[str, Decode]) -> Factorial | None:
     """The cells, when exactly two training decodes, one of them plain, were trained on with and without the filter."""

@@ -1,7 +1,5 @@
 """Section `model`: which model is sampled and trained."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from selfdistill.study.section import HUB, REVISION, Commit, HubId, Section
@@ -11,7 +9,6 @@ class Model(Section):
     path: str = Field(description="Folder with config.json, safetensors weights and the tokenizer.")
     hub: HubId | None = Field(None, description=HUB)
     revision: Commit = Field("", description=REVISION)
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of sampling.")
     context: int = Field(gt=0, description="Longest prompt plus completion that the model is asked for, in tokens.")
     trust_remote_code: str | None = Field(
         None,

@@ -21,7 +21,9 @@ def sources_of_samples(study: Study) -> list[str]:
 def evaluated(study: Study) -> list[str]:
     """Every model that is evaluated: the base, its A/A twins, and each run's checkpoints."""
     twins = [name for name, arm in study.arms.items() if arm.resample]
-    checkpoints = [percent for percent in study.training.checkpoints if study.evaluation.earlier or percent == 100]
+    checkpoints = [
+        percent for percent in study.training.checkpoints if study.evaluation.decodes.earlier or percent == 100
+    ]
     trained = [
         model_id(name, seed, percent)
         for name, arm in trained_arms(study).items()

@@ -14,7 +14,7 @@ class Source(Section):
     path: str = Field(
         description="JSON Lines with problem, answer, level and, where known, family; with a loader, a dataset's folder."
     )
-    use: Literal["train", "eval"]
+    use: Literal["train", "eval"] = Field(description="Whether models are trained or evaluated on it.")
     loader: Loader | None = Field(None, description="Reads a public dataset as it lies on the hub (docs/datasets.md).")
     hub: HubId | None = Field(None, description=HUB + " The loader knows the usual one.")
     revision: Commit = Field("", description=REVISION)

@@ -10,12 +10,16 @@ from selfdistill.study.section import Section
 class Decode(Section):
     """Order of operations is vLLM's: presence penalty, temperature, min-p, top-k, then top-p inside the top-k set."""
 
-    temperature: float = Field(ge=0)
+    temperature: float = Field(ge=0, description="0 takes the likeliest token.")
     top_k: int = Field(0, ge=0, description="0 keeps every token.")
-    top_p: float = Field(1.0, gt=0, le=1)
-    min_p: float = Field(0.0, ge=0, lt=1)
-    presence_penalty: float = Field(0.0, ge=-2, le=2)
-    max_tokens: int = Field(gt=0)
+    top_p: float = Field(1.0, gt=0, le=1, description="1 keeps every token.")
+    min_p: float = Field(
+        0.0, ge=0, lt=1, description="Least share of the likeliest token's probability; 0 keeps every token."
+    )
+    presence_penalty: float = Field(
+        0.0, ge=-2, le=2, description="Taken from the logit of every token that the completion holds."
+    )
+    max_tokens: int = Field(gt=0, description="A longer completion is cut.")
 
 
 class AbortLoops(Section):
@@ -29,12 +33,15 @@ class Sampling(Section):
     engine: Literal["auto", "vllm", "torch"] = Field(
         "auto", description="auto takes vllm where it is installed and the job has a GPU, and torch elsewhere."
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the weights that sample; training.precision is that of training."
+    )
     abort_loops: AbortLoops | None = Field(
         None, description="Stop completions that loop. Off by default: it changes the law that is sampled from."
     )
     batch: int = Field(64, gt=0, description="Sequences decoded at once.")
     shards_base: int = Field(2, gt=0, le=999, description="Shards of a model with many samples (the base).")
-    shards_checkpoint: int = Field(1, gt=0, le=999)
+    shards_checkpoint: int = Field(1, gt=0, le=999, description="Shards of any other model.")
     gpus: int = Field(0, ge=0, le=1, description="GPUs of one sampling process; 0 samples on the CPU.")
     export_limit: float | None = Field(
         None,

@@ -3,19 +3,46 @@
 Types are strict: PyYAML reads `1e-5` as text, and a text is not silently a number here.
 """
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+NAME = r"^[a-z][a-z0-9-]{0,39}$"
+STUDY_NAME = r"^[a-z][a-z0-9.-]{0,39}$"
+HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
+COMMIT = r"^([0-9a-f]{40})?$"
+FOLDER = r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$"
 
-StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,39}$")]
+Name = Annotated[str, Field(pattern=NAME)]
+
+StudyName = Annotated[str, Field(pattern=STUDY_NAME)]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
-HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+HubId = Annotated[str, Field(pattern=HUB_ID)]
 
-Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+Commit = Annotated[str, Field(pattern=COMMIT)]
+
+Folder = Annotated[str, Field(pattern=FOLDER)]
+
+
+class Text(NamedTuple):
+    """A kind of text in words: one of them, several, and how one is written."""
+
+    one: str
+    many: str
+    written: str
+
+
+TEXTS = {
+    NAME: Text("a name", "names", "small letters, digits and hyphens after a small letter, 40 at most"),
+    STUDY_NAME: Text(
+        "a study's name", "studies' names", "small letters, digits, dots and hyphens after a small letter, 40 at most"
+    ),
+    HUB_ID: Text("a repository", "repositories", "owner/name, as Qwen/Qwen3.5-4B"),
+    COMMIT: Text("a commit", "commits", "40 digits and letters from a to f, in quotes"),
+    FOLDER: Text("a folder", "folders", "a path below the project's folder, as results/mine"),
+}
 
 HUB = "Repository on the Hugging Face hub that path is downloaded from when it is not there."
 

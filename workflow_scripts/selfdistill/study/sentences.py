@@ -1,48 +1,97 @@
-"""Complaints about a study file as sentences: pydantic's in the study file's own words, and what was probably meant."""
+"""What pydantic finds wrong with a study, as sentences in the study file's own words: `key: what is wrong`."""
 
 import contextlib
-import difflib
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.section import Section
 from selfdistill.study.study import Study
+from selfdistill.study.words import Standing, in_words, names_of, standing_at, text_kind
+
+Path = tuple[str | int, ...]
+
+# Keys of older study files and what they are called now.
+RENAMED = {
+    "model.dtype": "sampling.precision",
+    "evaluation.base": "evaluation.decodes.base",
+    "evaluation.final": "evaluation.decodes.final",
+    "evaluation.earlier": "evaluation.decodes.earlier",
+}
 
 
-def _known(wrong: str, known: dict[str, Any]) -> str:
-    close = difflib.get_close_matches(wrong, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}."
+def complaints(
+    error: ValidationError, raw: Mapping[str, Any], root: type[Section] = Study, below: Sequence[str] = ()
+) -> list[str]:
+    """All that is wrong, each once. `raw` is what was checked as a `root`, which stands `below` some keys of the study."""
+    found: dict[str, None] = {}
+    moved = {RENAMED[key] for each in error.errors() if (key := _dotted(each["loc"])) in RENAMED}
+    for each in error.errors():
+        standing = standing_at(root, each["loc"])
+        key = _dotted((*below, *standing.path))
+        if each["type"] == "default_factory_not_called":
+            continue  # what it would be made from is missing, which is told
+        if each["type"] == "missing" and any(f"{new}.".startswith(f"{key}.") for new in moved):
+            continue  # it is there, under its old name
+        found[f"{key}: {_sentence(key, each['type'], standing, _value_at(raw, standing.path))}"] = None
+    return list(found)
 
 
-def _sentence(error: ValidationError) -> str:
-    return f"study file: {_complaint(error)}"
+def _sentence(key: str, kind: str, standing: Standing, value: Any) -> str:
+    if key in RENAMED:
+        return f"is now called {RENAMED[key]}; rename it."
+    if kind == "missing":
+        return "is missing; every study file is complete by itself."
+    if kind == "extra_forbidden":
+        return f"there is no such key; {suggested(standing.path[-1], standing.beside)}"
+    text = text_kind(standing.limits)
+    if standing.is_key and text:
+        return f"is no name; write {text.written}."
+    if standing.is_key:
+        return f"there is no such key; {suggested(standing.path[-1], standing.beside)}"
+    words = in_words(standing.annotation, standing.limits)
+    if isinstance(value, str) and kind in ("float_type", "int_type"):
+        return f"{value!r} is text where a number is needed{_as_yaml_reads(value)}."
+    written = f" ({text.written})" if text else ""
+    end = "."
+    if standing.annotation is str and isinstance(value, int | float):
+        end = "; put it in quotes."
+    if kind == "literal_error" and "did you mean" in (near := suggested(value, names_of(standing.annotation))):
+        end = f"; {near}"
+    return f"needs {words}{written}, but is {_shown(value)}{end}"
 
 
-def _complaint(error: ValidationError) -> str:
-    """The first complaint of pydantic as one sentence in the words of the study file."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
-    value = first.get("input")
-    if first["type"] == "extra_forbidden":
-        *path, wrong = [str(part) for part in first["loc"]]
-        return f"{key}: there is no such key; {_known(wrong, dict.fromkeys(_keys_at(path)))}"
-    if first["type"] == "missing":
-        return f"{key}: is missing; every study file is complete by itself."
-    if isinstance(value, str) and first["type"] in ("float_type", "int_type"):
-        hint = ""
-        with contextlib.suppress(ValueError):
-            hint = f" (YAML reads {value} as text; write {float(value):.1e})"
-        return f"{key}: {value!r} is text where a number is needed{hint}."
-    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, but it is {value!r}."
+def _as_yaml_reads(value: str) -> str:
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(value)):
+            return f" (YAML reads {value} as text; write {number:.1e})"
+    return ""
 
 
-def _keys_at(path: list[str]) -> list[str]:
-    """The keys that the section at this path knows."""
-    section: Any = Study
+def _shown(value: Any) -> str:
+    """A value as it stands in a study file, as far as it is short."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+    if isinstance(value, Mapping):
+        return "a section"
+    return "a list" if isinstance(value, list | tuple) else repr(value)
+
+
+def _value_at(raw: Any, path: Path) -> Any:
     for part in path:
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            field = section.model_fields.get(part)
-            section = field.annotation if field else None
-        else:  # a mapping from names to sections
-            section = getattr(section, "__args__", (None, None))[-1]
-    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in path)

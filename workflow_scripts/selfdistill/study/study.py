@@ -7,13 +7,17 @@ from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
 from selfdistill.study.model import Model
 from selfdistill.study.problems import Problems
+from selfdistill.study.results import usual_folder
 from selfdistill.study.sampling import Decode, Sampling
-from selfdistill.study.section import Name, Section, StudyName
+from selfdistill.study.section import Folder, Name, Section, StudyName
 from selfdistill.study.training import Recipe, Training
 
 
 class Study(Section):
-    study: StudyName = Field(description="Name of the study and of its folder of results.")
+    study: StudyName = Field(description="Name of the study.")
+    results: Folder = Field(
+        default_factory=usual_folder, description="Folder of the results; results/ and the study's name unless given."
+    )
     seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
     model: Model
     problems: Problems

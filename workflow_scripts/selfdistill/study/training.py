@@ -10,7 +10,7 @@ from selfdistill.study.section import Section, Share
 class Lora(Section):
     """Train low-rank adapters instead of the weights; exports hold them merged."""
 
-    rank: int = Field(gt=0)
+    rank: int = Field(gt=0, description="Rank of the adapters.")
     alpha: int = Field(gt=0, description="The adapters' product is scaled by alpha / rank.")
     modules: list[str] | Literal["all-linear"] = Field(
         "all-linear", description="Names of the layers that get adapters; all-linear is all but the head."
@@ -26,7 +26,7 @@ class Recipe(Section):
         gt=0,
         description="Sequences per backward pass; gradient noise needs at least two passes a step, and gains from four.",
     )
-    epochs: int = Field(1, gt=0)
+    epochs: int = Field(1, gt=0, description="Passes over the dataset.")
     max_steps: int | None = Field(None, gt=0, description="Optimiser steps at most; the schedule ends with them.")
     collation: Literal["padded", "padding-free"] = Field(
         "padded",
@@ -46,10 +46,10 @@ class Recipe(Section):
     )
     warmup_steps: int = Field(5, ge=0, description="Steps of linear rise; the last of them is at the peak.")
     warmup_share: Share | None = Field(None, description="The same as a share of all steps; replaces warmup_steps.")
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.95, ge=0, lt=1)
-    weight_decay: float = Field(0.1, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of AdamW's mean of gradients.")
+    beta2: float = Field(0.95, ge=0, lt=1, description="Decay of AdamW's mean of squared gradients.")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW's, decoupled.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a larger norm are scaled down to it.")
     lora: Lora | None = None
     activations: Literal["auto", "keep", "recompute", "recompute-all-but-attention", "offload"] = Field(
         "auto",
@@ -64,6 +64,11 @@ class Recipe(Section):
     trackers: list[Literal["tensorboard", "wandb"]] = Field(
         default=[], description="Where the trainer also logs to, by its own integrations."
     )
+
+    def steps(self, examples: int) -> int:
+        """Optimiser steps of a training on so many examples."""
+        steps = -(-examples * self.epochs // self.batch)
+        return min(steps, self.max_steps or steps)
 
     def warm_up(self, steps: int) -> int:
         return self.warmup_steps if self.warmup_share is None else round(self.warmup_share * steps)

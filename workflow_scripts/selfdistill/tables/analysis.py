@@ -1,6 +1,7 @@
 """Columns of the tidy tables that the report is made of.
 
-Every one is long. Rows that compare two things name both; `unit` says what n counts.
+Every one is long. Rows that compare two things name both; `unit` says what n counts. The words that stand in them are in
+`words.py`.
 """
 
 import polars as pl
@@ -88,7 +89,7 @@ PATH_COHERENCE: Schema = {
 
 # Every analysis table is long and tidy. Rows that compare two things name both; `unit` says what n counts.
 ESTIMATES: Schema = {
-    "estimand": pl.String,  # accuracy, cut_rate, mean_tokens, pass@4, accuracy difference, …
+    "estimand": pl.String,  # accuracy, cut_rate, mean_tokens, pass@4, interaction, …
     "model_id": pl.String,
     "arm": pl.String,
     "training_seed": pl.Int64,  # null: no training, or pooled over seeds

@@ -46,12 +46,12 @@ GRADED: Schema = {
     **{k: COMPLETIONS[k] for k in ("token_ids", "text", "n_tokens", "finish_reason", "logprob")},
     **{k: COMPLETIONS[k] for k in ("engine", "engine_version", "seconds")},
     "gold": pl.String,
-    "finish_class": pl.String,  # answered | no_answer | cut | loop | empty
+    "finish_class": pl.String,  # answered | no_answer | empty | cut | loop: endings.py
     "think_closed": pl.Boolean,
     "boxed": pl.Boolean,  # a closed \boxed{} after </think>
     "extracted": pl.String,  # null when there is no answer
     "verdict": pl.String,  # correct | wrong | unanswered
-    "reason": pl.String,  # how the verdict was reached: equal, equivalent, different, unparsed, timeout, cut, loop, …
+    "reason": pl.String,  # how the verdict was reached: equal, different, unparsed, timeout, grader failed, cut, loop, …
     "loop_start": pl.Int32,  # token index; null when there is no loop
     "loop_period": pl.Int32,
     "loop_repeats": pl.Int32,

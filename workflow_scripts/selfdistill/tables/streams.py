@@ -11,10 +11,9 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
-from selfdistill.tables.schema import Schema, conform, empty_table
-from selfdistill.tables.whole import unreadable_table
+from selfdistill.tables.faults import missing_table, unreadable_table
+from selfdistill.tables.schema import Schema, conform, empty_table, fitted, part_of, refuse_misfit
 
 PIECE_TOKENS = 65_536  # tokens of completions in a piece: what a damaged byte costs
 
@@ -49,14 +48,18 @@ class TableWriter:
         self._file.__exit__(kind, error, trace)
 
 
-def open_pieces(path: str | Path) -> Any:
+def open_pieces(path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> Any:
     """The Parquet file, to be read row group by row group with its checksums verified."""
+    wanted = part_of(schema, columns)
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        there = file.schema_arrow.names
+        refuse_misfit([name for name in there if name in wanted] if columns else there, wanted)
+        return file
     except FileNotFoundError:
-        raise UserError(f"{path}: this table does not exist; ask snakemake for it by name to make it.") from None
+        raise missing_table(path) from None
     except Exception as error:  # pyarrow raises many kinds for a damaged file
-        raise _damage(path, error) from error
+        raise unreadable_table(path, error) from error
 
 
 def read_piece(file: Any, number: int, path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> pl.DataFrame:
@@ -64,21 +67,14 @@ def read_piece(file: Any, number: int, path: str | Path, schema: Schema, columns
     try:
         arrow = file.read_row_group(number, columns=list(columns) or None, use_threads=False)
         frame = pl.from_arrow(arrow)
+        assert isinstance(frame, pl.DataFrame)
+        return fitted(frame, part_of(schema, columns))
     except Exception as error:
-        raise _damage(path, error) from error
-    assert isinstance(frame, pl.DataFrame)
-    return conform(frame, {name: schema[name] for name in columns} or schema, str(path))
-
-
-def _damage(path: str | Path, error: Exception) -> UserError:
-    """A disk or a network that fails to read is not a damaged file: what is on it may be whole."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
-        raise error
-    return unreadable_table(path, error)
+        raise unreadable_table(path, error) from error
 
 
 def read_pieces(path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
     """The checked table, a row group at a time, so that memory does not grow with it."""
-    file = open_pieces(path)
+    file = open_pieces(path, schema, columns)
     for number in range(file.num_row_groups):
         yield read_piece(file, number, path, schema, columns)

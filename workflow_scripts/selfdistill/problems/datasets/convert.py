@@ -8,14 +8,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
 from selfdistill.problems.datasets.gold import read_gold
-from selfdistill.problems.datasets.options import checked_options, known
+from selfdistill.problems.datasets.options import checked_options
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.datasets.text import clean, is_broken, needs_a_picture
 from selfdistill.problems.normalise import problem_id
@@ -25,20 +26,21 @@ SECONDS_PER_ANSWER = 10.0
 LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut apart
 
 
-def convert(
-    loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Rows with problem, answer, level, id and family in the order of the raw files, and dropped rows by reason."""
+class Conversion(NamedTuple):
+    rows: list[dict[str, Any]]  # with problem, answer, level, id and family, in the order of the raw files
+    dropped: dict[str, int]  # by reason
+
+
+def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1) -> Conversion:
     if loader not in LOADERS:
-        raise UserError(f"loader {loader}: there is no such loader; {known(loader, LOADERS)}")
+        raise UserError(f"loader {loader}: there is no such loader; {suggested(loader, LOADERS)}")
     dataset = dataset_of(loader)
     asked = checked_options(loader, dataset.options, options)
     dropped: Counter[str] = Counter()
     kept = _gradable(dataset.read(folder, asked), asked.get("letters", False), dropped)
     kept = _without_copies(kept, dropped, workers)
     kept = _readable(kept, asked["limit"], dropped, workers)
-    rows = [row._asdict() for row in kept]
-    return rows, dict(sorted(dropped.items()))
+    return Conversion([row._asdict() for row in kept], dict(sorted(dropped.items())))
 
 
 def _gradable(items: Iterable[Kept | Dropped], letters: bool, dropped: Counter[str]) -> list[Kept]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from selfdistill.foundation.suggestions import listed
 from selfdistill.problems.datasets.dataset import Dataset
-from selfdistill.problems.datasets.options import COMMON, Count, Flag, Option, Some, Span, listed
+from selfdistill.problems.datasets.options import COMMON, Count, Flag, Option, Some, Span
 from selfdistill.problems.datasets.registry import all_datasets
 
 BEGINNING = """# Public datasets

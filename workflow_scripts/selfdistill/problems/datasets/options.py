@@ -1,11 +1,11 @@
 """The options of a loader: their defaults, and one sentence for a value that is none."""
 
-import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.suggestions import listed, suggested
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Some:
             return f"must be a list of some of {listed(self.among)}, but is {value!r}."
         for one in value:
             if isinstance(one, bool) or one not in self.among:
-                return f"there is no {one!r}; {known(str(one), [str(name) for name in self.among])}"
+                return f"there is no {one!r}; {suggested(one, self.among)}"
         return "names something twice; once is enough." if len(set(value)) < len(value) else ""
 
 
@@ -79,16 +79,7 @@ def checked_options(loader: str, known_options: Mapping[str, Option], asked: Map
     options = {**known_options, **COMMON}
     for name, value in asked.items():
         if name not in options:
-            raise UserError(f"loader {loader}: there is no option {name!r}; {known(str(name), list(options))}")
+            raise UserError(f"loader {loader}: there is no option {name!r}; {suggested(name, options)}")
         if complaint := options[name].complaint(value):
             raise UserError(f"loader {loader}: {name}: {complaint}")
     return {name: asked.get(name, option.default) for name, option in options.items()}
-
-
-def known(wrong: str, names: Collection[str]) -> str:
-    close = difflib.get_close_matches(wrong, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {listed(names)}."
-
-
-def listed(values: Collection[Any]) -> str:
-    return ", ".join(str(value) for value in values) or "none"

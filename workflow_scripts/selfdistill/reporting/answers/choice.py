@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.reporting.figures.evaluation import lead_decode
+from selfdistill.reporting.select import lead_decode
+from selfdistill.tables import words
+from selfdistill.tables.endings import CORRECT, CUT, LOOP, WRONG
 
 SHOWN = (
     "kind",
@@ -38,13 +40,13 @@ def choose_examples(
     here = pl.col("decode_id") == lead_decode(study, shared)
     was = base.filter(here).select("problem_id", "draw", pl.col("verdict").alias("base_verdict"))
     paired = trained.filter(here).join(was, on=["problem_id", "draw"], how="left")
-    right, base_right = pl.col("verdict") == "correct", pl.col("base_verdict") == "correct"
+    right, base_right = pl.col("verdict") == CORRECT, pl.col("base_verdict") == CORRECT
     ended = pl.col("finish_class")
     kinds = {
-        "gained": right & ~base_right,
-        "lost": (pl.col("verdict") == "wrong") & base_right,
-        "cut": ended == "cut",
-        "loop": ended == "loop",
+        words.GAINED: right & ~base_right,
+        words.LOST: (pl.col("verdict") == WRONG) & base_right,
+        CUT: ended == CUT,
+        LOOP: ended == LOOP,
     }
     chosen = [
         paired.filter(rule)

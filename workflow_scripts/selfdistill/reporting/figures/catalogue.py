@@ -8,11 +8,30 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from selfdistill.foundation.files import write_text
-from selfdistill.foundation.wording import count, several
-from selfdistill.reporting.figures import evaluation as figures_evaluation
-from selfdistill.reporting.figures import training as figures_training
-from selfdistill.reporting.inputs import ReportInputs, split_to_report
+from selfdistill.reporting.figures.audit import audit
+from selfdistill.reporting.figures.checkpoints import checkpoints
+from selfdistill.reporting.figures.factorial import factorial
+from selfdistill.reporting.figures.hypotheses import hypotheses
+from selfdistill.reporting.figures.lengths import lengths
+from selfdistill.reporting.figures.sweep import sweep
+from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.notes import between, fair_menus, n_of
+from selfdistill.reporting.select import (
+    checkpoint_levels,
+    factorial_effects,
+    split_to_report,
+    sweep_levels,
+    there,
+    truncation_rows,
+)
 from selfdistill.reporting.style import Drawing, figure_style, svg_text
+from selfdistill.tables import words
+from selfdistill.tables.analysis import VERDICTS
+
+
+def _nothing(_: ReportInputs) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -23,86 +42,120 @@ class Plan:
     title: str
     caption: str
     source: str
+    counted: Callable[[ReportInputs], str] = _nothing  # closes the caption: the n of the very rows that are drawn
+
+
+def _of_hypotheses(inputs: ReportInputs) -> str:
+    return f"{fair_menus(inputs)} {n_of(there(inputs.verdicts, VERDICTS))}.".strip()
+
+
+def _of_factorial(inputs: ReportInputs) -> str:
+    return _n_and_split(factorial_effects(inputs))
+
+
+def _of_sweep(inputs: ReportInputs) -> str:
+    return _n_and_split(sweep_levels(inputs, words.ACCURACY))
+
+
+def _of_checkpoints(inputs: ReportInputs) -> str:
+    return _n_and_split(checkpoint_levels(inputs))
+
+
+def _of_lengths(inputs: ReportInputs) -> str:
+    return f"n = {between(truncation_rows(inputs).group_by('arm').len()['len'].to_list())} answers per arm."
+
+
+def _n_and_split(rows: pl.DataFrame) -> str:
+    return f"{n_of(rows)}, {split_to_report(rows)} split."
 
 
 PLANS: dict[str, Plan] = {
     "hypotheses": Plan(
-        figures_evaluation.hypotheses,
+        hypotheses,
         "Planned differences in accuracy with their intervals",
         "One row per hypothesis and per control. The bar is the 95 % interval of the paired difference (paired t "
-        "over problems or their families), before any adjustment for several hypotheses; the grey band is the margin "
-        "inside which a difference counts as none. A bar clear of zero points to a change, a bar inside the band to equivalence, "
-        "and any other bar leaves the question open; the verdicts above rest on the adjusted p. {menus} {n}",
+        "over problems or their families), before any adjustment for several hypotheses. The grey band is the "
+        "margin inside which a difference counts as none. A bar clear of zero points to a change, a bar inside "
+        "the band to equivalence, and any other bar leaves the question open; the verdicts above rest on the "
+        "adjusted p.",
         "analysis/verdicts.parquet",
+        _of_hypotheses,
     ),
     "factorial": Plan(
-        figures_evaluation.factorial,
-        "The two by two factorial of decode and filter",
-        "Left: accuracy of the four trained cells, a panel per decode of evaluation; the lines join the arms, paler "
-        "marks are single training seeds. Lines that slope show the filter's effect, lines that lie apart the "
-        "decode's, lines that are not parallel their interaction. Right: those effects. Bars are 95 % intervals and hold "
-        "the noise of problems only, not of training: a cell with several training seeds is their average, a cell with "
-        "one seed speaks of that one training. Holm covers the three effects within one decode and one outcome. {n}",
+        factorial,
+        "The 2×2 of decode and filter",
+        "Left: accuracy of the four trained cells, one panel per decode of evaluation. Lines join the arms; paler "
+        "marks are single training seeds. Where the lines slope, the filter has an effect; where they lie apart, "
+        "the decode has one; where they are not parallel, the two interact. Right: these effects. Bars are 95 % "
+        "intervals. They hold the noise of problems only, not of training: a cell with several training seeds is "
+        "their average, a cell with one seed speaks of that one training. Holm covers the three effects within "
+        "one decode and one outcome.",
         "analysis/factorial.parquet",
+        _of_factorial,
     ),
     "sweep": Plan(
-        figures_evaluation.sweep,
+        sweep,
         "Accuracy and cut rate against the temperature of evaluation",
-        "Look for arms whose accuracy falls later than the base's as the temperature rises, and whether the right "
-        "panel, answers cut by the token cap, explains it. Decodes that differ in temperature only; bars are 95 % "
-        "Wilson intervals of single levels (models that answer the same problems are compared in the table, not by "
-        "overlap of bars); points are shifted sideways to be told apart; the strong line of an arm with several "
-        "training seeds is their mean, the pale ones are the seeds. {n}",
+        "Does an arm's accuracy fall later than the base's as the temperature rises, and do answers cut by the "
+        "token cap (right) explain it? The decodes shown differ in temperature only. Bars are 95 % Wilson "
+        "intervals of single levels: compare models in the table, which pairs their answers to the same problems, "
+        "and not by the overlap of bars. Points are shifted sideways so that they can be told apart. The strong "
+        "line of an arm with several training seeds is their mean, the pale lines are the seeds.",
         "analysis/levels.parquet",
+        _of_sweep,
     ),
     "checkpoints": Plan(
-        figures_evaluation.checkpoints,
+        checkpoints,
         "Accuracy against the share of training done",
-        "Left: each line starts at the base, whose own 95 % Wilson interval is the grey band; pale lines are single "
-        "training seeds. Right: the paired difference from the base with its 95 % interval (paired t over "
-        "problems or their families), over all training seeds. A gain that comes early and stays is a different thing "
-        "from one that comes and goes; the intervals hold one at a time, not for whole curves. All on the same problems of the smaller budget. {n}",
+        "Left: each line starts at the base, whose own 95 % Wilson interval is the grey band; pale lines are "
+        "single training seeds. Right: the paired difference from the base with its 95 % interval (paired t over "
+        "problems or their families), over all training seeds. A gain that comes early and stays differs from one "
+        "that comes and goes. Each interval holds for its own point, not for the whole curve. All points rest on "
+        "the same problems, those of the smaller budget.",
         "analysis/levels.parquet",
+        _of_checkpoints,
     ),
     "audit": Plan(
-        figures_evaluation.audit,
+        audit,
         "What the filter kept",
-        "Left: how the samples drawn for training ended, and how many were kept (black stroke). Right: the share "
-        "of correct ones before (open) and after the filter (filled): dropping cut samples favours the correct without "
-        "looking at any answer. Counts of samples, no intervals; the table has the numbers.",
+        "Left: how the samples drawn for training ended, and how many of them the arm kept (black stroke). Right: "
+        "the share of correct samples before the filter (open) and after it (filled). Dropping cut samples "
+        "favours correct ones without a look at any answer. These are counts of samples, so they have no "
+        "intervals; the table gives the numbers.",
         "arms/*/audit.json",
     ),
     "training": Plan(
-        figures_training.training,
+        training,
         "Training loss and learning rate",
-        "Loss on the arm's own examples, per step, not smoothed. Losses of arms are not comparable as quality: a "
-        "colder or more truncated decode makes text that is easier to predict.",
+        "Loss on the arm's own examples at each step, not smoothed. The losses do not rank the arms: a colder or "
+        "more truncated decode writes text that is easier to predict.",
         "runs/*/log.parquet",
     ),
     "gradient-noise": Plan(
-        figures_training.gradient_noise,
+        gradient_noise,
         "Squared gradient norm against the estimated signal in it",
-        "Grey dots: squared norm of each step's gradient before clipping. Coloured strokes: the part of it that is "
-        "signal, |G|², estimated without bias from the micro-batches, with the 95 % interval of each window. A "
-        "stroke far below the dots is a step made mostly of noise; an interval across zero has not resolved any "
-        "signal. Squares, from zero, on a linear scale.",
+        "Grey dots: squared norm of each step's gradient before clipping. Coloured strokes: the part of it that "
+        "is signal, |G|², estimated without bias from the micro-batches, with the 95 % interval of each window. A "
+        "stroke far below the dots means that the steps are mostly noise; an interval across zero has resolved no "
+        "signal. Squared norms on a linear scale that starts at zero.",
         "analysis/noise_summary.parquet",
     ),
     "weights-changed": Plan(
-        figures_training.weights_changed,
+        weights_changed,
         "Weights changed, seen and predicted from rounding",
-        "Share of weights whose bfloat16 value moved. On the diagonal, rounding explains everything: how many "
-        "weights move says how large the steps are, not which weights matter. Near zero, updates are lost to "
-        "rounding. Counts of all weights: no intervals.",
+        "The share of weights whose bfloat16 value moved. On the diagonal, rounding explains everything: how many "
+        "weights move then says how large the steps are, not which weights matter. Near zero, rounding swallows "
+        "the updates. These are counts of all weights, so they have no intervals.",
         "analysis/weight_change.parquet",
     ),
     "truncation": Plan(
-        figures_evaluation.truncation,
+        lengths,
         "How answers end and how long they are",
-        "Left: how the answers of base and finished arms end. Right: the share of answers no longer than a number "
-        "of tokens; a curve further left is a model that writes shorter. A gain with shorter answers under the same "
-        "cap may be a gain in finishing only. {n}",
+        "Left: how the answers of the base and of finished arms end. Right: the share of answers up to a number "
+        "of tokens; a curve further to the left belongs to a model that writes shorter answers. Under the same "
+        "cap, a gain that comes with shorter answers may be a gain in finishing only.",
         "models/*/graded.parquet",
+        _of_lengths,
     ),
 }  # fmt: skip
 
@@ -114,8 +167,7 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Drawing]:
         with figure_style(name):
             figure = plan.draw(inputs)
             if figure is not None:
-                menus = figures_evaluation.fair_menus(inputs) if name == "hypotheses" else ""
-                caption = plan.caption.format(n=_how_many(inputs, name), menus=menus).replace("  ", " ").strip()
+                caption = f"{plan.caption} {plan.counted(inputs)}".strip()
                 drawings[name] = Drawing(name, svg_text(figure, name), plan.title, caption, plan.source)
     return drawings
 
@@ -127,35 +179,3 @@ def save_figures(inputs: ReportInputs, folder: Path | str) -> dict[str, str]:
     for name, text in texts.items():
         write_text(folder / f"{name}.svg", '<?xml version="1.0" encoding="utf-8"?>\n' + text)
     return texts
-
-
-def _how_many(inputs: ReportInputs, name: str) -> str:
-    """The caption's n in the rows' own units, from the very rows that were drawn."""
-    if name == "hypotheses" and inputs.verdicts is not None:
-        return f"{n_of(inputs.verdicts)}."
-    if name == "factorial" and inputs.factorial is not None:
-        return f"{n_of(figures_evaluation.factorial_effects(inputs))}, {split_to_report(inputs.factorial)} split."
-    if name == "sweep" and inputs.levels is not None:
-        return f"{n_of(figures_evaluation.sweep_levels(inputs, 'accuracy'))}, {split_to_report(inputs.levels)} split."
-    if name == "checkpoints" and inputs.levels is not None:
-        return f"{n_of(figures_evaluation.checkpoint_levels(inputs))}, {split_to_report(inputs.levels)} split."
-    if name == "truncation":
-        answers = figures_evaluation.truncation_rows(inputs).group_by("arm").len()
-        return f"n = {_range(answers['len'].to_list())} answers an arm."
-    return ""
-
-
-def n_of(rows: pl.DataFrame) -> str:
-    """`n = 349 families`: what `n` counts differs from table to table, so the rows say it."""
-    known = rows.drop_nulls("n")
-    if known.is_empty():
-        return "n unknown"
-    units = known["unit"].fill_null("problem")
-    counts = {unit: known.filter(units == unit)["n"].to_list() for unit in units.unique(maintain_order=True)}
-    parts = [f"{_range(n)} {unit if max(n) == 1 else several(unit)}" for unit, n in counts.items()]
-    return f"n = {' and '.join(parts)}"
-
-
-def _range(numbers: list[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return count(low) if low == high else f"{count(low)} to {count(high)}"

@@ -7,12 +7,13 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from selfdistill.reporting.inputs import ReportInputs, arm_names
-from selfdistill.reporting.style import MUTED, arm_look, figure_legend, new_figure
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.select import arm_of_run, runs_in_order, total
+from selfdistill.reporting.style import AS_PERCENT, MUTED, arm_look, figure_legend, new_figure
+from selfdistill.tables import words
 
-AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 MOST_PANELS = 9
 
 
@@ -74,7 +75,7 @@ def gradient_noise(inputs: ReportInputs) -> Figure | None:
         )
         panel.axhline(0, color=MUTED, linewidth=0.8)
         if windows is not None:
-            _draw_windows(panel, windows.filter((pl.col("run") == run) & (pl.col("window") != "run")), colour)
+            _draw_windows(panel, windows.filter((pl.col("run") == run) & (pl.col("window") != words.WHOLE_RUN)), colour)
         panel.set_title(run)
         panel.xaxis.set_major_locator(whole_steps())
     for panel in axes[len(runs) :]:
@@ -153,25 +154,7 @@ def weights_changed(inputs: ReportInputs) -> Figure | None:
     return figure
 
 
-def total(table: pl.DataFrame | None, geometry: str = "euclidean") -> pl.DataFrame | None:
-    """The rows of the whole model, not of one layer group, in one geometry; None when there are none."""
-    if table is None or table.is_empty():
-        return None
-    for column, value in (("group", "total"), ("geometry", geometry)):
-        table = table.filter(pl.col(column) == value) if column in table.columns else table
-    return table
-
-
 def strength(inputs: ReportInputs, run: str) -> float:
     """Further training seeds of an arm are drawn paler than its first."""
     seeds = inputs.study.get("arms", {}).get(arm_of_run(run), {}).get("seeds") or [0]
     return 1.0 if run.endswith(f"seed-{seeds[0]}") else 0.45
-
-
-def arm_of_run(run: str) -> str:
-    return run.split("/")[0]
-
-
-def runs_in_order(inputs: ReportInputs, table: pl.DataFrame) -> list[str]:
-    order = {arm: place for place, arm in enumerate(arm_names(inputs.study))}
-    return sorted(table["run"].unique().to_list(), key=lambda run: (order.get(arm_of_run(run), len(order)), run))

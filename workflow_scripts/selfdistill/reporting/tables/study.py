@@ -5,6 +5,10 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.tables.table import Group, Row, Table, word
+from selfdistill.tables import words
+from selfdistill.tables.endings import CUT, FINISHED, LOOP
+
+SHARES = (words.ACCURACY, words.BOXED_RATE, words.CUT_RATE)  # that other people's tables state, too
 
 
 def problem_counts(inputs: ReportInputs) -> Table | None:
@@ -45,7 +49,7 @@ def provided(inputs: ReportInputs) -> Table | None:
         "problems kept",
         "rows left out, and why",
     ]
-    note = "A commit that is not known belongs to a local copy; its digest tells copies apart. All is kept in revisions.lock."
+    note = "A local copy has no known commit; its digest tells copies apart. The file revisions.lock keeps all of this."
     return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 6}))
 
 
@@ -57,19 +61,21 @@ def mixtures(inputs: ReportInputs) -> Table | None:
     table = inputs.levels.filter(
         pl.col("budget").is_in(list(names))
         & (pl.col("split") == "all")
-        & pl.col("estimand").is_in(["accuracy", "boxed_rate", "cut_rate"])
+        & pl.col("estimand").is_in(SHARES)
         & (pl.col("training_seed").is_null() | (pl.col("percent") == 100))
     )
     rows = []
     keys = ["budget", "model_id", "decode_id"]
     for (budget, model, decode), cell in table.group_by(keys, maintain_order=True):
         by = {row["estimand"]: row for row in cell.to_dicts()}
-        shares = (by[name] for name in ("accuracy", "boxed_rate", "cut_rate"))
+        shares = (by[name] for name in SHARES)
         rows.append(
-            Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by["accuracy"]["n"]),
+            Row([word(str(budget)), word(str(model)), word(str(decode)), fmt.count(by[words.ACCURACY]["n"]),
                  *(f"{fmt.percent(row['estimate'])} {fmt.percent_interval(row['low'], row['high'])}" for row in shares)])
         )  # fmt: skip
-    parts = "; ".join(f"{name}: {', '.join(f'{n} of {s}' for s, n in parts.items())}" for name, parts in names.items())
+    parts = "; ".join(
+        f"{name}: {', '.join(f'{fmt.count(n)} of {s}' for s, n in parts.items())}" for name, parts in names.items()
+    )
     note = f"Dev and test together. {parts}."
     columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
     return Table("Other mixtures", columns, [Group(rows)], "analysis/levels.parquet", note, frozenset({0, 1, 2}))
@@ -106,7 +112,7 @@ def contamination(inputs: ReportInputs) -> Table | None:
         "evaluation problems",
         "answers agree",
     ]
-    note = "Each was dropped from training before anything was sampled."
+    note = "The pipeline dropped each of these training problems before it sampled anything."
     return Table(
         "Contamination found and removed",
         columns,
@@ -122,15 +128,15 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
     table = inputs.sampled
     if table is None or table.is_empty():
         return None
-    ended = pl.col("finish_class").is_in(["answered", "no_answer"])
+    ended = pl.col("finish_class").is_in(FINISHED)
     grouped = (
         table.group_by("purpose", "engine", "engine_version")
         .agg(
             pl.col("model_id").n_unique().alias("models"),
             pl.len().alias("completions"),
             pl.col("n_tokens").cast(pl.Int64).sum().alias("tokens"),
-            (pl.col("finish_class") == "cut").sum().alias("cut"),
-            (pl.col("finish_class") == "loop").sum().alias("loop"),
+            (pl.col("finish_class") == CUT).sum().alias("cut"),
+            (pl.col("finish_class") == LOOP).sum().alias("loop"),
             (pl.col("loop_period").is_not_null() & ended).sum().alias("looped and ended"),
         )
         .sort("purpose", "engine", "engine_version")
@@ -144,11 +150,13 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
     note = "A completion that looped and then ended by itself counts by what it answers."
     if loops:
         note += (
-            f" Completions were stopped when their tail repeated a period of at most {loops['max_period']} tokens "
-            f"{loops['min_repeats']} times: not the model's own law."
+            f" Sampling stopped a completion when its tail repeated a period of at most {fmt.count(loops['max_period'])} tokens "
+            f"{loops['min_repeats']} times, so these are not samples of the model's own law."
         )
     if grouped.select("engine", "engine_version").n_unique() > 1:
-        note += " More than one engine or version drew samples: differences between models may hold theirs."
+        note += (
+            " More than one engine or version drew samples, so a difference between models may be one between engines."
+        )
     return Table(
         "How it was sampled", ["purpose", "engine", *numbers], [Group(rows)], "models/", note, frozenset({0, 1})
     )
@@ -165,9 +173,11 @@ def rule_times(inputs: ReportInputs) -> Table | None:
         for row in table.to_dicts()
     ]  # fmt: skip
     in_all = fmt.duration(float(table["seconds"].sum()))
-    note = f"{in_all} in all, jobs counted one after another. From the benchmark that Snakemake keeps of every job."
+    note = (
+        f"{in_all} in total, as if jobs ran one after another. The numbers come from Snakemake's benchmark of each job."
+    )
     return Table(
-        "Seconds per rule",
+        "Time per rule",
         ["rule", "jobs", "time, all jobs", "most memory"],
         [Group(rows)],
         "",

@@ -1,7 +1,6 @@
 """What a table of the report is: a caption, columns, rows of words and formatted numbers, and the file they come from.
 
 Functions that make one return None when their frames are missing; the template decides where it stands.
-`rows_results` are of models and arms, `rows_training` of training, `rows_study` of problems and of the study itself.
 """
 
 from dataclasses import dataclass, field

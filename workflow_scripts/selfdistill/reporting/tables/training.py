@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.figures.evaluation import share_correct
-from selfdistill.reporting.figures.training import runs_in_order, total
 from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.select import runs_in_order, share_correct, total
 from selfdistill.reporting.tables.table import Group, Row, Table
+from selfdistill.tables import words
 
 
 def filter_audit(inputs: ReportInputs) -> Table | None:
@@ -32,9 +32,9 @@ def filter_audit(inputs: ReportInputs) -> Table | None:
     columns = ["arm", "sampled with", "keeps", "sampled", "finished", "cut", "looped", "empty", "kept", "used",
                "correct", "filter favours correct by, pp", "mean tokens"]  # fmt: skip
     note = (
-        "Correct and mean tokens: sampled → kept. A cut answer is never correct, so dropping the cut ones raises the share "
-        "of correct ones without looking at an answer: by so many percentage points, with the 95 % interval of a "
-        "percentile bootstrap over the sampled problems."
+        "“Correct” and “mean tokens” go from the sampled to the kept. A cut answer is never correct, so dropping cut answers raises "
+        "the share of correct ones without a look at any answer; the table says by how many percentage points, with the 95 % "
+        "interval of a percentile bootstrap over the sampled problems."
     )
     return Table("What each arm trained on", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2}))
 
@@ -54,11 +54,11 @@ def soft_targets(inputs: ReportInputs) -> Table | None:
     ]  # fmt: skip
     if not rows:
         return None
-    columns = ["arm", "tokens", "retained a token", "retained at most", "loss floor, nats a token",
+    columns = ["arm", "tokens", "retained per token", "most retained", "loss floor, nats per token",
                "probability of the sampled token", "sampled tokens not retained"]  # fmt: skip
     note = (
-        "These arms learn the base's whole law at each token and not the one token that was drawn. Their loss cannot fall "
-        "below the entropy of that law. A sampled token that is not retained is a near-tie that two programs broke "
+        "At each token these arms learn the base's whole distribution, not the one token that was drawn. Their loss cannot fall "
+        "below the entropy of that distribution. Where a sampled token is not retained, two programs broke a near-tie "
         "differently."
     )
     return Table("Soft targets", columns, [Group(rows)], "arms/*/targets.json", note)
@@ -79,9 +79,9 @@ def exports_checked(inputs: ReportInputs) -> Table | None:
         return None
     columns = ["run", "engine", "precision", "checkpoints", "tokens", "largest difference", "mean", "limit"]
     note = (
-        "Each exported checkpoint was loaded in the engine that samples it, and gave the tokens of a few training examples "
-        "these log-probabilities off those of the trainer's own model, in nats; the worst checkpoint of the run is shown. "
-        "Over the limit the study stops before anything is sampled."
+        "The sampling engine loaded each exported checkpoint and computed the log-probabilities of a few training examples. The "
+        "table says how far these lie from those of the trainer's own model, in nats, for the worst checkpoint of each run. "
+        "Above the limit the study stops before it samples anything."
     )
     return Table(
         "Checkpoints as the sampling engine reads them", columns, [Group(rows)], "runs/*/*/export_check.json", note,
@@ -95,7 +95,7 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
         return None
     rows = []
     for run in runs_in_order(inputs, summary):
-        for row in summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()[:1]:
+        for row in summary.filter((pl.col("run") == run) & (pl.col("window") == words.WHOLE_RUN)).to_dicts()[:1]:
             low, high = row["signal_fraction_low"], row["signal_fraction_high"]
             rows.append(Row([
                 run, fmt.count(row["steps"]), fmt.significant(row["signal"]),
@@ -103,20 +103,24 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
                 f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(low, high)}", noise_scale_in_words(row),
                 fmt.count(row["sequences"]), fmt.count(row["detection_limit"]), _adam_share(inputs, run),
             ]))  # fmt: skip
-    columns = ["run", "steps", "signal |G|²", "noise tr Σ, one sequence", "share of |g|² that is signal",
+    columns = ["run", "steps", "signal |G|²", "noise tr Σ per sequence", "share of |g|² that is signal",
                "noise scale, sequences", "batch", "detection limit", "share in Adam's norm"]  # fmt: skip
     note = (
         "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
-        "interval (95 %) belongs to |G|²/tr Σ and is inverted for the noise scale: where it reaches zero the scale "
-        "is unbounded above. A scale up to the detection limit would have been told from no signal. Euclidean norms; "
-        "the last column weighs every coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured."
+        "95 % interval belongs to |G|²/tr Σ, and the noise scale inverts it: where it reaches zero the scale has no upper "
+        "bound. A scale up to the detection limit can be told from no signal. Norms are Euclidean; the last column weighs "
+        "each coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured."
     )
     return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
 
 
 def _adam_share(inputs: ReportInputs, run: str) -> str:
-    summary = total(inputs.noise_summary, "adam")
-    rows = [] if summary is None else summary.filter((pl.col("run") == run) & (pl.col("window") == "run")).to_dicts()
+    summary = total(inputs.noise_summary, words.ADAM)
+    rows = (
+        []
+        if summary is None
+        else summary.filter((pl.col("run") == run) & (pl.col("window") == words.WHOLE_RUN)).to_dicts()
+    )
     if not rows:
         return fmt.MISSING
     low, high = rows[0]["signal_fraction_low"], rows[0]["signal_fraction_high"]
@@ -150,9 +154,10 @@ def weights_changed(inputs: ReportInputs) -> Table | None:
     columns = ["run", "weights", "changed in a step", "predicted", "seen / predicted", "bf16 weights would keep",
                "changed since base", "distance / norm", "coherence (of noise)"]  # fmt: skip
     note = (
-        "Medians over steps; the last three columns at the end of training. What weights kept in bf16 would keep of an "
-        "update after rounding is a share of its squared norm. Coherence |θ − θ₀|² / Σ|Δθ|² of the longest window of "
-        "steps, in brackets that of steps of pure noise under momentum: far above it, the steps agree."
+        "Medians over steps; the last three columns describe the end of training. “bf16 weights would keep” is the share of an "
+        "update's squared norm that would survive if the weights were kept in bf16. Coherence is |θ − θ₀|² / Σ|Δθ|² over the "
+        "longest window of steps; brackets give its value for steps of pure noise under momentum. Far above that value, the "
+        "steps agree."
     )
     return Table(
         "Weights changed, as bfloat16 sees them", columns, [Group(rows)], "analysis/weight_change.parquet", note
@@ -165,4 +170,4 @@ def _coherence(inputs: ReportInputs, run: str) -> str:
     if windows is None or windows.is_empty():
         return fmt.MISSING
     longest = windows.row(-1, named=True)
-    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {longest['steps']} steps"
+    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {fmt.plural(longest['steps'], 'step')}"

@@ -12,7 +12,7 @@ from selfdistill.study.sampling import AbortLoops
 
 
 class Engine(Protocol):
-    """To add an engine, write these four and name it in `open_engine` and in `config/study.py`."""
+    """To add an engine, write these four and name it in `choice.py: open_engine` and in `study/sampling.py: Sampling.engine`."""
 
     name: str
     version: str

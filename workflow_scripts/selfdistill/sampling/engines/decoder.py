@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.models.headers import weight_files
+from selfdistill.models.weights import check_weights
 
 ARCHITECTURES = ("Qwen3ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM")
 
@@ -63,6 +65,13 @@ class Places:
     sine: Tensor
 
 
+class Span(NamedTuple):
+    """Rows that attend together, and how much of the cache they look at."""
+
+    rows: slice
+    width: int
+
+
 def read_shape(folder: Path) -> Shape:
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     architecture = (config.get("architectures") or ["none"])[0]
@@ -92,17 +101,10 @@ def read_shape(folder: Path) -> Shape:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
+    check_weights(folder)
     weights: dict[str, Tensor] = {}
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder}: no safetensors weights; other formats are not read.")
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as handle:
-                for key in handle.keys():
-                    weights[key] = handle.get_tensor(key)
-        except Exception as error:  # safetensors raises its own kinds
-            raise UserError(f"{file}: damaged or incomplete weights ({error}); copy or make the model anew.") from error
+    for file in weight_files(folder):
+        weights |= load_file(file)
     return weights
 
 
@@ -156,13 +158,13 @@ class Decoder:
             hidden = self._finish(hidden, attended, layer)
         return self._logits(hidden)
 
-    def step(self, tokens: Tensor, positions: Tensor, groups: list[tuple[slice, int]]) -> Tensor:
+    def step(self, tokens: Tensor, positions: Tensor, groups: list[Span]) -> Tensor:
         """One more token for every row: its logits, given the token and the position where it stands. A group is a slice
         of the rows, and how much of the cache they need."""
         shape = self.shape
         places = self._places(self.rows[: len(tokens)], positions)
         hide = self._hide(places.columns[:, None], max(width for _, width in groups))
-        spans = [(self._span(rows), width) for rows, width in groups]
+        spans = [Span(self._span(rows), width) for rows, width in groups]
         hidden = functional.embedding(tokens, self.embedding)
         for layer, keys, values in zip(self.layers, self.keys, self.values, strict=True):
             query = self._project(hidden, layer, places, keys, values)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from selfdistill.sampling.engines.contract import EngineSettings
-from selfdistill.sampling.engines.decoder import Decoder, padded
+from selfdistill.sampling.engines.decoder import Decoder, Span, padded
 from selfdistill.sampling.law import Law, draw, law_numbers, shares, steps_of
 from selfdistill.sampling.requests import Given, Request, Sample
 
@@ -66,7 +66,7 @@ class TorchEngine:
             positions = [len(each.prompt_ids) + count for each in asked]
             width = padded(max(positions) + 1)
             logits = self.decoder.step(
-                tokens, torch.tensor(positions, device=self.device), [(slice(0, len(asked)), width)]
+                tokens, torch.tensor(positions, device=self.device), [Span(slice(0, len(asked)), width)]
             )
         return found
 
@@ -121,11 +121,10 @@ class _Rows:
         self.lengths[rows] += 1
         self._take(rows, logits)
 
-    def _spans(self) -> list[tuple[slice, int]]:
-        """The rows that attend together, and how much of the cache they look at."""
+    def _spans(self) -> list[Span]:
         size = SPAN if self.device.type == "cpu" else self.used
-        spans = [slice(begin, min(begin + size, self.used)) for begin in range(0, self.used, size)]
-        return [(span, padded(int(self.lengths[span].max()) + 1)) for span in spans]
+        together = [slice(begin, min(begin + size, self.used)) for begin in range(0, self.used, size)]
+        return [Span(rows, padded(int(self.lengths[rows].max()) + 1)) for rows in together]
 
     def _take(self, rows: slice, logits: Tensor) -> None:
         """Draws the next token of these rows. `position` is where that token will stand."""

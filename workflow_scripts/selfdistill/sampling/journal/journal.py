@@ -6,12 +6,10 @@ form that outlives Snakemake's wiping of declared outputs. One process at a time
 """
 
 import errno
-import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +17,9 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.files import sync_folder, write_json
+from selfdistill.foundation.files import sync_folder
+from selfdistill.foundation.locks import held
+from selfdistill.sampling.journal.engine_note import engine_of, keep_to_engine
 from selfdistill.sampling.journal.segments import (
     Lines,
     Segment,
@@ -28,14 +28,15 @@ from selfdistill.sampling.journal.segments import (
     each_once,
     encode_line,
     merge,
+    segment_paths,
 )
+from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.streams import TableWriter
 
 FSYNC_EVERY = 1.0  # seconds; a killed process loses nothing, a power cut at most this
 FOLD_BYTES = 32 * 2**20  # lines are five times as large as the table they become
 MERGED_AT_ONCE = 64  # segments open together
-ABOUT = "journal.json"
 
 
 class Journal:
@@ -50,46 +51,28 @@ class Journal:
         self._writer: int | None = None
 
     def __enter__(self) -> "Journal":
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "a")
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot write here ({error.strerror}); make the results folder writable."
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as opened:
+            new = not self.folder.exists()
+            opened.enter_context(held(self.folder / "lock", self._busy))
             with self._sentence_for_a_failed_write():
-                self._refuse_another_engine()
+                if new:
+                    sync_folder(self.folder.parent)
+                keep_to_engine(self.folder, self.engine)
                 for leftover in self.folder.glob(".*.part"):
                     leftover.unlink()
-                for table in self.folder.glob("*.parquet"):  # folded, and killed before its lines were removed
-                    table.with_suffix(".jsonl").unlink(missing_ok=True)
-        except BlockingIOError:
-            self._lock.close()
-            raise UserError(
-                f"{self.folder}: another sampler is writing this journal; wait for it or stop it."
-            ) from None
-        except OSError as error:
-            self._lock.close()
-            raise UserError(
-                f"{self.folder}: this file system keeps no locks ({error.strerror}); mount it with flock, or put the results "
-                "elsewhere."
-            ) from error
-        except UserError:
-            self._lock.close()
-            raise
-        self._synced = time.monotonic()
+                self._finish_foldings()
+            self._synced = time.monotonic()
+            self._lock = opened.pop_all()
         return self
+
+    def _busy(self, holder: str) -> str:
+        return f"{self.folder}: another sampler is writing this journal ({holder}); wait for it or stop it."
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with self._sentence_for_a_failed_write():
-                self._finish_segment()
-        finally:
-            self._lock.close()
+        with self._lock, self._sentence_for_a_failed_write():
+            self._finish_segment()
 
     def append(self, record: dict[str, Any]) -> None:
         """One write call a line, so that a kill at any moment leaves whole lines and at most one torn one."""
@@ -139,7 +122,7 @@ class Journal:
             segment = Lines(path) if path.suffix == ".jsonl" else Table(path)
         except FileNotFoundError:  # folded at this moment: the table it went into is seen next
             return
-        except UserError as error:
+        except UnusableTable as error:
             self._set_aside.append(f"{error} It was not adopted from.")
             return
         useful = segment.ids.filter(segment.ids.is_in(wanted.implode()))
@@ -163,7 +146,7 @@ class Journal:
     def _sentence_for_a_failed_write(self) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, BlockingIOError):
+        except FileNotFoundError:
             raise
         except OSError as error:
             raise UserError(
@@ -171,15 +154,47 @@ class Journal:
                 "make room and run again."
             ) from error
 
+    def _finish_foldings(self) -> None:
+        """Of a folding that was killed, whichever of table and lines is whole stays: the lines, unless the table holds
+        all of them."""
+        for table in sorted(self.folder.glob("*.parquet")):
+            lines = table.with_suffix(".jsonl")
+            if not lines.exists():
+                continue
+            if self._segment(table).holds(self._segment(lines).ids):
+                self._read.pop(lines)
+                lines.unlink()
+            else:
+                self._read.pop(table)
+                with suppress(FileNotFoundError):  # one that cannot be opened has been set aside already
+                    table.rename(table.with_suffix(".damaged"))
+
     def _fold(self, old: list[Path], target: Path) -> None:
-        """Replaces segments by one table. A table of which not every piece could be read is set aside, not removed."""
-        self._write_table([self._segment(path) for path in old], target)
+        """Replaces segments by one table, once that has been read back and holds all of them. A table of which not every
+        piece could be read is set aside, not removed."""
+        segments = [self._segment(path) for path in old]
+        self._write_table(segments, target)
+        folded = self._read_back(target)
+        ids = each_once(pl.concat(segment.ids for segment in segments))
+        if folded is None or len(folded.ids) != len(ids) or not folded.holds(ids):
+            target.unlink()
+            raise UserError(
+                f"{target}: does not read back as it was written, so it was removed and what it was made from is kept; see to "
+                "the disk and run again."
+            )
+        self._read[target] = folded
         for path in old:
-            segment = self._read.pop(path, None)
-            if segment is not None and segment.damaged and path.suffix == ".parquet":
+            segment = self._read.pop(path)
+            if segment.damaged and path.suffix == ".parquet":
                 path.rename(path.with_suffix(".damaged"))
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)  # one that could not be opened has been set aside already
+
+    def _read_back(self, target: Path) -> Table | None:
+        try:
+            return Table(target)
+        except UnusableTable:
+            return None
 
     def _write_table(self, segments: list[Segment], target: Path, wanted: pl.Series | None = None) -> None:
         with TableWriter(target, COMPLETIONS) as table:
@@ -206,44 +221,14 @@ class Journal:
     def _table(self, path: Path) -> Segment:
         try:
             return Table(path)
-        except UserError:
+        except UnusableTable:  # what cannot be read at the moment stays where it is
             aside = path.with_suffix(".damaged")
             path.rename(aside)
-            self._set_aside.append(f"{path}: damaged and set aside as {aside.name}; its samples are done anew")
+            self._set_aside.append(
+                f"{path}: damaged, or of another version, and set aside as {aside.name}; its samples are done anew"
+            )
             return Unreadable()
 
     def _new_path(self, suffix: str) -> Path:
         number = 1 + max((int(path.stem) for path in self.folder.iterdir() if path.stem.isdigit()), default=-1)
         return self.folder / f"{number:06d}{suffix}"
-
-    def _refuse_another_engine(self) -> None:
-        begun_by = engine_of(self.folder)
-        if begun_by not in (None, self.engine):
-            raise UserError(
-                f"{self.folder}: its samples were drawn by the {begun_by} engine and now {self.engine} is asked for, "
-                f"which would draw others for the same requests: set sampling.engine to {begun_by}, or move this folder "
-                "away to sample anew."
-            )
-        if not (self.folder / ABOUT).exists():
-            write_json(self.folder / ABOUT, {"engine": self.engine})
-
-
-def engine_of(folder: Path) -> str | None:
-    """The engine that a journal was begun by; None of an empty one. Without a note, its samples say it."""
-    path = folder / ABOUT
-    if not path.exists() and folder.is_dir():
-        for segment in segment_paths(folder):
-            with suppress(UserError):  # a damaged one is spoken of elsewhere
-                first = next((Lines(segment) if segment.suffix == ".jsonl" else Table(segment)).samples(), None)
-                if first is not None:
-                    return str(first["engine"][0])
-    try:
-        return str(json.loads(path.read_text())["engine"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{path}: damaged; write which engine drew the samples, as {{"engine": "torch"}}.') from error
-
-
-def segment_paths(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))

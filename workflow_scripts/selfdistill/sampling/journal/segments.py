@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.schema import empty_table
 from selfdistill.tables.streams import PIECE_TOKENS, open_pieces, read_piece
@@ -45,6 +46,10 @@ class Segment:
 
     def samples(self) -> Iterator[pl.DataFrame]:
         raise NotImplementedError
+
+    def holds(self, ids: pl.Series) -> bool:
+        """Whether all of these can be read of it, and nothing of it is damaged."""
+        return not self.damaged and not len(ids.filter(~ids.is_in(self.ids.implode())))
 
 
 class Unreadable(Segment):
@@ -91,13 +96,13 @@ class Table(Segment):
 
     def __init__(self, path: Path) -> None:
         self.path, self.damaged = path, []
-        self._file = open_pieces(path)
+        self._file = open_pieces(path, COMPLETIONS)
         self._pieces, ids = [], [pl.Series(KEY, [], pl.String)]
         for number in range(self._file.num_row_groups):
             try:
                 ids.append(read_piece(self._file, number, path, COMPLETIONS)[KEY])
                 self._pieces.append(number)
-            except UserError:
+            except UnusableTable:
                 lost = self._file.metadata.row_group(number).num_rows
                 self.damaged.append(
                     f"{path}, piece {number + 1}: damaged; its {lost} samples are lost; those that are asked for are done anew"
@@ -138,6 +143,10 @@ def pieces_of(frame: pl.DataFrame) -> list[pl.DataFrame]:
     tokens = frame["n_tokens"].cast(pl.Int64)
     piece = ((tokens.cum_sum() - tokens) // PIECE_TOKENS).alias("piece")
     return frame.with_columns(piece).partition_by("piece", maintain_order=True, include_key=False) or [frame]
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.stem.isdigit() and path.suffix in (".jsonl", ".parquet"))
 
 
 class _Reader:

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-FINISHED = ("answered", "no_answer")  # what ended by itself
-CORRECT = pl.col("verdict") == "correct"
+from selfdistill.statistics.intervals import wilson_interval
+from selfdistill.tables.endings import ANSWERED, CORRECT, CUT, EMPTY, FINISHED_WITH_TEXT, LOOP, NO_ANSWER
+
+IS_CORRECT = pl.col("verdict") == CORRECT
 RESAMPLES, BOOTSTRAP_SEED = 2000, 0
 
 
@@ -21,12 +23,12 @@ def audit(
         "keep": keep,
         "decode": decode_id,
         "sampled": sampled.height,
-        "finished": sum(count.get(name, 0) for name in FINISHED),
-        "answered": count.get("answered", 0),
-        "no_answer": count.get("no_answer", 0),
-        "cut": count.get("cut", 0),
-        "looped": count.get("loop", 0),
-        "empty": count.get("empty", 0),
+        "finished": sum(count.get(name, 0) for name in FINISHED_WITH_TEXT),
+        "answered": count.get(ANSWERED, 0),
+        "no_answer": count.get(NO_ANSWER, 0),
+        "cut": count.get(CUT, 0),
+        "looped": count.get(LOOP, 0),
+        "empty": count.get(EMPTY, 0),
         "kept": kept.height,
         "used": used.height,
         "before": before,
@@ -51,7 +53,7 @@ def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[float |
     n = sampled.height
     if kept.height == n:
         return None, None
-    kept_correct, correct = (frame.filter(CORRECT).height for frame in (kept, sampled))
+    kept_correct, correct = (frame.filter(IS_CORRECT).height for frame in (kept, sampled))
     dropped_correct = correct - kept_correct
     kinds = np.array([kept_correct, kept.height - kept_correct, dropped_correct, n - kept.height - dropped_correct])
     drawn = np.random.default_rng(BOOTSTRAP_SEED).multinomial(n, kinds / n, RESAMPLES)
@@ -70,13 +72,11 @@ def _profile(samples: pl.DataFrame) -> dict[str, Any]:
 
 
 def _correctness(samples: pl.DataFrame) -> dict[str, Any]:
-    from scipy.stats import binomtest
-
-    correct, n = samples.filter(CORRECT).height, samples.height
+    correct, n = samples.filter(IS_CORRECT).height, samples.height
     if not n:
         return {"correct": 0, "n": 0, "rate": None, "low": None, "high": None}
-    interval = binomtest(correct, n).proportion_ci(method="wilson")
-    return {"correct": correct, "n": n, "rate": correct / n, "low": float(interval.low), "high": float(interval.high)}
+    interval = wilson_interval(correct, n)
+    return {"correct": correct, "n": n, "rate": correct / n, "low": interval.low, "high": interval.high}
 
 
 def _levels(sampled: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame) -> dict[str, dict[str, Any]]:

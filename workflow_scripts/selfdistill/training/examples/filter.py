@@ -10,9 +10,10 @@ import polars as pl
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.arms import Arm
+from selfdistill.tables.endings import EMPTY, FINISHED_WITH_TEXT
 from selfdistill.tables.schema import conform
 from selfdistill.tables.training import DATASET
-from selfdistill.training.examples.audit import FINISHED, audit
+from selfdistill.training.examples.audit import audit
 
 
 class ArmDataset(NamedTuple):
@@ -38,9 +39,9 @@ def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -
 
 def kept_samples(sampled: pl.DataFrame, keep: str | None) -> pl.DataFrame:
     if keep == "finished":
-        return sampled.filter(pl.col("finish_class").is_in(FINISHED))
+        return sampled.filter(pl.col("finish_class").is_in(FINISHED_WITH_TEXT))
     if keep == "everything":
-        return sampled.filter(pl.col("finish_class") != "empty")
+        return sampled.filter(pl.col("finish_class") != EMPTY)
     raise UserError("an arm that trains needs keep: finished or everything.")
 
 

@@ -6,19 +6,18 @@ the export, and an untrained export is the source. Beside the weights lie log-pr
 gives, against which the sampling engine is checked (`export_check.py`).
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import sync_folder, sync_tree
 from selfdistill.models.digests import TOKENIZER_FILES
-from selfdistill.models.folder import INDEX, SINGLE_FILE
+from selfdistill.models.headers import INDEX, SINGLE_FILE, read_header, weight_files
 from selfdistill.tables.training import TRAINED_LOGPROBS
 from selfdistill.tables.whole import write_table
 from selfdistill.training.processes import ranks
@@ -72,7 +71,7 @@ def _put_in_place(part: Path, target: Path) -> None:
 
 def stored_precisions(folder: Path) -> set[str]:
     """The floating-point types in which a model's weights are stored."""
-    stored = {entry["dtype"] for file in _weight_files(folder) for _, entry in _stored(file).tensors}
+    stored = {tensor.dtype for file in weight_files(folder) for tensor in read_header(file).tensors.values()}
     return {PRECISIONS[dtype] for dtype in stored if dtype in PRECISIONS}
 
 
@@ -82,7 +81,7 @@ def stored_precisions(folder: Path) -> set[str]:
 def _write_weights(model: Any, source: Path, target: Path) -> None:
     trained = _by_stored_name(model)
     written: set[int] = set()
-    for file in _weight_files(source):
+    for file in weight_files(source):
         written |= _write_file(file, target / file.name, trained)
     kept = written | {_address(buffer) for buffer in model.buffers()}
     lost = [name for name, tensor in trained.items() if _address(tensor) not in kept]
@@ -116,47 +115,26 @@ def _write_file(source: Path, target: Path, trained: dict[str, "torch.Tensor"]) 
     import torch
 
     written = set()
-    header, tensors = _stored(source)
+    header = read_header(source)
     with open(source, "rb") as old, open(target if ranks.is_first() else os.devnull, "wb") as new:
-        new.write(header)
-        for name, entry in tensors:
-            begin, end = entry["data_offsets"]
+        new.write(header.raw)
+        for name, place in header.tensors.items():
             tensor = trained.get(name)
             if tensor is None:
-                old.seek(len(header) + begin)
-                new.write(old.read(end - begin))
+                old.seek(len(header.raw) + place.begin)
+                new.write(old.read(place.end - place.begin))
                 continue
-            if entry["dtype"] not in PRECISIONS or entry["shape"] != list(tensor.shape):
+            if place.dtype not in PRECISIONS or place.shape != list(tensor.shape):
                 raise UserError(
-                    f"{source}: {name} is stored as {entry['dtype']} of shape {entry['shape']} and was trained as "
+                    f"{source}: {name} is stored as {place.dtype} of shape {place.shape} and was trained as "
                     f"{tensor.dtype} of shape {list(tensor.shape)}; is this a quantised model? Train the one it was made from."
                 )
             whole = ranks.whole(tensor.detach())
             written.add(_address(tensor))
             if ranks.is_first():
-                stored = whole.to("cpu", getattr(torch, PRECISIONS[entry["dtype"]]))
+                stored = whole.to("cpu", getattr(torch, PRECISIONS[place.dtype]))
                 new.write(stored.contiguous().flatten().view(torch.uint8).numpy().data)
     return written
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """Those that transformers loads; a folder may hold the same weights once more in another layout."""
-    if (folder / SINGLE_FILE).is_file():
-        return [folder / SINGLE_FILE]
-    return [folder / name for name in sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))]
-
-
-class Stored(NamedTuple):
-    header: bytes  # all that stands before the data of a safetensors file
-    tensors: list[tuple[str, dict[str, Any]]]  # by name, as they lie there, end to end
-
-
-def _stored(file: Path) -> Stored:
-    with open(file, "rb") as handle:
-        length = handle.read(8)
-        header = handle.read(int.from_bytes(length, "little"))
-    entries = [(name, entry) for name, entry in json.loads(header).items() if name != "__metadata__"]
-    return Stored(length + header, sorted(entries, key=lambda entry: entry[1]["data_offsets"]))
 
 
 # The trainer's log-probabilities

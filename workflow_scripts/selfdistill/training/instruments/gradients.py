@@ -2,7 +2,7 @@
 
 A leaf's hook fires once per backward pass with that pass's gradient, before it is added to `.grad`: it sees
 δ_k = s_k / T, the very contribution of micro-batch k to the step, without a copy of any gradient. The meter only
-looks: training with and without it gives the same weights. The estimators are in `analysis/noise.py`.
+looks: training with and without it gives the same weights. The estimators are in `analysis/noise_scale.py`.
 
 On several ranks each sees the whole gradients of its own micro-batches, and its part of the step's.
 """

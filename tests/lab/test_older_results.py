@@ -1,0 +1,56 @@
+"""Results that an older version made are taken up: nothing is sampled again, nothing trained again, every number stays."""
+
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from conftest import ROOT, Clone
+
+MADE = ROOT / "tests/old_results"
+# What names the machine's own work, and no result.
+OF_THE_RUN = ("seconds", "finished")
+
+
+@pytest.fixture
+def older(fresh: Clone) -> Clone:
+    with tarfile.open(MADE / "made.tar.xz") as archive:
+        archive.extractall(fresh.folder, filter="data")
+    shutil.copy(MADE / "study.yaml", fresh.folder / "old/study.yaml")
+    return fresh
+
+
+def tables(folder: Path) -> dict[str, pl.DataFrame]:
+    rooms = ("problems", "models", "arms", "runs", "analysis")
+    return {
+        str(path.relative_to(folder)): pl.read_parquet(path)
+        for room in rooms
+        for path in sorted((folder / room).rglob("*.parquet"))
+        if "journal-" not in str(path) and "/work/" not in str(path)
+    }
+
+
+def test_results_of_an_older_version_are_taken_up_and_every_number_stays(older: Clone) -> None:
+    results = older.folder / "results/old"
+    before = tables(results)
+    said = older.snakemake("--forcerun", "problems", "train", "sample", study="old/study.yaml")
+    assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
+    assert (results / "report.html").is_file()
+
+    sampled = [log.read_text() for log in (results / "logs/sample").rglob("*.log")]
+    counts = [re.search(r"(\d+) requests, (\d+) in the journal, (\d+) to sample", text) for text in sampled]
+    assert len(counts) == 9 and all(count and count[1] == count[2] and count[3] == "0" for count in counts)
+    trained = [log.read_text() for log in (results / "logs/train").rglob("*.log")]
+    assert len(trained) == 2 and all("finished before" in text for text in trained)
+
+    after = tables(results)
+    assert len(before) > 40 and after.keys() == before.keys()
+    for name, table in before.items():
+        kept = [column for column in table.columns if column not in OF_THE_RUN]
+        # Sums of a group are taken in whatever order polars' threads come to them: the last bits of noise tables are chance.
+        exact = not name.startswith("analysis/noise")
+        assert_frame_equal(after[name].select(kept), table.select(kept), check_exact=exact, rel_tol=1e-9)

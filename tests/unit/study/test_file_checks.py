@@ -1,0 +1,61 @@
+"""What a study says of files is held against the files while the study is read."""
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from selfdistill.foundation.errors import UserError
+from selfdistill.study.load import load_study
+
+LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> dict[str, Any]:
+    shutil.copytree(ROOT / "resources", tmp_path / "resources", ignore=shutil.ignore_patterns("__pycache__"))
+    return copy.deepcopy(LAB)
+
+
+@pytest.mark.parametrize("end", ["\n", "", "\n\n"])
+def test_a_source_holds_as_many_problems_as_lines_with_text(study: dict[str, Any], tmp_path: Path, end: str) -> None:
+    problem = json.dumps({"problem": "1+1?", "answer": "2", "level": 1})
+    for name in ("quiz", "exam", "olympiad"):
+        (tmp_path / f"resources/lab/problems/{name}.jsonl").write_text("\n".join([problem] * 4) + end)
+    study["evaluation"]["budgets"] = {"quick": 3, "full": 13}
+    with pytest.raises(UserError, match="asks for 13 problems, but the eval sources hold 12 at most"):
+        load_study(study, tmp_path)
+    study["evaluation"]["budgets"]["full"] = 12
+    load_study(study, tmp_path)
+
+
+def test_a_chat_switch_that_the_models_template_does_not_read_is_told_while_the_study_is_read(
+    study: dict[str, Any], tmp_path: Path
+) -> None:
+    model = tmp_path / "resources/lab/model"
+    study["model"]["chat"] = {"enable_thinking": False}
+    with pytest.raises(
+        UserError, match=r"model\.chat\.enable_thinking: the chat template of resources/lab/model reads no"
+    ):
+        load_study(study, tmp_path)
+    template = "{% if enable_thinking %}<think>{% endif %}{{ messages[0].content }}"
+    (model / "chat_template.jinja").write_text(template)
+    load_study(study, tmp_path)
+    (model / "chat_template.jinja").unlink()
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps(tokenizer | {"chat_template": template}))
+    load_study(study, tmp_path)
+
+
+def test_missing_sources_are_all_told_and_their_lines_not_counted(study: dict[str, Any], tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "resources/lab/problems")
+    with pytest.raises(UserError) as error:
+        load_study(study, tmp_path)
+    assert [line.split(": ")[1] for line in str(error.value).splitlines()] == [
+        f"problems.sources.{name}.path" for name in LAB["problems"]["sources"]
+    ]

@@ -1,0 +1,14 @@
+"""Say what is wrong with a study file, before anything that takes longer is started.
+
+python workflow_scripts/check_study.py config/smoke.yaml
+"""
+
+import sys
+from pathlib import Path
+
+from selfdistill.foundation.programs import as_program
+from selfdistill.study.load import study_of
+
+as_program(
+    lambda: print(f"{study_of(Path(sys.argv[1])).study}: nothing is wrong with the study file.", file=sys.stderr)
+)

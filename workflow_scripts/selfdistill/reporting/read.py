@@ -1,0 +1,80 @@
+"""Reads what the report is made of: every table once, the heavy ones without the columns that nothing shows.
+
+`files` has the names that `rules/report.smk` gives its inputs; where one holds several files, `asked` has the runs, arms,
+models or sources that they belong to, in the same order.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from selfdistill.analysis.runs import of_all_runs
+from selfdistill.machine.provenance import provenance, rule_seconds
+from selfdistill.reporting.answers.choice import choose_examples
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.tables.analysis import (
+    COMPARISONS,
+    ESTIMATES,
+    NOISE_STEPS,
+    NOISE_SUMMARY,
+    PATH_COHERENCE,
+    VERDICTS,
+    WEIGHT_CHANGE,
+)
+from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.schema import of_runs
+from selfdistill.tables.training import RUN_LOG
+from selfdistill.tables.whole import read_table
+
+ANSWERS = (
+    "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "n_tokens", "text", "gold", "finish_class",
+    "extracted", "verdict", "reason",
+)  # fmt: skip
+HOW_SAMPLED = ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period", "reason")
+
+
+def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: Path) -> ReportInputs:
+    study_text = Path(files["study"]).read_text()
+    study = yaml.safe_load(study_text)
+    answers = pl.concat(read_table(path, GRADED, ANSWERS) for path in files["graded"])
+    answers = answers.filter(pl.col("purpose") == "eval")
+    problems = pl.concat(read_table(files[name], PROBLEMS) for name in ("train", "evaluation"))
+    sampled = (read_table(path, GRADED, HOW_SAMPLED) for path in (*files["graded"], *files["training_samples"]))
+    logs = {run: read_table(path, RUN_LOG) for run, path in zip(asked["runs"], files["logs"], strict=True)}
+    return ReportInputs(
+        study=study,
+        study_sha256=hashlib.sha256(study_text.encode()).hexdigest(),
+        provenance=provenance(),
+        rule_times=rule_seconds(benchmarks),
+        verdicts=read_table(files["verdicts"], VERDICTS),
+        levels=read_table(files["levels"], ESTIMATES),
+        comparisons=read_table(files["comparisons"], COMPARISONS),
+        factorial=read_table(files["factorial"], ESTIMATES),
+        audits=_read_each(asked["arms"], files["audits"]),
+        targets=_read_each(asked["taught"], files["targets"]),
+        run_logs=of_all_runs(logs),
+        export_checks=_read_each(asked["runs"], files["export_checks"]),
+        noise_steps=read_table(files["noise_steps"], of_runs(NOISE_STEPS)),
+        noise_summary=read_table(files["noise_summary"], of_runs(NOISE_SUMMARY)),
+        weight_change=read_table(files["weight_change"], of_runs(WEIGHT_CHANGE)),
+        coherence=read_table(files["coherence"], of_runs(PATH_COHERENCE)),
+        completions=answers.select("model_id", "decode_id", "n_tokens", "finish_class", "verdict"),
+        examples=choose_examples(answers, problems, study),
+        sampled=pl.concat(sampled),
+        problem_counts=problems.group_by("source", "level", "split").agg(pl.len().alias("problems")).sort(pl.all()),
+        contamination=read_table(files["contamination"], CONTAMINATION),
+        hub=_read_each(asked["from_hub"], files["hub"]),
+        conversions=_read_each(asked["converted"], files["conversions"]),
+        checks=json.loads(Path(files["checks"]).read_text()),
+        results=asked["results"],
+    )
+
+
+def _read_each(names: Sequence[str], paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(Path(path).read_text()) for name, path in zip(names, paths, strict=True)}

@@ -1,0 +1,40 @@
+"""The 2×2 of decode and filter as a table: main effects and interaction."""
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.notes import decoding_rule, n_counts
+from selfdistill.reporting.tables.table import Group, Row, Table
+from selfdistill.tables import words
+
+
+def factorial(inputs: ReportInputs) -> Table | None:
+    """Main effects and interaction on accuracy and on the cut rate, at each decode."""
+    if inputs.factorial is None or inputs.factorial.is_empty():
+        return None
+    table = inputs.factorial.filter(pl.col("method") == words.LEAD)
+    groups = []
+    for decode in table["decode_id"].unique(maintain_order=True).to_list():
+        rows = []
+        for effect in words.EFFECTS:
+            on_cut = words.on(effect, words.CUT_RATE)
+            here = table.filter((pl.col("decode_id") == decode) & pl.col("estimand").is_in([effect, on_cut]))
+            found = {row["estimand"]: row for row in here.to_dicts()}
+            accuracy, cut = found.get(effect), found.get(on_cut, {})
+            if accuracy:
+                rows.append(Row([
+                    effect, fmt.points(accuracy["estimate"]), fmt.points_interval(accuracy["low"], accuracy["high"]),
+                    fmt.p_value(accuracy["p_value"]), fmt.p_value(accuracy["p_adjusted"]),
+                    fmt.points_with_interval(cut), fmt.count(accuracy["n"]),
+                ]))  # fmt: skip
+        groups.append(Group(rows, f"evaluated at {decode}: {decoding_rule(inputs, decode)}"))
+    columns = ["effect", "on accuracy, pp", "95 % interval", "p", "p Holm", "on cut rate, pp", "n"]
+    note = (
+        "The effects are contrasts of the four cells within each problem, by paired t over problems or their families; p comes "
+        "from sign flips. "
+        "Intervals and p hold the noise of problems only, not of training: a cell with several training seeds is their "
+        "average, a cell with one seed speaks of that one training. Holm covers the three effects within one decode and "
+        f"one outcome, no more. {n_counts(table)}"
+    )
+    return Table("Main effects and interaction", columns, groups, "analysis/factorial.parquet", note)

@@ -1,0 +1,84 @@
+"""What a study file says of files, held against what is on this machine: the model and the problems."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.loaders import LOADERS
+from selfdistill.study.study import Study
+
+
+def file_checks(study: Study, root: Path) -> Iterator[str]:
+    yield from _model_files(study, root)
+    sources = study.problems.sources
+    for use in ("train", "eval"):
+        if use not in {source.use for source in sources.values()}:
+            yield f"problems.sources: at least one source with use: {use} is needed."
+    for name, source in sources.items():
+        key = f"problems.sources.{name}"
+        if source.loader and source.loader not in LOADERS:
+            yield f"{key}.loader: there is no loader {source.loader!r}; {suggested(source.loader, LOADERS)}"
+        elif not source.loader:
+            for other in ("hub", "revision", "options"):
+                if getattr(source, other):
+                    yield f"{key}.{other}: is for public datasets; name the loader that reads this one, or remove it."
+            if not (root / source.path).is_file():
+                yield f"{key}.path: there is no file {source.path!r}."
+        elif (root / source.path).is_file():
+            yield f"{key}.path: {source.path!r} is a file; a loader reads a folder of files as the hub has them."
+    for use, key, wanted in (
+        ("train", "training.samples", study.training.samples),
+        ("eval", "evaluation.budgets.full", study.evaluation.budgets.get("full", 0)),
+    ):
+        used = [source for source in sources.values() if source.use == use]
+        files = [root / source.path for source in used]
+        if any(source.loader for source in used) or not all(file.is_file() for file in files):
+            continue  # how many a public dataset holds is known once it is read
+        lines = sum(_written_lines(file) for file in files)
+        if files and wanted > lines:
+            yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
+    if "{problem}" not in study.problems.prompt:
+        yield "problems.prompt: must contain {problem}, where the problem's text goes."
+
+
+def _written_lines(file: Path) -> int:
+    with open(file, "rb") as handle:
+        return sum(bool(line.strip()) for line in handle)
+
+
+def _model_files(study: Study, root: Path) -> Iterator[str]:
+    model = root / study.model.path
+    if study.model.revision and not study.model.hub:
+        yield "model.revision: is a commit of a repository; name that as model.hub, or remove the revision."
+    if study.model.hub and not (model / "config.json").is_file():
+        return  # it will be downloaded
+    if not model.is_dir():
+        yield f"model.path: there is no folder {study.model.path!r}; put the model there or correct the path."
+        return
+    if not (model / "config.json").is_file() or not list(model.glob("*.safetensors")):
+        yield f"model.path: {study.model.path!r} holds no config.json with safetensors weights; put the model there."
+        return
+    try:
+        limit = json.loads((model / "config.json").read_text()).get("max_position_embeddings")
+    except (ValueError, AttributeError):
+        yield f"model.path: {study.model.path}/config.json is not a JSON object; copy the model anew."
+        return
+    if limit is not None and study.model.context > limit:
+        yield f"model.context: {study.model.context} is over what the model was made for ({limit} in its config.json)."
+    template = _chat_template(model)
+    for switch in study.model.chat:
+        if template and switch not in template:
+            yield f"model.chat.{switch}: the chat template of {study.model.path} reads no {switch}; remove it."
+
+
+def _chat_template(model: Path) -> str:
+    """All that may be the model's chat template; nothing where none can be read, which is told when it is used."""
+    texts = [*model.glob("*.jinja"), *model.glob("additional_chat_templates/*.jinja")]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        inside = [
+            json.loads(file.read_text()).get("chat_template") or "" for file in model.glob("tokenizer_config.json")
+        ]
+        return "\n".join([*(file.read_text(encoding="utf-8") for file in texts), *map(str, inside)])
+    return ""

@@ -1,0 +1,21 @@
+"""Where the results of a study lie, and which names that folder keeps for what stands in it."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+# In every folder of results, and so in no path to one: results/models would lie among the models of a study in results/.
+ROOMS = (
+    "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
+    "report.html", "revisions.lock",
+)  # fmt: skip
+
+
+def usual_folder(study: Mapping[str, Any]) -> str:
+    """Where the results of a study go that names no folder for them."""
+    return f"results/{study.get('study', '')}"
+
+
+def room_in(folder: str) -> str | None:
+    """The part of a path that is the name of something in a folder of results."""
+    return next((part for part in PurePosixPath(folder).parts if part in ROOMS), None)

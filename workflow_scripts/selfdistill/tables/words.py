@@ -1,0 +1,86 @@
+"""The words that stand in the tables of the analysis, each written once: the analysis writes them, planning and report read.
+
+Words of graded answers (how a completion ended, whether it is right) are in `endings.py`.
+"""
+
+# Column `method`: how an interval came about.
+PAIRED_T = "paired t"
+LEAD = PAIRED_T  # of the methods of one difference the one that carries its p, and that verdicts rest on
+STUDENTISED = "studentised bootstrap"
+PERCENTILE = "percentile bootstrap"
+OVER_SEEDS = "t over training seeds"  # speaks of the training method, where the others speak of these checkpoints
+WILSON = "Wilson"
+WILSON_EFFECTIVE = "Wilson, effective n"
+T = "t"
+
+# Column `estimand`: of one model, and with the same names of a difference. Most are columns of the means by problem, too.
+ACCURACY = "accuracy"
+UNANSWERED_RATE = "unanswered_rate"
+THINK_CLOSE_RATE = "think_close_rate"
+BOXED_RATE = "boxed_rate"
+CUT_RATE = "cut_rate"  # of unfinished answers: those that loop, too
+LOOP_RATE = "loop_rate"
+MEAN_TOKENS = "mean_tokens"
+WHEN_FINISHED = "accuracy_when_finished"
+WHEN_BOTH_FINISHED = "accuracy_when_both_finished"
+THE_ARM = "the arm"
+
+
+def cut_counted_for(whom: str) -> str:
+    """The difference in accuracy if every cut answer had counted for this side: for `THE_ARM`, or for the other by name."""
+    return f"accuracy difference, cut counted for {whom}"
+
+
+PASS_AT = "pass@"
+
+
+def pass_estimand(k: int) -> str:
+    return f"{PASS_AT}{k}"
+
+
+# Column `estimand` of the 2×2.
+EFFECT_OF_DECODE = "main effect of the decode"
+EFFECT_OF_FILTER = "main effect of the filter"
+INTERACTION = "interaction"
+EFFECTS = (EFFECT_OF_DECODE, EFFECT_OF_FILTER, INTERACTION)
+
+
+def effect_of(arm: str) -> str:
+    """One cell of the 2×2 against the base."""
+    return f"effect of {arm}"
+
+
+def on(effect: str, outcome: str) -> str:
+    """An effect on accuracy has no addition to its name."""
+    return effect if outcome == ACCURACY else f"{effect} on {outcome}"
+
+
+# Column `unit`: what n counts.
+PROBLEM = "problem"
+FAMILY = "family"  # of near-duplicate problems
+TRAINING_SEED = "training seed"
+FINISHED_COMPLETION = "finished completion"
+FINISHED_BY_BOTH = "finished by both"  # follows problem or family
+
+# Column `comparison`.
+MATCHED = "matched"
+FAIR = "fair"
+
+# Column `direction` of the flips.
+GAINED = "gained"
+LOST = "lost"
+
+# Columns `role` and `verdict` of the verdicts.
+HYPOTHESIS = "hypothesis"
+CONTROL = "control"
+IMPROVED = "improved"
+WORSE = "worse"
+EQUIVALENT = "equivalent within the margin"
+NOT_RESOLVED = "not resolved"
+
+# Columns `group`, `window` and `geometry` of what is measured during training.
+TOTAL = "total"  # all layer groups together
+WHOLE_RUN = "run"
+EUCLIDEAN = "euclidean"
+ADAM = "adam"
+UPDATE = "update"
