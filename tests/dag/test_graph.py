@@ -14,7 +14,7 @@ import yaml
 
 from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, jobs_in
 
-pytestmark = pytest.mark.xdist_group("smoke")
+pytestmark = pytest.mark.xdist_group("dag")
 
 ANALYSIS = {"levels", "comparisons", "factorial", "verdicts", "checks"}
 RUNS = {"noise", "weight_change"}

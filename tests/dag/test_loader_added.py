@@ -14,7 +14,7 @@ from conftest import Clone
 from selfdistill.problems.datasets.convert import convert
 from selfdistill.rehearsal.recorded_shapes import write_in_shape
 
-pytestmark = pytest.mark.xdist_group("smoke")
+pytestmark = pytest.mark.xdist_group("dag")
 
 LOADERS = "workflow_scripts/selfdistill/problems/datasets/loaders"
 TARGET = "results/smoke/problems/train.parquet"

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ENVIRONMENT, Clone
 
-pytestmark = pytest.mark.xdist_group("smoke")
+pytestmark = pytest.mark.xdist_group("dag")
 
 
 def rehearsed(clone: Clone) -> str:

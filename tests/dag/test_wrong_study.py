@@ -10,7 +10,7 @@ import yaml
 from conftest import ENVIRONMENT, Clone
 from selfdistill.study.load import load_study
 
-pytestmark = pytest.mark.xdist_group("smoke")
+pytestmark = pytest.mark.xdist_group("dag")
 
 
 def asked(clone: Clone, *command: str, folder: Path | None = None) -> tuple[int, str]:

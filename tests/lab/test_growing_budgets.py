@@ -12,7 +12,7 @@ from conftest import Clone
 from selfdistill.tables.sampling import COMPLETIONS, GRADED
 from selfdistill.tables.whole import read_table
 
-pytestmark = pytest.mark.xdist_group("smoke")
+pytestmark = pytest.mark.xdist_group("budgets")
 
 MODELS = ("samples-t11", "base")
 TARGETS = [f"results/smoke/models/{model}/graded.parquet" for model in MODELS]

@@ -12,7 +12,7 @@ from conftest import ENVIRONMENT, Clone
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.whole import read_table
 
-pytestmark = pytest.mark.xdist_group("smoke")
+pytestmark = pytest.mark.xdist_group("dag")
 
 
 def planned(clone: Clone, study: str, *options: str) -> str:

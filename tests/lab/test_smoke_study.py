@@ -182,6 +182,7 @@ def test_an_arm_with_soft_targets_takes_the_steps_of_its_twin(smoke: Clone) -> N
 def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, tmp_path: Path) -> None:
     """Ctrl-C while sampling, in the middle of training, and while checkpoints are graded."""
     fresh = begun(smoke, tmp_path, "models/base", "models/ssd", "runs/ssd", "analysis", "logs")
+    (results(fresh) / "report.html").unlink()
     marks = {"logs/sample/base": "to sample", "logs/train": "step ", "logs/grade/ssd": ""}
     for folder, mark in marks.items():
         process = subprocess.Popen(

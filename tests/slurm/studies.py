@@ -16,6 +16,7 @@ from cluster import Cluster
 from conftest import ENVIRONMENT, PATIENCE, Clone
 
 RESULTS = Path("results/smoke")
+IMPATIENT = Path(__file__).resolve().parent / "impatient"
 SITE = """\
 partitions:
   cpu: {max_runtime: 1d, max_mem_mb: 8000, max_threads: 4}
@@ -43,11 +44,11 @@ class Run:
         (clone.folder / "site.yaml").write_text(SITE)
         command = [
             "snakemake", *arguments, "--profile", "slurm", "--configfile", study,
-            "--slurm-partition-config", "site.yaml", "--slurm-init-seconds-before-status-checks", "5",  # most jobs are over then; the next look is 15 s later
+            "--slurm-partition-config", "site.yaml", "--slurm-init-seconds-before-status-checks", "2",
         ]  # fmt: skip
         with open(self.out, "w") as out:
             self.process = subprocess.Popen(
-                command, cwd=clone.folder, env=ENVIRONMENT | cluster.environment | environment, stdout=out,
+                command, cwd=clone.folder, env=ENVIRONMENT | cluster.environment | {"PYTHONPATH": str(IMPATIENT)} | environment, stdout=out,
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
 

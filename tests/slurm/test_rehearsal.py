@@ -20,7 +20,7 @@ from studies import Run
 from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
 from stand_in_hub import NEWEST, Hub, stand_in_hub
 
-pytestmark = pytest.mark.xdist_group("slurm")
+pytestmark = pytest.mark.xdist_group("rehearsal")
 SECRET = "hf_what-must-not-be-found-anywhere"
 RESULTS = Path("results/qwen3.5-4b-rehearsal")
 
@@ -58,7 +58,7 @@ def test_the_field_study_goes_from_the_hub_to_its_report(
     with cluster() as slurm:
         given["PATH"] = f"{ROOT / 'tests/stand_in_conda/bin'}:{slurm.environment['PATH']}"
         with Run(slurm, fresh, str(RESULTS / "given/study.yaml"), *arguments, **given) as run:
-            said = run.finish(800)
+            said = run.finish()
 
     report = (fresh.folder / RESULTS / "report.html").read_text()
     for told in (

@@ -114,7 +114,7 @@ def test_a_lost_machine_takes_no_sample_and_no_training_step_along(site: Site) -
     for log in (logs / "sample/samples-t11").iterdir():
         assert " 0 to sample" in log.read_text(), "what the lost machine had sealed was sampled again"
     assert "going on after step" in (logs / "train/ssd/seed-0.log").read_text()
-    assert "Seconds per rule" in (site.storage / "results/smoke/report.html").read_text()
+    assert "Time per rule" in (site.storage / "results/smoke/report.html").read_text()
     assert "Nothing to be done" in site.run(last, "results/smoke/report.html")
     assert not (last.folder / "results").exists()
 
