@@ -36,7 +36,7 @@ def flips(graded: pl.DataFrame, evaluation: Evaluation, percents: Iterable[int] 
 def _flipped(evaluations: Evaluations, comparison: Comparison) -> pl.DataFrame:
     mine, other = paired_cells(evaluations, comparison)
     side, against = comparison.side, comparison.against
-    seed = parse_model_id(side.models[0])[1] if len(side.models) == 1 else None
+    seed = parse_model_id(side.models[0]).training_seed if len(side.models) == 1 else None
     change = pl.col(words.ACCURACY) - pl.col("against_accuracy")
     return mine.select("problem_id", words.ACCURACY, words.CUT_RATE).with_columns(
         other[words.ACCURACY].alias("against_accuracy"), other[words.CUT_RATE].alias("against_cut_rate")

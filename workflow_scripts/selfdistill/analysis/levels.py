@@ -67,7 +67,7 @@ def levels(
 def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:
     for side in evaluations.sides():
         for model in side.models:
-            yield Side(side.arm, side.percent, (model,), side.decode_id), parse_model_id(model)[1]
+            yield Side(side.arm, side.percent, (model,), side.decode_id), parse_model_id(model).training_seed
         if len(side.models) > 1:
             yield side, None
 

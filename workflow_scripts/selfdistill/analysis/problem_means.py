@@ -97,7 +97,7 @@ class Side:
 
     @property
     def training_seeds(self) -> tuple[int, ...]:
-        return tuple(seed for model in self.models if (seed := parse_model_id(model)[1]) is not None)
+        return tuple(seed for model in self.models if (seed := parse_model_id(model).training_seed) is not None)
 
     @property
     def model_id(self) -> str:

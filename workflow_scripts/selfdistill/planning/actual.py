@@ -125,7 +125,7 @@ def spread_of(study: Study, graded: pl.DataFrame) -> SpreadSeen:
     others = [
         rows
         for model, rows in arms.items()
-        if parse_model_id(model)[2] == 100 and rows["problem_id"].equals(base["problem_id"])
+        if parse_model_id(model).percent == 100 and rows["problem_id"].equals(base["problem_id"])
     ]
     correlations = [
         float(np.cov(rows["p"], base["p"])[0, 1]) / np.sqrt(_between(rows) * between)

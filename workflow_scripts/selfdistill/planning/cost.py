@@ -53,7 +53,7 @@ Length = Callable[[Decode], float]  # tokens that a completion of a decode takes
 def stages(study: Study, figures: Figures) -> list[Stage]:
     """In the order in which they run."""
     models = evaluated(study)
-    trained = [name for name in models if parse_model_id(name)[1] is not None]
+    trained = [name for name in models if parse_model_id(name).training_seed is not None]
     final = [name for name in trained if name.endswith("/at-100")]
     earlier = [name for name in trained if name not in final]
     base = [name for name in models if name not in trained]

@@ -2,6 +2,7 @@
 training samples, or `{arm}/seed-{seed}/at-{percent}` for a checkpoint."""
 
 import re
+from typing import NamedTuple
 
 from selfdistill.foundation.errors import UserError
 
@@ -10,14 +11,20 @@ SAMPLES = "samples-"
 UNTRAINED = re.compile(r"[a-z][a-z0-9-]*")
 
 
+class ModelName(NamedTuple):
+    arm: str
+    training_seed: int | None  # None: nothing was trained
+    percent: int  # of training done
+
+
 def model_id(arm: str, training_seed: int | None = None, percent: int = 0) -> str:
     return arm if training_seed is None else f"{arm}/seed-{training_seed}/at-{percent:03d}"
 
 
-def parse_model_id(name: str) -> tuple[str, int | None, int]:
-    """(arm, training seed, percent of training done); the inverse of `model_id`."""
+def parse_model_id(name: str) -> ModelName:
+    """The inverse of `model_id`."""
     if checkpoint := CHECKPOINT.fullmatch(name):
-        return checkpoint["arm"], int(checkpoint["seed"]), int(checkpoint["percent"])
+        return ModelName(checkpoint["arm"], int(checkpoint["seed"]), int(checkpoint["percent"]))
     if UNTRAINED.fullmatch(name):
-        return name, None, 0
+        return ModelName(name, None, 0)
     raise UserError(f"{name!r} names no model: write base, a resample arm, or arm/seed-0/at-100.")

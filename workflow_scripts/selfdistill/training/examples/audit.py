@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.statistics.intervals import wilson_interval
+from selfdistill.statistics.intervals import Interval, wilson_interval
 from selfdistill.tables.endings import ANSWERED, CORRECT, CUT, EMPTY, FINISHED_WITH_TEXT, LOOP, NO_ANSWER
 
 IS_CORRECT = pl.col("verdict") == CORRECT
@@ -18,7 +18,7 @@ def audit(
     """How many samples of which kind there were, and how the kept differ from the sampled."""
     count = dict(sampled.group_by("finish_class").len().iter_rows())
     before, after = _profile(sampled), _profile(kept)
-    low, high = leaning_interval(sampled, kept)
+    leaning = leaning_interval(sampled, kept)
     return {
         "keep": keep,
         "decode": decode_id,
@@ -36,15 +36,15 @@ def audit(
         "used_profile": _profile(used),
         "favour": {
             "correctness_difference": after["correctness"]["rate"] - before["correctness"]["rate"],
-            "correctness_difference_low": low,
-            "correctness_difference_high": high,
+            "correctness_difference_low": leaning.low if leaning else None,
+            "correctness_difference_high": leaning.high if leaning else None,
             "mean_tokens_difference": after["mean_tokens"] - before["mean_tokens"],
         },
         "levels": _levels(sampled, kept, used),
     }
 
 
-def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[float | None, float | None]:
+def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> Interval | None:
     """95 % interval of how much more often the kept are correct than the sampled; none where nothing was dropped.
 
     The kept are a part of the sampled, so both shares come from the same resample of the problems (one sample each):
@@ -52,7 +52,7 @@ def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[float |
     """
     n = sampled.height
     if kept.height == n:
-        return None, None
+        return None
     kept_correct, correct = (frame.filter(IS_CORRECT).height for frame in (kept, sampled))
     dropped_correct = correct - kept_correct
     kinds = np.array([kept_correct, kept.height - kept_correct, dropped_correct, n - kept.height - dropped_correct])
@@ -60,7 +60,7 @@ def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[float |
     drawn = drawn[drawn[:, 0] + drawn[:, 1] > 0]
     differences = drawn[:, 0] / (drawn[:, 0] + drawn[:, 1]) - (drawn[:, 0] + drawn[:, 2]) / n
     low, high = np.quantile(differences, (0.025, 0.975))
-    return float(low), float(high)
+    return Interval(float(low), float(high))
 
 
 def _profile(samples: pl.DataFrame) -> dict[str, Any]:
