@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in ("workflow_scripts", "resources"):
     sys.path.insert(0, str(ROOT / folder))
 
+# Compiled modules are kept, also where a machine is set not to: a study is hundreds of short processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "OMP_NUM_THREADS": "1",

@@ -30,7 +30,7 @@ def hub(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
     """A hub that has what the rehearsal would find in folders; its doors open to whoever brings the token."""
     subprocess.run(
         [sys.executable, "workflow_scripts/rehearse.py", "config/qwen3.5-4b.yaml", "--engine", "vllm",
-         "--arms", "ssd", "soft", "aa"],
+         "--arms", "soft", "aa"],
         cwd=fresh.folder, env=ENVIRONMENT, check=True, capture_output=True, timeout=PATIENCE,
     )  # fmt: skip
     study = yaml.safe_load((fresh.folder / RESULTS / "given/study.yaml").read_text())
@@ -65,7 +65,7 @@ def test_the_field_study_goes_from_the_hub_to_its_report(
         "Qwen/Qwen3.5-4B",
         "martheballon/Omni-MATH-2",
         NEWEST,
-        "soft-against-sampled",
+        "aa-is-null",
         "hard-300",
         "vllm 0.30",
     ):
