@@ -165,6 +165,17 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def fs_storage() -> None:
+    """The fs storage plugin can work. Continuous integration must have what it copies with; elsewhere tests are skipped."""
+    if shutil.which("rsync"):
+        return
+    reason = "the fs storage plugin copies with rsync, which is not installed: apt-get install rsync"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
 def vllm_python() -> str:
     """The Python of vLLM's own environment, which `make test` makes. The tests run outside it, as the pipeline's own do."""
     if VLLM_PYTHON.is_file():

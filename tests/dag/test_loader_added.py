@@ -2,7 +2,6 @@
 loader runs again what it read, and nothing that another one read."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,11 +51,12 @@ def test_a_finished_study_without_loaders_does_not_feel_a_new_one(smoke: Clone) 
 
 
 @pytest.mark.parametrize("kept", ["here", "in storage"])
-def test_a_study_with_a_loader_feels_its_own_and_no_other(fresh: Clone, tmp_path: Path, kept: str) -> None:
+def test_a_study_with_a_loader_feels_its_own_and_no_other(
+    fresh: Clone, tmp_path: Path, kept: str, request: pytest.FixtureRequest
+) -> None:
     storage = []
     if kept == "in storage":
-        if shutil.which("rsync") is None:
-            pytest.skip("the fs storage plugin copies with rsync, which is not installed: apt-get install rsync")
+        request.getfixturevalue("fs_storage")
         storage = ["--default-storage-provider", "fs", "--default-storage-prefix", str(tmp_path / "storage")]
     write_in_shape("beyond-aime", fresh.folder / RAW, [(f"What is {n} and 1?", str(n + 1), 1) for n in range(40)])
     assert len(convert("beyond-aime", fresh.folder / RAW, {})[0]) == 40

@@ -83,12 +83,7 @@ def lines_in(journal: Path) -> int:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    if shutil.which("rsync") is None:
-        reason = "the fs storage plugin copies with rsync, which is not installed: apt-get install rsync"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+def site(tmp_path: Path, fs_storage: None) -> Site:
     return Site(tmp_path)
 
 
