@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--wall", type=float, help="seconds of that run on the wall, with its environments")
     asked = parser.parse_args()
     if asked.junit:
-        write_page(timed_tests(asked.junit), asked.wall, test_seconds(asked.junit))
+        command = "CI=true PYTEST_ADDOPTS=--junitxml=FILE .ci/run"
+        write_page(timed_tests(asked.junit), asked.wall, test_seconds(asked.junit), command)
         return
     with tempfile.TemporaryDirectory(prefix="forklock-tests-") as folder:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), f"{folder}/clone"], check=True)
@@ -47,7 +48,7 @@ def main() -> None:
         wall = time.monotonic() - began
         if ended.returncode:
             sys.exit("the tests failed, so their time says nothing")
-        write_page(timed_tests(junit), wall, test_seconds(junit))
+        write_page(timed_tests(junit), wall, test_seconds(junit), "python benchmarks/test_suite.py")
 
 
 def timed_tests(junit: Path) -> list[Timed]:
@@ -67,7 +68,7 @@ def room_of(classname: str) -> str:
     return "/".join(folders)
 
 
-def write_page(tests: list[Timed], wall: float, seconds: float) -> None:
+def write_page(tests: list[Timed], wall: float, seconds: float, command: str) -> None:
     rooms: dict[str, list[float]] = defaultdict(list)
     for test in tests:
         rooms[test.room].append(test.seconds)
@@ -77,7 +78,7 @@ def write_page(tests: list[Timed], wall: float, seconds: float) -> None:
     lines = [
         "# The tests: where the time goes",
         "",
-        f"`python benchmarks/test_suite.py`, {datetime.now(UTC).date()}, {platform.system()} {platform.machine()}, "
+        f"`{command}`, {datetime.now(UTC).date()}, {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} cores, Python {platform.python_version()}, commit {commit}.",
         "",
         f"`make test` took **{wall / 60:.1f} minutes** with making both environments, its {len(tests):,} tests "
