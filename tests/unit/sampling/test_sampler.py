@@ -20,7 +20,7 @@ SETTINGS = SamplerSettings("torch", "float32", 320, batch=24)
 
 
 def test_interrupting_keeps_the_journal_and_says_so(tmp_path: Path) -> None:
-    plan = write_plan(tmp_path / "plan.parquet", 120)
+    plan = write_plan(tmp_path / "plan.parquet", 2000)  # so many that it is not over before it is interrupted
     process = subprocess.Popen(
         sample_command(plan, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -35,18 +35,21 @@ def test_interrupting_keeps_the_journal_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_second_sampler_on_one_shard_says_so_and_exits(tmp_path: Path) -> None:
-    plan = write_plan(tmp_path / "plan.parquet", 120)
+    """The first is stopped for as long as the second needs, which may be longer than the first would run."""
+    plan = write_plan(tmp_path / "plan.parquet", 240)
     first = subprocess.Popen(sample_command(plan, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while first.poll() is None and not list((tmp_path / "journal-0").glob("*.jsonl")):
             time.sleep(0.005)
+        first.send_signal(signal.SIGSTOP)
         second = subprocess.run(sample_command(plan, tmp_path), capture_output=True, text=True, timeout=60)
         assert second.returncode == 1
         assert second.stderr.startswith("error: ") and "another sampler is writing this journal" in second.stderr
     finally:
-        first.wait(timeout=120)
+        first.send_signal(signal.SIGCONT)
+        first.wait(timeout=300)
     assert first.returncode == 0
-    assert read_table(tmp_path / "shard-0.parquet", COMPLETIONS).height == 120
+    assert read_table(tmp_path / "shard-0.parquet", COMPLETIONS).height == 240
 
 
 def test_a_damaged_plan_is_a_sentence(tmp_path: Path) -> None:
