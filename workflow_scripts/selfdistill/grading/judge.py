@@ -1,28 +1,74 @@
-r"""math-verify, made stricter where it is known to credit wrong answers. Runs inside the processes of `processes.py`.
+r"""What math-verify says of two answers. Runs inside the processes of `processes.py`.
 
-Two holes of math-verify 0.9 are closed after it says yes: numbers below its six decimals (\sqrt2/2^{99} and
-\sqrt2/2^{98}), and equations, of which it may compare right-hand sides alone (x^2+1=0 and x^2+2=0).
+It is asked in two ways. `lenient` is math-verify as it is used everywhere, with its own settings: a second opinion that
+is stored beside ours. `careful` decides where our own reader cannot, and is stricter where math-verify is known to credit
+wrong answers: no letter is a unit, no symbol may get lost, small numbers are compared by their digits and equations whole.
 """
 
 import logging
+import re
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
 import sympy
+from latex2sympy2_extended import NormalizationConfig
 from math_verify import parse, verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
+from selfdistill.grading.answers import plain_form
+from selfdistill.grading.reading.writing import canonical
+
 # The limit is the hard kill from outside; math-verify's own is an alarm that cannot interrupt a long C call.
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-EXTRACTION = [LatexExtractionConfig(), ExprExtractionConfig()]
+AS_SHIPPED = (LatexExtractionConfig(), ExprExtractionConfig())
+WITHOUT_UNITS = (
+    LatexExtractionConfig(
+        normalization_config=NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True)
+    ),
+    ExprExtractionConfig(),
+)
 SMALL = 1e-3  # below it, six decimals are too coarse to compare by
 RELATIVE = 1e-4
+COMMAND_OR_TEXT = re.compile(r"\\(?:text|mathrm|operatorname|mathbb|mathcal|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
+WORD = re.compile(r"[A-Za-z]{2,}")
+LETTER = re.compile(r"[A-Za-z]")
+CONSTANTS = frozenset("ei")
+TEXT = re.compile(r"\\(?:text|mbox|textbf|mathrm|textrm)\s*\{([^{}]*)\}")
 
 
-def parse_answer(text: str) -> list[Any]:
+def lenient(gold: str, answer: str) -> str:
+    """As math-verify judges the plain forms of both."""
+    parsed_gold, parsed_answer = (parse_answer(plain_form(text), AS_SHIPPED) for text in (gold, answer))
+    if not parsed_gold or not parsed_answer:
+        return "unparsed"
+    return "equivalent" if agree(parsed_gold, parsed_answer) else "different"
+
+
+def careful(gold: str, answer: str) -> str:
+    """A reason. What is raised is a failure of the grader's own and says nothing about the answer."""
+    texts = [canonical(text) for text in (gold, answer)]
+    if is_prose(texts[1]):
+        return "unparsed"
+    parsed_gold, parsed_answer = (parse_answer(text, WITHOUT_UNITS) for text in texts)
+    if not parsed_gold or not parsed_answer:
+        return "unparsed"
+    if loses_symbols(texts[0], parsed_gold[0]) or loses_symbols(texts[1], parsed_answer[0]):
+        return "unparsed"
+    agrees = agree(parsed_gold[:1], parsed_answer[:1]) and holds_up(parsed_gold[0], parsed_answer[0])
+    return "equivalent" if agrees else "different"
+
+
+def reads(text: str) -> bool:
+    written = canonical(text)
+    parsed = parse_answer(written, WITHOUT_UNITS)
+    return bool(parsed) and not loses_symbols(written, parsed[0])
+
+
+def parse_answer(text: str, settings: Iterable[Any] = AS_SHIPPED) -> list[Any]:
     """What math-verify reads, the mathematical object first; empty where it reads only text."""
     try:
-        parsed = parse(f"${text}$", extraction_config=EXTRACTION, parsing_timeout=None, raise_on_error=True)
+        parsed = parse(f"${text}$", extraction_config=list(settings), parsing_timeout=None, raise_on_error=True)
     except MemoryError:
         raise
     except Exception:
@@ -30,17 +76,21 @@ def parse_answer(text: str) -> list[Any]:
     return parsed if parsed and not isinstance(parsed[0], str) else []
 
 
-def reads(text: str) -> bool:
-    return bool(parse_answer(text))
+def is_prose(text: str) -> bool:
+    """Words that are no label of the notation: math-verify would take the last thing that it can read."""
+    return any(WORD.search(words) for words in TEXT.findall(text))
 
 
-def judge(gold: str, answer: str) -> str:
-    """A reason. What is raised is a failure of the grader's own and says nothing about the answer."""
-    parsed_gold, parsed_answer = parse_answer(gold), parse_answer(answer)
-    if not parsed_gold or not parsed_answer:
-        return "unparsed"
-    agrees = agree(parsed_gold, parsed_answer) and holds_up(parsed_gold[0], parsed_answer[0])
-    return "equivalent" if agrees else "different"
+def loses_symbols(text: str, parsed: Any) -> bool:
+    """A letter of the text that is in no name of what was read of it."""
+    bare = COMMAND_OR_TEXT.sub(" ", text)
+    letters = set(LETTER.findall(WORD.sub(lambda word: "" if hasattr(sympy, word[0]) else word[0], bare))) - CONSTANTS
+    if not letters or not hasattr(parsed, "atoms"):
+        return False
+    names = {str(atom) for atom in parsed.atoms(sympy.Symbol)} | {
+        str(applied.func) for applied in parsed.atoms(sympy.core.function.AppliedUndef)
+    }
+    return not letters <= set("".join(names))
 
 
 def agree(gold: list[Any], answer: list[Any]) -> bool:

@@ -1,53 +1,73 @@
-"""Is an answer the gold answer? Exactly where that is easy, by math-verify in processes that can be killed elsewhere."""
+"""Is an answer the gold answer? Exactly where that is easy, elsewhere by two readers in processes that can be killed.
 
-import re
+The strict one counts: our own reader, and math-verify with care where ours does not know the notation. The lenient one is
+math-verify as everybody uses it. Both verdicts are kept, so that a report can tell what hangs on the choice between them.
+"""
+
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.processes import ask
 from selfdistill.grading.rationals import read_rational, same_number
-from selfdistill.tables.endings import Reason
+from selfdistill.tables.endings import NO_OBJECT, UNDECIDED, Reading, Reason
 
 CORRECT = ("equal", "equivalent")
 LONGEST = 2000  # characters of an answer that are worth reading
+# What each reply says of the answer; one that is not here is a word of UNDECIDED and stays as it is.
+SAYS: dict[str, Reading] = {
+    "equal": "equal", "equivalent": "equal", "different": "different", NO_OBJECT: "different", "unparsed": "unread"
+}  # fmt: skip
+STRICT: dict[str, Reason] = {"equal": "equivalent", "different": "different", NO_OBJECT: NO_OBJECT}
+
+
+class Judgement(NamedTuple):
+    reason: Reason  # of the verdict that counts
+    strict: Reading
+    lenient: Reading | None = None  # None where the texts are the same or both are plain numbers
+
+    @property
+    def disputed(self) -> bool:
+        return {self.strict, self.lenient} == {"equal", "different"}
+
+
+def judge_answers(pairs: Sequence[tuple[str, str]], seconds: float, workers: int = 1) -> list[Judgement]:
+    """The judgement of each (gold, answer); each distinct pair is judged once."""
+    judged = _strictly(pairs, seconds, workers)
+    hard = [pair for pair, judgement in judged.items() if judgement.lenient is not None]
+    for pair, reply in zip(hard, ask([("lenient", *pair) for pair in hard], seconds, workers), strict=True):
+        judged[pair] = judged[pair]._replace(lenient=_says(reply))
+    return [judged[pair] for pair in pairs]
 
 
 def verify_answers(pairs: Sequence[tuple[str, str]], seconds: float, workers: int = 1) -> list[Reason]:
-    """The reason for each (gold, answer); each distinct pair is judged once."""
-    reasons: dict[tuple[str, str], Reason] = {}
-    hard: dict[tuple[str, str], tuple[str, str]] = {}
+    """The reason of the strict verdict on each (gold, answer)."""
+    judged = _strictly(pairs, seconds, workers)
+    return [judged[pair].reason for pair in pairs]
+
+
+def _strictly(pairs: Sequence[tuple[str, str]], seconds: float, workers: int) -> dict[tuple[str, str], Judgement]:
+    """`lenient` is None where nobody need be asked, and "unread" until somebody was."""
+    judged: dict[tuple[str, str], Judgement] = {}
+    hard: list[tuple[str, str]] = []
     for pair in dict.fromkeys(pairs):
         reason = quick_reason(*pair)
         if reason is None:
-            hard[pair] = plain_form(pair[0]), plain_form(pair[1])
+            hard.append(pair)
         else:
-            reasons[pair] = reason
-    questions = list(dict.fromkeys(hard.values()))
-    replies = ask([("judge", *question) for question in questions], seconds, workers)
-    judged = dict(zip(questions, replies, strict=True))
-    reasons.update({pair: judged[question] for pair, question in hard.items()})  # type: ignore[misc]
-    return [reasons[pair] for pair in pairs]
+            judged[pair] = Judgement(reason, _says(reason))
+    ours = dict(zip(hard, ask([("strict", *pair) for pair in hard], seconds, workers), strict=True))
+    left = [pair for pair, reply in ours.items() if reply not in STRICT]
+    theirs = dict(zip(left, ask([("careful", *pair) for pair in left], seconds, workers), strict=True))
+    for pair in hard:
+        found: Any = theirs[pair] if pair in theirs else STRICT[ours[pair]]
+        judged[pair] = Judgement(found, _says(found), "unread")
+    return judged
 
 
-# Runs of letters that are mathematics and not prose.
-FUNCTIONS = {
-    "sin",
-    "cos",
-    "tan",
-    "cot",
-    "sec",
-    "csc",
-    "log",
-    "exp",
-    "sqrt",
-    "max",
-    "min",
-    "gcd",
-    "lcm",
-    "arcsin",
-    "arccos",
-}
-FUNCTIONS |= {"arctan", "sinh", "cosh", "tanh", "inf", "infty", "mod", "det", "deg"}
+def _says(reply: str) -> Reading:
+    assert reply in SAYS or reply in UNDECIDED, reply
+    return SAYS.get(reply, reply)  # type: ignore[arg-type]
 
 
 def quick_reason(gold: str, answer: str) -> Reason | None:
@@ -64,14 +84,7 @@ def quick_reason(gold: str, answer: str) -> Reason | None:
 
 
 def unreadable(golds: Iterable[str], seconds: float = 20.0, workers: int = 1) -> set[str]:
-    """The gold answers that nothing could ever be equivalent to, because math-verify cannot read them."""
+    """The gold answers that nothing could ever be equivalent to, because neither reader can read them."""
     hard = [gold for gold in dict.fromkeys(golds) if read_rational(plain_form(gold)) is None]
-    replies = ask([("parse", plain_form(gold)) for gold in hard], seconds, workers)
-    return {gold for gold, reply in zip(hard, replies, strict=True) if reply != "parsed" or _is_prose(gold)}
-
-
-def _is_prose(gold: str) -> bool:
-    """Bare words, which math-verify would read as products of letters, and divisions by nothing. Marked text is text."""
-    bare = re.sub(r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\{[^{}]*\}|\\[A-Za-z]+", " ", gold)
-    words = [word for word in re.findall(r"[A-Za-z]{3,}", bare) if word.lower() not in FUNCTIONS]
-    return bool(words) or re.search(r"/\s*0(?![\d.])", gold) is not None
+    replies = ask([("parse", gold) for gold in hard], seconds, workers)
+    return {gold for gold, reply in zip(hard, replies, strict=True) if reply != "parsed"}

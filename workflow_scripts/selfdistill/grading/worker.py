@@ -1,6 +1,6 @@
 """A process that judges answers for `processes.py`: a JSON list a line in, a JSON text a line out.
 
-`["parse", gold]` answers "parsed" or "unparsed"; `["judge", gold, answer]` answers a reason. It is a program of its
+`["parse", gold]` answers "parsed" or "unparsed"; `["strict", gold, answer]`, "careful" and "lenient" answer a reason. It is a program of its
 own, not a multiprocessing child, because a child would run the rule's script a second time to import it.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Callable
 
 from selfdistill.tables.endings import GRADER_FAILED
 
@@ -23,7 +24,15 @@ def main(seconds: float, memory: int) -> None:
     # everything at once, faster than the parent looks.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (2 * memory, resource.RLIM_INFINITY))
-    from selfdistill.grading.judge import judge, reads
+    from selfdistill.grading import judge
+    from selfdistill.grading.reading import compare
+
+    acts: dict[str, Callable[..., str]] = {
+        "strict": compare.compare,
+        "careful": judge.careful,
+        "lenient": judge.lenient,
+        "parse": lambda text: "parsed" if compare.reads(text) or judge.reads(text) else "unparsed",
+    }
 
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (1, 2):  # libraries that print must not speak into the replies or fill the log
@@ -35,7 +44,7 @@ def main(seconds: float, memory: int) -> None:
             faulthandler.dump_traceback_later(2 * seconds + 5, exit=True, file=nowhere)
             act, *texts = json.loads(line)
             try:
-                reply = judge(*texts) if act == "judge" else "parsed" if reads(*texts) else "unparsed"
+                reply = acts[act](*texts)
             except (Exception, RecursionError, MemoryError):  # ours, and nothing about the answer
                 reply = GRADER_FAILED
             faulthandler.cancel_dump_traceback_later()

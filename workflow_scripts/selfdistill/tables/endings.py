@@ -24,7 +24,12 @@ WRONG: Verdict = "wrong"
 UNANSWERED: Verdict = "unanswered"  # no answer that counts: unfinished, or none was found
 
 # How an answer got its verdict.
-Reason = Literal["equal", "equivalent", "different", "unparsed", "timeout", "grader failed"]
+Reason = Literal["equal", "equivalent", "different", "no object", "unparsed", "timeout", "grader failed"]
+
+NO_OBJECT: Reason = "no object"  # prose, several answers in one, or an equality that does not hold
+
+# What one reader of an answer says of it.
+Reading = Literal["equal", "different", "unread", "timeout", "grader failed"]
 
 # Reasons that say something about the grader and not about the answer.
 TIMEOUT: Reason = "timeout"

@@ -1,0 +1,99 @@
+"""Tokens apart at what stands outside of all brackets: commas, `or`, relations."""
+
+from selfdistill.grading.reading.tokens import Token, Unread
+
+RELATIONS = {"=": "=", "<": "<", ">": ">"}
+RELATION_COMMANDS = {"le": r"\le", "ge": r"\ge", "ne": r"\ne", "in": r"\in"}
+OPENING = {"(", "[", r"\{", "{", "begin"}
+CLOSING = {")", "]", r"\}", "}", "end"}
+CONNECTIVES = {"or", "and"}
+
+
+def end_of(tokens: list[Token], start: int) -> int | None:
+    depth = 0
+    for place in range(start, len(tokens)):
+        depth += step(tokens[place])
+        if depth == 0:
+            return place
+    return None
+
+
+def step(token: Token) -> int:
+    if token.kind == "command":
+        opens, closes = ("langle", "lfloor", "lceil"), ("rangle", "rfloor", "rceil")
+        return (token.text in opens) - (token.text in closes)
+    if token.kind != "sign":
+        return 0
+    word = token.text.partition(" ")[0]
+    return (word in OPENING) - (word in CLOSING)
+
+
+def split(tokens: list[Token], at: set[str]) -> list[list[Token]]:
+    """Brackets of intervals need not match: their kinds are not told apart."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += step(token)
+        if depth == 0 and token.kind == "sign" and token.text in at:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    if depth:
+        raise Unread("brackets do not match")
+    return parts
+
+
+def at_depth_0(tokens: list[Token], commands: set[str]) -> list[int]:
+    found, depth = [], 0
+    for place, token in enumerate(tokens):
+        depth += step(token)
+        if depth == 0 and token.kind == "command" and token.text in commands:
+            found.append(place)
+    return found
+
+
+def relations(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
+    pieces: list[list[Token]] = [[]]
+    signs: list[str] = []
+    depth = 0
+    for token in tokens:
+        depth += step(token)
+        known = RELATIONS if token.kind == "sign" else RELATION_COMMANDS if token.kind == "command" else {}
+        if depth == 0 and token.text in known:
+            signs.append(known[token.text])
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return pieces, signs
+
+
+def unwrapped(tokens: list[Token]) -> list[Token]:
+    """Without a box or braces around it all."""
+    while tokens and tokens[0].text == "boxed":
+        tokens = tokens[1:]
+    while len(tokens) > 1 and tokens[0].text == "{" and end_of(tokens, 0) == len(tokens) - 1:
+        tokens = tokens[1:-1]
+    return tokens
+
+
+def connected(tokens: list[Token]) -> list[Token]:
+    """`\\text{ or }` and \\lor as what they say."""
+    found: list[Token] = []
+    for token in tokens:
+        word = token.text.strip(" ,.:;").lower()
+        if token.kind == "text" and word in CONNECTIVES:
+            found.append(Token("sign", word, True))
+        elif token.kind == "command" and token.text in ("lor", "vee", "land", "wedge"):
+            found.append(Token("sign", "or" if token.text in ("lor", "vee") else "and", True))
+        else:
+            found.append(token)
+    # `1, 2, and 3`: one comma is enough.
+    return [
+        token
+        for place, token in enumerate(found)
+        if not (token.text == "," and place + 1 < len(found) and is_and(found[place + 1]))
+    ]
+
+
+def is_and(token: Token) -> bool:
+    return token.kind == "sign" and token.text in CONNECTIVES
