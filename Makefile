@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help report environment environments rehearse plan test test-all lint format lock schema datasets clean benchmark
+.PHONY: help report environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ schema: $(ENVIRONMENT) ## write config/schema.json and docs/study-file.md from t
 
 datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
 	PYTHONPATH=workflow_scripts python -m selfdistill.problems.datasets.document > docs/datasets.md
+
+grading-page: $(ENVIRONMENT) ## write docs/grading.md from the pairs that the tests ask the grader for
+	python tests/unit/grading/pairs.py > docs/grading.md
 
 benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
 	python benchmarks/lab_study.py

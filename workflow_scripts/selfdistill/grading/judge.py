@@ -59,10 +59,10 @@ def careful(gold: str, answer: str) -> str:
     return "equivalent" if agrees else "different"
 
 
-def reads(text: str) -> bool:
+def readable(text: str) -> str:
     written = canonical(text)
     parsed = parse_answer(written, WITHOUT_UNITS)
-    return bool(parsed) and not loses_symbols(written, parsed[0])
+    return "parsed" if parsed and not loses_symbols(written, parsed[0]) else "unparsed"
 
 
 def parse_answer(text: str, settings: Iterable[Any] = AS_SHIPPED) -> list[Any]:

@@ -4,12 +4,15 @@ The strict one counts: our own reader, and math-verify with care where ours does
 math-verify as everybody uses it. Both verdicts are kept, so that a report can tell what hangs on the choice between them.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.processes import ask
 from selfdistill.grading.rationals import read_rational, same_number
+from selfdistill.grading.reading.tokens import FUNCTIONS, NAMED
+from selfdistill.grading.reading.units import unit_of
 from selfdistill.tables.endings import NO_OBJECT, UNDECIDED, Reading, Reason
 
 CORRECT = ("equal", "equivalent")
@@ -19,6 +22,11 @@ SAYS: dict[str, Reading] = {
     "equal": "equal", "equivalent": "equal", "different": "different", NO_OBJECT: "different", "unparsed": "unread"
 }  # fmt: skip
 STRICT: dict[str, Reason] = {"equal": "equivalent", "different": "different", NO_OBJECT: NO_OBJECT}
+
+
+MARKED_OR_COMMAND = re.compile(r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\{[^{}]*\}|\\[A-Za-z]+")
+BARE_WORD = re.compile(r"[A-Za-z]{3,}")
+KNOWN_WORDS = FUNCTIONS | NAMED.keys()
 
 
 class Judgement(NamedTuple):
@@ -87,4 +95,11 @@ def unreadable(golds: Iterable[str], seconds: float = 20.0, workers: int = 1) ->
     """The gold answers that nothing could ever be equivalent to, because neither reader can read them."""
     hard = [gold for gold in dict.fromkeys(golds) if read_rational(plain_form(gold)) is None]
     replies = ask([("parse", gold) for gold in hard], seconds, workers)
-    return {gold for gold, reply in zip(hard, replies, strict=True) if reply != "parsed"}
+    return {gold for gold, reply in zip(hard, replies, strict=True) if reply != "parsed" or _is_prose(gold)}
+
+
+def _is_prose(gold: str) -> bool:
+    """Bare words, which could be products of letters. Marked text is text."""
+    bare = MARKED_OR_COMMAND.sub(" ", gold)
+    words = [word for word in BARE_WORD.findall(bare) if word.lower() not in KNOWN_WORDS]
+    return any(unit_of(word) is None for word in words)

@@ -31,7 +31,7 @@ def main(seconds: float, memory: int) -> None:
         "strict": compare.compare,
         "careful": judge.careful,
         "lenient": judge.lenient,
-        "parse": lambda text: "parsed" if compare.reads(text) or judge.reads(text) else "unparsed",
+        "parse": lambda gold: judge.readable(gold) if (said := compare.readable(gold)) == "unread" else said,
     }
 
     silence = os.open(os.devnull, os.O_RDWR)

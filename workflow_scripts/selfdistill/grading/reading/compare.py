@@ -18,7 +18,7 @@ from selfdistill.grading.reading.reader import read_object
 from selfdistill.grading.reading.regions import Interval, Points, Region, same_collection, same_region
 from selfdistill.grading.reading.same import constant_ratio, same_expression
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread, tokens_of
-from selfdistill.grading.reading.values import Undefined
+from selfdistill.grading.reading.values import Undefined, exact
 from selfdistill.grading.reading.writing import canonical
 
 MOST_ITEMS = 60  # of a list that is compared without regard to its order
@@ -60,12 +60,17 @@ def _signs(tokens: list[Token]) -> list[tuple[str, str]]:
     return found
 
 
-def reads(text: str) -> bool:
+def readable(text: str) -> str:
+    """parsed | unparsed (it is no object, or has no value) | unread."""
     try:
-        read_object(text)
-    except (Unread, NotOneObject, Undefined, RecursionError):
-        return False
-    return True
+        found = read_object(text)
+        if isinstance(found, Quantity):
+            exact(found.of)  # a division by nothing is no number
+    except (Unread, RecursionError):
+        return "unread"
+    except (NotOneObject, Undefined):
+        return "unparsed"
+    return "parsed"
 
 
 def same(gold: Object, answer: Object) -> bool:
@@ -114,9 +119,8 @@ def _same_quantity(gold: Quantity, answer: Quantity) -> bool:
     units = {gold.unit, answer.unit} - {None, ""}
     if len(units) == 2:
         return False
-    if units == {"%"} and gold.unit != answer.unit:  # 50 % is 50 where per cent were asked for, and a half elsewhere
-        with_sign, without = (one, other) if gold.unit == "%" else (other, one)
-        return same_expression(with_sign, without) or same_expression(Apply("percent", (with_sign,)), without)
+    if units == {"%"} and gold.unit != answer.unit:
+        return _same_per_cent(gold, answer)
     if _in_base_lost(one, other):
         return True
     if units == {"degree"} and not (has(one, "degree") or has(other, "degree")):
@@ -126,6 +130,16 @@ def _same_quantity(gold: Quantity, answer: Quantity) -> bool:
             _degrees(node) if unit == "degree" else node for node, unit in ((one, gold.unit), (other, answer.unit))
         )
     return same_expression(one, other)
+
+
+def _same_per_cent(gold: Quantity, answer: Quantity) -> bool:
+    """50 % is a half, and 50 where per cent were asked for; but a gold answer of up to 1 is a share."""
+    if gold.unit == "%":
+        return same_expression(gold.of, answer.of) or same_expression(Apply("percent", (gold.of,)), answer.of)
+    if same_expression(gold.of, Apply("percent", (answer.of,))):
+        return True
+    share = exact(gold.of)
+    return (share is None or abs(share) > 1) and same_expression(gold.of, answer.of)
 
 
 def _degrees(node: Node) -> Node:
