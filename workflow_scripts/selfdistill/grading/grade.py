@@ -10,7 +10,7 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.classes import finish_class, finished
-from selfdistill.grading.loops import find_loop
+from selfdistill.grading.loops import find_counter, find_loop
 from selfdistill.grading.verify import CORRECT as CREDITED
 from selfdistill.grading.verify import verify_answers
 from selfdistill.study.grading import Grading
@@ -20,8 +20,20 @@ from selfdistill.tables.schema import conform
 
 ENDINGS = {
     name: GRADED[name]
-    for name in ("finish_class", "think_closed", "boxed", "extracted", "loop_start", "loop_period", "loop_repeats")
+    for name in (
+        "finish_class",
+        "think_closed",
+        "boxed",
+        "extracted",
+        "loop_start",
+        "loop_period",
+        "loop_repeats",
+        "counter_start",
+        "counter_period",
+        "counter_repeats",
+    )
 }
+NO_LOOP = (None, None, None)
 
 
 def grade(
@@ -100,10 +112,13 @@ def _endings(
         ended = finished(finish_reason, len(tokens), cap or 0)
         # Every completion is looked at: one that loops and then ends by itself is worth knowing too.
         loop = find_loop(tokens[:-1] if last in eos_ids else tokens, settings.loops)
+        counter = find_counter(text, settings.loops) if loop is None else None
+        looping = loop is not None or finish_reason == "loop" or (settings.loops.counters and counter is not None)
         answer = find_answer(text, think)
         extracted = answer.extracted if ended else None
-        kind = finish_class(text, ended, loop is not None or finish_reason == "loop", extracted)
-        endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *(loop or (None, None, None))))
+        kind = finish_class(text, ended, looping, extracted)
+        tails = (*(loop or NO_LOOP), *(counter or NO_LOOP))
+        endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *tails))
     return pl.DataFrame(endings, schema={"request_id": pl.String, **ENDINGS}, orient="row")
 
 

@@ -11,7 +11,7 @@ ANSWERED: FinishClass = "answered"
 NO_ANSWER: FinishClass = "no_answer"  # ended by itself, without a closed answer
 EMPTY: FinishClass = "empty"  # ended by itself, without a word
 CUT: FinishClass = "cut"  # by the token cap, or exactly at it
-LOOP: FinishClass = "loop"  # cut, and its tail repeats itself
+LOOP: FinishClass = "loop"  # cut, and its tail repeats itself; with grading.loops.counters, also one that counts
 
 FINISHED = (ANSWERED, NO_ANSWER, EMPTY)  # ended by themselves with room to spare
 UNFINISHED = (CUT, LOOP)

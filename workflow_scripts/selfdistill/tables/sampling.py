@@ -55,4 +55,7 @@ GRADED: Schema = {
     "loop_start": pl.Int32,  # token index; null when there is no loop
     "loop_period": pl.Int32,
     "loop_repeats": pl.Int32,
+    "counter_start": pl.Int32,  # index in the text; null when there is no counting loop, or a plain one was found
+    "counter_period": pl.Int32,  # characters, a number being one
+    "counter_repeats": pl.Int32,
 }
