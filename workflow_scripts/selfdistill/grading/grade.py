@@ -142,4 +142,7 @@ def _verdicts(rows: pl.DataFrame, seconds: float, workers: int) -> pl.DataFrame:
             continue
         reason = next(reasons)
         graded.append((CORRECT if reason in CREDITED else WRONG, reason))
-    return pl.DataFrame(graded, schema={"verdict": pl.String, "reason": pl.String}, orient="row")
+    verdicts = pl.DataFrame(graded, schema={"verdict": pl.String, "reason": pl.String}, orient="row")
+    return verdicts.with_columns(
+        strict=pl.lit(None, pl.String), lenient=pl.lit(None, pl.String), disputed=pl.lit(False), grader=pl.lit("1")
+    )

@@ -30,3 +30,6 @@ Reason = Literal["equal", "equivalent", "different", "unparsed", "timeout", "gra
 TIMEOUT: Reason = "timeout"
 GRADER_FAILED: Reason = "grader failed"
 UNDECIDED = (TIMEOUT, GRADER_FAILED)
+
+# What one reader of an answer says of it, where it comes to an end. Two readers see it, and the strict one counts.
+Reading = Literal["equal", "different", "unread"]
