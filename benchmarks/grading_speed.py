@@ -58,7 +58,7 @@ def main() -> None:
         pl.DataFrame(list(table), schema=schema)
         for table, schema in zip(made, (PLAN, COMPLETIONS, PROBLEMS), strict=True)
     )
-    settings = Grading(loops=Loops(max_period=512, min_repeats=4, min_tokens=256))
+    settings = Grading(loops=Loops(max_period=2048, min_repeats=4, min_tokens=256))
     began = time.monotonic()
     graded = pl.concat(grade(plan, lambda: iter([completions]), problems, [END], settings))
     seconds = time.monotonic() - began

@@ -23,7 +23,7 @@ from selfdistill.grading.classes import finish_class, finished
 from selfdistill.grading.grade import grade
 from selfdistill.grading.rationals import read_rational
 from selfdistill.grading.verify import Judgement, judge_answers, quick_reason, unreadable, verify_answers
-from selfdistill.study.grading import Grading
+from selfdistill.study.grading import Grading, Loops
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
 from selfdistill.tables.schema import conform
@@ -384,17 +384,19 @@ def tables(rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.D
     )
 
 
-def graded(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+def graded(*rows: dict[str, Any], counters: bool = False) -> list[dict[str, Any]]:
     plan, completions, problems = tables(list(rows))
-    frame = grade_all(plan, completions, problems)
+    frame = grade_all(plan, completions, problems, Loops(counters=counters))
     assert conform(frame, GRADED, "").equals(frame)
     assert frame["request_id"].to_list() == completions["request_id"].to_list()
     return frame.reverse().rows(named=True)
 
 
-def grade_all(plan: pl.DataFrame, completions: pl.DataFrame, problems: pl.DataFrame) -> pl.DataFrame:
+def grade_all(
+    plan: pl.DataFrame, completions: pl.DataFrame, problems: pl.DataFrame, loops: Loops | None = None
+) -> pl.DataFrame:
     """Piece by piece, as the rule does it."""
-    settings = Grading(seconds_per_answer=5.0)
+    settings = Grading(seconds_per_answer=5.0, loops=loops or Loops())
     pieces = grade(plan, lambda: completions.iter_slices(4), problems, [EOS], settings, workers=1)
     return pl.concat([pl.DataFrame(schema=GRADED), *pieces])
 
@@ -454,6 +456,27 @@ def test_a_loop_says_where_it_starts_and_how_often_it_repeats() -> None:
     assert cut["loop_start"] is None
     # One that loops and then ends by itself is no loop to the reader, but its loop is on record.
     assert (stopped["finish_class"], stopped["loop_period"], stopped["loop_repeats"]) == ("no_answer", 4, 18)
+
+
+COUNTS = "".join(f"x_{{{n + 1}}} = x_{{{n}}} + 3, " for n in range(880, 990))
+
+
+@pytest.mark.parametrize(("counters", "kind"), [(False, "cut"), (True, "loop")])
+def test_a_counting_loop_is_on_record_and_of_its_class_only_where_the_study_says_so(counters: bool, kind: str) -> None:
+    counting, stopped, plain, none = graded(
+        completion(COUNTS, reason="length"),
+        completion(COUNTS),
+        completion(COUNTS, tokens=LOOP, reason="length"),
+        completion(RIGHT),
+        counters=counters,
+    )
+    assert (counting["finish_class"], counting["verdict"]) == (kind, "unanswered")
+    assert (counting["counter_start"], counting["counter_period"], counting["counter_repeats"]) == (0, 19, 110)
+    assert counting["loop_period"] is None
+    # One that counts and then ends by itself is on record, too; where a plain loop is found, no other is looked for.
+    assert (stopped["finish_class"], stopped["counter_period"]) == ("no_answer", 19)
+    assert (plain["finish_class"], plain["loop_period"], plain["counter_period"]) == ("loop", 4, None)
+    assert none["counter_period"] is None
 
 
 def test_a_loop_that_the_engine_broke_off_is_a_loop_below_the_cap() -> None:

@@ -433,8 +433,8 @@ def test_the_report_says_which_engines_sampled_and_that_loops_were_stopped() -> 
     assert table is not None
     shown = [row.cells for group in table.groups for row in group.rows]
     assert [row[:2] for row in shown] == [["eval", "torch 2.13.0"], ["eval", "vllm 0.30.0"], ["train", "vllm 0.30.0"]]
-    assert shown[1][2:] == ["1", "2", "300", "1", "0", "0"]
-    assert shown[2][-1] == "1"  # looped and ended by itself
+    assert shown[1][2:] == ["1", "2", "300", "1", "0", "0", "0", "0"]
+    assert shown[2][table.columns.index("looped and ended")] == "1"
     assert "More than one engine or version" in table.note and "not the model's own law" not in table.note
     stopped = STUDY | {"sampling": {"abort_loops": {"max_period": 64, "min_repeats": 20}}}
     table = how_it_was_sampled(report_inputs(study=stopped, sampled=rows.filter(pl.col("engine") == "vllm")))

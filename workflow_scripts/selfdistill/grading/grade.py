@@ -10,9 +10,9 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.classes import finish_class, finished
-from selfdistill.grading.loops import find_loop
+from selfdistill.grading.loops import find_counter, find_loop
 from selfdistill.grading.verify import CORRECT as CREDITED
-from selfdistill.grading.verify import verify_answers
+from selfdistill.grading.verify import GRADER, judge_answers
 from selfdistill.study.grading import Grading
 from selfdistill.tables.endings import CORRECT, UNANSWERED, WRONG
 from selfdistill.tables.sampling import GRADED
@@ -20,8 +20,21 @@ from selfdistill.tables.schema import conform
 
 ENDINGS = {
     name: GRADED[name]
-    for name in ("finish_class", "think_closed", "boxed", "extracted", "loop_start", "loop_period", "loop_repeats")
+    for name in (
+        "finish_class",
+        "think_closed",
+        "boxed",
+        "extracted",
+        "loop_start",
+        "loop_period",
+        "loop_repeats",
+        "counter_start",
+        "counter_period",
+        "counter_repeats",
+    )
 }
+NO_LOOP = (None, None, None)
+JUDGED = ("verdict", "reason", "strict", "lenient", "disputed", "grader")
 
 
 def grade(
@@ -100,10 +113,13 @@ def _endings(
         ended = finished(finish_reason, len(tokens), cap or 0)
         # Every completion is looked at: one that loops and then ends by itself is worth knowing too.
         loop = find_loop(tokens[:-1] if last in eos_ids else tokens, settings.loops)
+        counter = find_counter(text, settings.loops) if loop is None else None
+        looping = loop is not None or finish_reason == "loop" or (settings.loops.counters and counter is not None)
         answer = find_answer(text, think)
         extracted = answer.extracted if ended else None
-        kind = finish_class(text, ended, loop is not None or finish_reason == "loop", extracted)
-        endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *(loop or (None, None, None))))
+        kind = finish_class(text, ended, looping, extracted)
+        tails = (*(loop or NO_LOOP), *(counter or NO_LOOP))
+        endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *tails))
     return pl.DataFrame(endings, schema={"request_id": pl.String, **ENDINGS}, orient="row")
 
 
@@ -117,14 +133,16 @@ def _token_arrays(column: pl.Series) -> Iterator[npt.NDArray[np.int32]]:
 
 
 def _verdicts(rows: pl.DataFrame, seconds: float, workers: int) -> pl.DataFrame:
+    """The strict reader's verdict counts; what both readers said stands beside it."""
     answered = rows["extracted"].is_not_null()
     asked = rows.filter(answered).select("gold", "extracted").rows()
-    reasons = iter(verify_answers(asked, seconds, workers))
-    graded: list[tuple[str, str]] = []
+    judged = iter(judge_answers(asked, seconds, workers))
+    graded: list[tuple[Any, ...]] = []
     for has_answer, kind in zip(answered, rows["finish_class"], strict=True):
         if not has_answer:
-            graded.append((UNANSWERED, kind))
+            graded.append((UNANSWERED, kind, None, None, False, GRADER))
             continue
-        reason = next(reasons)
-        graded.append((CORRECT if reason in CREDITED else WRONG, reason))
-    return pl.DataFrame(graded, schema={"verdict": pl.String, "reason": pl.String}, orient="row")
+        judgement = next(judged)
+        verdict = CORRECT if judgement.reason in CREDITED else WRONG
+        graded.append((verdict, judgement.reason, judgement.strict, judgement.lenient, judgement.disputed, GRADER))
+    return pl.DataFrame(graded, schema={name: GRADED[name] for name in JUDGED}, orient="row")

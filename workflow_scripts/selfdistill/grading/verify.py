@@ -15,6 +15,7 @@ from selfdistill.grading.reading.tokens import FUNCTIONS, NAMED
 from selfdistill.grading.reading.units import unit_of
 from selfdistill.tables.endings import NO_OBJECT, UNDECIDED, Reading, Reason
 
+GRADER = "2"  # the version of what is the same: a change of a verdict is a new one
 CORRECT = ("equal", "equivalent")
 LONGEST = 2000  # characters of an answer that are worth reading
 # What each reply says of the answer; one that is not here is a word of UNDECIDED and stays as it is.

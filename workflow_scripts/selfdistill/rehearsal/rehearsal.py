@@ -31,7 +31,7 @@ TRAINING = {
     "activations": "auto", "max_steps": None, "warmup_share": None,
 }  # fmt: skip
 SAMPLING = {"precision": "float32", "batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
-LOOPS = {"max_period": 96, "min_repeats": 4, "min_tokens": 48}
+LOOPS = {"max_period": 2048, "min_repeats": 4, "min_tokens": 48}
 
 
 def rehearse(

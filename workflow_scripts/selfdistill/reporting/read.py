@@ -36,7 +36,11 @@ ANSWERS = (
     "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "n_tokens", "text", "gold", "finish_class",
     "extracted", "verdict", "reason",
 )  # fmt: skip
-HOW_SAMPLED = ("model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period", "reason")
+# What version 2 of the grader and the search for counting loops added: the report of older results reads it as null.
+LATER = ("strict", "lenient", "disputed", "grader", "counter_period")
+HOW_SAMPLED = (
+    "model_id", "purpose", "engine", "engine_version", "n_tokens", "finish_class", "loop_period", "verdict", "reason", *LATER,
+)  # fmt: skip
 
 
 def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: Path) -> ReportInputs:
@@ -45,7 +49,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
     answers = pl.concat(read_table(path, GRADED, ANSWERS) for path in files["graded"])
     answers = answers.filter(pl.col("purpose") == "eval")
     problems = pl.concat(read_table(files[name], PROBLEMS) for name in ("train", "evaluation"))
-    sampled = (read_table(path, GRADED, HOW_SAMPLED) for path in (*files["graded"], *files["training_samples"]))
+    sampled = (read_table(path, GRADED, HOW_SAMPLED, LATER) for path in (*files["graded"], *files["training_samples"]))
     logs = {run: read_table(path, RUN_LOG) for run, path in zip(asked["runs"], files["logs"], strict=True)}
     return ReportInputs(
         study=study,

@@ -6,11 +6,17 @@ from selfdistill.study.section import Section
 
 
 class Loops(Section):
-    """A completion ends in a loop when its last tokens repeat one period over and over."""
+    """A completion ends in a loop when its last tokens repeat one period over and over; in a counting loop when its text
+    does, but for numbers of which one changes by the same step each time. There, four characters stand for a token."""
 
-    max_period: int = Field(96, gt=0, description="Longest period looked for, in tokens.")
+    max_period: int = Field(2048, gt=0, description="Longest period looked for, in tokens.")
     min_repeats: int = Field(4, ge=2, description="Repeats of the period at the end.")
     min_tokens: int = Field(48, gt=0, description="Tokens that the repeats must cover together.")
+    counters: bool = Field(
+        False,
+        description="Whether an unfinished completion that ends in a counting loop is of the class `loop`; "
+        "without it, it is `cut`, and its counting loop is on record and counted in the report.",
+    )
 
 
 class Grading(Section):

@@ -11,7 +11,7 @@ ANSWERED: FinishClass = "answered"
 NO_ANSWER: FinishClass = "no_answer"  # ended by itself, without a closed answer
 EMPTY: FinishClass = "empty"  # ended by itself, without a word
 CUT: FinishClass = "cut"  # by the token cap, or exactly at it
-LOOP: FinishClass = "loop"  # cut, and its tail repeats itself
+LOOP: FinishClass = "loop"  # cut, and its tail repeats itself; with grading.loops.counters, also one that counts
 
 FINISHED = (ANSWERED, NO_ANSWER, EMPTY)  # ended by themselves with room to spare
 UNFINISHED = (CUT, LOOP)
@@ -28,7 +28,7 @@ Reason = Literal["equal", "equivalent", "different", "no object", "unparsed", "t
 
 NO_OBJECT: Reason = "no object"  # prose, several answers in one, or an equality that does not hold
 
-# What one reader of an answer says of it.
+# What one reader of an answer says of it. Two readers see it, and the strict one counts.
 Reading = Literal["equal", "different", "unread", "timeout", "grader failed"]
 
 # Reasons that say something about the grader and not about the answer.

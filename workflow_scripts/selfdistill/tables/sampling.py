@@ -52,7 +52,14 @@ GRADED: Schema = {
     "extracted": pl.String,  # null when there is no answer
     "verdict": pl.String,  # correct | wrong | unanswered
     "reason": pl.String,  # how the verdict was reached: equal, different, unparsed, timeout, grader failed, cut, loop, …
+    "strict": pl.String,  # what our own reader says: equal, different, unread, timeout, …; null when there is no answer
+    "lenient": pl.String,  # what math-verify says with its own settings; null when it was not asked
+    "disputed": pl.Boolean,  # both saw the answer; one says equal, the other different
+    "grader": pl.String,  # version of the grader
     "loop_start": pl.Int32,  # token index; null when there is no loop
     "loop_period": pl.Int32,
     "loop_repeats": pl.Int32,
+    "counter_start": pl.Int32,  # index in the text; null when there is no counting loop, or a plain one was found
+    "counter_period": pl.Int32,  # characters, a number being one
+    "counter_repeats": pl.Int32,
 }

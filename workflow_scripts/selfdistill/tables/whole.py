@@ -23,13 +23,18 @@ def write_table(frame: pl.DataFrame, path: str | Path, schema: Schema) -> None:
         conformed.write_parquet(part, compression="zstd", row_group_size=ROWS_TOGETHER)
 
 
-def read_table(path: str | Path, schema: Schema, columns: Sequence[str] = ()) -> pl.DataFrame:
-    """The checked table; with `columns`, only those of its columns, so that heavy ones stay on disk."""
+def read_table(
+    path: str | Path, schema: Schema, columns: Sequence[str] = (), later: Sequence[str] = ()
+) -> pl.DataFrame:
+    """The checked table; with `columns`, only those of its columns, so that heavy ones stay on disk. Those of `later` may
+    be missing, in a table that an older version wrote: they are null then."""
     wanted = part_of(schema, columns)
     try:
         there = pl.read_parquet_schema(path)
-        refuse_misfit([name for name in there if name in wanted] if columns else there, wanted)
-        return fitted(pl.read_parquet(path, columns=list(columns) or None), wanted)
+        absent = [name for name in later if name in wanted and name not in there]
+        refuse_misfit([*(name for name in there if name in wanted or not columns), *absent], wanted)
+        frame = pl.read_parquet(path, columns=[name for name in wanted if name not in absent])
+        return fitted(frame.with_columns(pl.lit(None).alias(name) for name in absent), wanted)
     except FileNotFoundError:
         raise missing_table(path) from None
     except Exception as error:  # polars raises many kinds for a damaged file

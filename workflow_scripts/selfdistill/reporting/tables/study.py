@@ -129,6 +129,7 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
     if table is None or table.is_empty():
         return None
     ended = pl.col("finish_class").is_in(FINISHED)
+    counts = pl.col("counter_period").is_not_null() if "counter_period" in table.columns else pl.lit(False)
     grouped = (
         table.group_by("purpose", "engine", "engine_version")
         .agg(
@@ -138,16 +139,23 @@ def how_it_was_sampled(inputs: ReportInputs) -> Table | None:
             (pl.col("finish_class") == CUT).sum().alias("cut"),
             (pl.col("finish_class") == LOOP).sum().alias("loop"),
             (pl.col("loop_period").is_not_null() & ended).sum().alias("looped and ended"),
+            (counts & ~ended).sum().alias("counting"),
+            (counts & ended).sum().alias("counted and ended"),
         )
         .sort("purpose", "engine", "engine_version")
     )
-    numbers = ["models", "completions", "tokens", "cut", "loop", "looped and ended"]
+    numbers = ["models", "completions", "tokens", "cut", "loop", "looped and ended", "counting", "counted and ended"]
     rows = [
         Row([word(row["purpose"]), word(f"{row['engine']} {row['engine_version']}"), *(fmt.count(row[name]) for name in numbers)])
         for row in grouped.to_dicts()
     ]  # fmt: skip
     loops = inputs.study.get("sampling", {}).get("abort_loops")
-    note = "A completion that looped and then ended by itself counts by what it answers."
+    as_loops = inputs.study.get("grading", {}).get("loops", {}).get("counters", False)
+    note = (
+        "A completion that looped and then ended by itself counts by what it answers. A counting loop repeats its text but "
+        "for the numbers in it, of which one changes by the same step each time: "
+        f"here, unfinished completions that end so are {'loops' if as_loops else 'cut ones, and no loops'}."
+    )
     if loops:
         note += (
             f" Sampling stopped a completion when its tail repeated a period of at most {fmt.count(loops['max_period'])} tokens "
