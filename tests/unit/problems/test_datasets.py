@@ -199,11 +199,11 @@ def test_a_limit_draws_the_same_problems_whatever_the_order_and_the_neighbours(t
 
 
 def test_a_limit_is_filled_although_some_answers_cannot_be_read(tmp_path: Path) -> None:
-    rows = [omni_row(n, ASK.format(n), "((((" if n % 2 else str(n), 5) for n in range(40)]
+    rows = [omni_row(n, ASK.format(n), "1/0" if n % 2 else str(n), 5) for n in range(40)]
     json_lines(tmp_path / "Omni-Math-2.jsonl", rows)
     answers, dropped = outcome("omni-math-2", tmp_path, limit=15)
     assert len(answers) == 15
-    assert "((((" not in answers
+    assert "1/0" not in answers
     assert dropped["unreadable answer"] > 0
     assert len(answers) + sum(dropped.values()) == 40
 

@@ -13,16 +13,16 @@ from selfdistill.grading.processes import ask
 from selfdistill.grading.rationals import read_rational, same_number
 from selfdistill.grading.reading.tokens import FUNCTIONS, NAMED
 from selfdistill.grading.reading.units import unit_of
-from selfdistill.tables.endings import NO_OBJECT, UNDECIDED, Reading, Reason
+from selfdistill.tables.endings import NO_OBJECT, UNDECIDED, UNPARSED, Reading, Reason
 
 GRADER = "2"  # the version of what is the same: a change of a verdict is a new one
 CORRECT = ("equal", "equivalent")
 LONGEST = 2000  # characters of an answer that are worth reading
 # What each reply says of the answer; one that is not here is a word of UNDECIDED and stays as it is.
 SAYS: dict[str, Reading] = {
-    "equal": "equal", "equivalent": "equal", "different": "different", NO_OBJECT: "different", "unparsed": "unread"
+    "equal": "equal", "equivalent": "equal", "different": "different", NO_OBJECT: "different", UNPARSED: "unread"
 }  # fmt: skip
-STRICT: dict[str, Reason] = {"equal": "equivalent", "different": "different", NO_OBJECT: NO_OBJECT}
+STRICT: dict[str, Reason] = {"equal": "equivalent", "different": "different", NO_OBJECT: NO_OBJECT, UNPARSED: UNPARSED}
 
 
 MARKED_OR_COMMAND = re.compile(r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\{[^{}]*\}|\\[A-Za-z]+")

@@ -26,6 +26,7 @@ UNANSWERED: Verdict = "unanswered"  # no answer that counts: unfinished, or none
 # How an answer got its verdict.
 Reason = Literal["equal", "equivalent", "different", "no object", "unparsed", "timeout", "grader failed"]
 
+UNPARSED: Reason = "unparsed"  # nobody can read the answer, or the gold
 NO_OBJECT: Reason = "no object"  # prose, several answers in one, or an equality that does not hold
 
 # What one reader of an answer says of it. Two readers see it, and the strict one counts.

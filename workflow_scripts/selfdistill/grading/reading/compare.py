@@ -15,11 +15,12 @@ from selfdistill.grading.reading.objects import (
     Words,
 )
 from selfdistill.grading.reading.reader import read_object
-from selfdistill.grading.reading.regions import Interval, Points, Region, same_collection, same_region
+from selfdistill.grading.reading.regions import Interval, Joined, Points, Region, same_collection, same_region
 from selfdistill.grading.reading.same import constant_ratio, same_expression
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread, tokens_of
 from selfdistill.grading.reading.values import Undefined, exact
 from selfdistill.grading.reading.writing import canonical
+from selfdistill.tables.endings import NO_OBJECT, UNPARSED
 
 MOST_ITEMS = 60  # of a list that is compared without regard to its order
 
@@ -30,13 +31,15 @@ def compare(gold: str, answer: str) -> str:
         return "equal"
     try:
         meant = read_object(gold)
-    except (Unread, NotOneObject, Undefined, RecursionError):
+    except NotOneObject:
+        return UNPARSED
+    except (Unread, Undefined, RecursionError):
         return "unread"
     try:
         given = read_object(answer)
         return "equal" if same(meant, given) else "different"
     except NotOneObject:
-        return "no object"
+        return NO_OBJECT
     except (Unread, Undefined, RecursionError):
         return "unread"
 
@@ -192,7 +195,7 @@ def _as_region(found: Object) -> Region:
 
 def _same_lists(gold: Object, answer: Object) -> bool:
     if isinstance(gold, Range) or isinstance(answer, Range):
-        return _same_points(gold, answer)
+        return _same_points(_united(gold), _united(answer))
     one, other = _items(gold), _items(answer)
     if len(one) == 1 and isinstance(gold, Listed) and not isinstance(one[0], Listed):
         return same(one[0], answer) if not _is_set(answer) or len(other) == 1 else False
@@ -208,6 +211,13 @@ def _same_lists(gold: Object, answer: Object) -> bool:
     if _is_set(gold) or _is_set(answer):
         return same_collection(one, other, same)
     return _matched(list(one), list(other))
+
+
+def _united(found: Object) -> Object:
+    """x < 1, x > 2 as one region."""
+    if isinstance(found, Listed) and found.items and all(isinstance(item, Range) for item in found.items):
+        return Range(Joined("union", tuple(item.region for item in found.items if isinstance(item, Range))))
+    return found
 
 
 def _matched(one: list[Object], other: list[Object]) -> bool:

@@ -3,7 +3,7 @@ r"""A place in a list of tokens, and the numbers that stand there: decimals, mix
 from fractions import Fraction
 
 from selfdistill.grading.reading.nodes import Node, Number
-from selfdistill.grading.reading.tokens import Token, Unread
+from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread
 
 
 class Cursor:
@@ -86,11 +86,11 @@ class Numerals(Cursor):
         self.take()
         base = self.index_of_base()
         if not isinstance(base, Number) or base.value.denominator != 1 or not 2 <= base.value <= 36:
-            raise Unread("a number with an index")
+            raise NotOneObject("a number with an index that is no base")
         try:
             return Number(Fraction(int(digits, int(base.value))), None, int(base.value))
         except ValueError:
-            raise Unread("digits that its base has not") from None
+            raise NotOneObject("digits that its base has not") from None
 
     def index_of_base(self) -> Node | None:
         """2 or {2} or {(2)}."""

@@ -10,9 +10,11 @@ from selfdistill.grading.reading.expressions import Expressions
 from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Symbol, has, integer, with_sign
 from selfdistill.grading.reading.objects import EMPTY_SET, Listed, Named, Object, Pair, Quantity, Range, Rows, Words
 from selfdistill.grading.reading.regions import Interval, Joined, Points, Reals, Region, number
-from selfdistill.grading.reading.relations import equality, inequality, member, name_of
+from selfdistill.grading.reading.relations import equality, inequality, member, name_of, rounded
 from selfdistill.grading.reading.same import is_number
 from selfdistill.grading.reading.splitting import (
+    APPROX,
+    CONNECTIVES,
     at_depth_0,
     connected,
     end_of,
@@ -61,7 +63,7 @@ def whole(tokens: list[Token]) -> Object:
     parts = split(tokens, {",", ";", "or", "and"})
     if len(parts) == 1:
         return _one(tokens)
-    return _several([_one(part) for part in parts if part])
+    return _several([_one(part) for part in parts if part], joined=len(split(tokens, CONNECTIVES)) > 1)
 
 
 def _words(text: str) -> Object:
@@ -75,13 +77,13 @@ def _words(text: str) -> Object:
     return Words(plain)
 
 
-def _several(items: list[Object]) -> Object:
+def _several(items: list[Object], joined: bool) -> Object:
     """x = 1 or x = 2 is a list of values of x; x = 1, y = 2 is one of names; x < 1 or x > 2 is a region."""
     if len(items) == 1:
         return items[0]
     if not items:
         raise Unread("a comma alone")
-    if all(isinstance(item, Range) for item in items):
+    if joined and all(isinstance(item, Range) for item in items):
         regions = [item for item in items if isinstance(item, Range)]
         return Range(Joined("union", tuple(item.region for item in regions)), regions[0].of)
     names = {item.name for item in items if isinstance(item, Named)}
@@ -104,6 +106,8 @@ def _one(tokens: list[Token]) -> Object:
     pieces, signs = relations(tokens)
     if not signs:
         return _term(tokens)
+    if APPROX in signs:
+        return rounded(tokens, whole)
     if signs == [r"\in"]:
         return member(pieces, _term)
     if any(sign == r"\in" for sign in signs):

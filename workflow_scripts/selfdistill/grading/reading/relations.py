@@ -1,8 +1,11 @@
 """Equalities, inequalities and memberships: a value with its name, a region of one variable, or a relation."""
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
+
+import mpmath
 
 from selfdistill.grading.reading.expressions import Expressions
 from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Number, Symbol, has, substituted, symbols
@@ -12,13 +15,15 @@ from selfdistill.grading.reading.same import CONSTANTS, is_number, same_expressi
 from selfdistill.grading.reading.splitting import end_of
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread
 from selfdistill.grading.reading.units import unit_of
-from selfdistill.grading.reading.values import exact
+from selfdistill.grading.reading.values import DIGITS, Reading, exact, value
 
+DENIALS = {"not", "no", "isn't", "never", "wrong", "incorrect", "false", "cannot", "unless", "if"}
+Tokens = list[Token]
 TURNED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 FLIPPED = {">": "<", r"\ge": r"\le"}
 
 
-def member(pieces: list[list[Token]], read: Callable[[list[Token]], Object]) -> Object:
+def member(pieces: list[Tokens], read: Callable[[Tokens], Object]) -> Object:
     name = name_of(pieces[0])
     inside = read(pieces[1])
     if isinstance(inside, Pair):
@@ -28,21 +33,22 @@ def member(pieces: list[list[Token]], read: Callable[[list[Token]], Object]) -> 
     return Named(name, inside)
 
 
-def equality(pieces: list[list[Token]], read: Callable[[list[Token]], Object]) -> Object:
+def equality(pieces: list[Tokens], read: Callable[[Tokens], Object]) -> Object:
     """A chain of equalities must hold as far as it can be worked out, and is worth what stands at its end."""
     if not pieces[-1] or not any(pieces[:-1]):
         raise NotOneObject("an equality of one side")
     last = read(pieces[-1])
     numbers = [node for node in map(_number, pieces) if node is not None]
-    for one, other in pairwise(numbers):
-        if not same_expression(one, other):
+    formulas = [node for node in map(_expression, pieces[1:]) if node is not None and not is_number(node)]
+    for one, other in (*pairwise(numbers), *pairwise(formulas)):
+        if (symbols(one) == symbols(other) or one in numbers) and not _hold_together(one, other):
             raise NotOneObject("an equality that does not hold")
     if len(numbers) == len(pieces):
         return last
     name = name_of(pieces[0])
     if name is None and _number(pieces[0]) is not None and len(pieces) == 2:  # 5 = x
         return Named(name_of(pieces[1]), read(pieces[0]))
-    if name is None and any(token.kind == "text" for token in pieces[0]) and _says_no(pieces[0]):
+    if name is None and any(token.kind == "text" for token in pieces[0]) and not _is_label(pieces[0]):
         raise NotOneObject("prose")
     if name is None and len(pieces) == 2 and isinstance(last, Quantity):
         left = _expression(pieces[0])
@@ -51,31 +57,53 @@ def equality(pieces: list[list[Token]], read: Callable[[list[Token]], Object]) -
     return Named(name, last)
 
 
-def _number(tokens: list[Token]) -> Node | None:
+def _hold_together(one: Node, other: Node) -> bool:
+    try:
+        return same_expression(one, other)
+    except Unread:
+        return True
+
+
+def rounded(tokens: Tokens, read: Callable[[Tokens], Object]) -> Object:
+    """An exact number and what it is about: the number, where it is rounded rightly."""
+    place = next(place for place, token in enumerate(tokens) if token.text in ("approx", "simeq"))
+    exactly, about = read(tokens[:place]), _number(_without_unit(tokens[place + 1 :]))
+    meant = exactly.value if isinstance(exactly, Named) else exactly
+    if not isinstance(meant, Quantity) or not is_number(meant.of) or not isinstance(about, Number):
+        raise NotOneObject("an approximation")
+    with mpmath.workdps(DIGITS):
+        off = mpmath.fabs(value(meant.of, {}, Reading()) - value(about, {}, Reading()))
+        if off > mpmath.mpf(10) ** -(about.places or 0):
+            raise NotOneObject("an approximation that is wrong")
+    return exactly
+
+
+def _number(tokens: Tokens) -> Node | None:
     found = _expression(tokens)
     return (
         found
         if found is not None
         and is_number(found)
         and not has(found, PLUS_MINUS)
-        and symbols(found) <= {"pi", "e", "infty"}
+        and symbols(found) <= {"pi", "e", "infty", "i"}
         else None
     )
 
 
-def _expression(tokens: list[Token]) -> Node | None:
+def _expression(tokens: Tokens) -> Node | None:
     try:
         return Expressions(list(tokens)).whole()
     except Unread:
         return None
 
 
-def _says_no(tokens: list[Token]) -> bool:
+def _is_label(tokens: Tokens) -> bool:
+    """Words and points before an equals sign, `Area of ABC`, of which none denies it."""
     words = {word.lower() for token in tokens if token.kind == "text" for word in token.text.split()}
-    return bool(words & {"not", "no", "isn't", "never", "wrong", "incorrect", "false", "cannot", "unless", "if"})
+    return not words & DENIALS and all(token.kind == "text" or token.text.isupper() for token in tokens)
 
 
-def name_of(tokens: list[Token]) -> str | None:
+def name_of(tokens: Tokens) -> str | None:
     """The name of what stands left of an equality, where it is one: x, k_max, f(x), P(A), |AB|, a word, (x, y)."""
     if not tokens:
         return None
@@ -98,13 +126,13 @@ def name_of(tokens: list[Token]) -> str | None:
         return None
     rest = tokens[reader.position :]
     if not rest:
-        return head.name
+        return re.sub(r"^([A-Za-z])_\d(?:,\d)+$", r"\1", head.name)  # x_{1,2} is x
     if rest[0].text == "(" and end_of(rest, 0) == len(rest) - 1:
         return head.name
     return None
 
 
-def inequality(pieces: list[list[Token]], signs: list[str]) -> Object:
+def inequality(pieces: list[Tokens], signs: list[str]) -> Object:
     """Of one variable it is a region; of more it is a relation."""
     if "=" in signs and any(sign != "=" for sign in signs):
         raise Unread("equalities and inequalities together")
@@ -136,6 +164,8 @@ def inequality(pieces: list[list[Token]], signs: list[str]) -> Object:
 
 
 def _half(left: Node, sign: str, right: Node, variable: Symbol) -> Region:
+    if isinstance(right, Apply) and right.name == "abs" and is_number(left) and sign in TURNED:
+        left, sign, right = right, TURNED[sign], left
     if isinstance(left, Apply) and left.name == "abs" and is_number(right) and sign in TURNED:
         # |x| < 2 is -2 < x < 2, and |x| > 2 is what lies outside
         sides = (
@@ -173,7 +203,7 @@ def _solved(left: Node, right: Node, variable: Symbol) -> tuple[Node, int]:
     return Number(-at_0 / slope), 1 if slope > 0 else -1
 
 
-def _without_unit(tokens: list[Token]) -> list[Token]:
+def _without_unit(tokens: Tokens) -> Tokens:
     while tokens and tokens[-1].kind == "text" and unit_of(tokens[-1].text) is not None:
         tokens = tokens[:-1]
     return tokens

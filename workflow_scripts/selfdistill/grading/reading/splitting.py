@@ -2,10 +2,12 @@
 
 from selfdistill.grading.reading.tokens import Token, Unread
 
+APPROX = "approx"
 RELATIONS = {"=": "=", "<": "<", ">": ">"}
-RELATION_COMMANDS = {"le": r"\le", "ge": r"\ge", "ne": r"\ne", "in": r"\in"}
+RELATION_COMMANDS = {"approx": APPROX, "simeq": APPROX, "le": r"\le", "ge": r"\ge", "ne": r"\ne", "in": r"\in"}
 OPENING = {"(", "[", r"\{", "{", "begin"}
 CLOSING = {")", "]", r"\}", "}", "end"}
+SEPARATORS = {",", ";", "or", "and", "quad", "mid", "|", ":", "&", "\\\\", "(", "[", "{", "="}
 CONNECTIVES = {"or", "and"}
 
 
@@ -87,12 +89,23 @@ def connected(tokens: list[Token]) -> list[Token]:
             found.append(Token("sign", "or" if token.text in ("lor", "vee") else "and", True))
         else:
             found.append(token)
+    found = [
+        token if token.text != "quad" or token.kind != "command" else Token("sign", ",", True)
+        for place, token in enumerate(found)
+        if token.text != "quad" or _separates(found, place)
+    ]
     # `1, 2, and 3`: one comma is enough.
     return [
         token
         for place, token in enumerate(found)
         if not (token.text == "," and place + 1 < len(found) and is_and(found[place + 1]))
     ]
+
+
+def _separates(tokens: list[Token], place: int) -> bool:
+    """A wide space between two statements, and not beside a comma, a word or an end."""
+    beside = [tokens[at] for at in (place - 1, place + 1) if 0 <= at < len(tokens)]
+    return len(beside) == 2 and not any(token.kind == "text" or token.text in SEPARATORS for token in beside)
 
 
 def is_and(token: Token) -> bool:

@@ -4,7 +4,7 @@ import re
 
 NAMES = """
 mm millimeter millimetre | cm centimeter centimetre | m meter metre | km kilometer kilometre | in inch inches | ft foot feet |
-yd yard | mi mile | mg milligram | g gram gramme | kg kilogram kilo | t ton tonne | lb lbs pound | oz ounce | ml mL milliliter millilitre |
+yd yard | mi mile | mg milligram | g gram gramme gm | kg kilogram kilo | t ton tonne | lb lbs pound | oz ounce | ml mL milliliter millilitre |
 l L liter litre | gal gallon | qt quart | pt pint | ms millisecond | s sec second | min minute | h hr hrs hour | day | week | month |
 yr year | N newton | J joule | kJ kilojoule | W watt | kW kilowatt | V volt | A amp ampere | Pa pascal | Hz hertz | K kelvin |
 mol mole | dollar buck USD | cent ¢ | euro | rad radian | degree deg | unit | acre | cup | mi/h mph | km/h kmh kph |

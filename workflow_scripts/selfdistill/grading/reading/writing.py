@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from selfdistill.grading.answers import BOX, closing_brace
+
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ"
 SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"
 RAISED = dict(zip(SUPERSCRIPTS, "0123456789+-()n", strict=True))
@@ -79,7 +81,7 @@ GONE = re.compile(
 )
 EMPTY_DELIMITER = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)\s*\.")
 SPACES = re.compile(
-    rf"(?<!\\)\\[,;:> ]|\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|hfill|nonumber){END}|~"
+    rf"(?<!\\)\\[,;:> ]|\\(?:enspace|thinspace|medspace|thickspace|space|hfill|nonumber){END}|~"
     r"|\\[hv]space\*?\s*\{[^{}]*\}|\\kern\s*-?[\d.]+\s*[a-z]{2}"
 )
 SAME_COMMANDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
@@ -102,11 +104,12 @@ SAME_COMMANDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     (re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ"), r"\\degree "),
     (re.compile(r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime"), "'"),
     (re.compile(rf"\\(?:R|Z|N|Q|C){END}"), lambda found: rf"\mathbb{{{found[0][-1]}}}"),
+    (re.compile(rf"\\qquad{END}"), r"\\quad "),
     (re.compile(r"\*\*"), "^"),
     (re.compile("<="), r"\\le "),
     (re.compile(">="), r"\\ge "),
     (re.compile("!="), r"\\ne "),
-    (re.compile(r"(?<![a-zA-Z\\])\\?\$|\\\$|\$|\\[()\[\]](?![a-zA-Z])|€|£|¥"), ""),
+    (re.compile(r"(?<![a-zA-Z\\])\\?\$|\\\$|\$|(?<!\\)\\[()\[\]]|€|£|¥"), " "),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\_"), "_"),
     (re.compile(r"\\&|\\#"), " "),
@@ -116,15 +119,21 @@ THOUSANDS_SPACED = re.compile(
 )
 COMMA_AND_THIN = re.compile(r"(?<=\d)\s*,\s*\\[!,;:]\s*(?=\d{3}(?!\d))")
 COMMA_IN_BRACES = re.compile(r"(?<=\d)\s*\{\s*,\s*\}\s*(?=(\d+))")
+ORDINAL = re.compile(
+    r"(?<=\d)\s*\^?\s*\{?\s*\\(?:text|mathrm|textsuperscript|rm)\s*\{?\s*(?:th|st|nd|rd)\b\s*\}?\s*\}?|(?<=\d)(?:th|st|nd|rd)\b"
+)
+LINES = re.compile(r"\$\s*\n+\s*\$")
 SPACE = re.compile(r"\s+")
 
 
 def canonical(text: str) -> str:
     r"""The text in TeX without looks: `½` is \frac{1}{2}, `x²` is x^{2}, `1\,000` is 1000, `\bigl(` is (."""
+    text = without_box(text.strip())
     text = RAISED_RUN.sub(lambda run: "^{" + "".join(RAISED[sign] for sign in run[0]) + "}", text)
     text = LOWERED_RUN.sub(lambda run: "_{" + "".join(LOWERED[sign] for sign in run[0]) + "}", text)
     text = VULGAR.sub(_fraction, text)
     text = unicodedata.normalize("NFKC", text.translate(UNICODE)).translate(UNICODE)
+    text = ORDINAL.sub("", LINES.sub(", ", text))
     text = EMPTY_DELIMITER.sub(" ", text)
     text = COMMA_AND_THIN.sub(",", text)
     text = GONE.sub("", text)
@@ -135,6 +144,12 @@ def canonical(text: str) -> str:
     text = SPACE.sub(" ", text)
     text = THOUSANDS_SPACED.sub(lambda found: found[0].replace(" ", ""), text)
     return text.strip().rstrip(".").strip()
+
+
+def without_box(text: str) -> str:
+    while (box := BOX.match(text)) and closing_brace(text, box.end()) == len(text) - 1:
+        text = text[box.end() : -1].strip()
+    return text
 
 
 def _fraction(sign: re.Match[str]) -> str:
