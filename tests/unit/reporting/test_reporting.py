@@ -342,7 +342,10 @@ def test_the_page_says_what_was_asked_whole_and_how_often() -> None:
     counts = pl.DataFrame({"source": ["quiz", "quiz", "drills"], "level": [1, 1, 1], "split": ["dev", "test", "train"],
                            "problems": [300, 1200, 9000]})  # fmt: skip
     inputs = report_inputs(study=study, problem_counts=counts)
-    assert [row.cells for row in _there(budgets(inputs)).groups[0].rows] == [["quick", "100"], ["full", "all 1\u2009500"]]
+    assert [row.cells for row in _there(budgets(inputs)).groups[0].rows] == [
+        ["quick", "100"],
+        ["full", "all 1\u2009500"],
+    ]
     assert inputs.levels is not None
     mixed = inputs.levels.filter(pl.col("budget") == "full", pl.col("split") == "test").with_columns(
         budget=pl.lit("contest"), split=pl.lit("all")

@@ -2,9 +2,10 @@ r"""DAPO-Math-17k: 17,398 problems whose answers are whole numbers, the set on w
 
 Confirmed: data/dapo-math-17k.parquet with data_source, prompt (a list of content and role), ability, reward_model
 (ground_truth and style) and extra_info (index), in public code that downloads it and in its authors' AIME-2024 file, which
-has the same columns; 1,791,700 rows that hold 17,398 problems about a hundred times, in public notes and on cards of
-copies without the copies; the sentences around a problem, in public code that takes them off; that every answer is a
-whole number, in 512 of its rows in a public repository. At second hand: the licence. From memory: nothing.
+has the same columns; 1,791,700 rows, in public notes, that are 17,917 rows a hundred times over with 17,398 different
+prompts, on the cards of copies without repeated rows; the sentences around a problem, in public code that takes them off and
+in the first rows of public copies; that answers are whole numbers, in 512 of its rows in a public repository. At second
+hand: the licence, and the revision.
 
 The sentences ask for a last line "Answer: …". They are taken off, because our own prompt asks for \boxed{}, and the
 grader reads that alone.
@@ -74,7 +75,7 @@ DATASET = Dataset(
         "extra_info.index": "id",
     },
     about=(
-        "17,398 problems for training, each of which stands in the file about a hundred times: the copies are counted as "
+        "17,398 problems for training, each of which stands in the file a hundred times or more: the copies are counted as "
         "such. Models are asked with the study's own prompt, so for a boxed answer, and not in the dataset's format. All "
         "have level 1: the dataset knows no difficulty. It holds problems of past exams, which the study's filter of "
         "contamination finds."
