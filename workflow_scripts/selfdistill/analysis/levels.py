@@ -60,19 +60,14 @@ def levels(
     rows: list[Row] = []
     for side, seeds in _sides(evaluations):
         reached = evaluations.reached(side.models[0], side.decode_id)
-        parts = {
-            budget: [evaluations.cell(model, side.decode_id, budget) for model in side.models] for budget in reached
-        }
-        if "full" in reached:
-            parts |= {
-                name: [
-                    _more_answers(graded, model, side.decode_id, ids, mixture_draws[name])
-                    if name in mixture_draws
-                    else cell.filter(pl.col("problem_id").is_in(list(ids)))
-                    for model, cell in zip(side.models, parts["full"], strict=True)
+        parts = {name: [evaluations.cell(model, side.decode_id, name) for model in side.models] for name in reached}
+        for name, ids in mixtures.items() if "full" in reached else ():
+            if name in mixture_draws:
+                parts[name] = [
+                    _more_answers(graded, model, side.decode_id, ids, mixture_draws[name]) for model in side.models
                 ]
-                for name, ids in mixtures.items()
-            }
+            else:
+                parts[name] = [cell.filter(pl.col("problem_id").is_in(list(ids))) for cell in parts["full"]]
         for budget, whole in parts.items():
             for split in SPLITS:
                 cells = [cell.filter((pl.col("split") == split) | (split == "all")) for cell in whole]

@@ -67,12 +67,12 @@ def _leave_out_all_but(arms: Sequence[str], study: dict[str, Any]) -> None:
     }
 
 
-def _write_stand_ins(loaded: Mapping[str, Any], whole: bool, folder: Path) -> None:
-    """The lab's model, and a dataset of the lab's problems for every loader. `whole`: the study asks every problem."""
+def _write_stand_ins(loaded: Mapping[str, Any], asks_all: bool, folder: Path) -> None:
+    """The lab's model, and a dataset of the lab's problems for every loader."""
     shutil.copytree(LAB / "model", folder / "model")
     asked = [source for source in loaded.values() if source["use"] == "eval"]
-    # As many as there are where every problem is asked: the small study would not be small with more.
-    each = max(LEAST, BUDGETS["full"] // max(1, len(asked))) if whole else EVAL_PROBLEMS
+    # Where every problem is asked, few make the study small.
+    each = max(LEAST, BUDGETS["full"] // max(1, len(asked))) if asks_all else EVAL_PROBLEMS
     train, evaluation = (lab_problems(names) for names in (("drills", "homework"), ("quiz", "exam", "olympiad")))
     for name, source in loaded.items():
         pool, count = (train, TRAIN_PROBLEMS) if source["use"] == "train" else (evaluation, each)
