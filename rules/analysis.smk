@@ -56,7 +56,9 @@ rule comparisons:
         runtime=later(60),
     params:
         asked={
-            "evaluation": STUDY.evaluation.model_dump(exclude={"mixtures", "mixture_draws"}),
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws"}
+            ),
             "hypotheses": dumped(STUDY.hypotheses),
             "seed": STUDY.seed,
         },
@@ -85,7 +87,9 @@ rule factorial:
         asked={
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
-            "evaluation": STUDY.evaluation.model_dump(exclude={"mixtures", "mixture_draws"}),
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws"}
+            ),
             "seed": STUDY.seed,
         },
     script:
