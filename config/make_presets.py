@@ -17,6 +17,7 @@ CHAT = "  chat: {enable_thinking: true} # the chat template opens the thought; t
 MADE = "# Made from config/qwen3.5-4b.yaml by config/make_presets.py; copy it under another name to change it.\n"
 CONTEXT = "context: 53248"
 SSD = "ssd-32k: {temperature: 1.1, top_k: 20, top_p: 0.95, max_tokens: 32768}"
+WHOLE = '    {0}: {{loader: {0}, path: hub/{1}, revision: "", use: eval}}\n'
 SEEDS = ", seeds: [0, 1000, 2000]"
 
 Change = tuple[str, str]
@@ -48,8 +49,17 @@ PRESETS: dict[str, tuple[int, int, list[Change]]] = {
         ("examples: 2560 # every arm trains on so many: 64 % of its samples must pass the filter, also where answers are longest",
          "examples: 128 # every arm trains on so many: a third of its samples must pass the filter"),
         ("warmup_steps: 5", "warmup_steps: 1"),
-        ("{quick: 300, full: 1000}", "{quick: 50, full: 150}"),
+        ("{quick: 300, full: all} # problems, 1,000 or a few less", "{quick: 50, full: all} # problems, 150 or a few less"),
+        (WHOLE.format("beyond-aime", "BeyondAIME"), WHOLE.format("beyond-aime", "BeyondAIME").replace("}", ", options: {limit: 30}}")),
+        *((line, "") for line in (WHOLE.format("aime-24", "aime_2024"), WHOLE.format("hmmt-feb-2025", "hmmt_feb_2025"), WHOLE.format("amc23", "amc23"))),
+        ("limit: 450", "limit: 60"), ("limit: 320", "limit: 30"),
         ("hard-300: {beyond-aime: 85, omni-math-2: 165, olympiad-bench: 50}", "hard-40: {beyond-aime: 10, omni-math-2: 25, olympiad-bench: 5}"),
+        ("# The benchmarks whole, to compare with other people's numbers.\n    beyond-aime: {beyond-aime: all}\n    aime-24: {aime-24: all}",
+         "# A benchmark whole, to compare with other people's numbers."),
+        ("    hmmt-feb-2025: {hmmt-feb-2025: all}\n    amc23: {amc23: all}\n", ""),
+        ("# Benchmarks of thirty problems are told with more: four, and twelve of an arm with three seeds. Sixteen would more\n  # than double what the full budget costs.",
+         "# A benchmark of thirty problems is told with more."),
+        ("mixture_draws: {aime-24: 4, aime-25: 4, hmmt-feb-2025: 4}", "mixture_draws: {aime-25: 4}"),
         ("77 to 93 GB at 32k tokens", "one with 24 GB should do at 8k tokens"),
         ("checkpoints: [25, 50, 75, 100]", "checkpoints: [50, 100]"),
     ]),

@@ -26,6 +26,11 @@ rule levels:
             "budgets": dict(STUDY.evaluation.budgets),
             "pass_at": STUDY.evaluation.pass_at,
             "mixtures": STUDY.evaluation.mixtures,
+            **(
+                {"mixture_draws": STUDY.evaluation.mixture_draws}
+                if STUDY.evaluation.mixture_draws
+                else {}
+            ),
         },
     script:
         "../workflow_scripts/levels.py"
@@ -51,7 +56,9 @@ rule comparisons:
         runtime=later(60),
     params:
         asked={
-            "evaluation": STUDY.evaluation.model_dump(exclude={"mixtures"}),
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws"}
+            ),
             "hypotheses": dumped(STUDY.hypotheses),
             "seed": STUDY.seed,
         },
@@ -80,7 +87,9 @@ rule factorial:
         asked={
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
-            "evaluation": STUDY.evaluation.model_dump(exclude={"mixtures"}),
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws"}
+            ),
             "seed": STUDY.seed,
         },
     script:

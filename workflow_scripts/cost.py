@@ -12,6 +12,7 @@ from pathlib import Path
 from selfdistill.foundation.programs import as_program
 from selfdistill.planning.actual import compare
 from selfdistill.planning.cost import stages
+from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, load_throughputs
 from selfdistill.planning.power import reaches
 from selfdistill.planning.printed import actual_table, as_data, as_text
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     study = study_of(asked.study)
     figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
+    study = counted(study, figures)
     parts, found = stages(study, figures), reaches(study, figures)
     if asked.actual:
         print(actual_table(compare(study, figures, parts, found, Path(study.results))))

@@ -8,6 +8,7 @@ from selfdistill.foundation.programs import as_rule
 from selfdistill.problems.budgets import members
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.sampling import MIXTURE
 from selfdistill.tables.whole import read_table, write_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def main() -> None:
         name: members(mixture, name, evaluation, asked["budgets"]["full"])
         for name, mixture in asked.get("mixtures", {}).items()
     }
-    table = levels(read_graded(snakemake.input.graded), asked["budgets"], asked["pass_at"], mixtures)
+    draws = asked.get("mixture_draws", {})
+    graded = read_graded(snakemake.input.graded, ("eval", MIXTURE))
+    table = levels(graded, asked["budgets"], asked["pass_at"], mixtures, draws)
     write_table(table, snakemake.output[0], ESTIMATES)
 
 

@@ -34,6 +34,10 @@ def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def mixture_of_more_draws(study: dict[str, Any]) -> None:
+    study["evaluation"] |= {"mixtures": {"hard": {"olympiad": 10}}, "mixture_draws": {"hard": 4}}
+
+
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
@@ -72,6 +76,9 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "a larger full budget": (
         put("evaluation/budgets/full", 100), SAMPLED | ANALYSIS | PAGE, {"plan": 6},
     ),
+    "every problem": (put("evaluation/budgets/full", "all"), SAMPLED | ANALYSIS | PAGE, {"plan": 6}),
+    "a mixture": (put("evaluation/mixtures", {"hard": {"olympiad": 10}}), {"levels", "checks"} | PAGE, {}),
+    "a mixture of more draws": (mixture_of_more_draws, SAMPLED | ANALYSIS | PAGE, {"plan": 6}),
     "more draws": (put("evaluation/draws", 2), SAMPLED | ANALYSIS | PAGE, {"plan": 10}),
     "more bootstrap resamples": (
         put("evaluation/resamples", 600), {"comparisons", "verdicts", "factorial"} | PAGE, {},

@@ -25,6 +25,10 @@ def grow(study: dict[str, Any]) -> None:
     study["evaluation"]["decodes"]["base"].append("t10")
 
 
+def ask_a_mixture_more_often(study: dict[str, Any]) -> None:
+    study["evaluation"] |= {"mixtures": {"hard": {"olympiad": 10}}, "mixture_draws": {"hard": 4}}
+
+
 def requests_held_and_sampled(smoke: Clone, model: str) -> tuple[int, int, int]:
     """What the logs of the model's shards counted: requests asked for, found in the journal, sampled."""
     counts = [
@@ -69,6 +73,12 @@ def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(smoke: Clo
 
     assert smoke.snakemake(*TARGETS, study=larger).returncode == 0
     assert requests_held_and_sampled(smoke, "base") == (1440, 1440, 0)
+
+    # More draws of a few problems are the samples that more draws of all had drawn: ten problems × 3 decodes × 3 draws.
+    assert smoke.snakemake(TARGETS[1], study=smoke.changed_study(ask_a_mixture_more_often)).returncode == 0
+    assert requests_held_and_sampled(smoke, "base") == (360, 360, 0)
+    graded = read_table(smoke.folder / TARGETS[1], GRADED)
+    assert dict(graded.group_by("purpose").len().rows()) == {"eval": 270, "mixture": 90}
     assert smoke.snakemake().returncode == 0
 
 

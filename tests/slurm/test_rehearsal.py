@@ -67,13 +67,14 @@ def test_the_field_study_goes_from_the_hub_to_its_report(
         NEWEST,
         "aa-is-null",
         "hard-300",
+        "all of aime-25, 2 answers to each",
         "vllm 0.30",
     ):
         assert told in report, told
     checks = json.loads((fresh.folder / RESULTS / "checks.json").read_text())
     assert checks and all(check["passed"] for check in checks)
     locked = json.loads((fresh.folder / RESULTS / "revisions.lock").read_text())
-    assert len(locked) == 8 and {entry["revision"] for entry in locked.values()} == {NEWEST}
+    assert len(locked) == 10 and {entry["revision"] for entry in locked.values()} == {NEWEST}
 
     for model in ("base", "aa", "samples-ssd-32k", "soft/seed-0/at-100"):
         graded = pl.read_parquet(fresh.folder / RESULTS / "models" / model / "graded.parquet")

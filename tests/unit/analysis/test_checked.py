@@ -45,6 +45,14 @@ def test_whole_results_pass_every_check(tmp_path: Path) -> None:
     assert len(checks) >= 6 and all(check["passed"] for check in checks)
 
 
+def test_a_whole_budget_is_held_against_the_problems_there_are(tmp_path: Path) -> None:
+    whole = ASKED | {"budgets": {"quick": 1, "full": "all"}}
+    assert all(check["passed"] for check in checked_results(results(tmp_path, ANSWERS), whole))
+    further = ANSWER | {"request_id": "r0-1", "problem_id": "p0", "rank": 0, "draw": 1, "purpose": "mixture"}
+    files = results(tmp_path, [*ANSWERS, further]) | {"plans": [written(tmp_path, "more", PLAN, *ANSWERS, further)]}
+    assert all(check["passed"] for check in checked_results(files, whole))
+
+
 @pytest.mark.parametrize(
     ("graded", "trained_on", "complaint"),
     [

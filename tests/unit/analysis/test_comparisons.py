@@ -158,6 +158,50 @@ def test_a_mixture_is_told_of_beside_the_budgets_where_the_full_one_was_asked() 
         members({"hard": 31}, "harder", problems, 60)
 
 
+def test_a_mixture_of_more_draws_rests_on_them_all_and_changes_nothing_else() -> None:
+    """Ten problems: the first answer right, of the three further ones one. All of it is .5, the first answer alone is 1."""
+    first = answers("base", "t07", [1] * 10 + [0] * 50)
+    further = (
+        answers("base", "t07", [[0, 1, 0, 0]] * 10).filter(pl.col("draw") > 0).with_columns(purpose=pl.lit("mixture"))
+    )
+    few = {"few": frozenset(f"p{i:04d}" for i in range(10))}
+    budgets = {"quick": 20, "full": 60}
+    told = levels(pl.concat([first, further]), budgets, mixtures=few, mixture_draws={"few": 4})
+    row = one(told, budget="few", split="all", estimand="accuracy")
+    assert (row["n"], row["estimate"]) == (10, 0.5)
+    assert one(told, budget="few", split="dev", estimand="accuracy")["n"] == 2
+    # Fewer of the draws, when the study asks for fewer again.
+    fewer = levels(pl.concat([first, further]), budgets, mixtures=few, mixture_draws={"few": 2})
+    assert one(fewer, budget="few", split="all", estimand="accuracy")["estimate"] == 1
+    usual = levels(first, budgets, mixtures=few)
+    assert one(usual, budget="few", split="all", estimand="accuracy")["estimate"] == 1
+    assert told.filter(pl.col("budget") != "few").equals(usual.filter(pl.col("budget") != "few"))
+
+
+def test_a_mixture_of_more_draws_averages_training_seeds_and_refuses_problems_that_lack_some() -> None:
+    models = [answers(f"ssd/seed-{seed}/at-100", "t07", [[1, seed]] * 8) for seed in (0, 1)]
+    graded = pl.concat(models).with_columns(
+        purpose=pl.when(pl.col("draw") == 0).then(pl.lit("eval")).otherwise(pl.lit("mixture"))
+    )
+    graded = pl.concat([graded, answers("ssd/seed-0/at-025", "t07", [1] * 4)])
+    whole = {"whole": frozenset(graded["problem_id"])}
+    table = levels(graded, {"quick": 4, "full": 8}, mixtures=whole, mixture_draws={"whole": 2})
+    row = one(table, budget="whole", split="all", estimand="accuracy", training_seed=None)
+    assert (row["n"], row["estimate"]) == (8, 0.75)
+    assert table.filter(pl.col("budget") == "whole")["percent"].unique().to_list() == [100]
+    lacking = graded.filter(~((pl.col("problem_id") == "p0003") & (pl.col("draw") == 1)))
+    with pytest.raises(UserError, match="some problems have 1 draws and some 2"):
+        levels(lacking, {"quick": 4, "full": 8}, mixtures=whole, mixture_draws={"whole": 2})
+
+
+def test_a_whole_budget_is_all_that_was_asked() -> None:
+    graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-025", "t07", [1] * 20)])
+    assert levels(graded, {"quick": 20, "full": "all"}).equals(levels(graded, {"quick": 20, "full": 60}))
+    short = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-100", "t07", [1] * 59)])
+    with pytest.raises(UserError, match=r"59 of the 60 problems of the full budget"):
+        levels(short, {"quick": 20, "full": "all"})
+
+
 def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_seeds() -> None:
     two = [answers(f"ssd/seed-{seed}/at-100", "t07", [[seed, 0]] * 60) for seed in (0, 1)]
     table = levels(pl.concat(two), {"full": 60}, pass_at=[1, 2])

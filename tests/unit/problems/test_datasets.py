@@ -125,7 +125,9 @@ def test_a_missing_column_is_named_with_those_that_are_there(loader: str, tmp_pa
         else:
             text = path.read_text()
             path.write_text(text.replace("question", "task").replace("Question", "Task").replace('"problem"', '"task"'))
-    with pytest.raises(UserError, match=r"has no (?:column )?'(?i:problem|question|source|id)' but .*(?i:task|my_)"):
+    with pytest.raises(
+        UserError, match=r"has no (?:column )?'(?i:problem|prompt|question|source|id)' but .*(?i:task|my_)"
+    ):
         convert(loader, tmp_path, {})
 
 

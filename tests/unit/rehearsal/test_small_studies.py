@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.problems.datasets.convert import convert
-from selfdistill.rehearsal.rehearsal import TRAIN_PROBLEMS, rehearse
+from selfdistill.rehearsal.rehearsal import LEAST, TRAIN_PROBLEMS, rehearse
 from selfdistill.study.load import load_study
 
 STUDIES = [
@@ -41,8 +41,21 @@ def test_what_lies_in_the_files_is_kept_by_the_loaders(tmp_path: Path) -> None:
     for source in study.problems.sources.values():
         assert source.loader is not None
         rows, dropped = convert(source.loader, Path(source.path), source.options)
-        assert not dropped and len(rows) >= study.evaluation.budgets["full"] // 5
-        assert len(rows) == TRAIN_PROBLEMS or source.use == "eval"
+        assert not dropped and len(rows) == (TRAIN_PROBLEMS if source.use == "train" else LEAST)
+
+
+def test_what_a_study_asks_whole_is_asked_whole_of_small_datasets(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    small = load_study(yaml.safe_load(rehearse(raw, tmp_path / "whole", "torch").read_text()), ROOT).evaluation
+    assert small.budgets == {"quick": 12, "full": "all"} and small.mixtures["aime-25"] == {"aime-25": "all"}
+    assert set(small.mixture_draws.values()) == {2}
+    raw["evaluation"] |= {
+        "budgets": {"quick": 300, "full": 1000},
+        "mixtures": {"few": {"beyond-aime": 85}},
+        "mixture_draws": {},
+    }
+    part = load_study(yaml.safe_load(rehearse(raw, tmp_path / "part", "torch").read_text()), ROOT).evaluation
+    assert part.budgets == {"quick": 12, "full": 30} and part.mixtures == {"few": {"beyond-aime": 2}}
 
 
 def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def test_another_study_brings_its_own_files_and_only_what_was_said_of_those_is_f
 
 def test_a_source_that_a_study_no_longer_has_is_not_left_behind(given: Path) -> None:
     study = copy.deepcopy(FIELD)
-    del study["problems"]["sources"]["aime-2025"]
+    del study["problems"]["sources"]["aime-25"]
     rehearse(study, given, "torch")
-    assert not (given / "aime-2025").exists() and (given / "aime").is_dir()
+    assert not (given / "aime-25").exists() and (given / "aime-24").is_dir()
 
 
 def test_the_papers_of_a_download_are_no_change(given: Path) -> None:

@@ -25,7 +25,7 @@ from selfdistill.reporting.tables.factorial import factorial
 from selfdistill.reporting.tables.main import main_results
 from selfdistill.reporting.tables.rates import base_at_every_decode, rates_of_models
 from selfdistill.reporting.tables.shorter import shorter_answers
-from selfdistill.reporting.tables.study import how_it_was_sampled, mixtures
+from selfdistill.reporting.tables.study import budgets, how_it_was_sampled, mixtures
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
 from selfdistill.study.study import Study
@@ -332,6 +332,26 @@ def test_levels_on_another_mixture_have_a_table_of_their_own() -> None:
     )
     rows = _there(mixtures(report_inputs(study=study, levels=pl.concat([inputs.levels, mixed])))).groups[0].rows
     assert rows and all(row.cells[0] == "harder" and "[" in row.cells[4] for row in rows)
+
+
+def test_the_page_says_what_was_asked_whole_and_how_often() -> None:
+    study = copy.deepcopy(STUDY)
+    study["evaluation"] |= {
+        "budgets": {"quick": 100, "full": "all"}, "mixtures": {"contest": {"quiz": "all"}}, "mixture_draws": {"contest": 16}
+    }  # fmt: skip
+    counts = pl.DataFrame({"source": ["quiz", "quiz", "drills"], "level": [1, 1, 1], "split": ["dev", "test", "train"],
+                           "problems": [300, 1200, 9000]})  # fmt: skip
+    inputs = report_inputs(study=study, problem_counts=counts)
+    assert [row.cells for row in _there(budgets(inputs)).groups[0].rows] == [
+        ["quick", "100"],
+        ["full", "all 1\u2009500"],
+    ]
+    assert inputs.levels is not None
+    mixed = inputs.levels.filter(pl.col("budget") == "full", pl.col("split") == "test").with_columns(
+        budget=pl.lit("contest"), split=pl.lit("all")
+    )
+    table = _there(mixtures(report_inputs(study=study, levels=pl.concat([inputs.levels, mixed]))))
+    assert table.note == "Dev and test together. contest: all of quiz, 16 answers to each."
 
 
 def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:

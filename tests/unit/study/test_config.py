@@ -69,7 +69,7 @@ WRONG_OF_THE_HUB = {
     "a source's commit without its loader": (
         "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
     ),
-    "an unknown loader": ("problems/sources/quiz/loader", "math", "problems.sources.quiz.loader: there is no loader 'math'; there are: aime-1983-2024"),
+    "an unknown loader": ("problems/sources/quiz/loader", "gsm8k", "problems.sources.quiz.loader: there is no loader 'gsm8k'; there are: aime-1983-2024"),
     "a file where a folder is read": (
         "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
     ),
@@ -100,6 +100,13 @@ WRONG = {
     "a floor above the peak": ("training/lr_floor", 0.1, "lies above the peak"),
     "checkpoints that do not end": ("training/checkpoints", [50], "the last being 100"),
     "a quick budget over the full one": ("evaluation/budgets/quick", 900, "evaluation.budgets.quick"),
+    "a budget in words": ("evaluation/budgets/full", "most", "evaluation.budgets.full: needs a whole number above 0 or all, but is 'most'."),
+    "a budget of nothing": ("evaluation/budgets/full", 0, "evaluation.budgets.full: needs a whole number above 0 or all, but is 0."),
+    "a whole quick budget beside a number": ("evaluation/budgets/quick", "all", "evaluation.budgets.quick: is larger than full"),
+    "a part of a source in words": (
+        "evaluation/mixtures", {"hard": {"quiz": "half"}}, "evaluation.mixtures.hard.quiz: needs a whole number above 0 or all, but is 'half'.",
+    ),
+    "draws of no mixture": ("evaluation/mixture_draws", {"hard": 16}, "evaluation.mixture_draws.hard: no mixture has that name"),
     "pass@k without the draws": ("evaluation/pass_at", [4], "pass@4 needs that many draws"),
     "a trained arm without a filter": ("arms/ssd", {"decode": "t11"}, "needs both decode and keep"),
     "two equal arms": ("arms/twin", {"decode": "t11", "keep": "finished"}, "is the same as arms.ssd"),
@@ -164,6 +171,25 @@ def test_results_lie_in_a_folder_of_the_studys_name_unless_it_says_otherwise() -
     assert load_study(study, ROOT).results == "results/lab"
     with pytest.raises(UserError, match="study: 'models' is the name of something inside every folder of results"):
         load_study(study | {"study": "models"}, ROOT)
+
+
+@pytest.mark.parametrize("quick", [30, "all"])
+def test_every_problem_may_be_asked(quick: int | str) -> None:
+    raw = changed("evaluation/budgets", {"quick": quick, "full": "all"})
+    raw["evaluation"] |= {"mixtures": {"olympiad": {"olympiad": "all"}}, "mixture_draws": {"olympiad": 16}}
+    evaluation = load_study(raw, ROOT).evaluation
+    assert (evaluation.budgets["full"], evaluation.mixtures["olympiad"]) == ("all", {"olympiad": "all"})
+
+
+def test_a_mixture_with_no_more_draws_than_the_rest_is_refused() -> None:
+    raw = changed("evaluation/mixtures", {"hard": {"olympiad": 5}})
+    raw["evaluation"]["mixture_draws"] = {"hard": 2}
+    said = (
+        "evaluation.mixture_draws.hard: 2 are no more than evaluation.draws (2), which every problem gets; remove it."
+    )
+    with pytest.raises(UserError) as error:
+        load_study(raw, ROOT)
+    assert said in str(error.value)
 
 
 def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from selfdistill.analysis.invariants import Check, check_results
 from selfdistill.foundation.errors import UserError
+from selfdistill.study.evaluation import size_of
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, PLAN
@@ -24,13 +25,14 @@ ANSWERED = (*PLANNED, "split", "rank", "verdict", "finish_class")
 def checked_results(files: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Check]:
     """The checks, all of them passed; a UserError names the first that is not."""
     models, arms = asked["models"], asked["arms"]
+    evaluation = read_table(files["evaluation"], PROBLEMS)
     checks = check_results(
         plans={model: read_table(path, PLAN, PLANNED) for model, path in zip(models, files["plans"], strict=True)},
         graded={model: read_table(path, GRADED, ANSWERED) for model, path in zip(models, files["graded"], strict=True)},
         datasets={arm: read_table(path, DATASET) for arm, path in zip(arms, files["datasets"], strict=True)},
-        evaluation=read_table(files["evaluation"], PROBLEMS),
+        evaluation=evaluation,
         contamination=read_table(files["contamination"], CONTAMINATION),
-        budgets=asked["budgets"],
+        budgets={name: size_of(size, evaluation.height) for name, size in asked["budgets"].items()},
         levels=read_table(files["levels"], ESTIMATES),
         manifests=[json.loads(Path(path).read_text()) for path in files["manifests"]],
         unequal=asked.get("unequal", ()),

@@ -48,7 +48,7 @@ def factorial(
         return pl.DataFrame(schema=ESTIMATES)
     evaluations = Evaluations.of(graded, evaluation.budgets)
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
-    budget = max(evaluation.budgets, key=lambda name: (evaluation.budgets[name], name == "full"))
+    budget = max(evaluations.budgets, key=lambda name: (evaluations.budgets[name], name == "full"))
     rows: list[dict[str, Any]] = []
     for outcome, decode in product(OUTCOMES, evaluation.decodes.final):
         wanted = [(arm, 100, decode) for arm in cells.arms] + [("base", 0, decode)]

@@ -12,11 +12,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.problem_means import SPLITS, Evaluations, Side, family_codes, known, pool, unit_of
+from selfdistill.analysis.problem_means import (
+    SPLITS,
+    Evaluations,
+    Side,
+    family_codes,
+    known,
+    pool,
+    problem_means,
+    unit_of,
+)
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
 from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval, wilson_interval
 from selfdistill.statistics.solving import pass_at_k
+from selfdistill.study.evaluation import Size
 from selfdistill.study.names import parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.analysis import ESTIMATES
@@ -36,24 +46,31 @@ Row = dict[str, Any]
 
 def levels(
     graded: pl.DataFrame,
-    budgets: Mapping[str, int],
+    budgets: Mapping[str, Size],
     pass_at: Sequence[int] = (1,),
     mixtures: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    mixture_draws: Mapping[str, int] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """A row for each model, and for arms with several training seeds one over all of them (training_seed null).
 
-    Mixtures are parts of the full budget, by problem_id, with a name of their own in the column budget.
+    Mixtures are parts of the full budget, by problem_id, with a name of their own in the column budget. Those with draws
+    of their own rest on all of these; for the others and for the budgets the first draws count, which everything has.
     """
     evaluations = Evaluations.of(graded, budgets)
     rows: list[Row] = []
     for side, seeds in _sides(evaluations):
         reached = evaluations.reached(side.models[0], side.decode_id)
-        parts: dict[str, tuple[str, pl.Expr]] = {budget: (budget, pl.lit(True)) for budget in reached}
-        if "full" in reached:
-            parts |= {name: ("full", pl.col("problem_id").is_in(list(ids))) for name, ids in mixtures.items()}
-        for budget, (within, part) in parts.items():
+        parts = {name: [evaluations.cell(model, side.decode_id, name) for model in side.models] for name in reached}
+        for name, ids in mixtures.items() if "full" in reached else ():
+            if name in mixture_draws:
+                parts[name] = [
+                    _more_answers(graded, model, side.decode_id, ids, mixture_draws[name]) for model in side.models
+                ]
+            else:
+                parts[name] = [cell.filter(pl.col("problem_id").is_in(list(ids))) for cell in parts["full"]]
+        for budget, whole in parts.items():
             for split in SPLITS:
-                cells = [evaluations.cell(model, side.decode_id, within, split).filter(part) for model in side.models]
+                cells = [cell.filter((pl.col("split") == split) | (split == "all")) for cell in whole]
                 if cells[0].is_empty():
                     continue
                 solved = [_with_pass_at(cell, pass_at) for cell in cells]
@@ -62,6 +79,13 @@ def levels(
                 rows += [named | row for row in _cell_levels(pool(solved), pass_at)]
     nothing = dict.fromkeys(("against", "against_decode_id", "p_value", "p_adjusted"))
     return conform(pl.DataFrame([row | nothing for row in rows], infer_schema_length=None), ESTIMATES, "levels")
+
+
+def _more_answers(graded: pl.DataFrame, model: str, decode: str, ids: frozenset[str], draws: int) -> pl.DataFrame:
+    """What one model did on a mixture with draws of its own, the first of which are those of the budgets."""
+    here = (pl.col("model_id") == model) & (pl.col("decode_id") == decode)
+    asked = graded.filter(here & pl.col("problem_id").is_in(list(ids)) & (pl.col("draw") < draws))
+    return problem_means(asked.with_columns(pl.lit("eval").alias("purpose")))
 
 
 def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.study.evaluation import Size, size_of
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, FINISHED, LOOP, UNANSWERED
@@ -38,9 +39,9 @@ NEEDED = (
 )
 
 
-def read_graded(paths: Sequence[str]) -> pl.DataFrame:
+def read_graded(paths: Sequence[str], purposes: Sequence[str] = ("eval",)) -> pl.DataFrame:
     """The evaluation answers of several models, without the columns that weigh."""
-    return pl.concat(read_table(path, GRADED, NEEDED) for path in paths).filter(pl.col("purpose") == "eval")
+    return pl.concat(read_table(path, GRADED, NEEDED) for path in paths).filter(pl.col("purpose").is_in(purposes))
 
 
 SPLITS = ("dev", "test", "all")
@@ -140,7 +141,7 @@ class Evaluations:
     budgets: dict[str, int]  # name to the number of ranks it takes, no more than there are
 
     @classmethod
-    def of(cls, graded: pl.DataFrame, budgets: Mapping[Any, int]) -> "Evaluations":
+    def of(cls, graded: pl.DataFrame, budgets: Mapping[Any, Size]) -> "Evaluations":
         means = problem_means(graded)
         if means.is_empty():
             raise UserError("graded completions: no evaluation answers are among them; evaluate at least the base.")
@@ -149,7 +150,7 @@ class Evaluations:
             (str(model), str(decode)): cell
             for (model, decode), cell in means.partition_by("model_id", "decode_id", as_dict=True).items()
         }
-        evaluations = cls(cells, {str(name): min(size, ranks) for name, size in budgets.items()})
+        evaluations = cls(cells, {str(name): min(size_of(size, ranks), ranks) for name, size in budgets.items()})
         evaluations._refuse_unlike_problems(means)
         return evaluations
 

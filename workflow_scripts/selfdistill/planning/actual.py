@@ -14,6 +14,7 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.machine.provenance import rule_seconds
 from selfdistill.planning.cost import Stage
+from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.power import Reach, detectable
 from selfdistill.study.models import evaluated, sources_of_samples
@@ -90,7 +91,7 @@ def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path
     kept = sum(file.stat().st_size for file in (results / "models").rglob("*") if file.is_file())
     yield Found("bytes_per_token", figures.value("bytes_per_token"), kept / float(tokens.sum()))
     problems = read_table(results / "problems/eval.parquet", PROBLEMS)
-    asked = problems.filter(pl.col("rank") < study.evaluation.budgets["full"])
+    asked = problems.filter(pl.col("rank") < number(study.evaluation.budgets["full"]))
     yield Found("family_size", figures.value("family_size"), asked.height / asked["family"].n_unique())
     for key, actual in spread_of(study, graded)._asdict().items():
         yield Found(key, figures.value(key), actual)

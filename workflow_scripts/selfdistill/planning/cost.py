@@ -8,6 +8,7 @@ work that is done again after a failure, and an hour of a job that holds a GPU i
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
 from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
@@ -84,7 +85,20 @@ def total(parts: Iterable[Stage]) -> Stage:
 
 
 def requests_of(asked: Asked) -> int:
-    return len(asked.train) * asked.train_samples + len(asked.eval) * asked.eval_problems * asked.draws
+    return len(asked.train) * asked.train_samples + len(asked.eval) * answers_of(asked)
+
+
+def answers_of(asked: Asked) -> int:
+    """Evaluation answers at one decode. Mixtures take the first problems of each source, so that the largest that asks for
+    a draw says how many problems have it."""
+    answers = number(asked.eval_problems) * asked.draws
+    for draw in range(asked.draws, max(asked.mixture_draws.values(), default=0)):
+        most: dict[str, int] = {}
+        for name, mixture in asked.mixtures.items():
+            if asked.mixture_draws[name] > draw:
+                most |= {source: max(number(size), most.get(source, 0)) for source, size in mixture.items()}
+        answers += sum(most.values())
+    return answers
 
 
 def expected_length(figures: Figures) -> Length:
@@ -113,7 +127,7 @@ def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> S
         for each in asked:
             for decodes, answers in (
                 (each.train, each.train_samples),
-                (each.eval, each.eval_problems * each.draws),
+                (each.eval, answers_of(each)),
             ):
                 for decode in decodes:
                     mean = length(each.decodes[decode])

@@ -66,6 +66,7 @@ class Throughputs(Stated):
     gpu: str
     job_seconds: Figure
     analysis_seconds_per_thousand_answers: Figure
+    problems: dict[str, Figure] = {}  # loader → how many it keeps with its usual options
     models: dict[str, ModelFigures]
 
 
@@ -97,6 +98,10 @@ class Figures:
     def common(self, key: str) -> float:
         """A figure of all models alike."""
         return self._noted(key, getattr(self.stated, key)).value
+
+    def problems(self, loader: str) -> int:
+        """How many problems of a public dataset there are to ask."""
+        return round(self._noted(f"problems.{loader}", self.stated.problems.get(loader)).value)
 
     def seconds(self, key: str, on_gpu: bool) -> float:
         """A duration at the place where a job runs."""

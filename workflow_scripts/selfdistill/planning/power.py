@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.statistics.clusters import ClusterMean
 from selfdistill.statistics.power import minimal_detectable_difference
@@ -65,7 +66,7 @@ def reaches(study: Study, figures: Figures) -> list[Reach]:
     if not study.hypotheses:
         return []
     spread = Spread(*(figures.value(key) for key in ("accuracy", "between_share", "correlation")))
-    problems = round(study.evaluation.budgets["full"] * (1 - study.problems.dev_share))
+    problems = round(number(study.evaluation.budgets["full"]) * (1 - study.problems.dev_share))
     units = max(2, round(problems / figures.value("family_size")))
     families = [hypothesis.family for hypothesis in study.hypotheses.values()]
     return [

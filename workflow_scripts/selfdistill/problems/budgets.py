@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.study.evaluation import ALL, Size, size_of
 
 
 def drawn(seed: int, *key: object) -> str:
@@ -76,15 +77,24 @@ def proportional_turns(sizes: Sequence[int]) -> list[int]:
     return turns
 
 
-def members(mixture: Mapping[str, int], name: str, evaluation: pl.DataFrame, full: int) -> frozenset[str]:
+def members(mixture: Mapping[str, Size], name: str, evaluation: pl.DataFrame, full: Size) -> frozenset[str]:
     """The problems of a mixture: of each source as many as asked for, the first of the ranking of the full budget."""
     ids: set[str] = set()
-    for source, count in mixture.items():
-        found = evaluation.filter((pl.col("source") == source) & (pl.col("rank") < full)).sort("rank")["problem_id"]
-        if count > len(found):
+    full = size_of(full, evaluation.height)
+    for source, asked in mixture.items():
+        there = evaluation.filter(pl.col("source") == source).sort("rank")
+        found = there.filter(pl.col("rank") < full)["problem_id"]
+        count = size_of(asked, there.height)
+        if count > len(found) or not count:
+            wanted = f"all {count}" if asked == ALL else count
             raise UserError(
-                f"evaluation.mixtures.{name}.{source}: asks for {count} problems, but the full budget of {full} has "
-                f"{len(found)} of that source; lower it or raise evaluation.budgets.full."
+                f"evaluation.mixtures.{name}.{source}: asks for {wanted} problems, but the full budget of {full} has "
+                f"{len(found)} of that source; lower it or raise evaluation.budgets.full{_to_all(asked)}."
             )
         ids.update(found.head(count).to_list())
     return frozenset(ids)
+
+
+def _to_all(asked: Size) -> str:
+    """A source is whole for sure only where every problem is asked."""
+    return " to all" if asked == ALL else ""

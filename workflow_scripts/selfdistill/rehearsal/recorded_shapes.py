@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Problem = tuple[str, str, int]  # problem, answer, level
-WHOLE_NUMBERS = ("beyond-aime", "aime-1983-2024", "aime-2025")
+WHOLE_NUMBERS = ("beyond-aime", "aime-1983-2024", "aime-2025", "aime-24", "aime-25", "amc23")
 
 TEXT, TEXTS, NUMBER = pa.string(), pa.list_(pa.string()), pa.int64()
 MATH = pa.schema([("problem", TEXT), ("level", TEXT), ("type", TEXT), ("solution", TEXT)])
@@ -46,6 +46,27 @@ OLYMPIAD = pa.schema(
         ("language", TEXT),
     ]
 )
+AIME_24 = pa.schema(
+    [("id", NUMBER), ("problem", TEXT), ("solution", TEXT), ("answer", TEXT), ("url", TEXT), ("year", TEXT)]
+)
+AMC_23 = pa.schema([("id", NUMBER), ("question", TEXT), ("answer", pa.float64()), ("url", TEXT)])
+HMMT = pa.schema([("problem_idx", NUMBER), ("problem", TEXT), ("answer", TEXT), ("problem_type", TEXTS)])
+DAPO = pa.schema(
+    [
+        ("data_source", TEXT),
+        ("prompt", pa.list_(pa.struct([("content", TEXT), ("role", TEXT)]))),
+        ("ability", TEXT),
+        ("reward_model", pa.struct([("ground_truth", TEXT), ("style", TEXT)])),
+        ("extra_info", pa.struct([("index", TEXT)])),
+    ]
+)
+# What stands before and after each problem of DAPO-Math-17k.
+DAPO_BEFORE = (
+    "Solve the following math problem step by step. The last line of your response should be of the form "
+    "Answer: $Answer (without quotes) where $Answer is the answer to the problem.\n\n"
+)
+DAPO_AFTER = '\n\nRemember to put your answer on its own line after "Answer:".'
+EXAM_PAGE = "https://artofproblemsolving.com/wiki/index.php/{}_Problems/Problem_{}"
 AIME_ARCHIVE = ("ID", "Year", "Problem Number", "Question", "Answer", "Part")
 
 
@@ -125,6 +146,53 @@ def aime_row(number: int, problem: str, answer: str, **other: object) -> dict:
     return row | other
 
 
+def math_500_row(number: int, problem: str, answer: str, level: int, **other: object) -> dict:
+    return {
+        "problem": problem,
+        "solution": f"Therefore $\\boxed{{{answer}}}$.",
+        "answer": answer,
+        "subject": "Algebra",
+        "level": level,
+        "unique_id": f"test/algebra/{number}.json",
+    } | other
+
+
+def aime_24_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    """Numbers from 0; past the thirtieth the second exam goes on, as no real one does."""
+    exam, place = ("II", number - 15) if number >= 15 else ("I", number)
+    return {
+        "id": 60 + number,
+        "problem": problem,
+        "solution": f"We get $\\boxed{{{answer}}}$.",
+        "answer": answer.zfill(3),
+        "url": EXAM_PAGE.format(f"2024_AIME_{exam}", place + 1),
+        "year": "2024",
+    } | other
+
+
+def amc_23_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    url = EXAM_PAGE.format(f"2023_AMC_12{'AB'[number % 2]}", number // 2 + 1)
+    return {"id": number, "question": problem, "answer": float(answer), "url": url} | other
+
+
+def hmmt_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    return {"problem_idx": number, "problem": problem, "answer": answer, "problem_type": ["Algebra"]} | other
+
+
+def olymmath_row(name: str, problem: str, answer: str, **other: object) -> dict:
+    return {"problem": problem, "answer": answer, "subject": "Algebra", "unique_id": f"OlymMATH-{name}"} | other
+
+
+def dapo_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    return {
+        "data_source": "math_dapo",
+        "prompt": [{"content": f"{DAPO_BEFORE}{problem}{DAPO_AFTER}", "role": "user"}],
+        "ability": "MATH",
+        "reward_model": {"ground_truth": answer, "style": "rule-lighteval/MATH_v2"},
+        "extra_info": {"index": f"{number:08x}-3a58-4faa-9ab6-91e989ac15e9"},
+    } | other
+
+
 def _math(folder: Path, problems: Sequence[Problem]) -> None:
     rows = [math_row(problem, answer, min(level, 5)) for problem, answer, level in problems]
     subjects = ("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory",
@@ -169,6 +237,45 @@ def _aime_2025(folder: Path, problems: Sequence[Problem]) -> None:
     json_lines(folder / "aime2025-II.jsonl", rows[len(rows) // 2 :])
 
 
+def _math_500(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [math_500_row(n, problem, answer, min(level, 5)) for n, (problem, answer, level) in enumerate(problems)]
+    json_lines(folder / "test.jsonl", rows)
+
+
+def _aime_24(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [aime_24_row(number, problem, answer) for number, (problem, answer, _) in enumerate(problems)]
+    parquet(folder / "data/train-00000-of-00001.parquet", AIME_24, rows)
+
+
+def _aime_25(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [{"problem": problem, "answer": answer, "id": str(n)} for n, (problem, answer, _) in enumerate(problems)]
+    json_lines(folder / "test.jsonl", rows)
+
+
+def _amc_23(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [amc_23_row(number, problem, answer) for number, (problem, answer, _) in enumerate(problems)]
+    parquet(folder / "test-00000-of-00001.parquet", AMC_23, rows)
+
+
+def _hmmt(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [hmmt_row(number, problem, answer) for number, (problem, answer, _) in enumerate(problems, start=1)]
+    parquet(folder / "data/train-00000-of-00001.parquet", HMMT, rows)
+
+
+def _olymmath(folder: Path, problems: Sequence[Problem]) -> None:
+    """The first half is easy and the second hard, and both languages say the same."""
+    middle = len(problems) // 2
+    for difficulty, mine in (("EASY", problems[:middle]), ("HARD", problems[middle:])):
+        for language in ("EN", "ZH"):
+            rows = [olymmath_row(f"{difficulty}-{n}-{language}", *problem[:2]) for n, problem in enumerate(mine)]
+            json_lines(folder / f"data/OlymMATH-{language}-{difficulty}.jsonl", rows)
+
+
+def _dapo(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [dapo_row(number, problem, answer) for number, (problem, answer, _) in enumerate(problems)]
+    parquet(folder / "data/dapo-math-17k.parquet", DAPO, rows)
+
+
 WRITERS: dict[str, Callable[[Path, Sequence[Problem]], None]] = {
     "hendrycks-math": _math,
     "numina-math-cot": _numina,
@@ -177,4 +284,11 @@ WRITERS: dict[str, Callable[[Path, Sequence[Problem]], None]] = {
     "olympiad-bench": _olympiad,
     "aime-1983-2024": _aime_archive,
     "aime-2025": _aime_2025,
+    "math-500": _math_500,
+    "aime-24": _aime_24,
+    "aime-25": _aime_25,
+    "amc23": _amc_23,
+    "hmmt-feb-2025": _hmmt,
+    "olymmath": _olymmath,
+    "dapo-math-17k": _dapo,
 }

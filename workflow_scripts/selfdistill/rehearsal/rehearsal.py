@@ -18,6 +18,7 @@ import yaml
 from selfdistill.foundation.files import write_text
 from selfdistill.rehearsal.copies import bring, forget_copies
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
+from selfdistill.study.evaluation import ALL
 from selfdistill.study.training import Recipe
 
 LAB = Path(__file__).parents[3] / "resources/lab"
@@ -25,6 +26,7 @@ SUFFIX = "-rehearsal"
 PROMPT = "{problem}\nPut the answer in \\boxed{}."
 CONTEXT, LARGEST_CAP, BETWEEN_CAPS = 320, 224, 16  # tokens
 TRAIN_PROBLEMS, EVAL_PROBLEMS, BUDGETS = 160, 24, {"quick": 12, "full": 30}
+LEAST = 4  # of a dataset that is asked whole
 TRAINING = {
     "samples": 160, "examples": 64, "batch": 16, "micro_batch": 4, "epochs": 1, "lr": 3.0e-5, "lr_floor": 6.0e-6,
     "warmup_steps": 1, "measure_every": 2, "save_every": 2, "gpus": 0, "nodes": 1, "processes": None, "compile": False,
@@ -47,7 +49,7 @@ def rehearse(
     for name, source in loaded.items():
         source["path"] = str(folder / name)
     with TemporaryDirectory() as made:
-        _write_stand_ins(loaded, Path(made))
+        _write_stand_ins(loaded, study["evaluation"]["budgets"]["full"] == ALL, Path(made))
         forget_copies(bring(Path(made), folder), folder.parent)
     text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
     file = folder / "study.yaml"
@@ -65,12 +67,15 @@ def _leave_out_all_but(arms: Sequence[str], study: dict[str, Any]) -> None:
     }
 
 
-def _write_stand_ins(loaded: Mapping[str, Any], folder: Path) -> None:
+def _write_stand_ins(loaded: Mapping[str, Any], asks_all: bool, folder: Path) -> None:
     """The lab's model, and a dataset of the lab's problems for every loader."""
     shutil.copytree(LAB / "model", folder / "model")
+    asked = [source for source in loaded.values() if source["use"] == "eval"]
+    # Where every problem is asked, few make the study small.
+    each = max(LEAST, BUDGETS["full"] // max(1, len(asked))) if asks_all else EVAL_PROBLEMS
     train, evaluation = (lab_problems(names) for names in (("drills", "homework"), ("quiz", "exam", "olympiad")))
     for name, source in loaded.items():
-        pool, count = (train, TRAIN_PROBLEMS) if source["use"] == "train" else (evaluation, EVAL_PROBLEMS)
+        pool, count = (train, TRAIN_PROBLEMS) if source["use"] == "train" else (evaluation, each)
         levels = source.get("options", {}).get("levels")
         mine, pool[:] = pool[:count], pool[count:]
         write_in_shape(source["loader"], folder / name, [within(problem, levels) for problem in mine])
@@ -95,18 +100,31 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     for arm in study["arms"].values():
         if own := arm.get("training"):
             _shrink_arm(arm, own, usual_batch, study["training"])
-    evaluation = study["evaluation"]
-    share = BUDGETS["full"] / evaluation["budgets"]["full"]
-    evaluation |= {"budgets": dict(BUDGETS), "resamples": 500}
-    evaluation["mixtures"] = {
-        name: {source: max(1, int(count * share)) for source, count in mixture.items()}
-        for name, mixture in evaluation.get("mixtures", {}).items()
-    }
+    _shrink_evaluation(study["evaluation"])
     if not whole:
         study["training"]["checkpoints"] = [50, 100]
         for arm in study["arms"].values():
             arm["seeds"] = arm.get("seeds", [0])[:1]
     return study
+
+
+def _shrink_evaluation(evaluation: dict[str, Any]) -> None:
+    """What is asked whole stays whole: of datasets that are small."""
+    asked = evaluation["budgets"]
+    share = None if asked["full"] == ALL else BUDGETS["full"] / asked["full"]
+    evaluation |= {
+        "budgets": {name: ALL if size == ALL else BUDGETS[name] for name, size in asked.items()},
+        "resamples": 500,
+        "mixtures": {
+            name: {
+                source: ALL if size == ALL else 1 if share is None else max(1, int(size * share))
+                for source, size in mixture.items()
+            }
+            for name, mixture in evaluation.get("mixtures", {}).items()
+        },
+    }
+    if draws := evaluation.get("mixture_draws"):
+        evaluation["mixture_draws"] = {name: evaluation.get("draws", 1) + 1 for name in draws}
 
 
 def _shrink_arm(arm: dict[str, Any], own: dict[str, Any], usual_batch: int, shared: dict[str, Any]) -> None:

@@ -1,16 +1,19 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
+from pydantic import Field
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.problems.budgets import members
 from selfdistill.sampling.requests import request_id, seed_of, shard_of
+from selfdistill.study.evaluation import Size, size_of
 from selfdistill.study.names import SAMPLES
 from selfdistill.study.sampling import AbortLoops, Decode
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
-from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.sampling import MIXTURE, PLAN
 
 
 class Asked(Section):
@@ -22,12 +25,18 @@ class Asked(Section):
     train: list[str]  # decodes of training samples
     train_samples: int
     eval: list[str]  # decodes of evaluation answers
-    eval_problems: int
+    eval_problems: Literal["all"] | int
     draws: int
     stream: str  # tells A/A twins apart
     seed: int
     shards: int
     abort_loops: AbortLoops | None = None
+    mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
+    mixture_draws: dict[str, int] = Field(default={})
+
+    def as_param(self) -> dict[str, Any]:
+        """As a study without such mixtures always wrote it, so that older results need no new plan."""
+        return self.model_dump(exclude=None if self.mixtures else {"mixtures", "mixture_draws"})
 
 
 def asked_of(study: Study, model_id: str) -> Asked:
@@ -47,6 +56,7 @@ def asked_of(study: Study, model_id: str) -> Asked:
         evaluated = evaluation.decodes.final
     else:
         evaluated, budget = evaluation.decodes.earlier, "quick"
+    more = evaluation.mixture_draws if evaluated and budget == "full" else {}
     return Asked(
         dtype=study.sampling.precision,
         decodes={name: study.decodes[name] for name in sorted({*train, *evaluated})},
@@ -59,15 +69,18 @@ def asked_of(study: Study, model_id: str) -> Asked:
         seed=study.seed,
         shards=study.sampling.shards_base if train or model_id == "base" else study.sampling.shards_checkpoint,
         abort_loops=study.sampling.abort_loops,
+        mixtures={name: evaluation.mixtures[name] for name in more},
+        mixture_draws=more,
     )
 
 
 def make_plan(
     model_id: str, digest: str, asked: Asked, train: pl.DataFrame, evaluation: pl.DataFrame, prompts: pl.DataFrame
 ) -> pl.DataFrame:
+    eval_problems = size_of(asked.eval_problems, evaluation.height)
     for key, wanted_problems, table in (
         ("training.samples", asked.train_samples, train),
-        ("evaluation.budgets", asked.eval_problems, evaluation),
+        ("evaluation.budgets", eval_problems, evaluation),
     ):
         if wanted_problems > table.height:
             raise UserError(
@@ -79,8 +92,14 @@ def make_plan(
     wanted += [
         ("eval", name, problem, draw)
         for name in asked.eval
-        for problem in _first(evaluation, asked.eval_problems)
+        for problem in _first(evaluation, eval_problems)
         for draw in range(asked.draws)
+    ]
+    wanted += [
+        (MIXTURE, name, problem, draw)
+        for name in asked.eval
+        for problem, draws in _more_draws(asked, evaluation)
+        for draw in range(asked.draws, draws)
     ]
     abort_loops = asked.abort_loops.model_dump() if asked.abort_loops else None
     rows = []
@@ -104,6 +123,16 @@ def make_plan(
             }
         )
     return pl.DataFrame(rows, schema=PLAN)
+
+
+def _more_draws(asked: Asked, evaluation: pl.DataFrame) -> list[tuple[str, int]]:
+    """The problems of mixtures that are asked more often than the rest, and how often, in the order of the ranking."""
+    draws: dict[str, int] = {}
+    for name, mixture in asked.mixtures.items():
+        for problem in members(mixture, name, evaluation, asked.eval_problems):
+            draws[problem] = max(draws.get(problem, 0), asked.mixture_draws[name])
+    ranked = evaluation.sort("rank")["problem_id"].to_list()
+    return [(problem, draws[problem]) for problem in ranked if problem in draws]
 
 
 def _first(problems: pl.DataFrame, count: int) -> list[str]:

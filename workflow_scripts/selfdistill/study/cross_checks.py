@@ -1,6 +1,7 @@
 """What one key of a study file cannot know alone: names that must exist, numbers that must fit each other."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.models import trained_arms
 from selfdistill.study.names import SAMPLES
@@ -169,7 +171,7 @@ def _evaluation(study: Study) -> Iterator[str]:
     evaluation = study.evaluation
     if set(evaluation.budgets) != {"quick", "full"}:
         yield "evaluation.budgets: both quick and full are needed."
-    elif evaluation.budgets["quick"] > evaluation.budgets["full"]:
+    elif size_of(evaluation.budgets["quick"], sys.maxsize) > size_of(evaluation.budgets["full"], sys.maxsize):
         yield "evaluation.budgets.quick: is larger than full; a smaller budget is a part of the larger one."
     if not evaluation.decodes.base or not evaluation.decodes.final:
         yield "evaluation.decodes: base and final need at least one decode each."
@@ -190,6 +192,12 @@ def _evaluation(study: Study) -> Iterator[str]:
             if source not in study.problems.sources or study.problems.sources[source].use != "eval":
                 evaluated = [n for n, s in study.problems.sources.items() if s.use == "eval"]
                 yield f"{key}.{source}: no evaluation source is named {source!r}; {suggested(source, evaluated)}"
+    for name, draws in evaluation.mixture_draws.items():
+        key = f"evaluation.mixture_draws.{name}"
+        if name not in evaluation.mixtures:
+            yield f"{key}: no mixture has that name; {suggested(name, evaluation.mixtures)}"
+        elif draws <= evaluation.draws:
+            yield f"{key}: {draws} are no more than evaluation.draws ({evaluation.draws}), which every problem gets; remove it."
     if evaluation.pass_at and max(evaluation.pass_at) > evaluation.draws:
         yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {evaluation.draws}."
 

@@ -6,6 +6,15 @@ from pydantic import Field
 
 from selfdistill.study.section import Name, Section
 
+ALL: Literal["all"] = "all"
+
+Size = Annotated[int, Field(gt=0)] | Literal["all"]
+
+
+def size_of(asked: Size, there: int) -> int:
+    """How many problems are asked for, of so many that there are."""
+    return there if asked == ALL else asked
+
 
 class Decoded(Section):
     """At which decodes models are evaluated."""
@@ -16,14 +25,18 @@ class Decoded(Section):
 
 
 class Evaluation(Section):
-    budgets: dict[Literal["quick", "full"], Annotated[int, Field(gt=0)]] = Field(
-        description="Problems; quick is a part of full, of the same composition."
+    budgets: dict[Literal["quick", "full"], Size] = Field(
+        description="Problems, or all there are; quick is a part of full, of the same composition."
     )
-    mixtures: dict[Name, dict[Name, Annotated[int, Field(gt=0)]]] = Field(
+    mixtures: dict[Name, dict[Name, Size]] = Field(
         default={},
-        description="Parts of the full budget of another composition, so many problems of each source; levels are told for them too.",
+        description="Parts of the full budget of another composition, so many problems of each source, or all of it; levels are told for them too.",
     )
     draws: int = Field(1, gt=0, description="Independent answers per problem.")
+    mixture_draws: dict[Name, Annotated[int, Field(gt=0)]] = Field(
+        default={},
+        description="Answers per problem of a mixture, where more than draws; those beyond draws count in the mixture's levels alone.",
+    )
     decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
     resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
 from selfdistill.study.study import Study
 
@@ -30,20 +31,20 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
             yield f"{key}.path: {source.path!r} is a file; a loader reads a folder of files as the hub has them."
     for use, key, wanted in (
         ("train", "training.samples", study.training.samples),
-        ("eval", "evaluation.budgets.full", study.evaluation.budgets.get("full", 0)),
+        ("eval", "evaluation.budgets.full", size_of(study.evaluation.budgets.get("full", ALL), 0)),
     ):
         used = [source for source in sources.values() if source.use == use]
         files = [root / source.path for source in used]
         if any(source.loader for source in used) or not all(file.is_file() for file in files):
             continue  # how many a public dataset holds is known once it is read
-        lines = sum(_written_lines(file) for file in files)
+        lines = sum(written_lines(file) for file in files)
         if files and wanted > lines:
             yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
     if "{problem}" not in study.problems.prompt:
         yield "problems.prompt: must contain {problem}, where the problem's text goes."
 
 
-def _written_lines(file: Path) -> int:
+def written_lines(file: Path) -> int:
     with open(file, "rb") as handle:
         return sum(bool(line.strip()) for line in handle)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
-from selfdistill.study.words import Standing, in_words, names_of, standing_at, text_kind
+from selfdistill.study.words import Standing, in_words, is_union, names_of, standing_at, text_kind
 
 Path = tuple[str | int, ...]
 
@@ -53,7 +53,7 @@ def _sentence(key: str, kind: str, standing: Standing, value: Any) -> str:
     if standing.is_key:
         return f"there is no such key; {suggested(standing.path[-1], standing.beside)}"
     words = in_words(standing.annotation, standing.limits)
-    if isinstance(value, str) and kind in ("float_type", "int_type"):
+    if isinstance(value, str) and kind in ("float_type", "int_type") and not is_union(standing.annotation):
         return f"{value!r} is text where a number is needed{_as_yaml_reads(value)}."
     written = f" ({text.written})" if text else ""
     end = "."

@@ -70,7 +70,7 @@ def in_words(annotation: Any, limits: Sequence[Any] = (), many: bool = False) ->
     origin, members = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return _either(names_of(annotation))
-    if origin in (Union, UnionType):
+    if is_union(annotation):
         return _either([in_words(member, many=many) for member in members])
     if origin is list:
         return f"a list of {in_words(members[0], many=True)}"
@@ -89,6 +89,10 @@ def in_words(annotation: Any, limits: Sequence[Any] = (), many: bool = False) ->
 
 def text_kind(limits: Sequence[Any]) -> Text | None:
     return next((TEXTS[limit.pattern] for limit in limits if getattr(limit, "pattern", None) in TEXTS), None)
+
+
+def is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType)
 
 
 def _bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

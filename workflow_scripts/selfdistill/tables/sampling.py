@@ -14,11 +14,13 @@ DECODE: Schema = {
     "presence_penalty": pl.Float64,
 }
 
+MIXTURE = "mixture"
+
 PLAN: Schema = {
     "request_id": pl.String,
     "model_id": pl.String,
     "problem_id": pl.String,
-    "purpose": pl.String,  # train | eval
+    "purpose": pl.String,  # train | eval | mixture: answers beyond those of the budgets, for a mixture's levels alone
     "decode_id": pl.String,
     "draw": pl.Int32,
     "seed": pl.Int64,

@@ -15,7 +15,7 @@ from pyarrow import types
 
 from selfdistill.foundation.errors import UserError
 
-Kind = Literal["text", "texts", "whole number", "flag"]
+Kind = Literal["text", "texts", "whole number", "flag", "number or text", "turns", "record"]
 Row = dict[str, Any]
 BATCH = 1000  # rows; a solution may have many thousands of characters
 AGAIN = "download the dataset again, at the revision that the study file names"
@@ -116,4 +116,14 @@ def _is_of_kind(found: pyarrow.DataType, kind: Kind) -> bool:
         return types.is_boolean(found)
     if kind == "whole number":
         return types.is_integer(found)
+    if kind == "turns":
+        return types.is_list(found) and types.is_struct(found.value_type) and _has(found.value_type, "content")
+    if kind == "record":
+        return types.is_struct(found)
+    if kind == "number or text" and (types.is_integer(found) or types.is_floating(found)):
+        return True
     return types.is_string(found) or types.is_large_string(found) or types.is_null(found)  # null: a column of nothing
+
+
+def _has(struct: pyarrow.DataType, name: str) -> bool:
+    return any(field.name == name for field in struct)

@@ -5,6 +5,7 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.tables.table import Group, Row, Table, word
+from selfdistill.study.evaluation import ALL
 from selfdistill.tables import words
 from selfdistill.tables.endings import CUT, FINISHED, LOOP
 
@@ -56,6 +57,7 @@ def provided(inputs: ReportInputs) -> Table | None:
 def mixtures(inputs: ReportInputs) -> Table | None:
     """Levels on parts of the full budget that have another composition, for comparison with other people's numbers."""
     names = inputs.study.get("evaluation", {}).get("mixtures") or {}
+    draws = inputs.study.get("evaluation", {}).get("mixture_draws") or {}
     if not names or inputs.levels is None:
         return None
     table = inputs.levels.filter(
@@ -74,7 +76,9 @@ def mixtures(inputs: ReportInputs) -> Table | None:
                  *(f"{fmt.percent(row['estimate'])} {fmt.percent_interval(row['low'], row['high'])}" for row in shares)])
         )  # fmt: skip
     parts = "; ".join(
-        f"{name}: {', '.join(f'{fmt.count(n)} of {s}' for s, n in parts.items())}" for name, parts in names.items()
+        f"{name}: {', '.join(f'{ALL if n == ALL else fmt.count(n)} of {s}' for s, n in parts.items())}"
+        + (f", {draws[name]} answers to each" if name in draws else "")
+        for name, parts in names.items()
     )
     note = f"Dev and test together. {parts}."
     columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
@@ -85,8 +89,16 @@ def budgets(inputs: ReportInputs) -> Table | None:
     found = inputs.study.get("evaluation", {}).get("budgets") or {}
     if not found:
         return None
-    rows = [Row([name, fmt.count(size)]) for name, size in found.items()]
+    rows = [Row([name, f"all {_asked(inputs)}" if size == ALL else fmt.count(size)]) for name, size in found.items()]
     return Table("Evaluation budgets", ["budget", "problems, dev and test"], [Group(rows)], "study.yaml")
+
+
+def _asked(inputs: ReportInputs) -> str:
+    """How many problems there were to ask."""
+    counted = inputs.problem_counts
+    if counted is None:
+        return ""
+    return fmt.count(int(counted.filter(pl.col("split") != "train")["problems"].sum()))
 
 
 def contamination(inputs: ReportInputs) -> Table | None:

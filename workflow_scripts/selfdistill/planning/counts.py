@@ -1,0 +1,44 @@
+"""How many problems a study asks where it says `all`, before anything is read: numbers in place of every `all`.
+
+A source of the user's own has as many as its file has lines, a public one as many as config/throughputs.yaml states for its
+loader with the usual options, and no more than its limit. Duplicates make them fewer, so the plan is for the most.
+"""
+
+from pathlib import Path
+
+from selfdistill.planning.figures import Figures
+from selfdistill.study.evaluation import ALL, Size
+from selfdistill.study.file_checks import written_lines
+from selfdistill.study.problems import Source
+from selfdistill.study.study import Study
+
+
+def number(size: Size) -> int:
+    """Of a study that is counted."""
+    assert size != ALL, "the study is to be counted first"
+    return size
+
+
+def counted(study: Study, figures: Figures) -> Study:
+    """The same study with numbers; itself where it has no `all`."""
+    evaluation = study.evaluation
+    sizes = [*evaluation.budgets.values(), *(size for each in evaluation.mixtures.values() for size in each.values())]
+    if ALL not in sizes:
+        return study
+    there = {name: _problems_of(each, figures) for name, each in study.problems.sources.items() if each.use == "eval"}
+    budgets = {name: sum(there.values()) if size == ALL else size for name, size in evaluation.budgets.items()}
+    mixtures = {
+        name: {source: there[source] if size == ALL else size for source, size in mixture.items()}
+        for name, mixture in evaluation.mixtures.items()
+    }
+    return study.model_copy(
+        update={"evaluation": evaluation.model_copy(update={"budgets": budgets, "mixtures": mixtures})}
+    )
+
+
+def _problems_of(source: Source, figures: Figures) -> int:
+    if source.loader is None:
+        return written_lines(Path(source.path))
+    limit = source.options.get("limit")
+    there = figures.problems(source.loader)
+    return there if limit is None else min(limit, there)
