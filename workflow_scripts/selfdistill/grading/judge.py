@@ -18,6 +18,7 @@ from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
 
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.reading.writing import canonical
+from selfdistill.tables.endings import UNPARSED
 
 # The limit is the hard kill from outside; math-verify's own is an alarm that cannot interrupt a long C call.
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
@@ -41,7 +42,7 @@ def lenient(gold: str, answer: str) -> str:
     """As math-verify judges the plain forms of both."""
     parsed_gold, parsed_answer = (parse_answer(plain_form(text), AS_SHIPPED) for text in (gold, answer))
     if not parsed_gold or not parsed_answer:
-        return "unparsed"
+        return UNPARSED
     return "equivalent" if agree(parsed_gold, parsed_answer) else "different"
 
 
@@ -49,12 +50,12 @@ def careful(gold: str, answer: str) -> str:
     """A reason. What is raised is a failure of the grader's own and says nothing about the answer."""
     texts = [canonical(text) for text in (gold, answer)]
     if is_prose(texts[1]):
-        return "unparsed"
+        return UNPARSED
     parsed_gold, parsed_answer = (parse_answer(text, WITHOUT_UNITS) for text in texts)
     if not parsed_gold or not parsed_answer:
-        return "unparsed"
+        return UNPARSED
     if loses_symbols(texts[0], parsed_gold[0]) or loses_symbols(texts[1], parsed_answer[0]):
-        return "unparsed"
+        return UNPARSED
     agrees = agree(parsed_gold[:1], parsed_answer[:1]) and holds_up(parsed_gold[0], parsed_answer[0])
     return "equivalent" if agrees else "different"
 
@@ -62,7 +63,7 @@ def careful(gold: str, answer: str) -> str:
 def readable(text: str) -> str:
     written = canonical(text)
     parsed = parse_answer(written, WITHOUT_UNITS)
-    return "parsed" if parsed and not loses_symbols(written, parsed[0]) else "unparsed"
+    return "parsed" if parsed and not loses_symbols(written, parsed[0]) else UNPARSED
 
 
 def parse_answer(text: str, settings: Iterable[Any] = AS_SHIPPED) -> list[Any]:

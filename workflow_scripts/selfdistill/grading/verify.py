@@ -82,7 +82,7 @@ def _says(reply: str) -> Reading:
 def quick_reason(gold: str, answer: str) -> Reason | None:
     """The reason where it needs no algebra: same text, two plain numbers, or too long to read."""
     if len(answer) > LONGEST:
-        return "unparsed"
+        return UNPARSED
     plain_gold, plain_answer = plain_form(gold), plain_form(answer)
     if plain_gold == plain_answer:
         return "equal"

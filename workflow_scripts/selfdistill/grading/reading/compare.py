@@ -72,7 +72,7 @@ def readable(text: str) -> str:
     except (Unread, RecursionError):
         return "unread"
     except (NotOneObject, Undefined):
-        return "unparsed"
+        return UNPARSED
     return "parsed"
 
 

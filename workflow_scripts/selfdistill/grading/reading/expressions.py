@@ -145,19 +145,25 @@ class Expressions(Numerals):
         if not self.is_sign("^"):
             return base
         self.take()
-        found = Apply("power", (base, self.exponent()))
-        return self.with_marks(found)
+        exponent = self.exponent()
+        if isinstance(base, Symbol) and self.is_sign("_"):  # v^2_0 is v_0^2
+            base = self.symbol(base.name)
+        return self.with_marks(Apply("power", (base, exponent)))
 
     def exponent(self) -> Node:
         if self.is_sign("-", "+"):
             sign = SIGNED[self.take().text]
-            atom = self.atom()
+            atom = self.raised()
             return atom if sign > 0 else Apply("neg", (atom,))
-        atom = self.atom()
+        atom = self.raised()
         if self.is_sign("^"):
             self.take()
             return Apply("power", (atom, self.exponent()))
         return atom
+
+    def raised(self) -> Node:
+        """In v^2_0 the index is that of v."""
+        return decimal(self.take().text) if self.peek().kind == "number" else self.atom()
 
     def with_marks(self, found: Node) -> Node:
         while True:

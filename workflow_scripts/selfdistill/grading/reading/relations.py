@@ -17,7 +17,7 @@ from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread
 from selfdistill.grading.reading.units import unit_of
 from selfdistill.grading.reading.values import DIGITS, Reading, exact, value
 
-DENIALS = {"not", "no", "isn't", "never", "wrong", "incorrect", "false", "cannot", "unless", "if"}
+DENIALS = {"not", "no", "isn't", "never", "incorrect", "false", "cannot", "unless", "if", WRONG}
 Tokens = list[Token]
 TURNED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 FLIPPED = {">": "<", r"\ge": r"\le"}
@@ -83,6 +83,7 @@ def _number(tokens: Tokens) -> Node | None:
     return (
         found
         if found is not None
+        and found != Symbol("i")  # i = 5 names something
         and is_number(found)
         and not has(found, PLUS_MINUS)
         and symbols(found) <= {"pi", "e", "infty", "i"}
