@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from selfdistill.problems.datasets.convert import convert
+from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.rehearsal.rehearsal import LEAST, TRAIN_PROBLEMS, rehearse
 from selfdistill.study.load import load_study
 
@@ -40,7 +40,8 @@ def test_what_lies_in_the_files_is_kept_by_the_loaders(tmp_path: Path) -> None:
     study = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "torch").read_text()), ROOT)
     for source in study.problems.sources.values():
         assert source.loader is not None
-        rows, dropped = convert(source.loader, Path(source.path), source.options)
+        rows, dropped = conversion = convert(source.loader, Path(source.path), source.options)
+        assert not audit(source.loader, source.options, conversion)["alarm"]  # nobody expects the whole dataset
         assert not dropped and len(rows) == (TRAIN_PROBLEMS if source.use == "train" else LEAST)
 
 

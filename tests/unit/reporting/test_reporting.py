@@ -322,6 +322,18 @@ def test_the_page_says_which_commits_it_rests_on_and_what_was_left_out() -> None
     assert "<script>" not in table and "Model and datasets from the hub" not in render_report(report_inputs())
 
 
+def test_a_conversion_that_kept_far_fewer_problems_than_documented_is_an_alarm_at_the_top() -> None:
+    facts = {"hub": "someone/exams", "revision": "3" * 40, "digest": "d" * 64, "licence": "MIT"}
+    audit = {"kept": 25, "mended": 4, "dropped": {"needs a picture": 5}, "alarm": f"exams: 25 are kept {HOSTILE}"}
+    page = render_report(report_inputs(hub={"exams": facts}, conversions={"exams": audit}))
+    top, rest = page.split('id="estimand"')
+    assert "Fewer problems than documented" in top and "exams: 25 are kept" in top and "<script>alert" not in top
+    table = rest[rest.index("Model and datasets from the hub") :].split("</table>")[0]
+    assert "ALARM" in table and "5 needs a picture" in table and "<td>4</td>" in table.replace(' class="number"', "")
+    calm = render_report(report_inputs(hub={"exams": facts}, conversions={"exams": audit | {"alarm": ""}}))
+    assert "ALARM" not in calm and "Fewer problems than documented" not in calm
+
+
 def test_levels_on_another_mixture_have_a_table_of_their_own() -> None:
     study = copy.deepcopy(STUDY)
     study["evaluation"]["mixtures"] = {"harder": {"quiz": 20}}

@@ -89,7 +89,8 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     study["problems"]["prompt"] = PROMPT  # the only wording that the lab's model knows
     for source in study["problems"]["sources"].values():
         if "loader" in source:
-            source |= {"revision": ""}
+            # With a limit nobody expects the whole dataset of the few problems that stand in for it.
+            source |= {"revision": "", "options": {"limit": TRAIN_PROBLEMS} | source.get("options", {})}
     caps = sorted({decode["max_tokens"] for decode in study["decodes"].values()}, reverse=True)
     for decode in study["decodes"].values():  # different caps stay different
         decode["max_tokens"] = LARGEST_CAP - BETWEEN_CAPS * caps.index(decode["max_tokens"])

@@ -69,6 +69,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         tables=tables(inputs),
         examples=examples(inputs),
         checks=inputs.checks,
+        alarms=[audit["alarm"] for audit in inputs.conversions.values() if audit.get("alarm")],
     )
 
 

@@ -8,55 +8,24 @@ dot. A bare letter is a symbol and never a unit, and R is not r.
 from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Number, Symbol, integer
 from selfdistill.grading.reading.numerals import Numerals, decimal, repeating
 from selfdistill.grading.reading.tokens import FUNCTIONS, NotOneObject, Token, Unread
+from selfdistill.grading.reading.units import words
 
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-        "imath",
-        "jmath",
-    ]
-)
-DECORATIONS = frozenset(["vec", "hat", "bar", "tilde", "dot", "ddot", "overline", "underline", "widehat", "widetilde", "overrightarrow", "overarc", "mathbb", "mathcal", "mathfrak", "mathscr"])  # fmt: skip
+GREEK = words("""
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega
+Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar imath jmath
+""")
+DECORATIONS = words("""
+vec hat bar tilde dot ddot overline underline widehat widetilde overrightarrow overarc mathbb mathcal mathfrak
+mathscr
+""")  # fmt: skip
 SIGNED = {"+": 1, "-": -1}
 TIMES = frozenset({"cdot", "times", "ast"})
 OPEN = {"(": ")", "[": "]", "{": "}"}
 OF_SEVERAL = frozenset({"max", "min", "gcd", "lcm"})
 APPROXIMATE = frozenset({"approx", "sim", "simeq", "cong"})
-TRIGONOMETRIC = frozenset(["sin", "cos", "tan", "cot", "sec", "csc"])
+TRIGONOMETRIC = words("""
+sin cos tan cot sec csc
+""")
 DEEPEST = 60
 
 

@@ -16,6 +16,7 @@ from selfdistill.grading.reading.splitting import end_of
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread
 from selfdistill.grading.reading.units import unit_of
 from selfdistill.grading.reading.values import DIGITS, Reading, exact, value
+from selfdistill.tables.endings import WRONG
 
 DENIALS = {"not", "no", "isn't", "never", "incorrect", "false", "cannot", "unless", "if", WRONG}
 Tokens = list[Token]

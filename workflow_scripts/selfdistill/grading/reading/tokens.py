@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 from selfdistill.grading.answers import closing_brace
-from selfdistill.grading.reading.units import unit_of
+from selfdistill.grading.reading.units import unit_of, words
 
 
 class Unread(Exception):
@@ -22,109 +22,19 @@ class Token(NamedTuple):
     spaced: bool = False  # a space stands before it
 
 
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "sqrt",
-    ]
-)
+FUNCTIONS = words("""
+sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot ln log lg exp max min gcd lcm sqrt
+""")
 NAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "pi": "pi", "infinity": "infty", "infty": "infty", "inf": "infty",
          "oo": "infty", "theta": "theta", "alpha": "alpha", "beta": "beta", "gamma": "gamma", "lambda": "lambda", "phi": "phi",
          "omega": "omega", "sigma": "sigma", "binom": "binom", "frac": "frac", "floor": "floor", "ceil": "ceil", "abs": "abs",
          "tg": "tan", "ctg": "cot", "arctg": "arctan"}  # fmt: skip
 # Runs of two and three letters that are words and no products.
-SHORT_WORDS = frozenset(
-    [
-        "or",
-        "and",
-        "not",
-        "no",
-        "yes",
-        "if",
-        "is",
-        "in",
-        "to",
-        "of",
-        "at",
-        "by",
-        "on",
-        "as",
-        "an",
-        "the",
-        "for",
-        "all",
-        "any",
-        "odd",
-        "one",
-        "two",
-        "six",
-        "ten",
-        "non",
-        "but",
-        "its",
-        "it",
-        "we",
-        "so",
-        "be",
-        "are",
-        "was",
-        "he",
-        "she",
-        "you",
-        "per",
-        "sum",
-        "day",
-        "km",
-        "cm",
-        "mm",
-        "kg",
-        "mg",
-        "ml",
-        "dm",
-        "hr",
-        "min",
-        "sec",
-        "mph",
-        "mi",
-        "ft",
-        "yd",
-        "lb",
-        "oz",
-        "am",
-        "pm",
-        "gal",
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-        "sat",
-        "sun",
-        "dne",
-        "pct",
-    ]
-)
+SHORT_WORDS = words("""
+or and not no yes if is in to of at by on as an the for all any odd one two six ten non but its it we so be are
+was he she you per sum day km cm mm kg mg ml dm hr min sec mph mi ft yd lb oz am pm gal mon tue wed thu fri sat
+sun dne pct
+""")
 TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|mathsf|mathtt|operatorname\*?|emph"
                   r"|mathbf|mathit|boldsymbol|bm|bold|pmb)\s*\{")  # fmt: skip
 MATHS = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|bold|pmb)\s*\{")

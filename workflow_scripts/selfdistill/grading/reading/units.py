@@ -12,104 +12,21 @@ mol mole | dollar buck USD | cent ¢ | euro | rad radian | degree deg | unit | a
 UNITS = {name: group.split()[0] for group in NAMES.split("|") if group.strip() for name in group.split()}
 POWERS = {"square": "2", "sq": "2", "sq.": "2", "cubic": "3", "cu": "3"}
 ABOUT = ("of", "the", "long", "tall", "each", "old")
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # What may be counted: any word but these, which say something of the number itself.
-MEANING = frozenset(
-    [
-        "not",
-        "no",
-        "isn't",
-        "isnt",
-        "never",
-        "none",
-        "without",
-        "except",
-        "neither",
-        "nor",
-        "or",
-        "and",
-        "if",
-        "when",
-        "where",
-        "than",
-        "less",
-        "more",
-        "least",
-        "most",
-        "at",
-        "about",
-        "over",
-        "under",
-        "approximately",
-        "around",
-        "roughly",
-        "nearly",
-        "almost",
-        "plus",
-        "minus",
-        "times",
-        "divided",
-        "mod",
-        "modulo",
-        "to",
-        "through",
-        "between",
-        "from",
-        "half",
-        "thirds",
-        "quarters",
-        "dozen",
-        "hundred",
-        "thousand",
-        "million",
-        "billion",
-        "trillion",
-        "hundreds",
-        "thousands",
-        "millions",
-        "billions",
-        "only",
-        "but",
-        "false",
-        "wrong",
-        "incorrect",
-        "true",
-        "is",
-        "are",
-        "be",
-        "was",
-        "equals",
-        "equal",
-        "the",
-        "answer",
-        "base",
-        "for",
-        "all",
-        "some",
-        "any",
-        "every",
-        "prime",
-        "odd",
-        "even",
-        "factorial",
-        "squared",
-        "cubed",
-        "root",
-        "percent",
-        "degree",
-        "degrees",
-        "solution",
-        "solutions",
-        "either",
-        "impossible",
-        "undefined",
-        "infinity",
-        "infinite",
-        "first",
-        "second",
-        "third",
-        "fourth",
-    ]
-)
+MEANING = words("""
+not no isn't isnt never none without except neither nor or and if when where than less more least most at about
+over under approximately around roughly nearly almost plus minus times divided mod modulo to through between
+from half thirds quarters dozen hundred thousand million billion trillion hundreds thousands millions billions
+only but false wrong incorrect true is are be was equals equal the answer base for all some any every prime odd
+even factorial squared cubed root percent degree degrees solution solutions either impossible undefined infinity
+infinite first second third fourth
+""")
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 

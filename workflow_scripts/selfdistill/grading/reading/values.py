@@ -13,6 +13,7 @@ import mpmath
 
 from selfdistill.grading.reading.nodes import Apply, Node, Number, Symbol
 from selfdistill.grading.reading.tokens import Unread
+from selfdistill.grading.reading.units import words
 
 DIGITS = 60
 LARGEST_BITS = 200_000  # of a number that is worked out exactly
@@ -226,7 +227,9 @@ def _one(_: Any) -> Any:
     return mpmath.mpf(1)
 
 
-IN_RADIANS = frozenset(["sin", "cos", "tan", "cot", "sec", "csc"])
+IN_RADIANS = words("""
+sin cos tan cot sec csc
+""")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": _sum, "neg": lambda of: -of, "product": lambda one, other: one * other, "quotient": lambda over, under: over / under,
     "percent": lambda of: of / 100, "abs": mpmath.fabs, "exp": mpmath.exp,

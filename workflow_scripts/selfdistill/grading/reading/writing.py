@@ -24,53 +24,12 @@ SIGNS = {
     "△": r"\triangle ", "→": r"\to ", "≡": r"\equiv ", "≈": r"\approx ", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ",
     "、": ",", "。": ".", "“": '"', "”": '"', "∧": r"\land ", "∨": r"\lor ",
 }  # fmt: skip
-GREEK = {
-    letter: "\\" + name + " "
-    for letter, name in zip(
-        "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΥΦΨΩϕϵϑ",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Pi",
-            "Sigma",
-            "Upsilon",
-            "Phi",
-            "Psi",
-            "Omega",
-            "phi",
-            "epsilon",
-            "theta",
-        ],
-        strict=True,
-    )
-}
+GREEK_LETTERS = "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΥΦΨΩϕϵϑ"
+GREEK_NAMES = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma sigma tau upsilon phi chi psi omega
+Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega phi epsilon theta
+"""
+GREEK = {letter: f"\\{name} " for letter, name in zip(GREEK_LETTERS, GREEK_NAMES.split(), strict=True)}
 UNICODE = str.maketrans(SIGNS | GREEK)
 VULGAR = re.compile("[¼-¾⅐-⅞]")
 

@@ -15,10 +15,13 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
+from selfdistill.problems.datasets.expected import alarm
 from selfdistill.problems.datasets.gold import read_gold
+from selfdistill.problems.datasets.latex import is_broken, mended
 from selfdistill.problems.datasets.options import checked_options
+from selfdistill.problems.datasets.pictures import NEEDS, REASONS, has_link, needs_picture, without_marks
 from selfdistill.problems.datasets.registry import dataset_of
-from selfdistill.problems.datasets.text import clean, is_broken, needs_a_picture
+from selfdistill.problems.datasets.text import clean, speaks_of_other_answers
 from selfdistill.problems.normalise import problem_id
 from selfdistill.study.loaders import LOADERS
 
@@ -27,7 +30,8 @@ LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut 
 
 
 class Conversion(NamedTuple):
-    rows: list[dict[str, Any]]  # with problem, answer, level, id and family, in the order of the raw files
+    # Problem, answer, level, id, family, needs_picture and mended, in the order of the raw files.
+    rows: list[dict[str, Any]]
     dropped: dict[str, int]  # by reason
 
 
@@ -37,17 +41,31 @@ def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int 
     dataset = dataset_of(loader)
     asked = checked_options(loader, dataset.options, options)
     dropped: Counter[str] = Counter()
-    kept = _gradable(dataset.read(folder, asked), asked.get("letters", False), dropped)
+    kept = _gradable(dataset.read(folder, asked), asked, dropped)
     kept = _without_copies(kept, dropped, workers)
     kept = _readable(kept, asked["limit"], dropped, workers)
     return Conversion([row._asdict() for row in kept], dict(sorted(dropped.items())))
 
 
-def _gradable(items: Iterable[Kept | Dropped], letters: bool, dropped: Counter[str]) -> list[Kept]:
+def audit(loader: str, options: Mapping[str, Any], conversion: Conversion) -> dict[str, Any]:
+    """What is to be known of a conversion: what was kept, mended and dropped, and whether that is far from the usual."""
+    rows, dropped = conversion
+    needs = Counter(row["needs_picture"] for row in rows)
+    return {
+        "loader": loader,
+        "kept": len(rows),
+        "mended": sum(row["mended"] for row in rows),
+        "pictures": {need: needs[need] for need in NEEDS if needs[need]},
+        "dropped": dropped,
+        "alarm": alarm(dataset_of(loader), options, len(rows), dropped),
+    }
+
+
+def _gradable(items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped: Counter[str]) -> list[Kept]:
     kept: list[Kept] = []
     names: set[str] = set()
     for item in items:
-        checked = _checked(item, letters) if isinstance(item, Kept) else item
+        checked = _checked(item, asked) if isinstance(item, Kept) else item
         if isinstance(checked, Kept) and checked.id in names:
             checked = Dropped(checked.id, "id of another row")
         if isinstance(checked, Dropped):
@@ -58,20 +76,27 @@ def _gradable(items: Iterable[Kept | Dropped], letters: bool, dropped: Counter[s
     return kept
 
 
-def _checked(row: Kept, letters: bool) -> Kept | Dropped:
-    if is_broken(row.problem) or is_broken(row.answer):
+def _checked(row: Kept, asked: Mapping[str, Any]) -> Kept | Dropped:
+    if len(row.problem) > LONGEST_PROBLEM:
+        return Dropped(row.id, "problem too long")
+    text, answer = mended(row.problem), mended(row.answer, formula=True)
+    if is_broken(text) or is_broken(answer, formula=True):
         return Dropped(row.id, "broken LaTeX")
-    problem = clean(row.problem)
+    problem = clean(without_marks(clean(text)))
+    need = needs_picture(clean(text))
     if not problem:
         return Dropped(row.id, "no problem")
-    if len(problem) > LONGEST_PROBLEM:
-        return Dropped(row.id, "problem too long")
-    if needs_a_picture(problem):
-        return Dropped(row.id, "needs a picture or a link")
-    gold = read_gold(clean(row.answer), letters)
+    if has_link(problem):
+        return Dropped(row.id, "a link")
+    if speaks_of_other_answers(problem):
+        return Dropped(row.id, "speaks of another answer")
+    if need not in asked["pictures"]:
+        return Dropped(row.id, REASONS[need])
+    gold = read_gold(clean(answer), asked.get("letters", False))
     if gold.reason:
         return Dropped(row.id, gold.reason)
-    return row._replace(problem=problem, answer=gold.answer)
+    was_mended = (text, answer) != (row.problem, row.answer)
+    return row._replace(problem=problem, answer=gold.answer, needs_picture=need, mended=was_mended)
 
 
 def _without_copies(rows: Sequence[Kept], dropped: Counter[str], workers: int) -> list[Kept]:

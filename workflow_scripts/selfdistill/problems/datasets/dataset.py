@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfdistill.problems.datasets.options import Option
+from selfdistill.problems.datasets.pictures import Need
 
 
 class Kept(NamedTuple):
@@ -16,11 +17,33 @@ class Kept(NamedTuple):
     answer: str
     level: int  # a stratum, and comparable within one dataset only
     family: str | None = None
+    needs_picture: Need = "no"  # these two `convert` finds out
+    mended: bool = False
 
 
 class Dropped(NamedTuple):
     id: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a conversion of a real copy gave: the measure by which later ones are judged."""
+
+    repository: str  # where the copy was found, and at which commit
+    commit: str
+    file: str
+    kept: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    helped: int = 0  # of those kept: a picture would help
+    mended: int = 0  # of those kept
+    options: dict[str, Any] = field(default_factory=dict)  # those that were not the default
+    whole: bool = True  # the copy is the whole dataset, so that its number of problems is what a conversion must give
+    note: str = ""
+
+    @property
+    def rows(self) -> int:
+        return self.kept + sum(self.dropped.values())
 
 
 @dataclass(frozen=True)
@@ -34,3 +57,4 @@ class Dataset:
     read: Callable[[Path, Mapping[str, Any]], Iterator[Kept | Dropped]]  # takes checked options
     options: dict[str, Option] = field(default_factory=dict)  # besides those that every loader has
     revision: str | None = None  # one whose files public code or notes describe; None where none is known
+    counted: tuple[Counted, ...] = ()  # where no real copy was found, there is nothing to judge a conversion by

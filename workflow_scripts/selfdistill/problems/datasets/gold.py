@@ -1,6 +1,7 @@
 r"""The one answer that a text gives, or why it gives none that can be graded.
 
-Only looks are changed: dollars, a box or brackets around the whole, punctuation at the end, \mbox. Units, degrees, per
+Only looks are changed: dollars, a box or brackets around the whole, punctuation at the end, \mbox, spaces between
+thousands. Units, degrees, per
 cent, thousands and "x =" stay, because math-verify holds 5, x=5, 5\text{ cm} and 5^\circ for equal by itself (tried).
 What could be read in two ways is dropped, not guessed.
 """
@@ -21,6 +22,7 @@ class Gold(NamedTuple):
 SEVERAL = "several answers"
 CHOICE = "multiple choice"
 WORDS = "words for an answer"
+CUT_OFF = "a cut-off answer"
 
 WRAPPED = re.compile(r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\s*\{(.*)\}", re.DOTALL)
 DOLLAR = re.compile(r"(?<!\\)\$")
@@ -37,6 +39,7 @@ LIST = re.compile(
 DOTS = re.compile(r"\\[cl]?dots|\\ddots|\.\.\.|…")
 APPROXIMATE = re.compile(r"\\(?:approx|sim|simeq|doteq)(?![a-zA-Z])|≈")
 THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
+SPACED_THOUSANDS = re.compile(r",\s*\\!\s*(\d{3})(?!\d)")  # 11,\! 111 is a number and no list
 UNIT = re.compile(r"(?:\\[ ,;:]|~|\s)*\\(?:text|mathrm)\s*\{([^{}]*)\}(?:\s*\^\s*(?:\{\d\}|\d))?\s*$")
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+")
 SCALE = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|dozen|half|quarter|[ap]\.?\s?m)\b", re.IGNORECASE)
@@ -44,6 +47,12 @@ BARE_WORD = re.compile(
     r"yes|no|true|false|none|odd|even|dne|\\(?:(?:black)?square|qed|checkmark|heartsuit)", re.IGNORECASE
 )
 TIME_OF_DAY = re.compile(r"\d\s+[ap]\.?\s?m\.?", re.IGNORECASE)
+# A formula that ends where something must follow.
+OPEN_END = re.compile(
+    r"(?:[=+*/^_<>-]|\\(?:[dt]?frac|sqrt|cdot|times|div|pm|mp|leq?|geq?|neq?|in|cup|cap|left)"
+    r"|\\[dt]?frac\s*(?:\{[^{}]*\}|\d))$|(?<!\\)(?:\\\\)*\\$"
+)
+PAIRS = ((r"\\left(?![a-zA-Z])", r"\\right(?![a-zA-Z])"), (r"\\begin\s*\{", r"\\end\s*\{"), (r"[(\[]", r"[)\]]"))
 OPENING, CLOSING = "([{", ")]}"
 
 
@@ -56,6 +65,8 @@ def read_gold(text: str, letters: bool = False) -> Gold:
         return Gold("", "answer too long")
     if match := LETTER.fullmatch(answer):
         return Gold(match[1]) if letters else Gold("", CHOICE)
+    if _is_cut_off(answer):
+        return Gold("", CUT_OFF)
     reason = _objection(answer)
     return Gold("", reason) if reason else _without_text_around_a_number(answer)
 
@@ -68,6 +79,7 @@ def unwrapped(text: str) -> str:
         if (match := WRAPPED.fullmatch(shorter)) and _is_one_wrapping(shorter, match):
             shorter = next(part for part in match.groups() if part is not None)
         shorter = shorter.strip().replace("\\mbox{", "\\text{").replace("\\textrm{", "\\text{")
+        shorter = SPACED_THOUSANDS.sub(r",\\!\1", shorter)
         if shorter == text:
             break
         text = shorter
@@ -90,7 +102,7 @@ def boxes(text: str) -> list[str]:
 
 def boxed_answer(solution: str) -> Gold:
     """The answer that a solution boxes. Boxes with different contents are parts of a question, or steps: who knows which."""
-    found = boxes(solution)
+    found = boxes(solution.replace("\x08oxed", "\\boxed"))
     if not found:
         return Gold("", "no boxed answer")
     return Gold("", SEVERAL) if len({plain_form(content) for content in found}) > 1 else Gold(found[-1])
@@ -102,6 +114,18 @@ def _is_one_wrapping(text: str, match: re.Match[str]) -> bool:
     if text.startswith("\\boxed"):
         return closing_brace(text, text.index("{") + 1) == len(text) - 1
     return DOLLAR.search(inner) is None and "\\(" not in inner and "\\[" not in inner
+
+
+def _is_cut_off(answer: str) -> bool:
+    """Braces, brackets or dollars that lack their other half, or an end that wants more. [0, 1) has both its halves."""
+    braces = re.sub(r"\\.", "", answer)
+    depth = 0
+    for character in braces:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return True
+    halves = any(len(re.findall(first, answer)) != len(re.findall(second, answer)) for first, second in PAIRS)
+    return depth != 0 or halves or len(DOLLAR.findall(answer)) % 2 == 1 or OPEN_END.search(answer) is not None
 
 
 def _objection(answer: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.suggestions import listed, suggested
+from selfdistill.problems.datasets.pictures import NEEDS, READABLE
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,15 @@ class Flag:
 Option = Some | Span | Count | Flag
 
 COMMON: dict[str, Option] = {
+    "pictures": Some(
+        READABLE,
+        NEEDS,
+        "What a problem may need of a picture: nothing, a help, or the picture itself, without which the text cannot be "
+        "understood.",
+    ),
     "limit": Count(
         None, "Keep so many problems at most: those whose texts have the lowest hashes, so always the same ones."
-    )
+    ),
 }
 
 

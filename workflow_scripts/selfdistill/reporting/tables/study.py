@@ -1,5 +1,7 @@
 """The report's tables of the study itself: its problems, its budgets, what was contaminated, what every rule cost."""
 
+from typing import Any
+
 import polars as pl
 
 from selfdistill.reporting import formatting as fmt
@@ -30,17 +32,13 @@ def provided(inputs: ReportInputs) -> Table | None:
     """What came from the hub: which commit, under which licence, and what of it could be used."""
     if not inputs.hub:
         return None
-    rows = []
-    for name, facts in inputs.hub.items():
-        audit = inputs.conversions.get(name, {})
-        left_out = sorted(audit.get("dropped", {}).items(), key=lambda item: (-item[1], item[0]))
-        rows.append(
-            Row([
-                word(name), word(facts["hub"]), word(facts["revision"] or "not known"), word(facts["digest"][:16]),
-                word(facts["licence"] or fmt.MISSING), fmt.count(audit["kept"]) if audit else fmt.MISSING,
-                word("; ".join(f"{fmt.count(count)} {reason}" for reason, count in left_out) or fmt.MISSING),
-            ])
-        )  # fmt: skip
+    rows = [
+        Row([
+            word(name), word(facts["hub"]), word(facts["revision"] or "not known"), word(facts["digest"][:16]),
+            word(facts["licence"] or fmt.MISSING), *_converted(inputs.conversions.get(name, {})),
+        ])
+        for name, facts in inputs.hub.items()
+    ]  # fmt: skip
     columns = [
         "what",
         "repository",
@@ -48,10 +46,22 @@ def provided(inputs: ReportInputs) -> Table | None:
         "digest",
         "licence, as stated",
         "problems kept",
+        "of them mended",
         "rows left out, and why",
     ]
     note = "A local copy has no known commit; its digest tells copies apart. The file revisions.lock keeps all of this."
-    return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 6}))
+    return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 7}))
+
+
+def _converted(audit: dict[str, Any]) -> list[Any]:
+    """What was kept of a dataset, how many of its texts had LaTeX to mend, and what was left out. Older conversions did
+    not mend."""
+    if not audit:
+        return [fmt.MISSING, fmt.MISSING, word(fmt.MISSING)]
+    left_out = sorted(audit["dropped"].items(), key=lambda item: (-item[1], item[0]))
+    said = "; ".join(f"{fmt.count(count)} {reason}" for reason, count in left_out) or fmt.MISSING
+    alarm = f"ALARM: {audit['alarm']} " if audit.get("alarm") else ""
+    return [fmt.count(audit["kept"]), fmt.count(audit.get("mended", 0)), word(alarm + said)]
 
 
 def mixtures(inputs: ReportInputs) -> Table | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.problems.datasets.aime import exam_problem
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Span
 from selfdistill.problems.datasets.raw_files import csv_rows, find_files
 
@@ -44,4 +44,35 @@ DATASET = Dataset(
     about="933 problems of the exams from 1983 to 2024, without the first exam of 2024.",
     read=read,
     options={"years": Span((1983, 2024), "The first and the last year to keep.")},
+    counted=(
+        Counted(
+            "nouop/aidltest",
+            "1d7fcf5570e8b8f61954fc8fa0b22db44ebc2abb",
+            "data/AIME_Dataset_1983_2024.csv",
+            kept=929,
+            dropped={"answer is no whole number": 1, "needs a picture": 3},
+            helped=60,
+            note="the file as the hub serves it",
+        ),
+        Counted(
+            "tonghuikang/grpo_aimo2",
+            "c766ab5b78e0a0eb029569ad1cc6a7be9a8ec464",
+            "AIME_Dataset_1983_2024.csv",
+            kept=949,
+            dropped={"needs a picture": 3, "year not asked for": 30},
+            helped=60,
+            whole=False,
+            note="other columns, another choice of exams, and 2025 as well",
+        ),
+        Counted(
+            "agentica-project/rllm",
+            "874daa4acb7f451dc2a4b2b6e8ce28f5aa88d1f5",
+            "rllm/data/train/math/aime.json",
+            kept=968,
+            dropped={"a link": 1, "needs a picture": 6},
+            helped=93,
+            whole=False,
+            note="the exams typed by others, to 2023",
+        ),
+    ),
 )

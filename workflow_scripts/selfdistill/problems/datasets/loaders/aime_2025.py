@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.problems.datasets.aime import exam_problem
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.raw_files import find_files, json_rows
 
 EXAMS = ("aime2025-I.jsonl", "aime2025-II.jsonl")
@@ -36,4 +36,22 @@ DATASET = Dataset(
     about="30 problems, both exams of 2025.",
     read=read,
     revision="a6ad95f611d72cf628a80b58bd0432ef6638f958",
+    counted=(
+        Counted(
+            "beanie00/self-distillation-analysis",
+            "5c51051aaa07513764ab66c631277816bc6520e5",
+            "data/math/evaluation/aime25.parquet",
+            kept=30,
+            helped=5,
+            note="five drawings stand in it as TikZ or [asy] code",
+        ),
+        Counted(
+            "NVIDIA/NeMo-Skills",
+            "0b012df8a09cd4730d31b16e90a0d8f13d145fb8",
+            "nemo_skills/dataset/aime25/test.txt",
+            kept=30,
+            helped=6,
+            note="two drawings did not come along",
+        ),
+    ),
 )

@@ -1,7 +1,8 @@
 """BeyondAIME: a hundred problems in the manner of AIME, harder, each with a whole number for an answer.
 
 Confirmed: the file data/test.parquet and the columns problem and answer (a whole number), in public code that loads
-ByteDance-Seed/BeyondAIME; a hundred rows, in NeMo-Skills and others. At second hand: the licence.
+ByteDance-Seed/BeyondAIME; a hundred rows, in NeMo-Skills and others; that the first forty rows speak of no picture, in
+BeyondAIME.jsonl of JavierZhao/IDM (45e77a6), which could be read but not converted. At second hand: the licence.
 """
 
 from collections.abc import Iterator, Mapping

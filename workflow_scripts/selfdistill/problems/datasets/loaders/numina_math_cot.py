@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.gold import CHOICE, boxed_answer
 from selfdistill.problems.datasets.options import Flag, Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
@@ -101,4 +101,21 @@ DATASET = Dataset(
         "sources": Some(("olympiads", "aops_forum", "cn_k12"), tuple(LEVELS), "The sources to keep."),
         "letters": Flag(False, "Keep multiple choice whose answer is a letter."),
     },
+    counted=(
+        Counted(
+            "sasilver75/cohere-reasoning-v4",
+            "d73e6bc822f44cc51bd9705cc3f6cb8c15ab58a0",
+            "datasets/**/cn_k12_math_problems_{sip,ss}_*.csv",
+            kept=65,
+            dropped={
+                "multiple choice": 129,
+                "proof": 3,
+                "several answers": 44,
+                "several questions": 4,
+                "unreadable answer": 1,
+            },
+            whole=False,
+            note="246 rows of the source cn_k12 alone, in which choices are many",
+        ),
+    ),
 )

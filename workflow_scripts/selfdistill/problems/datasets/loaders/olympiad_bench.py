@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.gold import SEVERAL
 from selfdistill.problems.datasets.options import Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
@@ -62,4 +62,21 @@ DATASET = Dataset(
     read=read,
     revision="91184b52131e7fc9455fef848035173aea8cc01a",
     options={"kinds": Some(KINDS, KINDS, "The kinds of answers to keep (`answer_type`).")},
+    counted=(
+        Counted(
+            "QwenLM/Qwen2.5-Math",
+            "a45202bd16f1ec06f433442dc1152d0074773465",
+            "evaluation/data/olympiadbench/test.json",
+            kept=558,
+            dropped={
+                "an answer with a tolerance": 1,
+                "prose around formulas": 1,
+                "several answers": 94,
+                "speaks of another answer": 19,
+                "unreadable answer": 2,
+            },
+            helped=8,
+            note="the same problems as JSON, and one more",
+        ),
+    ),
 )
