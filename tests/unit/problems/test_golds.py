@@ -28,6 +28,7 @@ ASK = "What is the number of ways to climb {} stairs?"
             r"5\text{ cm}", r"13\mathrm{~cm}^2", "(1,2)", "[0,1)", r"\{1, 2\}", r"n \ge 3", r"7 \pmod{12}",
             r"(-\infty,2]\cup[3,\infty)", r"\begin{pmatrix}1\\2\end{pmatrix}", r"\left(1,\frac{2}{3}\right)",
             "[-1,2)", r"\left[0,1\right)", r"\frac{1}{2}x", r"\frac12", "3!",
+            "1,2", "1; 2", "1 and 2", r"5\text{ or }6", r"1 \pm \sqrt{2}", r"5,\ 6", "x=1, y=2", "]0,1[", r"\mp 3",
         ]),
     ],
 )  # fmt: skip
@@ -40,8 +41,7 @@ def test_an_answer_loses_only_what_stands_around_it_and_can_be_read(text: str, a
     ("text", "reason"),
     [
         *((text, "several answers") for text in [
-            "1,2", "1; 2", "1 and 2", r"5\text{ or }6", r"1 \pm \sqrt{2}", r"5,\ 6", r"\begin{cases}1\\2\end{cases}",
-            "x=1, y=2", "]0,1[", r"\mp 3",
+            r"1, 2, \sum_{k} k", r"5\text{ or more}", "1 and so on", r"\begin{cases}1\\2\end{cases}",
         ]),
         *((text, "multiple choice") for text in [
             "B", "(C)", r"\text{(B)}", r"\textbf{(A) } 5", "(A) 5", "B. 7", "ABD", r"\mathrm{D}",
@@ -64,6 +64,22 @@ def test_an_answer_loses_only_what_stands_around_it_and_can_be_read(text: str, a
 )  # fmt: skip
 def test_an_answer_that_could_be_read_in_two_ways_is_dropped(text: str, reason: str) -> None:
     assert read_gold(text) == ("", reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("(C)", "C"),
+        ("No", r"\text{No}"),
+        (r"\text{Evelyn}", r"\text{Evelyn}"),
+        ("even", r"\text{even}"),
+        ("4:30 p.m.", "4:30 p.m"),
+    ],
+)
+def test_letters_and_words_are_kept_where_they_are_asked_for(text: str, answer: str) -> None:
+    assert read_gold(text).reason in ("multiple choice", "words for an answer")
+    assert read_gold(text, letters=True) == (answer, "")
+    assert not unreadable([answer])
 
 
 def test_boxes_must_agree() -> None:

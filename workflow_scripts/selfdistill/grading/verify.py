@@ -27,7 +27,7 @@ STRICT: dict[str, Reason] = {"equal": "equivalent", "different": "different", NO
 
 MARKED_OR_COMMAND = re.compile(r"\\(?:text|mathrm|operatorname|mathbb|begin|end)\{[^{}]*\}|\\[A-Za-z]+")
 BARE_WORD = re.compile(r"[A-Za-z]{3,}")
-KNOWN_WORDS = FUNCTIONS | NAMED.keys()
+KNOWN_WORDS = FUNCTIONS | NAMED.keys() | {"and"}
 
 
 class Judgement(NamedTuple):

@@ -22,6 +22,7 @@ from selfdistill.grading.reading.values import Undefined, exact
 from selfdistill.grading.reading.writing import canonical
 from selfdistill.tables.endings import NO_OBJECT, UNPARSED
 
+READ = "parsed"
 MOST_ITEMS = 60  # of a list that is compared without regard to its order
 
 
@@ -73,7 +74,7 @@ def readable(text: str) -> str:
         return "unread"
     except (NotOneObject, Undefined):
         return UNPARSED
-    return "parsed"
+    return READ
 
 
 def same(gold: Object, answer: Object) -> bool:

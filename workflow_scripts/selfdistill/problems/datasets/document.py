@@ -25,9 +25,9 @@ the dataset's own card before passing anything on.
   `\\frac`, a tab and `imes` is `\\times`) and counted; what has none is dropped. Control characters are taken out.
 - Dropped: a link; a problem that builds on another one's answer ("Let T = TNYWR", "the number you will receive", "as in
   problem 12"), while "Let T = 8" stays.
-- Dropped: several answers (lists, "or", ±), choices by letter, words, dots, approximations, answers that were cut off
-  (braces, brackets or dollars without their other half), and whatever the grader cannot read. What could be read in two
-  ways is not guessed.
+- Dropped: systems and cases, choices by letter, words, dots, approximations, answers that were cut off (braces, brackets or
+  dollars without their other half), and whatever the grader cannot read. A list, `x=1 or x=2` and ±2 are one answer where the
+  grader's own reader reads them ([grading](grading.md)). What could be read in two ways is not guessed.
 - Answers lose dollars, a box around them and a full stop. Units, degrees, per cent and `x =` stay: the grader sees past them.
 - One row of each problem is kept, and none where two rows of a problem give different answers.
 - A level is a stratum: it can be compared within a dataset, not between two.

@@ -1,15 +1,15 @@
 r"""The one answer that a text gives, or why it gives none that can be graded.
 
 Only looks are changed: dollars, a box or brackets around the whole, punctuation at the end, \mbox, spaces between
-thousands. Units, degrees, per
-cent, thousands and "x =" stay, because math-verify holds 5, x=5, 5\text{ cm} and 5^\circ for equal by itself (tried).
-What could be read in two ways is dropped, not guessed.
+thousands. Units, degrees, per cent, thousands and "x =" stay: the grader holds 5, x=5, 5\text{ cm} and 5^\circ for equal.
+A list is one answer where the grader's own reader reads it. What could be read in two ways is dropped, not guessed.
 """
 
 import re
 from typing import NamedTuple
 
 from selfdistill.grading.answers import BOX, closing_brace, last_box, plain_form
+from selfdistill.grading.reading.compare import READ, readable
 
 LONGEST = 300  # characters; longer ones are derivations
 
@@ -57,7 +57,7 @@ OPENING, CLOSING = "([{", ")]}"
 
 
 def read_gold(text: str, letters: bool = False) -> Gold:
-    """`letters` keeps an answer that is nothing but the letter of a choice."""
+    """`letters` keeps an answer that is nothing but the letter of a choice, or words."""
     answer = unwrapped(text)
     if not answer:
         return Gold("", "no answer")
@@ -68,7 +68,15 @@ def read_gold(text: str, letters: bool = False) -> Gold:
     if _is_cut_off(answer):
         return Gold("", CUT_OFF)
     reason = _objection(answer)
-    return Gold("", reason) if reason else _without_text_around_a_number(answer)
+    if reason == SEVERAL and "\\begin" not in answer and readable(answer) == READ:
+        return Gold(answer)
+    gold = Gold("", reason) if reason else _without_text_around_a_number(answer)
+    return Gold(_as_text(answer)) if letters and gold.reason == WORDS else gold
+
+
+def _as_text(answer: str) -> str:
+    """Bare words would be read as products of letters."""
+    return f"\\text{{{answer}}}" if answer.replace(" ", "").isalpha() else answer
 
 
 def unwrapped(text: str) -> str:

@@ -68,6 +68,7 @@ class Flag:
 
 Option = Some | Span | Count | Flag
 
+LETTERS = "Keep answers that are the letter of a choice, or words."
 COMMON: dict[str, Option] = {
     "pictures": Some(
         READABLE,

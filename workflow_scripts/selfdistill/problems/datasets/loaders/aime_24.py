@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.problems.datasets.aime import exam_problem
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
 
@@ -53,4 +53,13 @@ DATASET = Dataset(
     read=read,
     revision="2fe88a2f1091d5048c0f36abc874fb997b3dd99a",
     options={"exams": Some(EXAMS, EXAMS, "The exams to keep.")},
+    counted=(
+        Counted(
+            "QwenLM/Qwen2.5-Math",
+            "a45202bd16f1ec06f433442dc1152d0074773465",
+            "evaluation/data/aime24/test.jsonl",
+            kept=30,
+            helped=4,
+        ),
+    ),
 )

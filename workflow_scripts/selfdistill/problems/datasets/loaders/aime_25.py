@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.problems.datasets.aime import exam_problem
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Some
 from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows
 
@@ -49,4 +49,22 @@ DATASET = Dataset(
     read=read,
     revision="563bb8404243c5f09de6ec262f2db674fe5bce9b",
     options={"exams": Some(EXAMS, EXAMS, "The exams to keep.")},
+    counted=(
+        Counted(
+            "shin-ee-chen/self_correction_llms",
+            "4ae57a99649f03dd51d34a6d8da7a18b0621f911",
+            "data/aime25/test.jsonl",
+            kept=30,
+            helped=5,
+            mended=3,
+        ),
+        Counted(
+            "NVIDIA/NeMo-Skills",
+            "0b012df8a09cd4730d31b16e90a0d8f13d145fb8",
+            "nemo_skills/dataset/aime25/test.txt",
+            kept=30,
+            helped=6,
+            note="typed by others",
+        ),
+    ),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.problems.datasets.aime import exam_problem
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
 
@@ -54,4 +54,13 @@ DATASET = Dataset(
     read=read,
     revision="80815d37005feb82cd7f8fbc6901d5d3eff43057",
     options={"exams": Some(EXAMS, EXAMS, "The exams to keep.")},
+    counted=(
+        Counted(
+            "QwenLM/Qwen2.5-Math",
+            "a45202bd16f1ec06f433442dc1152d0074773465",
+            "evaluation/data/amc23/test.jsonl",
+            kept=40,
+            helped=1,
+        ),
+    ),
 )

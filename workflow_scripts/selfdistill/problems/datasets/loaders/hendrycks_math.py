@@ -12,7 +12,7 @@ from typing import Any
 
 from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.gold import boxed_answer
-from selfdistill.problems.datasets.options import Flag, Some
+from selfdistill.problems.datasets.options import LETTERS, Flag, Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
 
 SUBJECTS = (
@@ -74,14 +74,14 @@ DATASET = Dataset(
         "levels": Some((1, 2, 3, 4, 5), (1, 2, 3, 4, 5), "The levels to keep."),
         "subjects": Some(SUBJECTS, SUBJECTS, "The subjects to keep."),
         "splits": Some(("train",), ("train", "test"), "The splits to keep."),
-        "letters": Flag(False, "Keep multiple choice whose answer is a letter."),
+        "letters": Flag(False, LETTERS),
     },
     counted=(
         Counted(
             "agentica-project/rllm",
             "874daa4acb7f451dc2a4b2b6e8ce28f5aa88d1f5",
             "rllm/data/train/math/math.json",
-            kept=7294,
+            kept=7374,
             dropped={
                 "a unit that changes the number": 2,
                 "an approximate answer": 2,
@@ -89,11 +89,10 @@ DATASET = Dataset(
                 "multiple choice": 41,
                 "needs a picture": 3,
                 "no level": 2,
-                "several answers": 79,
-                "unreadable answer": 4,
+                "unreadable answer": 3,
                 "words for an answer": 42,
             },
-            helped=703,
+            helped=705,
             mended=1,
             note="the training split, less 26 rows that were taken out and 4 without an answer; answers without solutions",
         ),
@@ -101,13 +100,13 @@ DATASET = Dataset(
             "microsoft/ToRA",
             "213c1c995038c73fab10343814df7a42f990f026",
             "src/data/math/test.jsonl",
-            kept=4827,
+            kept=4900,
             dropped={
                 "a unit that changes the number": 1,
                 "multiple choice": 30,
                 "needs a picture": 2,
-                "several answers": 96,
-                "unreadable answer": 1,
+                "several answers": 22,
+                "unreadable answer": 2,
                 "words for an answer": 43,
             },
             helped=423,
@@ -118,8 +117,8 @@ DATASET = Dataset(
             "hkust-nlp/simpleRL-reason",
             "cf1c7858bfc145a27aa733e75d930d34f0d318a6",
             "examples/simplelr_math_eval/data/math500/test.jsonl",
-            kept=485,
-            dropped={"multiple choice": 3, "several answers": 7, "words for an answer": 5},
+            kept=491,
+            dropped={"multiple choice": 3, "several answers": 1, "words for an answer": 5},
             helped=43,
             options={"splits": ["test"]},
             whole=False,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
 
@@ -51,4 +51,13 @@ DATASET = Dataset(
     read=read,
     revision="6fdc4277120810ff75aa22d2d5489b91f7a262a1",
     options={"rounds": Some(ROUNDS, ROUNDS, "The subject rounds to keep.")},
+    counted=(
+        Counted(
+            "YuYingLi0/FiRe-OPD",
+            "2e23cd6d67575978cec5fa697b852838ef6ab2ee",
+            "data/hmmt25_feb/test.jsonl",
+            kept=30,
+            helped=1,
+        ),
+    ),
 )

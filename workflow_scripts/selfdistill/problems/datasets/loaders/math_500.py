@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
-from selfdistill.problems.datasets.options import Some
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
+from selfdistill.problems.datasets.options import LETTERS, Flag, Some
 from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows
 
 FILES = "test.jsonl"
@@ -61,5 +61,16 @@ DATASET = Dataset(
     options={
         "levels": Some(LEVELS, LEVELS, "The levels to keep."),
         "subjects": Some(SUBJECTS, SUBJECTS, "The subjects to keep."),
+        "letters": Flag(True, LETTERS),
     },
+    counted=(
+        Counted(
+            "hkust-nlp/simpleRL-reason",
+            "cf1c7858bfc145a27aa733e75d930d34f0d318a6",
+            "examples/simplelr_math_eval/data/math500/test.jsonl",
+            kept=500,
+            helped=44,
+            note="the sum of the hub's own file",
+        ),
+    ),
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.gold import CHOICE, boxed_answer
-from selfdistill.problems.datasets.options import Flag, Some
+from selfdistill.problems.datasets.options import LETTERS, Flag, Some
 from selfdistill.problems.datasets.raw_files import Kind, Row, find_files, parquet_rows
 
 # As a level each source is a stratum of its own. The order is roughly that of difficulty.
@@ -99,20 +99,19 @@ DATASET = Dataset(
     revision="9d8d210c9f6a36c8f3cd84045668c9b7800ef517",
     options={
         "sources": Some(("olympiads", "aops_forum", "cn_k12"), tuple(LEVELS), "The sources to keep."),
-        "letters": Flag(False, "Keep multiple choice whose answer is a letter."),
+        "letters": Flag(False, LETTERS),
     },
     counted=(
         Counted(
             "sasilver75/cohere-reasoning-v4",
             "d73e6bc822f44cc51bd9705cc3f6cb8c15ab58a0",
             "datasets/**/cn_k12_math_problems_{sip,ss}_*.csv",
-            kept=65,
+            kept=76,
             dropped={
                 "multiple choice": 129,
                 "proof": 3,
-                "several answers": 44,
+                "several answers": 34,
                 "several questions": 4,
-                "unreadable answer": 1,
             },
             whole=False,
             note="246 rows of the source cn_k12 alone, in which choices are many",

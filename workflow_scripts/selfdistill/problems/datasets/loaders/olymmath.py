@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
+from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Some
 from selfdistill.problems.datasets.raw_files import find_files, json_rows
 
@@ -48,4 +48,13 @@ DATASET = Dataset(
         "languages": Some(("en",), LANGUAGES, "The languages to keep."),
         "difficulties": Some(DIFFICULTIES, DIFFICULTIES, "The halves to keep."),
     },
+    counted=(
+        Counted(
+            "RUCAIBox/OlymMATH",
+            "94e19ffb8b7b7abe0f10f0015620c2e1eb57bf67",
+            "data/OlymMATH-*.jsonl",
+            kept=200,
+            note="English, the default",
+        ),
+    ),
 )
