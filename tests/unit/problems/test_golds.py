@@ -73,7 +73,6 @@ def test_an_answer_that_could_be_read_in_two_ways_is_dropped(text: str, reason: 
         ("No", r"\text{No}"),
         (r"\text{Evelyn}", r"\text{Evelyn}"),
         ("even", r"\text{even}"),
-        ("4:30 p.m.", "4:30 p.m"),
     ],
 )
 def test_letters_and_words_are_kept_where_they_are_asked_for(text: str, answer: str) -> None:

@@ -1,9 +1,11 @@
 """Is an answer the gold answer? By our own reader: equal, different, or unread where it cannot tell."""
 
+from fractions import Fraction
 from itertools import permutations
 
-from selfdistill.grading.reading.nodes import Apply, Node, Number, Symbol, has, symbols
+from selfdistill.grading.reading.nodes import Apply, Node, Number, Symbol, has, substituted, symbols
 from selfdistill.grading.reading.objects import (
+    Family,
     Listed,
     Named,
     Object,
@@ -15,8 +17,8 @@ from selfdistill.grading.reading.objects import (
     Words,
 )
 from selfdistill.grading.reading.reader import read_object
-from selfdistill.grading.reading.regions import Interval, Joined, Points, Region, same_collection, same_region
-from selfdistill.grading.reading.same import constant_ratio, same_expression
+from selfdistill.grading.reading.regions import Interval, Joined, Points, Region, is_empty, same_collection, same_region
+from selfdistill.grading.reading.same import CONSTANTS, constant_ratio, same_expression, same_progression
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread, tokens_of
 from selfdistill.grading.reading.values import Undefined, exact
 from selfdistill.grading.reading.writing import canonical
@@ -107,6 +109,10 @@ def same(gold: Object, answer: Object) -> bool:
             return (gold.of is None or answer.of is None or gold.of == answer.of) and same_region(
                 gold.region, answer.region
             )
+        case Family(), Family():
+            return gold.domain == answer.domain and same_families(gold, answer)
+        case Family(), Quantity() if len(names := symbols(answer.of) - CONSTANTS) == 1:
+            return same_families(gold, Family((answer.of,), names.pop(), gold.domain))
         case Words(), Words():
             return _same_words(gold.text, answer.text)
         case Rows(), Rows():
@@ -116,6 +122,17 @@ def same(gold: Object, answer: Object) -> bool:
         case (Listed() | Pair() | Quantity() | Range(), Listed() | Pair() | Quantity() | Range()):
             return _same_lists(gold, answer)
     return _same_words(_letter(gold), _letter(answer))
+
+
+def same_families(one: Family, other: Family) -> bool:
+    def same_member(node: Node, found: Node) -> bool:
+        in_one = (substituted(node, one.variable, Number(Fraction(place))) for place in (0, 1, 2))
+        in_other = (substituted(found, other.variable, Number(Fraction(place))) for place in (0, 1, 2))
+        return same_progression(*in_one, *in_other) or same_expression(
+            node, substituted(found, other.variable, Symbol(one.variable))
+        )
+
+    return same_collection(one.of, other.of, same_member)
 
 
 def _same_quantity(gold: Quantity, answer: Quantity) -> bool:
@@ -215,10 +232,14 @@ def _same_lists(gold: Object, answer: Object) -> bool:
 
 
 def _united(found: Object) -> Object:
-    """x < 1, x > 2 as one region."""
-    if isinstance(found, Listed) and found.items and all(isinstance(item, Range) for item in found.items):
-        return Range(Joined("union", tuple(item.region for item in found.items if isinstance(item, Range))))
-    return found
+    """x < 1, x ≠ 0 is where both hold; x < 1, x > 2, which cannot both, is where one does."""
+    if not isinstance(found, Listed) or not found.items or not all(isinstance(item, Range) for item in found.items):
+        return found
+    ranges = [item for item in found.items if isinstance(item, Range)]
+    regions = tuple(item.region for item in ranges)
+    both = Joined("intersection", regions)
+    hold = all(item.of is not None for item in ranges) and not is_empty(both)
+    return Range(both if hold else Joined("union", regions))
 
 
 def _matched(one: list[Object], other: list[Object]) -> bool:

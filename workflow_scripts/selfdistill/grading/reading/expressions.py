@@ -82,11 +82,19 @@ class Expressions(Numerals):
             elif self.is_command(*APPROXIMATE):
                 raise NotOneObject("an approximation")
             elif self.starts_factor(argument):
-                if self.peek().kind == "number":
+                if self.peek().kind == "number" and not self.number_may_follow():
                     raise Unread("a number without a sign before it")
                 found = Apply("product", (found, self.power()))
             else:
                 return found
+
+    def number_may_follow(self) -> bool:
+        """n2^{n} and (n-1)2 are products; x2, 3 4 and (b) 5, which marks a choice, are not."""
+        before = self.tokens[: self.position]
+        if before[-1].kind == "number":
+            return False
+        marks_a_choice = len(before) > 2 and before[-3].text == "(" and before[-2].kind == "letter"
+        return self.is_sign("^", ahead=1) or (before[-1].text == ")" and not marks_a_choice)
 
     def signed_factor(self) -> Node:
         if self.is_sign("+", "-"):
@@ -109,7 +117,7 @@ class Expressions(Numerals):
 
     def power(self, first: bool = False) -> Node:
         if first and (mixed := self.mixed_number()) is not None:
-            return mixed
+            return self.with_marks(mixed)
         base = self.with_marks(self.atom())
         if not self.is_sign("^"):
             return base

@@ -55,6 +55,15 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Family:
+    """π/4 + kπ for all whole k; several nodes stand beside each other."""
+
+    of: tuple[Node, ...]
+    variable: str
+    domain: str
+
+
+@dataclass(frozen=True)
 class Words:
     text: str
 
@@ -67,5 +76,5 @@ class Rows:
     rows: "tuple[tuple[Object, ...], ...]"
 
 
-Object = Quantity | Listed | Pair | Range | Named | Relation | Words | Rows
+Object = Quantity | Listed | Pair | Range | Named | Relation | Family | Words | Rows
 EMPTY_SET = Listed((), ordered=False)

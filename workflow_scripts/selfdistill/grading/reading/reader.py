@@ -8,7 +8,18 @@ from itertools import pairwise
 
 from selfdistill.grading.reading.expressions import Expressions
 from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Symbol, has, integer, with_sign
-from selfdistill.grading.reading.objects import EMPTY_SET, Listed, Named, Object, Pair, Quantity, Range, Rows, Words
+from selfdistill.grading.reading.objects import (
+    EMPTY_SET,
+    Family,
+    Listed,
+    Named,
+    Object,
+    Pair,
+    Quantity,
+    Range,
+    Rows,
+    Words,
+)
 from selfdistill.grading.reading.regions import Interval, Joined, Points, Reals, Region, number
 from selfdistill.grading.reading.relations import equality, inequality, member, name_of, rounded
 from selfdistill.grading.reading.same import is_number
@@ -28,6 +39,7 @@ from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread, toke
 from selfdistill.grading.reading.units import SCALES, counts_something, unit_of
 from selfdistill.grading.reading.writing import canonical
 
+THE_SET = "the set"
 BRACKETS = ("(", ")", "[", "]")
 NAMED_SETS = {"Z", "N", "Q", "C"}
 EMPTY = {
@@ -83,6 +95,8 @@ def _several(items: list[Object], joined: bool) -> Object:
         return items[0]
     if not items:
         raise Unread("a comma alone")
+    if (found := _family(items[:-1], items[-1])) is not None:
+        return found
     if joined and all(isinstance(item, Range) for item in items):
         regions = [item for item in items if isinstance(item, Range)]
         return Range(Joined("union", tuple(item.region for item in regions)), regions[0].of)
@@ -91,6 +105,19 @@ def _several(items: list[Object], joined: bool) -> Object:
         values = tuple(item.value if isinstance(item, Named) else item for item in items)
         return Named(items[0].name, _flat(values))
     return _flat(tuple(items))
+
+
+def _family(items: list[Object], condition: Object) -> Object | None:
+    """π/4 + kπ, k ∈ ℤ."""
+    if not isinstance(condition, Named) or condition.name is None or not isinstance(condition.value, Words):
+        return None
+    if not condition.value.text.startswith(THE_SET):
+        return None
+    values = [item.value if isinstance(item, Named) else item for item in items]
+    if not all(isinstance(value, Quantity) for value in values):
+        raise Unread("a family of other things than numbers")
+    nodes = tuple(value.of for value in values if isinstance(value, Quantity))
+    return Family(nodes, condition.name, condition.value.text)
 
 
 def _flat(items: tuple[Object, ...]) -> Listed:
@@ -162,7 +189,7 @@ def _bracketed(tokens: list[Token]) -> Object | None:
     if first.text == "emptyset" and len(tokens) == 1:
         return EMPTY_SET
     if first.text == "mathbb" and len(tokens) == 4 and tokens[2].text in NAMED_SETS | {"R"}:
-        return Range(Reals()) if tokens[2].text == "R" else Words(f"the set {tokens[2].text}")
+        return Range(Reals()) if tokens[2].text == "R" else Words(f"{THE_SET} {tokens[2].text}")
     if first.text == "langle" and last.text == "rangle":
         return _tuple([whole(part) for part in split(inside, {","})])
     if not (first.kind == last.kind == "sign") or len(tokens) < 2:
@@ -228,9 +255,11 @@ def _set(tokens: list[Token]) -> Object:
 
 def _builder(what: list[Token], condition: list[Token]) -> Object:
     """{x : x < 2}, {x ∈ ℝ | x < 2}."""
-    pieces, signs = relations(what)
-    name = name_of(pieces[0])
     found = whole(condition)
+    pieces, signs = relations(what)
+    if not signs and (family := _family([whole(what)], found)) is not None:
+        return family
+    name = name_of(pieces[0])
     within = _term(pieces[1]) if signs == [r"\in"] else Range(Reals())
     if name is None or not isinstance(within, Range) or not isinstance(found, Range) or found.of not in (name, None):
         raise Unread("a set by a condition")

@@ -60,6 +60,10 @@ def same_region(one: Region, other: Region) -> bool:
         return all(_lies_in(one, place) == _lies_in(other, place) for place in [*places, *between, *outside])
 
 
+def is_empty(region: Region) -> bool:
+    return same_region(region, Points(()))
+
+
 def ends_of(region: Region) -> list[Node]:
     match region:
         case Interval(low, high):

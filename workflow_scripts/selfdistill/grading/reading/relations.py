@@ -25,6 +25,8 @@ FLIPPED = {">": "<", r"\ge": r"\le"}
 
 
 def member(pieces: list[Tokens], read: Callable[[Tokens], Object]) -> Object:
+    if not all(pieces):
+        raise NotOneObject("a membership of one side")
     name = name_of(pieces[0])
     inside = read(pieces[1])
     if isinstance(inside, Pair):

@@ -148,3 +148,16 @@ def constant_ratio(one: Node, other: Node) -> Any:
         if len(ratios) < ENOUGH:
             raise Unread("too few points have a value")
         return ratios[0] if all(_agree(ratios[0], ratio) for ratio in ratios) else None
+
+
+def same_progression(*of: Node) -> bool:
+    """Three members of the one and three of the other, of numbers with equal steps: the same numbers in all."""
+    if not all(is_number(node) for node in of):
+        return False
+    with mpmath.workdps(DIGITS):
+        a0, a1, a2, b0, b1, b2 = (value(node, {}, Reading()) for node in of)
+        step, other = a1 - a0, b1 - b0
+        if step == 0 or not _agree(a2 - a1, step) or not _agree(b2 - b1, other):
+            return False
+        apart = (b0 - a0) / step
+        return _agree(mpmath.fabs(step), mpmath.fabs(other)) and bool(mpmath.fabs(apart - mpmath.nint(apart)) < 1e-30)

@@ -40,7 +40,7 @@ TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mbox
 MATHS = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|bold|pmb)\s*\{")
 COLOURED = re.compile(r"\\(?:color|textcolor)\s*\{[^{}]*\}")
 REPEATING = re.compile(r"(\d*\.\d*)\s*\\(?:overline|bar|dot)\s*(?:\{(\d+)\}|(\d))")
-NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
+NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?")
 # Inside brackets a comma separates, but no number is written 000 or 050.
 THOUSANDS_IN_BRACKETS = re.compile(r"\d{1,3}(?:,\d{3})*,0\d\d(?:,\d{3})*(?![\d,])")

@@ -116,7 +116,10 @@ def value(node: Node, at: Mapping[str, Any], reading: Reading) -> Any:
         return _log(of[0], reading) if reading.natural else _log(of[0], reading) / mpmath.log(10)
     if node.name in ("ln", "lg", "log to"):
         base = {"ln": mpmath.e, "lg": mpmath.mpf(10)}.get(node.name) or of[1]
-        return _log(of[0], reading) / _log(base, reading)
+        under = _log(base, reading)
+        if under == 0:
+            raise Undefined("log to the base one")
+        return _log(of[0], reading) / under
     if node.name in ("power", "root"):
         return _to_the(of, node, reading)
     try:
