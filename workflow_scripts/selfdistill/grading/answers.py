@@ -77,4 +77,5 @@ def plain_form(answer: str) -> str:
     r"""The answer without what changes its looks alone: spacing commands, dollars, \dfrac, a full stop at the end."""
     text = answer.strip().replace("\\$", "").replace("$", "").replace("{,}", ",").replace("\u2212", "-")
     text = FRACTION.sub(r"\\frac", SPACING.sub("", text))
-    return WHITESPACE.sub(" ", text).strip().rstrip(".").strip()
+    text = WHITESPACE.sub(" ", text).strip()
+    return text if text.endswith("..") else text.removesuffix(".").strip()

@@ -35,6 +35,8 @@ COMMAND_OR_TEXT = re.compile(r"\\(?:text|mathrm|operatorname|mathbb|mathcal|begi
 WORD = re.compile(r"[A-Za-z]{2,}")
 LETTER = re.compile(r"[A-Za-z]")
 CONSTANTS = frozenset("ei")
+# What our reader leaves to it. Of other notations it reads a part and leaves the rest without a word.
+KNOWN_TO_IT = re.compile(r"\\(?:sum|prod|int|oint|lim)(?![a-zA-Z])")
 TEXT = re.compile(r"\\(?:text|mbox|textbf|mathrm|textrm)\s*\{([^{}]*)\}")
 
 
@@ -49,7 +51,7 @@ def lenient(gold: str, answer: str) -> str:
 def careful(gold: str, answer: str) -> str:
     """A reason. What is raised is a failure of the grader's own and says nothing about the answer."""
     texts = [canonical(text) for text in (gold, answer)]
-    if is_prose(texts[1]):
+    if is_prose(texts[1]) or not any(KNOWN_TO_IT.search(text) for text in texts):
         return UNPARSED
     parsed_gold, parsed_answer = (parse_answer(text, WITHOUT_UNITS) for text in texts)
     if not parsed_gold or not parsed_answer:
@@ -62,6 +64,8 @@ def careful(gold: str, answer: str) -> str:
 
 def readable(text: str) -> str:
     written = canonical(text)
+    if not KNOWN_TO_IT.search(written):
+        return UNPARSED
     parsed = parse_answer(written, WITHOUT_UNITS)
     return "parsed" if parsed and not loses_symbols(written, parsed[0]) else UNPARSED
 

@@ -123,9 +123,18 @@ class Expressions(Numerals):
             return base
         self.take()
         exponent = self.exponent()
+        if isinstance(base, Symbol) and base.name.startswith("C_") and (of := self.chosen_from(base.name)) is not None:
+            return self.with_marks(Apply("binom", (of, exponent)))  # C_n^k
         if isinstance(base, Symbol) and self.is_sign("_"):  # v^2_0 is v_0^2
             base = self.symbol(base.name)
         return self.with_marks(Apply("power", (base, exponent)))
+
+    def chosen_from(self, name: str) -> Node | None:
+        """The n of C_n^k: a letter or a whole number."""
+        index = name.removeprefix("C_")
+        if index.isdecimal():
+            return decimal(index)
+        return Symbol(index) if len(index) == 1 and index.isalpha() else None
 
     def exponent(self) -> Node:
         if self.is_sign("-", "+"):
@@ -150,6 +159,8 @@ class Expressions(Numerals):
                 if double:
                     self.take()
                 found = Apply("double factorial" if double else "factorial", (found,))
+            elif self.is_sign("_") and isinstance(found, Number) and found.value.denominator == 1:
+                found = self.in_base(str(found.value))  # (1011)_2
             elif self.is_command("degree"):
                 self.take()
                 found = Apply("degree", (found,))
@@ -177,7 +188,9 @@ class Expressions(Numerals):
             self.bars -= 1
             self.expect("|")
             return Apply("abs", (found,))
-        raise Unread(f"{token.text or 'the end'} was not expected")
+        if token.kind == "end":
+            raise NotOneObject("it ends in the middle")
+        raise Unread(f"{token.text} was not expected")
 
     def bracketed(self, opening: str) -> Node:
         start = self.position

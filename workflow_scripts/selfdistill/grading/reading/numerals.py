@@ -5,6 +5,8 @@ from fractions import Fraction
 from selfdistill.grading.reading.nodes import Node, Number
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread
 
+BASES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
 
 class Cursor:
     """`position` is how far a reader has come."""
@@ -80,6 +82,9 @@ class Numerals(Cursor):
     def number(self, token: Token) -> Node:
         if self.is_sign("_"):
             return self.in_base(token.text)
+        if self.is_command("dots") and (found := going_on(token.text)) is not None:
+            self.take()
+            return found
         return decimal(token.text)
 
     def in_base(self, digits: str) -> Node:
@@ -100,11 +105,24 @@ class Numerals(Cursor):
         token = self.take()
         while self.position > start + 1 and self.is_sign("}", ")"):
             self.take()
+        if token.kind == "text" and token.text.lower() in BASES:
+            return Number(Fraction(2 + BASES.index(token.text.lower())))
         return decimal(token.text) if token.kind == "number" else None
 
 
 def decimal(text: str) -> Number:
     return Number(Fraction(text), len(text.partition(".")[2]) or None)
+
+
+def going_on(text: str) -> Number | None:
+    """0.3636… and 0.1666…: the end repeats twice, or one figure three times."""
+    whole, _, decimals = text.partition(".")
+    for period in range(1, len(decimals) // 2 + 1):
+        times = 3 if period == 1 else 2
+        unit = decimals[-period:]
+        if len(decimals) >= period * times and decimals.endswith(unit * times):
+            return repeating(f"{whole}.{decimals[:-period]}|{unit}")
+    return None
 
 
 def repeating(text: str) -> Number:

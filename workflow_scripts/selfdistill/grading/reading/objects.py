@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from selfdistill.grading.reading.nodes import Node
-from selfdistill.grading.reading.regions import Region
+from selfdistill.grading.reading.regions import Reals, Region
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Named:
 
     name: str | None
     value: "Object"
+    argument: str | None = None  # x of f(x)
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,9 @@ class Rows:
 
 Object = Quantity | Listed | Pair | Range | Named | Relation | Family | Words | Rows
 EMPTY_SET = Listed((), ordered=False)
+NAMED_SETS = ("R", "Z", "N", "Q", "C")
+THE_SET = "the set"
+
+
+def named_set(name: str) -> Object:
+    return Range(Reals()) if name == "R" else Words(f"{THE_SET} {name}")

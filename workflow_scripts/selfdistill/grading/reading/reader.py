@@ -4,12 +4,15 @@ What is not one object is refused (`NotOneObject`): prose around a number, a cha
 reader does not know (`Unread`) is left to math-verify.
 """
 
+import re
 from itertools import pairwise
 
 from selfdistill.grading.reading.expressions import Expressions
-from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Symbol, has, integer, with_sign
+from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Symbol, has, integer, readings_of_signs
 from selfdistill.grading.reading.objects import (
     EMPTY_SET,
+    NAMED_SETS,
+    THE_SET,
     Family,
     Listed,
     Named,
@@ -19,13 +22,13 @@ from selfdistill.grading.reading.objects import (
     Range,
     Rows,
     Words,
+    named_set,
 )
 from selfdistill.grading.reading.regions import Interval, Joined, Points, Reals, Region, number
 from selfdistill.grading.reading.relations import equality, inequality, member, name_of, rounded
-from selfdistill.grading.reading.same import is_number
+from selfdistill.grading.reading.same import is_number, same_expression
 from selfdistill.grading.reading.splitting import (
     APPROX,
-    CONNECTIVES,
     at_depth_0,
     connected,
     end_of,
@@ -34,14 +37,14 @@ from selfdistill.grading.reading.splitting import (
     split,
     step,
     unwrapped,
+    with_conditions,
+    without_announcement,
 )
 from selfdistill.grading.reading.tokens import NotOneObject, Token, Unread, tokens_of
 from selfdistill.grading.reading.units import SCALES, counts_something, unit_of
 from selfdistill.grading.reading.writing import canonical
 
-THE_SET = "the set"
 BRACKETS = ("(", ")", "[", "]")
-NAMED_SETS = {"Z", "N", "Q", "C"}
 EMPTY = {
     "no solution",
     "no solutions",
@@ -55,8 +58,18 @@ EMPTY = {
 }
 ALL_REALS = {"all real numbers", "all reals", "any real number", "all real values"}
 MATRICES = {"pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "smallmatrix", "array"}
+REPEATED_UNIT = re.compile(r"(?i)^(dollar|euro|pound)s? \\1s?$")
 CASES = {"cases", "dcases", "rcases"}
-CURRENCIES = {"rs", "usd", "eur", "us"}
+CURRENCIES = {
+    "dollars": "dollars",
+    "usd": "dollars",
+    "us": "dollars",
+    "euros": "euros",
+    "eur": "euros",
+    "pounds": "pounds",
+    "yen": "yen",
+    "rs": "rupees",
+}
 
 
 def read_object(text: str) -> Object:
@@ -69,13 +82,14 @@ def whole(tokens: list[Token]) -> Object:
     tokens = unwrapped(tokens)
     if all(token.kind == "text" or token.text in {".", ",", "-", "!", "?", "'"} for token in tokens):
         return _words(" ".join(token.text for token in tokens if token.kind == "text"))
-    tokens = connected(tokens)
+    tokens = connected(with_conditions(without_announcement(tokens)))
     if tokens and is_and(tokens[-1]):
         raise NotOneObject("it ends in the middle")
     parts = split(tokens, {",", ";", "or", "and"})
     if len(parts) == 1:
         return _one(tokens)
-    return _several([_one(part) for part in parts if part], joined=len(split(tokens, CONNECTIVES)) > 1)
+    how = "or" if len(split(tokens, {"or"})) > 1 else "and" if len(split(tokens, {"and"})) > 1 else ""
+    return _several([_one(part) for part in parts if part], how)
 
 
 def _words(text: str) -> Object:
@@ -89,22 +103,52 @@ def _words(text: str) -> Object:
     return Words(plain)
 
 
-def _several(items: list[Object], joined: bool) -> Object:
+def _several(items: list[Object], how: str) -> Object:
     """x = 1 or x = 2 is a list of values of x; x = 1, y = 2 is one of names; x < 1 or x > 2 is a region."""
     if len(items) == 1:
         return items[0]
     if not items:
         raise Unread("a comma alone")
+    if len(items) == 2 and _says_little(items[0], items[1]):
+        return items[0]
     if (found := _family(items[:-1], items[-1])) is not None:
         return found
-    if joined and all(isinstance(item, Range) for item in items):
-        regions = [item for item in items if isinstance(item, Range)]
-        return Range(Joined("union", tuple(item.region for item in regions)), regions[0].of)
+    if how == "or" and all(isinstance(item, Quantity) for item in items) and _all_the_same(items):
+        return items[0]  # 5/2 or 2.5
+    if how == "or" and any(isinstance(item, Range) and item.of for item in items):
+        items = [_as_range(item) for item in items]
+    if how and all(isinstance(item, Range) for item in items):
+        ranges = [item for item in items if isinstance(item, Range)]
+        both = how == "and" and all(item.of is not None for item in ranges)
+        regions = tuple(item.region for item in ranges)
+        return Range(Joined("intersection" if both else "union", regions), ranges[0].of)
     names = {item.name for item in items if isinstance(item, Named)}
     if len(names) == 1 and isinstance(items[0], Named):
         values = tuple(item.value if isinstance(item, Named) else item for item in items)
         return Named(items[0].name, _flat(values))
     return _flat(tuple(items))
+
+
+def _says_little(item: Object, condition: Object) -> bool:
+    """f(x) = x, x ∈ ℝ; n ≥ 4, n ∈ ℕ."""
+    if isinstance(condition, Range) and isinstance(condition.region, Reals):
+        return True
+    of_a_set = (
+        isinstance(condition, Named) and isinstance(condition.value, Words) and condition.value.text.startswith(THE_SET)
+    )
+    return of_a_set and isinstance(item, Range) and item.of == condition.name  # type: ignore[union-attr]
+
+
+def _all_the_same(items: list[Object]) -> bool:
+    nodes = [item.of for item in items if isinstance(item, Quantity)]
+    return all(is_number(node) and same_expression(node, nodes[0]) for node in nodes)
+
+
+def _as_range(item: Object) -> Object:
+    """x = 1 among x = 1 or x > 2."""
+    if isinstance(item, Named) and isinstance(item.value, Quantity) and is_number(item.value.of):
+        return Range(Points((item.value.of,)), item.name)
+    return item
 
 
 def _family(items: list[Object], condition: Object) -> Object | None:
@@ -188,8 +232,8 @@ def _bracketed(tokens: list[Token]) -> Object | None:
     first, last, inside = tokens[0], tokens[-1], tokens[1:-1]
     if first.text == "emptyset" and len(tokens) == 1:
         return EMPTY_SET
-    if first.text == "mathbb" and len(tokens) == 4 and tokens[2].text in NAMED_SETS | {"R"}:
-        return Range(Reals()) if tokens[2].text == "R" else Words(f"{THE_SET} {tokens[2].text}")
+    if first.text == "mathbb" and len(tokens) >= 4 and tokens[2].text in NAMED_SETS:
+        return _named_set(tokens[2].text, "".join(token.text for token in tokens[4:] if token.text not in ("{", "}")))
     if first.text == "langle" and last.text == "rangle":
         return _tuple([whole(part) for part in split(inside, {","})])
     if not (first.kind == last.kind == "sign") or len(tokens) < 2:
@@ -203,6 +247,21 @@ def _bracketed(tokens: list[Token]) -> Object | None:
     if first.text in BRACKETS and last.text in BRACKETS and _spans(tokens):
         return _pair_or_tuple(first.text + last.text, split(inside, {",", ";"}))
     return None
+
+
+def _named_set(name: str, marks: str) -> Object:
+    """ℝ, ℤ, and ℝ with a plus."""
+    if not marks:
+        return named_set(name)
+    if name != "R":
+        return Words(f"{THE_SET} {name} {marks}")
+    nothing, infinity = integer(0), Symbol("infty")
+    positive, with_nothing = marks in ("^+", "_+", "_>0", "_ge0"), marks.endswith("e0")
+    if positive:
+        return Range(Interval(nothing, infinity, with_nothing, False))
+    if marks in ("^-", "_-", "_<0", "_le0"):
+        return Range(Interval(Apply("neg", (infinity,)), nothing, False, with_nothing))
+    raise Unread("a set with marks")
 
 
 def _pair_or_tuple(brackets: str, parts: list[list[Token]]) -> Object | None:
@@ -263,11 +322,9 @@ def _builder(what: list[Token], condition: list[Token]) -> Object:
     within = _term(pieces[1]) if signs == [r"\in"] else Range(Reals())
     if name is None or not isinstance(within, Range) or not isinstance(found, Range) or found.of not in (name, None):
         raise Unread("a set by a condition")
-    return (
-        found
-        if isinstance(within.region, Reals)
-        else Range(Joined("intersection", (within.region, found.region)), name)
-    )
+    if isinstance(within.region, Reals):
+        return Range(found.region)
+    return Range(Joined("intersection", (within.region, found.region)))
 
 
 def _table(kind: str, tokens: list[Token]) -> Object:
@@ -296,29 +353,45 @@ def _cell(tokens: list[Token]) -> Object:
     try:
         return whole(tokens)
     except (Unread, NotOneObject):  # `n even` and other conditions in words
-        return Words(" ".join(token.text.casefold() for token in tokens))
+        said = " ".join(token.text.casefold() for token in tokens).split()
+        return Words(" ".join(word for word in said if word not in ("is", "are", "if", "when")))
 
 
 def _quantity(tokens: list[Token]) -> Object:
-    if tokens[0].kind == "text" and tokens[0].text.lower().rstrip(".") not in CURRENCIES:
+    currency = _currency(tokens[0])
+    if tokens[0].kind == "text" and currency is None:
         raise NotOneObject("prose")
-    tokens = tokens[1:] if tokens[0].kind == "text" else tokens
+    tokens = tokens[1:] if currency else tokens
+    if not tokens:
+        raise NotOneObject("a currency alone")
     reader = Expressions(list(_without_scale(tokens)[0]))
     scale = _without_scale(tokens)[1]
     node = reader.sum()
     rest = reader.tokens[reader.position :]
     if scale:
         node = Apply("product", (node, Apply("power", (integer(10), integer(scale)))))
-    unit = _unit(rest) if rest else None
+    if rest and rest[0].text in ("pmod", "bmod") and rest[0].kind == "command":
+        return Quantity(node, "modulo " + "".join(token.text for token in rest[1:] if token.text not in ("{", "}")))
+    unit = _unit([Token("text", currency), *rest] if currency else rest) if rest or currency else None
     if isinstance(node, Apply) and node.name == "percent":
         node, unit = node.of[0], "%"
     elif isinstance(node, Apply) and node.name == "degree" and unit is None:
         return Quantity(node, "degree")
     if has(node, PLUS_MINUS):
-        return Listed(
-            tuple(Quantity(with_sign(node, above), unit) for above in (True, False)), ordered=False, bare=True
-        )
+        return Listed(tuple(Quantity(each, unit) for each in _signed(node)), ordered=False, bare=True)
     return Quantity(node, unit)
+
+
+def _signed(node: Node) -> list[Node]:
+    try:
+        return readings_of_signs(node)
+    except ValueError:
+        raise Unread("too many signs") from None
+
+
+def _currency(token: Token) -> str | None:
+    name = token.text.lower().rstrip(".")
+    return CURRENCIES.get(name) if token.kind == "text" else None
 
 
 def _without_scale(tokens: list[Token]) -> tuple[list[Token], int]:
@@ -340,11 +413,14 @@ def _without_scale(tokens: list[Token]) -> tuple[list[Token], int]:
 
 def _unit(rest: list[Token]) -> str:
     """What stands behind a number: a unit of the list, or the things that were counted."""
+    if rest[0].text in ("'", "\\\\"):
+        raise NotOneObject("something follows")
     if rest[0].kind != "text":
         raise Unread(f"{rest[0].text} was not expected")
     text = "".join(
         f" {token.text}" if token.kind == "text" else token.text for token in rest if token.text not in ("{", "}")
     )
+    text = REPEATED_UNIT.sub(r"\1", text.strip())
     if (unit := unit_of(text)) is not None:
         return "degree" if unit == "degree" else unit
     words = " ".join(token.text for token in rest if token.kind == "text")

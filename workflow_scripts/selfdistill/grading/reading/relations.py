@@ -9,7 +9,7 @@ import mpmath
 
 from selfdistill.grading.reading.expressions import Expressions
 from selfdistill.grading.reading.nodes import PLUS_MINUS, Apply, Node, Number, Symbol, has, substituted, symbols
-from selfdistill.grading.reading.objects import Named, Object, Pair, Quantity, Range, Relation
+from selfdistill.grading.reading.objects import NAMED_SETS, Named, Object, Pair, Quantity, Range, Relation, named_set
 from selfdistill.grading.reading.regions import Interval, Joined, Points, Reals, Region
 from selfdistill.grading.reading.same import CONSTANTS, is_number, same_expression
 from selfdistill.grading.reading.splitting import end_of
@@ -28,7 +28,11 @@ def member(pieces: list[Tokens], read: Callable[[Tokens], Object]) -> Object:
     if not all(pieces):
         raise NotOneObject("a membership of one side")
     name = name_of(pieces[0])
+    if name is None:
+        raise NotOneObject("a membership of something else")
     inside = read(pieces[1])
+    if isinstance(inside, Quantity) and isinstance(inside.of, Symbol) and inside.of.name in NAMED_SETS:
+        inside = named_set(inside.of.name)
     if isinstance(inside, Pair):
         inside = Range(Interval(inside.low, inside.high, False, False))
     if isinstance(inside, Range):
@@ -49,7 +53,7 @@ def equality(pieces: list[Tokens], read: Callable[[Tokens], Object]) -> Object:
     if len(numbers) == len(pieces):
         return last
     name = name_of(pieces[0])
-    if name is None and _number(pieces[0]) is not None and len(pieces) == 2:  # 5 = x
+    if name is None and _number(pieces[0]) is not None and len(pieces) == 2 and name_of(pieces[1]):  # 5 = x
         return Named(name_of(pieces[1]), read(pieces[0]))
     if name is None and any(token.kind == "text" for token in pieces[0]) and not _is_label(pieces[0]):
         raise NotOneObject("prose")
@@ -57,7 +61,12 @@ def equality(pieces: list[Tokens], read: Callable[[Tokens], Object]) -> Object:
         left = _expression(pieces[0])
         if left is not None:
             return Relation(left, "=", last.of)
-    return Named(name, last)
+    return Named(name, last, _argument(pieces[0]))
+
+
+def _argument(tokens: Tokens) -> str | None:
+    is_call = [token.text for token in tokens[1:2] + tokens[3:]] == ["(", ")"] and len(tokens) == 4
+    return tokens[2].text if is_call and tokens[0].kind == tokens[2].kind == "letter" else None
 
 
 def _hold_together(one: Node, other: Node) -> bool:
@@ -70,6 +79,8 @@ def _hold_together(one: Node, other: Node) -> bool:
 def rounded(tokens: Tokens, read: Callable[[Tokens], Object]) -> Object:
     """An exact number and what it is about: the number, where it is rounded rightly."""
     place = next(place for place, token in enumerate(tokens) if token.text in ("approx", "simeq"))
+    if place == 0:
+        raise NotOneObject("an approximation")
     exactly, about = read(tokens[:place]), _number(_without_unit(tokens[place + 1 :]))
     meant = exactly.value if isinstance(exactly, Named) else exactly
     if not isinstance(meant, Quantity) or not is_number(meant.of) or not isinstance(about, Number):
@@ -115,6 +126,10 @@ def name_of(tokens: Tokens) -> str | None:
         return None
     if all((token.kind == "letter" and token.text.isupper()) or token.text in ("|", "{", "}") for token in tokens):
         return "".join(token.text for token in tokens if token.kind == "letter")  # AB, |AB|
+    if tokens[0].text == "(" and all(token.kind == "letter" for token in tokens[1:-1:2]) and len(tokens) > 3:
+        between = {token.text for token in tokens[2:-1:2]}
+        names = ",".join(token.text for token in tokens[1:-1:2])
+        return f"({names})" if between == {","} and tokens[-1].text == ")" else None
     kinds = {token.kind for token in tokens}
     signs = {token.text for token in tokens if token.kind == "sign"}
     if "number" in kinds and not signs & {"_", "("}:
@@ -131,9 +146,17 @@ def name_of(tokens: Tokens) -> str | None:
     rest = tokens[reader.position :]
     if not rest:
         return re.sub(r"^([A-Za-z])_\d(?:,\d)+$", r"\1", head.name)  # x_{1,2} is x
-    if rest[0].text == "(" and end_of(rest, 0) == len(rest) - 1:
+    if rest[0].text == "(" and end_of(rest, 0) == len(rest) - 1 and not _is_changed(rest):
         return head.name
     return None
+
+
+def _is_changed(argument: Tokens) -> bool:
+    """f(-x) and f(2x) are not f; f(2) and P(X = 1) have names."""
+    signs = {token.text for token in argument}
+    letters = any(token.kind == "letter" for token in argument)
+    numbers = any(token.kind == "number" for token in argument)
+    return letters and not signs & {"=", "<", ">"} and (numbers or bool(signs & {"+", "-", "*", "/", "^"}))
 
 
 def inequality(pieces: list[Tokens], signs: list[str]) -> Object:

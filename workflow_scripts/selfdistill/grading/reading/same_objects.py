@@ -1,5 +1,6 @@
 """When are two objects the same answer? Mostly when they are of one kind and their parts are the same."""
 
+import re
 from fractions import Fraction
 from itertools import permutations
 
@@ -17,16 +18,23 @@ from selfdistill.grading.reading.objects import (
     Words,
 )
 from selfdistill.grading.reading.regions import Interval, Joined, Points, Region, is_empty, same_collection, same_region
-from selfdistill.grading.reading.same import CONSTANTS, constant_ratio, same_expression, same_progression
-from selfdistill.grading.reading.values import exact
+from selfdistill.grading.reading.same import CONSTANTS, constant_ratio, is_number, same_expression, same_progression
+from selfdistill.grading.reading.units import IN_OTHERS
+from selfdistill.grading.reading.values import IN_RADIANS, exact
 
+OPTION = re.compile(r"^(?:option|choice|answer)\s+(?=\(?[a-z]\)?$)")
 MOST_ITEMS = 60  # of a list that is compared without regard to its order
 
 
 def same(gold: Object, answer: Object) -> bool:
+    assigned = [_by_names(found) for found in (gold, answer)]
+    if any(assigned) and not all(
+        isinstance(found, Named) and not _is_tuple_of_names(found) for found in (gold, answer)
+    ):
+        return _same_assignments(gold, answer, *assigned)
     match gold, answer:
         case Named(), Named() if _same_name(gold, answer):
-            return same(gold.value, answer.value)
+            return same(gold.value, _of_argument(answer.value, answer.argument, gold.argument))
         case Named(), Named():  # a = b is b = a
             return _same_relation(_as_relation(gold), _as_relation(answer))
         case Named(), Relation():
@@ -41,8 +49,9 @@ def same(gold: Object, answer: Object) -> bool:
             return same(gold, answer.value)
         case Relation(), Quantity():  # the length of AB over that of CD, and no curve
             return gold.sign == "=" and _names_a_size(gold.left) and same(Quantity(gold.right), answer)
-        case Quantity(), Relation():  # m + n = 113 answers 113
-            return answer.sign == "=" and same(gold, Quantity(answer.right))
+        case Quantity(), Relation():  # m + n = 113 answers 113, and x² = 25 does not answer 25
+            asked_for = is_number(gold.of) and _may_be_asked_for(answer.left)
+            return answer.sign == "=" and asked_for and same(gold, Quantity(answer.right))
         case Quantity(), Quantity():
             return _same_quantity(gold, answer)
         case Pair(), Pair():
@@ -57,6 +66,8 @@ def same(gold: Object, answer: Object) -> bool:
             return gold.domain == answer.domain and same_families(gold, answer)
         case Family(), Quantity() if len(names := symbols(answer.of) - CONSTANTS) == 1:
             return same_families(gold, Family((answer.of,), names.pop(), gold.domain))
+        case Quantity(), Family() if len(answer.of) == 1:
+            return same_expression(gold.of, answer.of[0])
         case Words(), Words():
             return _same_words(gold.text, answer.text)
         case Rows(), Rows():
@@ -82,8 +93,10 @@ def same_families(one: Family, other: Family) -> bool:
 def _same_quantity(gold: Quantity, answer: Quantity) -> bool:
     one, other = gold.of, answer.of
     units = {gold.unit, answer.unit} - {None, ""}
-    if len(units) == 2:
+    if any(unit.startswith("modulo") for unit in units if unit) and gold.unit != answer.unit:
         return False
+    if len(units) == 2:
+        return _same_in_other_units(gold, answer)
     if units == {"%"} and gold.unit != answer.unit:
         return _same_per_cent(gold, answer)
     if _in_base_lost(one, other):
@@ -95,6 +108,14 @@ def _same_quantity(gold: Quantity, answer: Quantity) -> bool:
             _degrees(node) if unit == "degree" else node for node, unit in ((one, gold.unit), (other, answer.unit))
         )
     return same_expression(one, other)
+
+
+def _same_in_other_units(gold: Quantity, answer: Quantity) -> bool:
+    scaled = []
+    for found in (gold, answer):
+        unit, factor = IN_OTHERS.get(found.unit or "", (found.unit, "1"))
+        scaled.append((unit, Apply("product", (found.of, Number(Fraction(factor))))))
+    return scaled[0][0] == scaled[1][0] and same_expression(scaled[0][1], scaled[1][1])
 
 
 def _same_per_cent(gold: Quantity, answer: Quantity) -> bool:
@@ -113,7 +134,7 @@ def _degrees(node: Node) -> Node:
 
 def _in_base_lost(gold: Node, answer: Node) -> bool:
     """2516_8 answered as 2516: the question names the base."""
-    if not (isinstance(gold, Number) and isinstance(answer, Number)) or gold.base == 10 or answer.base != 10:
+    if not (isinstance(gold, Number) and isinstance(answer, Number)) or gold.base in (0, 10) or answer.base:
         return False
     try:
         return answer.value.denominator == 1 and int(str(answer.value), gold.base) == gold.value
@@ -123,6 +144,62 @@ def _in_base_lost(gold: Node, answer: Node) -> bool:
 
 def _same_name(gold: Named, answer: Named) -> bool:
     return gold.name is None or answer.name is None or gold.name == answer.name
+
+
+def _of_argument(found: Object, argument: str | None, other: str | None) -> Object:
+    """f(t) = 2t as f(x) = 2x."""
+    if argument is None or other is None or not isinstance(found, Quantity):
+        return found
+    if argument == other:
+        return found
+    apart = substituted(found.of, other, Symbol(f"another {other}"))
+    return Quantity(substituted(apart, argument, Symbol(other)), found.unit)
+
+
+def _is_tuple_of_names(found: Object) -> bool:
+    return isinstance(found, Named) and (found.name or "").startswith("(")
+
+
+def _by_names(found: Object) -> dict[str, Object]:
+    """(y, x) = (2, 3) and x = 3, y = 2 as what each name stands for, in the order of the names."""
+    if isinstance(found, Named) and _is_tuple_of_names(found):
+        names, items = (found.name or "").strip("()").split(","), _items(found.value)
+        if isinstance(found.value, Pair | Listed) and _is_tuple(found.value) and len(items) == len(names):
+            return dict(sorted(zip(names, items, strict=True)))
+    if isinstance(found, Listed) and found.bare and all(isinstance(item, Named) and item.name for item in found.items):
+        named = {item.name or "": item.value for item in found.items if isinstance(item, Named)}
+        return dict(sorted(named.items())) if len(named) == len(found.items) > 1 else {}
+    return {}
+
+
+def _same_assignments(gold: Object, answer: Object, meant: dict[str, Object], given: dict[str, Object]) -> bool:
+    """By their names where both have them, and in the order of the names where one is bare."""
+    if meant and given:
+        return meant.keys() == given.keys() and all(same(meant[name], given[name]) for name in meant)
+    bare = answer if meant else gold
+    if (isinstance(bare, Named) and _is_tuple_of_names(bare)) or (
+        isinstance(gold if meant else answer, Listed) and isinstance(bare, Named)
+    ):
+        return False
+    items, values = _items(bare), list((meant or given).values())
+    if _is_set(bare) or len(items) != len(values) or not isinstance(bare, Pair | Listed):
+        return False
+    return all(same(one, other) for one, other in zip(values, items, strict=True))
+
+
+def _may_be_asked_for(left: Node) -> bool:
+    """m + n, x² + y², sin x; but x² = 25, 2x = 5 and 3x + 2y = 5 are equations to be solved."""
+    names = symbols(left) - CONSTANTS
+    return not _has_factors(left) and (len(names) > 1 or (isinstance(left, Apply) and left.name in IN_RADIANS))
+
+
+def _has_factors(node: Node) -> bool:
+    """A number that is no exponent."""
+    if isinstance(node, Number):
+        return True
+    if not isinstance(node, Apply):
+        return False
+    return any(_has_factors(part) for part in (node.of[:1] if node.name == "power" else node.of))
 
 
 def _names_a_size(left: Node) -> bool:
@@ -156,23 +233,34 @@ def _as_region(found: Object) -> Region:
 
 
 def _same_lists(gold: Object, answer: Object) -> bool:
+    if not (_lists_sets(gold) and _lists_sets(answer)):
+        gold, answer = _united(gold), _united(answer)
+    if (isinstance(gold, Range) and isinstance(answer, Pair | Range)) or (
+        isinstance(answer, Range) and isinstance(gold, Pair)
+    ):
+        return same_region(_as_region(gold), _as_region(answer))
     if isinstance(gold, Range) or isinstance(answer, Range):
-        return _same_points(_united(gold), _united(answer))
+        return _same_points(gold, answer)
+    if _is_bare(gold) and _is_tuple(answer):
+        return False
     one, other = _items(gold), _items(answer)
     if len(one) == 1 and isinstance(gold, Listed) and not isinstance(one[0], Listed):
         return same(one[0], answer) if not _is_set(answer) or len(other) == 1 else False
-    if len(other) == 1 and isinstance(answer, Listed):
+    if len(other) == 1 and isinstance(answer, Listed) and not isinstance(other[0], Listed):
         return same(gold, other[0])
     if len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True)):
         # Brackets of another kind around the same things in the same order; a set is no pair, though.
         return not ((_is_set(gold) and _is_tuple(answer)) or (_is_tuple(gold) and _is_set(answer))) or len(one) == 1
     if _is_tuple(gold) or _is_tuple(answer) or max(len(one), len(other)) > MOST_ITEMS:
         return False
-    if len({item.name for item in (*one, *other) if isinstance(item, Named)}) > 1 and len(one) != len(other):
-        return False
     if _is_set(gold) or _is_set(answer):
         return same_collection(one, other, same)
     return _matched(list(one), list(other))
+
+
+def _lists_sets(found: Object) -> bool:
+    """Sets one after the other, each of which is meant; inequalities make one set."""
+    return isinstance(found, Listed) and all(isinstance(item, Range) and item.of is None for item in found.items)
 
 
 def _united(found: Object) -> Object:
@@ -204,6 +292,10 @@ def _items(found: Object) -> tuple[Object, ...]:
 
 def _is_tuple(found: Object) -> bool:
     return isinstance(found, Pair) or (isinstance(found, Listed) and found.ordered)
+
+
+def _is_bare(found: Object) -> bool:
+    return isinstance(found, Listed) and found.bare
 
 
 def _is_set(found: Object) -> bool:
@@ -257,7 +349,8 @@ def _same_vector(gold: Object, answer: Object) -> bool:
 def _same_words(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return False
-    return one.strip("() ").casefold() == other.strip("() ").casefold()
+    plain = [OPTION.sub("", text.casefold()).strip("() ") for text in (one, other)]
+    return plain[0] == plain[1]
 
 
 def _letter(found: Object) -> str | None:

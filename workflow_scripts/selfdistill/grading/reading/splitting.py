@@ -1,13 +1,27 @@
 """Tokens apart at what stands outside of all brackets: commas, `or`, relations."""
 
+import re
+
 from selfdistill.grading.reading.tokens import Token, Unread
 
 APPROX = "approx"
 RELATIONS = {"=": "=", "<": "<", ">": ">"}
-RELATION_COMMANDS = {"approx": APPROX, "simeq": APPROX, "le": r"\le", "ge": r"\ge", "ne": r"\ne", "in": r"\in"}
+RELATION_COMMANDS = {
+    "equiv": "=",
+    "approx": APPROX,
+    "simeq": APPROX,
+    "le": r"\le",
+    "ge": r"\ge",
+    "ne": r"\ne",
+    "in": r"\in",
+}
 OPENING = {"(", "[", r"\{", "{", "begin"}
 CLOSING = {")", "]", r"\}", "}", "end"}
 SEPARATORS = {",", ";", "or", "and", "quad", "mid", "|", ":", "&", "\\\\", "(", "[", "{", "="}
+ANNOUNCEMENT = re.compile(r"(?i)(?:so |thus |therefore |hence )?(?:the )?(?:final )?answer(?: is)?")
+FOR_ALL = re.compile(r"for (?:all|every|any|each)\b")
+CONSTANT = re.compile(r"^(?:for some|where|with|for any)\b.*\bconstants?$")
+WHERE = {"where", "with", "for", "for integer", "for integers"}
 CONNECTIVES = {"or", "and"}
 
 
@@ -110,3 +124,46 @@ def _separates(tokens: list[Token], place: int) -> bool:
 
 def is_and(token: Token) -> bool:
     return token.kind == "sign" and token.text in CONNECTIVES
+
+
+INTEGERS = [Token("command", "in"), Token("letter", "Z")]
+
+
+def without_announcement(tokens: list[Token]) -> list[Token]:
+    """Without `the answer is` before it."""
+    if len(tokens) > 1 and tokens[0].kind == "text" and ANNOUNCEMENT.fullmatch(tokens[0].text.strip(" :")):
+        return tokens[2:] if tokens[1].text in (":", "=") else tokens[1:]
+    if tokens and tokens[0].kind == "text" and len(tokens) > 3:  # the same as bare words
+        words = [token.text.lower() for token in tokens[:4] if token.kind == "text"]
+        if ANNOUNCEMENT.fullmatch(" ".join(words)) and len(words) < len(tokens):
+            return tokens[len(words) :]
+    return tokens
+
+
+def with_conditions(tokens: list[Token]) -> list[Token]:
+    """`for all x` says nothing that f(x) = x does not; `where k ∈ ℤ` and `(k ∈ ℤ)` are a further statement."""
+    for place, token in enumerate(tokens):
+        word = token.text.strip(" ,.").lower()
+        is_text = token.kind == "text"
+        if not place or not (is_text or word == "forall"):
+            continue
+        before = tokens[: place - 1] if tokens[place - 1].text == "," else tokens[:place]
+        rest = tokens[place + 1 :]
+        if is_text and CONSTANT.search(word):
+            return before
+        if word != "forall" and word not in WHERE and not FOR_ALL.match(word):
+            continue
+        if any(part.kind == "command" and part.text == "in" for part in rest):
+            return [*before, Token("sign", ","), *rest]
+        if word.startswith("for integer") and len(rest) == 1:
+            return [*before, Token("sign", ","), *rest, *INTEGERS]
+        return tokens if word in WHERE else before
+    if tokens and tokens[-1].text == ")":
+        opening = next(
+            (at for at in range(1, len(tokens)) if tokens[at].text == "(" and end_of(tokens, at) == len(tokens) - 1),
+            None,
+        )
+        if opening and any(part.kind == "command" and part.text == "in" for part in tokens[opening:]):
+            before = tokens[: opening - 1] if tokens[opening - 1].text == "," else tokens[:opening]
+            return [*before, Token("sign", ","), *tokens[opening + 1 : -1]]
+    return tokens

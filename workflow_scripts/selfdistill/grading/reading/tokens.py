@@ -37,7 +37,7 @@ sun dne pct
 """)
 TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mbox|hbox|mathrm|mathsf|mathtt|operatorname\*?|emph"
                   r"|mathbf|mathit|boldsymbol|bm|bold|pmb)\s*\{")  # fmt: skip
-MATHS = re.compile(r"\\(?:mathbf|mathit|boldsymbol|bm|bold|pmb)\s*\{")
+MATHS = re.compile(r"\\(?:mathbf|mathit|textit|emph|boldsymbol|bm|bold|pmb)\s*\{")
 COLOURED = re.compile(r"\\(?:color|textcolor)\s*\{[^{}]*\}")
 REPEATING = re.compile(r"(\d*\.\d*)\s*\\(?:overline|bar|dot)\s*(?:\{(\d+)\}|(\d))")
 NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
@@ -55,6 +55,8 @@ LONGEST = 2000  # tokens
 
 def tokens_of(text: str) -> list[Token]:
     found: list[Token] = []
+    if re.fullmatch(r"[A-Z]{2,}", text):  # an order of letters, and no product
+        return [Token("text", text)]
     if re.fullmatch(r"[A-Za-z]{2,}", text) and text.lower() in SHORT_WORDS:
         return [Token("text", text)]
     _scan(COLOURED.sub("", text), found)
@@ -109,6 +111,8 @@ def _next(text: str, position: int, depth: int, spaced: bool, found: list[Token]
         return None, match.end()
     if text[position] == "\\":
         raise Unread("an unknown command")
+    if text[position] == "?":
+        raise NotOneObject("a question")
     return Token("sign", text[position], spaced), position + 1
 
 
@@ -139,8 +143,8 @@ def _words(content: str, maths: bool, operator: bool, spaced: bool, found: list[
     after_number = bool(found) and (found[-1].kind == "number" or found[-1].text in (")", "}", "!"))
     if after_number and not maths and bare not in ("e", "i", "d") and unit_of(bare) is not None:
         found.append(Token("text", bare, spaced))
-    elif operator and bare.lower() in FUNCTIONS:
-        found.append(Token("command", bare.lower(), spaced))
+    elif operator and bare.lower() in FUNCTIONS | NAMED.keys():
+        found.append(Token("command", NAMED.get(bare.lower(), bare.lower()), spaced))
     elif maths or NUMBER_AND_WORDS.fullmatch(bare) or not WORDS_IN_TEXT.search(re.sub(r"\\[a-zA-Z]+", "", bare)):
         _scan(" " * spaced + bare, found)
     elif bare.lower() in FUNCTIONS and bare.lower() not in SHORT_WORDS:

@@ -7,7 +7,7 @@ mm millimeter millimetre | cm centimeter centimetre | m meter metre | km kilomet
 yd yard | mi mile | mg milligram | g gram gramme gm | kg kilogram kilo | t ton tonne | lb lbs pound | oz ounce | ml mL milliliter millilitre |
 l L liter litre | gal gallon | qt quart | pt pint | ms millisecond | s sec second | min minute | h hr hrs hour | day | week | month |
 yr year | N newton | J joule | kJ kilojoule | W watt | kW kilowatt | V volt | A amp ampere | Pa pascal | Hz hertz | K kelvin |
-mol mole | dollar buck USD | cent ¢ | euro | rad radian | degree deg | unit | acre | cup | mi/h mph | km/h kmh kph |
+mol mole | dollar buck USD | cent ¢ | euro | yen | rad radian | degree deg | unit | acre | cup | mi/h mph | km/h kmh kph |
 """
 UNITS = {name: group.split()[0] for group in NAMES.split("|") if group.strip() for name in group.split()}
 POWERS = {"square": "2", "sq": "2", "sq.": "2", "cubic": "3", "cu": "3"}
@@ -24,10 +24,16 @@ not no isn't isnt never none without except neither nor or and if when where tha
 over under approximately around roughly nearly almost plus minus times divided mod modulo to through between
 from half thirds quarters dozen hundred thousand million billion trillion hundreds thousands millions billions
 only but false wrong incorrect true is are be was equals equal the answer base for all some any every prime odd
-even factorial squared cubed root percent degree degrees solution solutions either impossible undefined infinity
+even factorial squared cubed root percent degree degrees either approx halves fourths fifths sixths eighths tenths hundredths thousandths pair pairs too large small upper lower bound max min impossible undefined infinity
 infinite first second third fourth
 """)
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+
+
+# A unit in another one.
+IN_OTHERS = {"cent": ("dollar", "1/100"), "g": ("kg", "1/1000"), "mg": ("kg", "1/1000000"), "cm": ("m", "1/100"),
+             "mm": ("m", "1/1000"), "km": ("m", "1000"), "min": ("h", "1/60"), "s": ("h", "1/3600"), "ml": ("l", "1/1000"),
+             "in": ("ft", "1/12")}  # fmt: skip
 
 
 def unit_of(text: str) -> str | None:

@@ -64,11 +64,19 @@ SAME_COMMANDS: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     (re.compile(r"\^\s*\{\s*\\prime\s*\}|\^\s*\\prime"), "'"),
     (re.compile(rf"\\(?:R|Z|N|Q|C){END}"), lambda found: rf"\mathbb{{{found[0][-1]}}}"),
     (re.compile(rf"\\qquad{END}"), r"\\quad "),
+    (re.compile(rf"\\big(cup|cap){END}"), r"\\\1 "),
+    (re.compile(r"\\(?:underline|uline|tag)(?=\s*\{)"), ""),
+    (re.compile(rf"\\(?:bar|overarc){END}"), r"\\overline"),
+    (re.compile(rf"\\wide(hat|tilde){END}"), r"\\\1"),
+    (re.compile(rf"\\overrightarrow{END}"), r"\\vec"),
+    (re.compile(r"(?<=\d)\s*\^\s*\{?\s*o\s*\}?(?![a-zA-Z])"), r"\\degree "),
+    (re.compile(r"\b([apAP])\.\s?([mM])\b\.?"), r"\1\2"),
+    (re.compile(r"(?<=\})\s*-\s*(?=\\\{)"), r"\\setminus "),
     (re.compile(r"\*\*"), "^"),
     (re.compile("<="), r"\\le "),
     (re.compile(">="), r"\\ge "),
     (re.compile("!="), r"\\ne "),
-    (re.compile(r"(?<![a-zA-Z\\])\\?\$|\\\$|\$|(?<!\\)\\[()\[\]]|€|£|¥"), " "),
+    (re.compile(r"(?<!\\)\$|(?<!\\)\\[()\[\]]"), " "),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\_"), "_"),
     (re.compile(r"\\&|\\#"), " "),
@@ -81,6 +89,13 @@ COMMA_IN_BRACES = re.compile(r"(?<=\d)\s*\{\s*,\s*\}\s*(?=(\d+))")
 ORDINAL = re.compile(
     r"(?<=\d)\s*\^?\s*\{?\s*\\(?:text|mathrm|textsuperscript|rm)\s*\{?\s*(?:th|st|nd|rd)\b\s*\}?\s*\}?|(?<=\d)(?:th|st|nd|rd)\b"
 )
+CURRENCIES = {r"\$": "dollars", "€": "euros", "£": "pounds", "¥": "yen"}
+CURRENCY = re.compile(r"\\\$|[€£¥]")
+DOTTED = re.compile(r"\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?")
+CELSIUS = re.compile(r"\\degree\s*(?:\\(?:mathrm|text)\s*\{\s*[CF]\s*\}|[CF](?![a-zA-Z]))")
+# ]1, 2[ is (1, 2).
+OPEN_LEFT = re.compile(r"(?:^|(?<=\s)|(?<=,))\](\s*[^][(){},;]+[,;][^][(){},;]+)(?=[][])")
+OPEN_RIGHT = re.compile(r"([\[(]\s*[^][(){},;]+[,;][^][(){},;]+)\[")
 LINES = re.compile(r"\$\s*\n+\s*\$")
 SPACE = re.compile(r"\s+")
 
@@ -88,6 +103,7 @@ SPACE = re.compile(r"\s+")
 def canonical(text: str) -> str:
     r"""The text in TeX without looks: `½` is \frac{1}{2}, `x²` is x^{2}, `1\,000` is 1000, `\bigl(` is (."""
     text = without_box(text.strip())
+    text = CURRENCY.sub(lambda sign: rf"\text{{{CURRENCIES[sign[0]]}}}", text)
     text = RAISED_RUN.sub(lambda run: "^{" + "".join(RAISED[sign] for sign in run[0]) + "}", text)
     text = LOWERED_RUN.sub(lambda run: "_{" + "".join(LOWERED[sign] for sign in run[0]) + "}", text)
     text = VULGAR.sub(_fraction, text)
@@ -100,9 +116,11 @@ def canonical(text: str) -> str:
     text = SPACES.sub(" ", text)
     for pattern, replacement in SAME_COMMANDS:
         text = pattern.sub(replacement, text)
-    text = SPACE.sub(" ", text)
+    text = CELSIUS.sub(r"\\degree ", DOTTED.sub(r"\\overline{\1\2\3}", SPACE.sub(" ", text)))
+    text = OPEN_RIGHT.sub(r"\1)", OPEN_LEFT.sub(r"(\1", text.strip()))
     text = THOUSANDS_SPACED.sub(lambda found: found[0].replace(" ", ""), text)
-    return text.strip().rstrip(".").strip()
+    text = text.strip()
+    return text if text.endswith("..") else text.removesuffix(".").strip()
 
 
 def without_box(text: str) -> str:
