@@ -78,4 +78,9 @@ def plain_form(answer: str) -> str:
     text = answer.strip().replace("\\$", "").replace("$", "").replace("{,}", ",").replace("\u2212", "-")
     text = FRACTION.sub(r"\\frac", SPACING.sub("", text))
     text = WHITESPACE.sub(" ", text).strip()
-    return text if text.endswith("..") else text.removesuffix(".").strip()
+    return without_full_stop(text)
+
+
+def without_full_stop(text: str) -> str:
+    """One or two, for a sentence may end behind another; three are dots that mean something."""
+    return text if text.endswith("...") else text.rstrip(".").strip()

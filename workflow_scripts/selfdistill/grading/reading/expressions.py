@@ -91,8 +91,8 @@ class Expressions(Numerals):
     def number_may_follow(self) -> bool:
         """n2^{n} and (n-1)2 are products; x2, 3 4 and (b) 5, which marks a choice, are not."""
         before = self.tokens[: self.position]
-        if before[-1].kind == "number":
-            return False
+        if before[-1].kind == "number":  # 2^6 3^5
+            return len(before) > 1 and before[-2].text == "^" and self.peek().spaced and self.is_sign("^", ahead=1)
         marks_a_choice = len(before) > 2 and before[-3].text == "(" and before[-2].kind == "letter"
         return self.is_sign("^", ahead=1) or (before[-1].text == ")" and not marks_a_choice)
 

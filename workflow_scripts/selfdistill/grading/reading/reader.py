@@ -240,8 +240,13 @@ def _bracketed(tokens: list[Token]) -> Object | None:
         return None
     if first.text.startswith("begin ") and end_of(tokens, 0) == len(tokens) - 1:
         return _table(first.text.partition(" ")[2], inside)
-    if first.text in ("[", "(") and inside and inside[0].text == "begin array" and end_of(inside, 0) == len(inside) - 1:
-        return _table("array", inside[1:-1])
+    if (
+        first.text in ("[", "(")
+        and inside
+        and inside[0].text.startswith("begin ")
+        and end_of(inside, 0) == len(inside) - 1
+    ):
+        return _table(inside[0].text.partition(" ")[2], inside[1:-1])
     if first.text == r"\{" and last.text == r"\}" and end_of(tokens, 0) == len(tokens) - 1:
         return _set(inside)
     if first.text in BRACKETS and last.text in BRACKETS and _spans(tokens):

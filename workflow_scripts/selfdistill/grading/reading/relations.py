@@ -151,6 +151,12 @@ def name_of(tokens: Tokens) -> str | None:
     return None
 
 
+def _called(tokens: Tokens) -> Node | None:
+    """f(x), of which something is said as of a number."""
+    name = name_of(tokens) if any(token.text == "(" for token in tokens) else None
+    return Symbol(f"{name}()") if name and not name.startswith("(") else None
+
+
 def _is_changed(argument: Tokens) -> bool:
     """f(-x) and f(2x) are not f; f(2) and P(X = 1) have names."""
     signs = {token.text for token in argument}
@@ -167,7 +173,7 @@ def inequality(pieces: list[Tokens], signs: list[str]) -> Object:
         pieces = [[Token("letter", "x")], pieces[1]]
         found = inequality(pieces, signs)
         return Range(found.region) if isinstance(found, Range) else found
-    nodes = [_expression(_without_unit(piece)) for piece in pieces]
+    nodes = [_called(piece) or _expression(_without_unit(piece)) for piece in pieces]
     if any(node is None for node in nodes):
         raise Unread("a side that is no expression")
     sides = [node for node in nodes if node is not None]

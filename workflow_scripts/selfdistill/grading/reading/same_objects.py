@@ -182,6 +182,8 @@ def _same_assignments(gold: Object, answer: Object, meant: dict[str, Object], gi
     ):
         return False
     items, values = _items(bare), list((meant or given).values())
+    if _is_bare(bare) and len(items) == len(values):
+        return _matched(list(items), values)
     if _is_set(bare) or len(items) != len(values) or not isinstance(bare, Pair | Listed):
         return False
     return all(same(one, other) for one, other in zip(values, items, strict=True))
@@ -203,7 +205,9 @@ def _has_factors(node: Node) -> bool:
 
 
 def _names_a_size(left: Node) -> bool:
-    return all(name[0].isupper() or name.startswith(("angle", "triangle")) for name in symbols(left))
+    return bool(symbols(left)) and all(
+        name[0].isupper() or name.startswith(("angle", "triangle")) for name in symbols(left)
+    )
 
 
 def _as_relation(answer: Named) -> Relation | None:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from selfdistill.grading.answers import BOX, closing_brace
+from selfdistill.grading.answers import BOX, closing_brace, without_full_stop
 
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ"
 SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉₊₋₍₎"
@@ -96,6 +96,7 @@ CELSIUS = re.compile(r"\\degree\s*(?:\\(?:mathrm|text)\s*\{\s*[CF]\s*\}|[CF](?![
 # ]1, 2[ is (1, 2).
 OPEN_LEFT = re.compile(r"(?:^|(?<=\s)|(?<=,))\](\s*[^][(){},;]+[,;][^][(){},;]+)(?=[][])")
 OPEN_RIGHT = re.compile(r"([\[(]\s*[^][(){},;]+[,;][^][(){},;]+)\[")
+DOUBLED = re.compile(r"\\\\(?=[a-zA-Z])")  # of a text that a program has quoted
 LINES = re.compile(r"\$\s*\n+\s*\$")
 SPACE = re.compile(r"\s+")
 
@@ -103,6 +104,8 @@ SPACE = re.compile(r"\s+")
 def canonical(text: str) -> str:
     r"""The text in TeX without looks: `½` is \frac{1}{2}, `x²` is x^{2}, `1\,000` is 1000, `\bigl(` is (."""
     text = without_box(text.strip())
+    if "\\begin" not in text:
+        text = DOUBLED.sub(r"\\", text)
     text = CURRENCY.sub(lambda sign: rf"\text{{{CURRENCIES[sign[0]]}}}", text)
     text = RAISED_RUN.sub(lambda run: "^{" + "".join(RAISED[sign] for sign in run[0]) + "}", text)
     text = LOWERED_RUN.sub(lambda run: "_{" + "".join(LOWERED[sign] for sign in run[0]) + "}", text)
@@ -120,7 +123,7 @@ def canonical(text: str) -> str:
     text = OPEN_RIGHT.sub(r"\1)", OPEN_LEFT.sub(r"(\1", text.strip()))
     text = THOUSANDS_SPACED.sub(lambda found: found[0].replace(" ", ""), text)
     text = text.strip()
-    return text if text.endswith("..") else text.removesuffix(".").strip()
+    return without_full_stop(text.strip().removesuffix("\\").strip())
 
 
 def without_box(text: str) -> str:
