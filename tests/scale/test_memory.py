@@ -44,13 +44,13 @@ def test_a_hundred_thousand_long_completions_are_sealed_and_graded_in_one_gigaby
 
 
 SOFT_LOSS = """
-import resource, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 import torch
 from selfdistill.training.objectives.soft import SoftTargets, soft_cross_entropy
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) // 1024
 
 positions, vocabulary, width, retained = 4096, 248_320, 16, 20
 hidden, head = torch.randn(positions, width, requires_grad=True), torch.nn.Linear(width, vocabulary, bias=False)
