@@ -128,4 +128,5 @@ if __name__ == "__main__":
         folder, count, tokens
     )
     # The grading processes count too; they are children.
-    print((own_peak() + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if step == "grade" else 0
+    print((own_peak() + children) // 1024)

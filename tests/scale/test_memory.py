@@ -1,4 +1,4 @@
-"""A hundred thousand samples take no more memory than ten thousand."""
+"""The memory of sampling and grading does not grow with what the samples hold, only by a little for each request."""
 
 import subprocess
 import sys
@@ -26,14 +26,15 @@ def peak(step: str, folder: Path, count: int, tokens: int) -> int:
     return int(said.stdout.split()[-1])
 
 
-def test_the_samplers_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
+def test_the_samplers_memory_grows_by_a_name_for_each_request_and_not_by_its_sample(tmp_path: Path) -> None:
+    """A sample of 150 tokens is more than five kilobytes as Python holds it; a request's name and seed are half of one."""
     peaks = []
     for count in (10_000, 100_000):
         folder = tmp_path / str(count)
         peak("plan", folder, count, 150)
         peaks.append(peak("sample", folder, count, 150))
         assert (folder / "shard-0.parquet").exists()
-    assert peaks[1] <= 1.10 * peaks[0], peaks
+    assert (peaks[1] - peaks[0]) * 2**20 < 90_000 * 1024, peaks
 
 
 def test_a_hundred_thousand_long_completions_are_sealed_and_graded_in_one_gigabyte(tmp_path: Path) -> None:
