@@ -48,8 +48,9 @@ An answer is the content of the last closed `\boxed{}` after `</think>` of a com
 2. **Our own reader** (`grading/reading/`) reads what one object the answer is: an expression, a point, a list, a set of
    numbers, an equation, words, a matrix. Expressions are compared by their values: exactly where they are rational,
    to 30 digits of 60 elsewhere, and at up to 18 points of both signs where they have letters. It says what it cannot read.
-3. **math-verify** is asked about the rest, with its units off, and only as long as no letter gets lost
-   (`grading/judge.py`).
+3. **math-verify** is asked about sums, products, integrals and limits, which our reader does not know, with its units
+   off, and only as long as no letter gets lost (`grading/judge.py`). Of other notations it reads a part and drops the
+   rest, so nothing else is left to it.
 4. **math-verify as shipped** is asked about every pair that is not plain, for a second opinion.
 
 The first that can decide counts. The table of graded answers keeps both: `strict` is the verdict that counts, `lenient`

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Apply:
 
 Node = Number | Symbol | Apply
 
+MOST_SIGNS = 3
 PLUS_MINUS = "plus-minus"  # of a node and the sign that it has above
 
 
@@ -56,34 +58,19 @@ def substituted(node: Node, name: str, by: Node) -> Node:
 
 
 def readings_of_signs(node: Node) -> list[Node]:
-    """Two where ∓ stands beside ±, for both turn together; else two for each ±."""
-    marks = [part for part in walk(node) if isinstance(part, Apply) and part.name == PLUS_MINUS]
-    if len(marks) == 1 or any(part.of[1] != integer(1) for part in marks):
-        return [with_sign(node, True), with_sign(node, False)]
-    if len(marks) > 3:
+    """Two where ∓ stands beside ±, for all turn together; else two for each ±."""
+    marks = [part.of[1] == integer(1) for part in walk(node) if isinstance(part, Apply) and part.name == PLUS_MINUS]
+    if len(marks) > MOST_SIGNS:
         raise ValueError("too many signs")
-    return [
-        _with_signs(node, iter([bool(choice >> place & 1) for place in range(len(marks))]))
-        for choice in reversed(range(2 ** len(marks)))
-    ]
+    choices = product((True, False), repeat=len(marks)) if all(marks) else [marks, [not mark for mark in marks]]
+    return [_with_signs(node, iter(choice)) for choice in choices]
 
 
-def _with_signs(node: Node, above: Iterator[bool]) -> Node:
+def _with_signs(node: Node, positive: Iterator[bool]) -> Node:
     if not isinstance(node, Apply):
         return node
     if node.name == PLUS_MINUS:
-        sign = next(above)
-        inner = _with_signs(node.of[0], above)
+        sign = next(positive)
+        inner = _with_signs(node.of[0], positive)
         return inner if sign else Apply("neg", (inner,))
-    return Apply(node.name, tuple(_with_signs(part, above) for part in node.of))
-
-
-def with_sign(node: Node, above: bool) -> Node:
-    """The upper or the lower reading of all ± and ∓ in it."""
-    if not isinstance(node, Apply):
-        return node
-    parts = tuple(with_sign(part, above) for part in node.of)
-    if node.name != PLUS_MINUS:
-        return Apply(node.name, parts)
-    positive = (node.of[1] == integer(1)) == above
-    return parts[0] if positive else Apply("neg", (parts[0],))
+    return Apply(node.name, tuple(_with_signs(part, positive) for part in node.of))

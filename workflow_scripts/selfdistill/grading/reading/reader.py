@@ -58,7 +58,7 @@ EMPTY = {
 }
 ALL_REALS = {"all real numbers", "all reals", "any real number", "all real values"}
 MATRICES = {"pmatrix", "bmatrix", "matrix", "vmatrix", "Bmatrix", "smallmatrix", "array"}
-REPEATED_UNIT = re.compile(r"(?i)^(dollar|euro|pound)s? \\1s?$")
+REPEATED_UNIT = re.compile(r"(?i)^(dollar|euro|pound)s? \1s?$")
 CASES = {"cases", "dcases", "rcases"}
 CURRENCIES = {
     "dollars": "dollars",

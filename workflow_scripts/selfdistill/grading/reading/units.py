@@ -24,7 +24,8 @@ not no isn't isnt never none without except neither nor or and if when where tha
 over under approximately around roughly nearly almost plus minus times divided mod modulo to through between
 from half thirds quarters dozen hundred thousand million billion trillion hundreds thousands millions billions
 only but false wrong incorrect true is are be was equals equal the answer base for all some any every prime odd
-even factorial squared cubed root percent degree degrees either approx halves fourths fifths sixths eighths tenths hundredths thousandths pair pairs too large small upper lower bound max min impossible undefined infinity
+even factorial squared cubed root percent degree degrees either approx halves fourths fifths sixths eighths
+tenths hundredths thousandths pair pairs too large small upper lower bound max min impossible undefined infinity
 infinite first second third fourth
 """)
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
@@ -67,5 +68,7 @@ def counts_something(text: str) -> bool:
     """`apples`, `different ways`: one to three words of which none says something of the number."""
     words = re.findall(r"[A-Za-z']+", text)
     if not 1 <= len(words) <= 3 or re.search(r"[^A-Za-z'\s.,()-]", text):
+        return False
+    if all(unit_of(word) is not None for word in words):  # dollars and cents of one number
         return False
     return all(word.lower() not in MEANING for word in words) and any(len(word) > 2 for word in words)
