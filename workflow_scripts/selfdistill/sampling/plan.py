@@ -7,7 +7,7 @@ from pydantic import Field
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.problems.budgets import members
-from selfdistill.sampling.requests import request_id, seed_of, shard_of
+from selfdistill.sampling.requests import noise_id, request_id, seed_of, shard_of
 from selfdistill.study.evaluation import Size, size_of
 from selfdistill.study.names import SAMPLES
 from selfdistill.study.sampling import AbortLoops, Decode
@@ -33,10 +33,12 @@ class Asked(Section):
     abort_loops: AbortLoops | None = None
     mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
     mixture_draws: dict[str, int] = Field(default={})
+    coupling: Literal["own", "shared"] = "own"  # of evaluation answers; training samples always have their own noise
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without such mixtures always wrote it, so that older results need no new plan."""
-        return self.model_dump(exclude=None if self.mixtures else {"mixtures", "mixture_draws"})
+        """As a study without such mixtures and without coupling always wrote it, so that older results need no new plan."""
+        unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
+        return self.model_dump(exclude=unused | (set() if self.coupling == "shared" else {"coupling"}))
 
 
 def asked_of(study: Study, model_id: str) -> Asked:
@@ -64,13 +66,14 @@ def asked_of(study: Study, model_id: str) -> Asked:
         train_samples=study.training.samples if train else 0,
         eval=list(evaluated),
         eval_problems=evaluation.budgets[budget] if evaluated else 0,
-        draws=evaluation.draws if evaluated else 0,
+        draws=evaluation.draws_by_side.of(trained=not twin and model_id != "base") if evaluated else 0,
         stream=model_id if twin else "",
         seed=study.seed,
         shards=study.sampling.shards_base if train or model_id == "base" else study.sampling.shards_checkpoint,
         abort_loops=study.sampling.abort_loops,
         mixtures={name: evaluation.mixtures[name] for name in more},
         mixture_draws=more,
+        coupling=evaluation.coupling if evaluated else "own",
     )
 
 
@@ -105,9 +108,11 @@ def make_plan(
     rows = []
     for purpose, decode_id, problem_id, draw in wanted:
         decode = asked.decodes[decode_id].model_dump()
-        key = request_id(
-            digest, asked.dtype, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed, abort_loops
-        )
+        coupled = asked.coupling == "shared" and purpose != "train"
+        of_all_models = (
+            asked.dtype, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed, abort_loops
+        )  # fmt: skip
+        key = request_id(digest, *of_all_models, coupled)
         rows.append(
             {
                 "request_id": key,
@@ -116,7 +121,7 @@ def make_plan(
                 "purpose": purpose,
                 "decode_id": decode_id,
                 "draw": draw,
-                "seed": seed_of(key),
+                "seed": seed_of(noise_id(*of_all_models) if coupled else key),
                 "shard": shard_of(key, asked.shards),
                 "prompt_ids": prompt_ids[problem_id],
                 **decode,
