@@ -13,6 +13,7 @@ from selfdistill.study.load import load_study
 from selfdistill.study.study import Study
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 
+SHARED = [0, 1]
 DECODE = {"temperature": 0.7, "max_tokens": 20}
 # Two sources by turns, ranked as numbered: problem 0, 2, 4, … are of the first.
 SOURCES = ("archive", "fresh")
@@ -132,7 +133,7 @@ def test_requests_that_are_not_coupled_keep_the_names_and_seeds_that_they_had() 
 
 
 def test_coupled_models_share_the_noise_of_every_answer_and_no_name() -> None:
-    base, arm = (planned(draws=2, coupling="shared", digest=digest) for digest in ("base", "arm"))
+    base, arm = (planned(draws=2, noises=SHARED, digest=digest) for digest in ("base", "arm"))
     assert base["seed"].equals(arm["seed"]) and base["seed"].n_unique() == base.height
     own = [planned(draws=2, digest=digest) for digest in ("base", "arm")]
     names = pl.concat([each["request_id"] for each in (base, arm, *own)])
@@ -144,15 +145,34 @@ def test_coupled_models_share_the_noise_of_every_answer_and_no_name() -> None:
     "change", [{"stream": "aa"}, {"seed": 8}, {"dtype": "bfloat16"}, {"decodes": {"t07": DECODE | {"top_k": 5}}}]
 )
 def test_another_stream_study_precision_or_decode_has_another_noise(change: dict[str, Any]) -> None:
-    usual, other = planned(draws=2, coupling="shared"), planned(draws=2, coupling="shared", **change)
+    usual, other = planned(draws=2, noises=SHARED), planned(draws=2, noises=SHARED, **change)
     assert not set(usual["seed"]) & set(other["seed"])
 
 
 def test_further_draws_are_coupled_and_change_none_and_training_samples_are_not_coupled() -> None:
-    few, many = planned(coupling="shared"), planned(coupling="shared", draws=4)
+    few, many = planned(noises=SHARED), planned(noises=SHARED, draws=4)
     assert set(few.select("request_id", "seed").iter_rows()) <= set(many.select("request_id", "seed").iter_rows())
-    mixed = planned(coupling="shared", mixtures={"few": {"fresh": 2}}, mixture_draws={"few": 4})
+    mixed = planned(noises=SHARED, mixtures={"few": {"fresh": 2}}, mixture_draws={"few": 4})
     assert set(mixed.select("request_id", "seed").iter_rows()) <= set(many.select("request_id", "seed").iter_rows())
     train: dict[str, Any] = {"train": ["t07"], "train_samples": HERE, "eval": []}
-    assert planned(coupling="shared", **train).equals(planned(**train))
-    assert asked_of(study({"coupling": "shared"}), "samples-t11").coupling == "own"
+    assert planned(noises=SHARED, **train).equals(planned(**train))
+    assert not asked_of(study({"coupling": "shared"}), "samples-t11").noises
+
+
+def test_trainings_of_an_arm_take_turns_at_the_noises_of_the_base() -> None:
+    raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    raw["evaluation"] |= {"coupling": "shared", "draws": {"base": 4, "arms": 1}}
+    raw["arms"]["ssd"]["seeds"] = [0, 7, 5]
+    taken = {
+        model: asked_of(load_study(raw, ROOT), model).noises
+        for model in ("base", "aa", "ssd/seed-0/at-100", "ssd/seed-7/at-050", "ssd/seed-5/at-100")
+    }
+    assert list(taken.values()) == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1]]
+    base = planned(draws=4, noises=taken["base"], digest="base")
+    third = planned(draws=1, noises=taken["ssd/seed-5/at-100"], digest="arm")
+    assert third["seed"].equals(base.filter(pl.col("draw") == 2)["seed"])
+    # The further answers to a mixture have further noises, each once.
+    mixed = planned(
+        draws=1, noises=taken["ssd/seed-5/at-100"], mixtures={"few": {"fresh": 1}}, mixture_draws={"few": 6}
+    )
+    assert mixed["seed"].n_unique() == mixed.height and mixed["request_id"].n_unique() == mixed.height

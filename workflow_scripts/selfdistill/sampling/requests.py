@@ -48,18 +48,18 @@ def request_id(
     stream: str,
     seed: int,
     abort_loops: dict[str, int] | None = None,
-    coupled: bool = False,
+    noise: int | None = None,
 ) -> str:
-    """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart, `coupled` says that
-    the seed is not from this key but from `noise_id`.
+    """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart; `noise` is the number
+    of the shared noise that a coupled request draws with, whose seed is not from this key but from `noise_id`.
 
     The engine is not, for it draws from the same law; each row names its own, and a journal keeps to one.
     """
     content = [SAMPLER_VERSION, model_digest, dtype, prompt_ids, sorted(decode.items()), draw, stream, seed]
     if abort_loops:
         content.append(sorted(abort_loops.items()))
-    if coupled:
-        content.append(COUPLED)
+    if noise is not None:
+        content.append([COUPLED, noise])
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
@@ -67,14 +67,14 @@ def noise_id(
     dtype: str,
     prompt_ids: list[int],
     decode: dict[str, float],
-    draw: int,
+    noise: int,
     stream: str,
     seed: int,
     abort_loops: dict[str, int] | None = None,
 ) -> str:
     """The key that coupled requests take their seed from: theirs without the model, so that all models draw with the same
     random numbers. Each answer is still one of its own model's law."""
-    return request_id("", dtype, prompt_ids, decode, draw, stream, seed, abort_loops, coupled=True)
+    return request_id("", dtype, prompt_ids, decode, noise, stream, seed, abort_loops, noise)
 
 
 def seed_of(key: str) -> int:

@@ -35,6 +35,14 @@ class Draws(Section):
     def of(self, trained: bool) -> int:
         return self.arms if trained else self.base
 
+    def noise(self, draw: int, training: int | None) -> int:
+        """Which of the shared noises an answer is drawn with; None: the base's. Where the base has more draws, the trainings
+        of an arm (0, 1, …) take turns at its noises: each goes with another answer of the base, and no two have the same
+        before all have been taken."""
+        if training is None or draw >= self.base:
+            return draw
+        return (training * self.arms + draw) % self.base if self.arms < self.base else draw
+
 
 class Evaluation(Section):
     budgets: dict[Literal["quick", "full"], Size] = Field(
