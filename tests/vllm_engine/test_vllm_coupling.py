@@ -18,7 +18,7 @@ from selfdistill.sampling.requests import Request
 pytestmark = pytest.mark.xdist_group("vllm")
 
 PROBLEMS, ONE_TOKEN = 40, 2500
-FIRST = {"text": "<|im_start|>user\nA box holds ", "top_k": 0, "top_p": 1.0, "max_tokens": 1}
+FIRST: dict[str, Any] = {"text": "<|im_start|>user\nA box holds ", "top_k": 0, "top_p": 1.0, "max_tokens": 1}
 Texts = list[list[int]]
 
 

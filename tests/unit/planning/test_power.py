@@ -44,7 +44,7 @@ def test_the_stated_difference_is_found_in_four_of_five_simulated_studies(
     spread: Spread, problems: int, draws: tuple[int, int]
 ) -> None:
     alpha = 0.05 / 3
-    error = standard_error(spread, problems, *map(own, draws))
+    error = standard_error(spread, problems, own(draws[0]), own(draws[1]))
     differences = studies(spread, problems, draws, detectable(error, problems, alpha), seed=problems)
     assert differences.mean(axis=1).std() == pytest.approx(error, rel=0.03)
     found = stats.ttest_1samp(differences, 0.0, axis=1).pvalue < alpha

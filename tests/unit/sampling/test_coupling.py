@@ -1,6 +1,7 @@
 """Shared noise: answers of two models are the same until their laws part, and each is still one of its own model's law."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_noise_belongs_to_token_ids_and_not_to_ranks(lab: TorchEngine, near: tup
     """So that two laws give the same token as often as one uniform number falls on it in both. That the laws rank their
     tokens differently changes nothing in it."""
     engine, folder = near
-    change = {"text": BEGINNING, "top_k": 0, "top_p": 1.0, "max_tokens": 1}
+    change: dict[str, Any] = {"text": BEGINNING, "top_k": 0, "top_p": 1.0, "max_tokens": 1}
     requests = [asked_of_model(model, ONE_TOKEN, shared=True, **change) for model in (MODEL, folder)]
     laws = first_laws(requests[0][0].prompt_ids, MODEL, folder)
     assert laws[0].topk(8).indices.tolist() != laws[1].topk(8).indices.tolist()
