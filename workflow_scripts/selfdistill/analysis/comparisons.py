@@ -168,31 +168,32 @@ def _named(
 
 
 def _with_bands(frame: pl.DataFrame, evaluations: Evaluations, evaluation: Evaluation, seed: int) -> pl.DataFrame:
-    """Along the checkpoints of one training: bands within which the whole curve of its differences lies."""
+    """Along the checkpoints of a training, and of all trainings of an arm as they are: bands within which the whole curve
+    of differences from the base lies."""
     curve = ("arm", "training_seed", "decode_id", "split", "budget")
-    of_curves = frame.with_row_index("row").filter(
+    frame = frame.with_row_index("row")
+    of_curves = frame.filter(
         (pl.col("comparison") == words.MATCHED)
         & (pl.col("estimand") == words.ACCURACY)
+        & (pl.col("claim") == words.CHECKPOINTS)
         & (pl.col("against") == "base")
         & (pl.col("percent") > 0)
-        & pl.col("training_seed").is_not_null()
     )
+    sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
     bands = []
-    for (arm, training_seed, decode, split, budget), rows in of_curves.group_by(curve, maintain_order=True):
-        if rows["percent"].n_unique() < 2:
-            continue
-        base = Side("base", 0, ("base",), str(decode))
+    for _, rows in of_curves.group_by(curve, maintain_order=True):
         points = []
-        for percent in rows["percent"]:
-            side = Side(str(arm), percent, (), str(decode)).of_seed(int(str(training_seed)))
-            mine, other = paired_cells(evaluations, Comparison(side, base, words.MATCHED, str(budget), str(split)))
+        for row in rows.iter_rows(named=True) if rows["percent"].n_unique() > 1 else ():
+            side, base = sides[row["arm"], row["percent"], row["decode_id"]], sides["base", 0, row["decode_id"]]
+            side = side if row["training_seed"] is None else side.of_seed(row["training_seed"])
+            mine, other = paired_cells(evaluations, Comparison(side, base, words.MATCHED, row["budget"], row["split"]))
             points.append(cluster_totals((mine[words.ACCURACY] - other[words.ACCURACY]).to_numpy(), family_codes(mine)))
         found = simultaneous_band(points, evaluation.resamples, seed)
-        bands += [(row, known(band.low), known(band.high)) for row, band in zip(rows["row"], found, strict=True)]
-    schema = {"row": pl.UInt32, "of_low": pl.Float64, "of_high": pl.Float64}
-    joined = frame.with_row_index("row").join(
-        pl.DataFrame(bands, schema=schema, orient="row"), on="row", how="left", maintain_order="left"
+        bands += [(row, known(band.low), known(band.high)) for row, band in zip(rows["row"], found, strict=False)]
+    known_bands = pl.DataFrame(
+        bands, schema={"row": frame["row"].dtype, "of_low": pl.Float64, "of_high": pl.Float64}, orient="row"
     )
+    joined = frame.join(known_bands, on="row", how="left", maintain_order="left")
     return joined.with_columns(band_low="of_low", band_high="of_high").drop("row", "of_low", "of_high")
 
 

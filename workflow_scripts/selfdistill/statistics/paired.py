@@ -122,7 +122,8 @@ class PairedShares(Paired):
         return Interval(self.span * low, self.span * high)
 
     def detectable(self, alpha: float = 0.05, power: float = 0.8) -> float:
-        """It lies t(1 − α/2) of the errors under no difference and t(power) of its own errors from nothing, and more
+        """Where T(0) is expected t(power) of its own deviations beyond t(1 − α/2). It varies by less than 1 where most pairs
+        that differ go one way, as its denominator counts the same pairs: 1 − ¾·d²/q² − ¼·d²/q, by the delta method. More
         pairs differ there than were seen where the difference asks for it."""
         if not self.is_known:
             return math.nan
@@ -131,8 +132,8 @@ class PairedShares(Paired):
 
         def lacking(difference: float) -> float:
             differing = max(self.gained + self.lost, difference)
-            own = max(differing - difference**2, 0.0)
-            return beyond * math.sqrt(differing / self.pairs) + within * math.sqrt(own / self.pairs) - difference
+            varies = max(0.0, 1 - 0.75 * (difference / differing) ** 2 - 0.25 * difference**2 / differing)
+            return (beyond + within * math.sqrt(varies)) * math.sqrt(differing / self.pairs) - difference
 
         return self.span * _crossing(lacking, 0.0, 1.0)
 

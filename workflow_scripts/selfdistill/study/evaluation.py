@@ -39,7 +39,11 @@ class Evaluation(Section):
     )
     decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
-    resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
+    resamples: int = Field(
+        4000,
+        ge=200,
+        description="How often dev problems are resampled for the choice of a decode, and curves for their bands.",
+    )
 
 
 Outcome = Literal["accuracy", "accuracy_when_both_finished", "cut_rate", "loop_rate", "tokens"]
