@@ -309,52 +309,138 @@ def measured(results: Path, count: int, work: Path) -> dict[str, Any]:
 def page(found: dict[str, Any]) -> str:
     return f"""# What shared random numbers save
 
-`python benchmarks/coupling.py results --problems {found["problems"]}` · {found["date"]} · commit {found["commit"][:7]} · torch engine, one thread, on
+`python benchmarks/coupling.py results --problems {found["problems"]}` · {found["date"]} · commit {
+        found["commit"][:7]
+    } · torch engine, one thread, on
 the checkpoints of a finished lab study
 
-The base and the last checkpoints of two arms, {found["problems"]} problems, {found["draws"]} draws, sampled twice: with seeds of their own and with shared
+The base and the last checkpoints of two arms, {found["problems"]} problems, {
+        found["draws"]
+    } draws, sampled twice: with seeds of their own and with shared
 ones. Intervals are 95 %, by resampling families of problems. `c` is the correlation of two draws with the same noise, of what
 lies between draws: `draw_correlation` in [the planner's figures](../config/throughputs.yaml).
 
 ## The error of a paired difference
 
-{table(["arm and decode", "standard error, own", "shared", "variance, own / shared", "correlation, own", "shared", "c", "equal texts"], [
-    [name, f"{row['own_error']:.2f}", f"{row['shared_error']:.2f}", ranged(row['ratio'], row['ratio_interval'], 1), f"{row['own_correlation']:.2f}",
-     f"{row['shared_correlation']:.2f}", ranged(row['draw_correlation'], row['draw_correlation_interval'], 2), f"{row['equal_texts']:.0%}"]
-    for name, row in found["compared"].items()])}
+{
+        table(
+            [
+                "arm and decode",
+                "standard error, own",
+                "shared",
+                "variance, own / shared",
+                "correlation, own",
+                "shared",
+                "c",
+                "equal texts",
+            ],
+            [
+                [
+                    name,
+                    f"{row['own_error']:.2f}",
+                    f"{row['shared_error']:.2f}",
+                    ranged(row["ratio"], row["ratio_interval"], 1),
+                    f"{row['own_correlation']:.2f}",
+                    f"{row['shared_correlation']:.2f}",
+                    ranged(row["draw_correlation"], row["draw_correlation_interval"], 2),
+                    f"{row['equal_texts']:.0%}",
+                ]
+                for name, row in found["compared"].items()
+            ],
+        )
+    }
 
-Errors are in points; correlations are of the problems' means. Between two trainings of `ssd` with other seeds c is {", ".join(f"{row['draw_correlation']:.2f} at {decode}" for decode, row in found["trainings"].items())}.
+Errors are in points; correlations are of the problems' means. Between two trainings of `ssd` with other seeds c is {
+        ", ".join(f"{row['draw_correlation']:.2f} at {decode}" for decode, row in found["trainings"].items())
+    }.
 
 ## Where texts part
 
-{table(["arm and decode", "partings per 1,000 tokens", *(f"same after {mark}" for mark in MARKS)], [
-    [name, f"{1000 * row['hazard']:.1f}", *(f"{row['still_the_same'][str(mark)]:.0%}" if str(mark) in row['still_the_same'] else "–" for mark in MARKS)]
-    for name, row in [*found["texts"].items(), *((f"{arm} {LONG}, longer chains", row) for arm, row in found["long"].items())]])}
+{
+        table(
+            ["arm and decode", "partings per 1,000 tokens", *(f"same after {mark}" for mark in MARKS)],
+            [
+                [
+                    name,
+                    f"{1000 * row['hazard']:.1f}",
+                    *(
+                        f"{row['still_the_same'][str(mark)]:.0%}" if str(mark) in row["still_the_same"] else "–"
+                        for mark in MARKS
+                    ),
+                ]
+                for name, row in [
+                    *found["texts"].items(),
+                    *((f"{arm} {LONG}, longer chains", row) for arm, row in found["long"].items()),
+                ]
+            ],
+        )
+    }
 
 Shares by Kaplan and Meier: a pair that ends before it parts leaves the risk. The longer chains have 8 to 10 steps where the
-lab's have 7 at most, and no cap but the model's context: {", ".join(f"{row['base_tokens']:.0f} tokens of the base on average, c {row['draw_correlation']:.2f} and {row['equal_texts']:.0%} equal texts for {arm}" for arm, row in found["long"].items())}.
+lab's have 7 at most, and no cap but the model's context: {
+        ", ".join(
+            f"{row['base_tokens']:.0f} tokens of the base on average, c {row['draw_correlation']:.2f} and {row['equal_texts']:.0%} equal texts for {arm}"
+            for arm, row in found["long"].items()
+        )
+    }.
 
 ## By the length of the base's answer
 
 The mean squared difference of two answers, with other noise over that with the same noise; all four decodes together.
 
-{table(["arm", "tokens", "pairs", "other noise", "same noise", "ratio", "equal texts"], [
-    [arm, f"{row['from']:.0f}–{row['to']:.0f}", str(row['pairs']), f"{row['other']:.3f}", f"{row['same']:.3f}", f"{row['ratio']:.1f}", f"{row['equal']:.0%}"]
-    for arm, rows in found["lengths"].items() for row in rows])}
+{
+        table(
+            ["arm", "tokens", "pairs", "other noise", "same noise", "ratio", "equal texts"],
+            [
+                [
+                    arm,
+                    f"{row['from']:.0f}–{row['to']:.0f}",
+                    str(row["pairs"]),
+                    f"{row['other']:.3f}",
+                    f"{row['same']:.3f}",
+                    f"{row['ratio']:.1f}",
+                    f"{row['equal']:.0%}",
+                ]
+                for arm, rows in found["lengths"].items()
+                for row in rows
+            ],
+        )
+    }
 
 And of those that parted, by how much of the base's answer was common to both:
 
-{table(["arm", "common", "pairs", "other noise", "same noise", "ratio"], [
-    [arm, f"{row['from']:.0%}–{row['to']:.0%}", str(row['pairs']), f"{row['other']:.3f}", f"{row['same']:.3f}", f"{row['ratio']:.1f}"]
-    for arm, rows in found["partings"].items() for row in rows])}
+{
+        table(
+            ["arm", "common", "pairs", "other noise", "same noise", "ratio"],
+            [
+                [
+                    arm,
+                    f"{row['from']:.0%}–{row['to']:.0%}",
+                    str(row["pairs"]),
+                    f"{row['other']:.3f}",
+                    f"{row['same']:.3f}",
+                    f"{row['ratio']:.1f}",
+                ]
+                for arm, rows in found["partings"].items()
+                for row in rows
+            ],
+        )
+    }
 
 ## The chance to part, from the laws themselves
 
 Along 300 answers of the base: how often a token of the arm's law would be another than the base's, per 1,000 tokens.
 
-{table(["decode and arm", "torch engine", "vLLM", "least possible"], [
-    [f"{decode}, {arm}", *(f"{1000 * row[key]:.1f}" for key in ("inversion", "gumbel", "least"))]
-    for decode, arms in found["laws"].items() for arm, row in arms.items()])}
+{
+        table(
+            ["decode and arm", "torch engine", "vLLM", "least possible"],
+            [
+                [f"{decode}, {arm}", *(f"{1000 * row[key]:.1f}" for key in ("inversion", "gumbel", "least"))]
+                for decode, arms in found["laws"].items()
+                for arm, row in arms.items()
+            ],
+        )
+    }
 
 The torch engine draws by one uniform number along the token ids, vLLM by an exponential number for each token id. No coupling
 parts more rarely than by the total variation between the laws.
@@ -387,7 +473,9 @@ def main() -> None:
     torch.set_num_threads(1)
     if not asked.page:
         found = measured(asked.results, asked.problems, asked.work)
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
         found |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit.strip()}
         written.write_text(json.dumps(found, indent=1) + "\n")
     written.with_suffix(".md").write_text(page(json.loads(written.read_text())))
