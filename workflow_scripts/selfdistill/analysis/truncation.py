@@ -1,0 +1,163 @@
+"""Is a gain only truncation? Answers that the token cap cut are answers that are missing. Graded completions in, TRUNCATION
+and TOKEN_BUDGETS out: every finished arm against the base at the same decode, on the problems that are reported.
+
+How a difference in accuracy falls into finishing more often and being right more often when finished; how large it is where
+the base was cut, wrong or right; what it would be under smaller caps; how long answers take. Bounds on what the cut answers
+would have been stand among the comparisons.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from selfdistill.analysis.differences import Difference, Row, estimated
+from selfdistill.analysis.pairing import Comparison, paired_cells
+from selfdistill.analysis.problem_means import Evaluations, Side, known
+from selfdistill.analysis.recut import Answers, AnswersOf, cap_grid, finished_pairs
+from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals
+from selfdistill.statistics.decomposition import cross_fitted_gains, gain_parts, gains_in_class
+from selfdistill.statistics.intervals import wilson_effective_interval
+from selfdistill.statistics.quantiles import median_interval
+from selfdistill.study.evaluation import Evaluation
+from selfdistill.tables import words
+from selfdistill.tables.analysis import TOKEN_BUDGETS, TRUNCATION
+from selfdistill.tables.schema import Schema, conform
+
+SPLIT = "test"
+
+
+def truncation(
+    graded: pl.DataFrame, evaluation: Evaluation, caps: Mapping[str, int], seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """TRUNCATION and TOKEN_BUDGETS. `caps` has the token cap of every decode."""
+    evaluations = Evaluations.of(graded, evaluation.budgets)
+    answers_of = AnswersOf(graded, evaluations)
+    coupled = getattr(evaluation, "coupling", None) == words.SHARED_NOISE
+    parts: list[Row] = []
+    budgets: list[Row] = []
+    for base in [side for side in evaluations.sides() if side.arm == "base"]:
+        budget = evaluations.reached(base.models[0], base.decode_id)[-1]
+        answers = answers_of(base, budget, SPLIT)
+        if answers.problems:
+            parts += _median_rows(answers, _named(base, None, budget))
+            budgets += _level_rows(answers, caps[base.decode_id], _named(base, None, budget))
+    for side, against, budget in finished_pairs(evaluations):
+        mine, other = answers_of(side, budget, SPLIT), answers_of(against, budget, SPLIT)
+        if not mine.problems:
+            continue
+        paired_cells(evaluations, Comparison(side, against, words.MATCHED, budget, SPLIT))  # refuses unlike problems
+        alone, paired = _named(side, None, budget), _named(side, against, budget)
+        parts += [*_part_rows(mine, other, paired), *_class_rows(mine, other, coupled, paired)]
+        parts += _median_rows(mine, alone)
+        budgets += _level_rows(mine, caps[side.decode_id], alone)
+        budgets += _difference_rows(mine, other, caps[side.decode_id], paired, evaluation.resamples, seed)
+    return _table(parts, TRUNCATION, "truncation"), _table(budgets, TOKEN_BUDGETS, "token budgets")
+
+
+def _named(side: Side, against: Side | None, budget: str) -> Row:
+    return {
+        "model_id": side.model_id,
+        "arm": side.arm,
+        "percent": side.percent,
+        "decode_id": side.decode_id,
+        "against": against.arm if against else None,
+        "split": SPLIT,
+        "budget": budget,
+        "training_seeds": len(side.training_seeds),
+    }
+
+
+def _table(rows: list[Row], schema: Schema, name: str) -> pl.DataFrame:
+    return conform(pl.DataFrame([{key: row.get(key) for key in schema} for row in rows], schema=schema), schema, name)
+
+
+def _part_rows(mine: Answers, other: Answers, named: Row) -> Iterator[Row]:
+    """The difference in accuracy and its two parts, which add up to it."""
+    right, finished = mine.share(lambda drawn: drawn.right), mine.share(lambda drawn: drawn.finished)
+    other_right, other_finished = other.share(lambda drawn: drawn.right), other.share(lambda drawn: drawn.finished)
+    yield named | _estimated(words.ACCURACY, right - other_right, mine, is_share=True)
+    parts = gain_parts(right, finished, other_right, other_finished)
+    if parts is None:
+        return
+    yield named | _estimated(words.BY_FINISHING, parts.finished_more, mine)
+    yield named | _estimated(words.WHEN_IT_FINISHED, parts.right_more, mine)
+
+
+def _estimated(
+    estimand: str, values: Array, answers: Answers, weights: Array | None = None, is_share: bool = False
+) -> Row:
+    weights = np.ones(len(values)) if weights is None else weights
+    return estimated(Difference(estimand, values, weights, is_share), answers.families, answers.unit) | {
+        "estimand": estimand
+    }
+
+
+def _class_rows(mine: Answers, other: Answers, coupled: bool, named: Row) -> Iterator[Row]:
+    """Gains where the base was cut, wrong or right. One draw of the base says which, its other draws measure: with one
+    draw there is nothing to tell."""
+    base = other.models[0]
+    if len(base.draws) < 2:
+        return
+    shared = [(base.draws[:, None] == drawn.draws[None, :]) & coupled for drawn in mine.models]
+    gains = cross_fitted_gains(base.right, [drawn.right for drawn in mine.models], shared)
+    if not np.isfinite(gains).all(axis=0).any():
+        return
+    classes = (~base.finished, base.finished & ~base.right, base.finished & base.right)
+    for base_answer, in_class in zip(words.BASE_ANSWERS, classes, strict=True):
+        values, weights = gains_in_class(gains, in_class)
+        here = named | {"base_answer": base_answer}
+        if weights.any():
+            yield here | _estimated(words.GAIN_WHERE, values, mine, weights)
+        yield here | _estimated(words.PART_WHERE, values, mine)
+        yield here | {"estimand": words.SHARE_WHERE} | _level(weights, mine)
+
+
+def _median_rows(answers: Answers, named: Row) -> Iterator[Row]:
+    """The token by which half of the answers have finished; null where half never did."""
+    tokens = [np.where(drawn.finished, drawn.tokens, np.inf) for drawn in answers.models]
+    median = median_interval(tokens, answers.families)
+    yield named | {
+        "estimand": words.MEDIAN_TOKENS,
+        "estimate": known(median.estimate),
+        "low": known(median.low),
+        "high": known(median.high),
+        "method": words.WOODRUFF,
+        "unit": answers.unit,
+        "n": median.clusters,
+    }
+
+
+def _level(shares: Array, answers: Answers) -> Row:
+    mean = cluster_mean(*cluster_totals(shares, answers.families))
+    interval = wilson_effective_interval(mean, sum(drawn.right.size for drawn in answers.models))
+    return {
+        "estimate": known(mean.estimate),
+        "low": known(interval.low),
+        "high": known(interval.high),
+        "method": words.WILSON_EFFECTIVE,
+        "unit": answers.unit,
+        "n": mean.clusters,
+    }
+
+
+def _shares_at(answers: Answers, cap: int) -> dict[str, Array]:
+    return {
+        words.ACCURACY: answers.share(lambda drawn: drawn.right_within(cap)),
+        words.CUT_RATE: answers.share(lambda drawn: ~drawn.finished_within(cap)),
+    }
+
+
+def _level_rows(answers: Answers, cap: int, named: Row) -> Iterator[Row]:
+    for smaller in cap_grid(cap):
+        for estimand, shares in _shares_at(answers, smaller).items():
+            yield named | {"estimand": estimand, "cap": smaller} | _level(shares, answers)
+
+
+def _difference_rows(
+    mine: Answers, other: Answers, cap: int, named: Row, resamples: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    for smaller in cap_grid(cap):
+        gain = _shares_at(mine, smaller)[words.ACCURACY] - _shares_at(other, smaller)[words.ACCURACY]
+        yield named | {"cap": smaller} | _estimated(words.ACCURACY, gain, mine, is_share=True)
