@@ -89,7 +89,9 @@ rule truncation:
             "evaluation": STUDY.evaluation.model_dump(
                 exclude={"mixtures", "mixture_draws"}
             ),
-            "caps": {name: decode.max_tokens for name, decode in STUDY.decodes.items()},
+            "caps": {
+                name: decode.max_tokens for name, decode in STUDY.decodes.items()
+            },
             "seed": STUDY.seed,
         },
     script:

@@ -88,10 +88,11 @@ def _part_rows(mine: Answers, other: Answers, named: Row) -> Iterator[Row]:
 def _estimated(
     estimand: str, values: Array, answers: Answers, weights: Array | None = None, is_share: bool = False
 ) -> Row:
+    """Parts and gains are of shares, too: where no pair differs, what is known is how rarely one can."""
     weights = np.ones(len(values)) if weights is None else weights
-    return estimated(Difference(estimand, values, weights, is_share), answers.families, answers.unit) | {
-        "estimand": estimand
-    }
+    nothing_differs = not np.any(np.abs(values) > 1e-12)
+    difference = Difference(estimand, values, weights, is_share or nothing_differs)
+    return {"estimand": estimand} | estimated(difference, answers.families, answers.unit)
 
 
 def _class_rows(mine: Answers, other: Answers, coupled: bool, named: Row) -> Iterator[Row]:
@@ -111,7 +112,7 @@ def _class_rows(mine: Answers, other: Answers, coupled: bool, named: Row) -> Ite
         if weights.any():
             yield here | _estimated(words.GAIN_WHERE, values, mine, weights)
         yield here | _estimated(words.PART_WHERE, values, mine)
-        yield here | {"estimand": words.SHARE_WHERE} | _level(weights, mine)
+        yield here | {"estimand": words.SHARE_WHERE} | _level(weights, other)
 
 
 def _median_rows(answers: Answers, named: Row) -> Iterator[Row]:
