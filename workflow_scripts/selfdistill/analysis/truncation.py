@@ -1,9 +1,9 @@
 """Is a gain only truncation? Answers that the token cap cut are answers that are missing. Graded completions in, TRUNCATION
 and TOKEN_BUDGETS out: every finished arm against the base at the same decode, on the problems that are reported.
 
-How a difference in accuracy falls into finishing more often and being right more often when finished; how large it is where
-the base was cut, wrong or right; what it would be under smaller caps; how long answers take. Bounds on what the cut answers
-would have been stand among the comparisons.
+How a difference in accuracy falls into finishing more often and being right more often when finished; what it can be, whatever
+the cut answers would have said; how large it is where the base was cut, wrong or right; what it would be under smaller caps;
+how long answers take.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,10 +74,13 @@ def _table(rows: list[Row], schema: Schema, name: str) -> pl.DataFrame:
 
 
 def _part_rows(mine: Answers, other: Answers, named: Row) -> Iterator[Row]:
-    """The difference in accuracy and its two parts, which add up to it."""
+    """The difference in accuracy, its bounds, and its two parts, which add up to it."""
     right, finished = mine.share(lambda drawn: drawn.right), mine.share(lambda drawn: drawn.finished)
     other_right, other_finished = other.share(lambda drawn: drawn.right), other.share(lambda drawn: drawn.finished)
-    yield named | _estimated(words.ACCURACY, right - other_right, mine, is_share=True)
+    gain = right - other_right
+    yield named | _estimated(words.ACCURACY, gain, mine, is_share=True)
+    yield named | _estimated(words.cut_counted_for("base"), gain - (1 - other_finished), mine, is_share=True)
+    yield named | _estimated(words.cut_counted_for(words.THE_ARM), gain + (1 - finished), mine, is_share=True)
     parts = gain_parts(right, finished, other_right, other_finished)
     if parts is None:
         return
