@@ -186,6 +186,28 @@ def test_gains_by_how_the_base_ended_add_up_and_shares_fill_the_whole(
     assert (gains["n"] <= shares["n"]).all()
 
 
+def test_under_shared_noise_no_answer_measures_that_was_drawn_with_the_classifying_one() -> None:
+    """Two trainings whose every answer is the base's of the same noise: one answer each, and the second takes its turn."""
+    random = np.random.default_rng(9)
+    tokens, right = np.ceil(random.gamma(4, 18, (120, 4))), random.random((120, 4)) < random.random((120, 1))
+    trained = [answered(model, tokens[:, [noise]], right[:, [noise]]) for noise, model in enumerate(SEEDS)]
+    graded = pl.concat([answered("base", tokens, right), *trained])
+    noises = {"base": [0, 1, 2, 3], SEEDS[0]: [0, 1, 2, 3], SEEDS[1]: [1, 2, 3, 0]}
+    coupled, blind = (
+        truncation(graded, EVALUATION, {"t07": CAP}, 1, known)[0].filter(pl.col("estimand") == words.GAIN_WHERE)
+        for known in (noises, {})
+    )
+    # By hand: where draw 0 or 1 of the base classifies, one training is its twin, and the other measures alone.
+    good = (right & (tokens < CAP)).astype(float)[np.arange(120) % 4 != 3]
+    measuring = [good[:, 1], good[:, 0], good[:, :2].mean(axis=1), good[:, :2].mean(axis=1)]
+    gains = np.stack([arm - np.delete(good, k, axis=1).mean(axis=1) for k, arm in enumerate(measuring)], axis=1)
+    expected = gains[good == 1].mean()
+    assert one(coupled, base_answer=words.BASE_WAS_RIGHT)["estimate"] == pytest.approx(expected)
+    assert (
+        one(blind, base_answer=words.BASE_WAS_RIGHT)["estimate"] > expected + 0.03
+    )  # a twin measures what it classified
+
+
 def test_one_draw_of_the_base_cannot_say_where_an_arm_gains() -> None:
     random = np.random.default_rng(4)
     table = analysed(pl.concat([sampled(random, "base", 60, 0.5, draws=1), sampled(random, "aa", 60, 0.5, draws=3)]))[0]

@@ -6,7 +6,8 @@ the cut answers would have said; how large it is where the base was cut, wrong o
 how long answers take.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import polars as pl
 from selfdistill.analysis.differences import Difference, Row, estimated
 from selfdistill.analysis.pairing import Comparison, paired_cells
 from selfdistill.analysis.problem_means import Evaluations, Side, known
-from selfdistill.analysis.recut import Answers, AnswersOf, cap_grid, finished_pairs
+from selfdistill.analysis.recut import Answers, AnswersOf, Drawn, cap_grid, finished_pairs
 from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals
 from selfdistill.statistics.decomposition import cross_fitted_gains, gain_parts, gains_in_class
 from selfdistill.statistics.intervals import wilson_effective_interval
@@ -29,12 +30,16 @@ SPLIT = "test"
 
 
 def truncation(
-    graded: pl.DataFrame, evaluation: Evaluation, caps: Mapping[str, int], seed: int
+    graded: pl.DataFrame,
+    evaluation: Evaluation,
+    caps: Mapping[str, int],
+    seed: int,
+    noises: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """TRUNCATION and TOKEN_BUDGETS. `caps` has the token cap of every decode."""
+    """TRUNCATION and TOKEN_BUDGETS. `caps` has the token cap of every decode; `noises` of each model that shares random
+    numbers with the base, and of the base, says which noise each of its draws was drawn with."""
     evaluations = Evaluations.of(graded, evaluation.budgets)
     answers_of = AnswersOf(graded, evaluations)
-    coupled = getattr(evaluation, "coupling", None) == words.SHARED_NOISE
     parts: list[Row] = []
     budgets: list[Row] = []
     for base in [side for side in evaluations.sides() if side.arm == "base"]:
@@ -49,7 +54,8 @@ def truncation(
             continue
         paired_cells(evaluations, Comparison(side, against, words.MATCHED, budget, SPLIT))  # refuses unlike problems
         alone, paired = _named(side, None, budget), _named(side, against, budget)
-        parts += [*_part_rows(mine, other, paired), *_class_rows(mine, other, coupled, paired)]
+        same_noise = _same_noise(noises, (side, mine), (against, other))
+        parts += [*_part_rows(mine, other, paired), *_class_rows(mine, other, same_noise, paired)]
         parts += _median_rows(mine, alone)
         budgets += _level_rows(mine, caps[side.decode_id], alone)
         budgets += _difference_rows(mine, other, caps[side.decode_id], paired, evaluation.resamples, seed)
@@ -98,14 +104,26 @@ def _estimated(
     return {"estimand": estimand} | estimated(difference, answers.families, answers.unit)
 
 
-def _class_rows(mine: Answers, other: Answers, coupled: bool, named: Row) -> Iterator[Row]:
+def _same_noise(
+    noises: Mapping[str, Sequence[int]], arm: tuple[Side, Answers], base: tuple[Side, Answers]
+) -> list[Array]:
+    """For each training: which draws of the base (rows) and of the arm (columns) were drawn with the same noise."""
+
+    def numbers(model: str, drawn: Drawn, otherwise: int) -> Array:
+        return np.array([noises[model][draw] if model in noises else otherwise for draw in drawn.draws])
+
+    of_base = numbers(base[0].models[0], base[1].models[0], -1)
+    of_arm = [numbers(model, drawn, -2) for model, drawn in zip(arm[0].models, arm[1].models, strict=True)]
+    return [of_base[:, None] == own[None, :] for own in of_arm]
+
+
+def _class_rows(mine: Answers, other: Answers, same_noise: list[Array], named: Row) -> Iterator[Row]:
     """Gains where the base was cut, wrong or right. One draw of the base says which, its other draws measure: with one
     draw there is nothing to tell."""
     base = other.models[0]
     if len(base.draws) < 2:
         return
-    shared = [(base.draws[:, None] == drawn.draws[None, :]) & coupled for drawn in mine.models]
-    gains = cross_fitted_gains(base.right, [drawn.right for drawn in mine.models], shared)
+    gains = cross_fitted_gains(base.right, [drawn.right for drawn in mine.models], same_noise)
     if not np.isfinite(gains).all(axis=0).any():
         return
     classes = (~base.finished, base.finished & ~base.right, base.finished & base.right)

@@ -59,15 +59,16 @@ def cross_fitted_gains(base_right: Array, arms_right: Sequence[Array], shared: S
 
     The draw that stands for a column may then say which kind of problem it is, because it measures nothing: a draw that did
     both would find gains where it had been unlucky, and losses where it had been lucky. `shared[k][j]` says of each model of
-    the arm whether its draw j was drawn with the noise of the base's draw k, and so must be left out with it. Nan where
-    nothing is left to measure with.
+    the arm whether its draw j was drawn with the noise of the base's draw k, and so must be left out with it; a model of
+    which nothing is left sits that column out, and where that is all of them the column is nan.
     """
     draws = base_right.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         others = (base_right.sum(axis=1, keepdims=True) - base_right) / np.float64(draws - 1)
         kept = [(~same).astype(float) for same in shared]
-        means = [right @ own.T / own.sum(axis=1) for right, own in zip(arms_right, kept, strict=True)]
-    return np.asarray(np.mean(means, axis=0) - others)
+        means = np.array([right @ own.T / own.sum(axis=1) for right, own in zip(arms_right, kept, strict=True)])
+        there = np.isfinite(means)
+        return np.asarray(np.where(there, means, 0.0).sum(axis=0) / there.sum(axis=0) - others)
 
 
 def gains_in_class(gains: Array, in_class: Array) -> tuple[Array, Array]:

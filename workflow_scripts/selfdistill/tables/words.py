@@ -97,6 +97,3 @@ BASE_WAS_WRONG = "finished and was wrong"
 BASE_WAS_RIGHT = "finished and was right"
 BASE_ANSWERS = (BASE_WAS_CUT, BASE_WAS_WRONG, BASE_WAS_RIGHT)
 WOODRUFF = "Woodruff"  # of quantiles: the interval of the share below, read back at the quantiles
-
-# Of `evaluation.coupling`: the same noise for the same draw of every model.
-SHARED_NOISE = "shared"

@@ -36,19 +36,15 @@ def token_budgets(inputs: ReportInputs) -> Figure | None:
         for arm in reversed(arm_names(inputs.study)):
             curve = budget_curve(inputs, estimand, arm, decode, None)
             if not curve.is_empty():
-                look = arm_look(inputs.study, arm).line(marker="")
+                look = arm_look(inputs.study, arm).line(marker="", linewidth=1.9 if arm == "base" else 1.3)
                 start = 0.0 if estimand == words.ACCURACY else 1.0
-                panel.plot([0, *curve["cap"]], [start, *curve["estimate"]], label=arm, **look, **_strength(arm))
+                panel.plot([0, *curve["cap"]], [start, *curve["estimate"]], label=arm, **look)
         panel.set_title(title)
         _token_axis(panel, label)
         panel.set_ylim(bottom=0)
         panel.yaxis.set_major_formatter(AS_PERCENT)
     _legend_in_order(figure, axes[0])
     return figure
-
-
-def _strength(arm: str) -> dict[str, float]:
-    return {"linewidth": 1.9 if arm == "base" else 1.3}
 
 
 def _legend_in_order(figure: Figure, axes: Axes) -> None:
