@@ -79,7 +79,7 @@ def test_at_the_decodes_own_cap_the_curves_are_what_is_reported(
     at_cap = tables[1].filter(pl.col("cap") == CAP)
     told = levels(graded, BUDGETS, [1])
     compared = comparisons(graded, EVALUATION, 1).filter(
-        pl.col("method") == words.LEAD, pl.col("training_seed").is_null()
+        pl.col("claim") == words.CHECKPOINTS, pl.col("training_seed").is_null()
     )
     assert at_cap.height == 2 * (3 * 2 + 2)
     for row in at_cap.iter_rows(named=True):
@@ -113,6 +113,16 @@ def test_more_tokens_never_lower_accuracy_and_never_cut_more(tables: tuple[pl.Da
         assert (steps >= 0).all() if curve["estimand"][0] == words.ACCURACY else (steps <= 0).all()
 
 
+def test_the_band_of_all_caps_holds_the_interval_of_each(tables: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    differences = tables[1].drop_nulls("against")
+    assert (differences["band_low"] <= differences["low"]).all() and (
+        differences["band_high"] >= differences["high"]
+    ).all()
+    wider = differences.filter(pl.col("cap") > CAP // 2, pl.col("band_low") < pl.col("low"))
+    assert wider.height > 30
+    assert tables[1].filter(pl.col("against").is_null())["band_low"].null_count() == 2 * 24 * 2 * 3
+
+
 def test_an_answer_of_exactly_the_cap_is_cut_by_it() -> None:
     base, arm = answered("base", [[48]] * 120, [[1]] * 120), answered("aa", [[47]] * 120, [[1]] * 120)
     curve = analysed(pl.concat([base, arm]))[1]
@@ -126,7 +136,7 @@ def test_the_parts_add_up_to_the_difference_of_all_training_seeds_together(
     graded: pl.DataFrame, tables: tuple[pl.DataFrame, pl.DataFrame]
 ) -> None:
     compared = comparisons(graded, EVALUATION, 1).filter(
-        pl.col("method") == words.LEAD, pl.col("comparison") == words.MATCHED
+        pl.col("claim") == words.CHECKPOINTS, pl.col("comparison") == words.MATCHED
     )
     for decode in DECODES:
         here = {"model_id": "ssd/all-seeds/at-100", "decode_id": decode, "base_answer": None}

@@ -6,9 +6,9 @@ the cut answers would have said; how large it is where the base was cut, wrong o
 how long answers take.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,8 +19,9 @@ from selfdistill.analysis.problem_means import Evaluations, Side, known
 from selfdistill.analysis.recut import Answers, AnswersOf, Drawn, cap_grid, finished_pairs
 from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals
 from selfdistill.statistics.decomposition import cross_fitted_gains, gain_parts, gains_in_class
-from selfdistill.statistics.intervals import wilson_effective_interval
+from selfdistill.statistics.intervals import Interval, wilson_effective_interval
 from selfdistill.statistics.quantiles import median_interval
+from selfdistill.statistics.resampling import simultaneous_band
 from selfdistill.study.evaluation import Evaluation
 from selfdistill.tables import words
 from selfdistill.tables.analysis import TOKEN_BUDGETS, TRUNCATION
@@ -164,22 +165,33 @@ def _level(shares: Array, answers: Answers) -> Row:
     }
 
 
-def _shares_at(answers: Answers, cap: int) -> dict[str, Array]:
-    return {
-        words.ACCURACY: answers.share(lambda drawn: drawn.right_within(cap)),
-        words.CUT_RATE: answers.share(lambda drawn: ~drawn.finished_within(cap)),
-    }
+def _right_within(answers: Answers, cap: int) -> Array:
+    return answers.share(lambda drawn: drawn.right_within(cap))
+
+
+def _cut_within(answers: Answers, cap: int) -> Array:
+    return answers.share(lambda drawn: ~drawn.finished_within(cap))
 
 
 def _level_rows(answers: Answers, cap: int, named: Row) -> Iterator[Row]:
     for smaller in cap_grid(cap):
-        for estimand, shares in _shares_at(answers, smaller).items():
-            yield named | {"estimand": estimand, "cap": smaller} | _level(shares, answers)
+        here = named | {"cap": smaller}
+        yield here | {"estimand": words.ACCURACY} | _level(_right_within(answers, smaller), answers)
+        yield here | {"estimand": words.CUT_RATE} | _level(_cut_within(answers, smaller), answers)
 
 
-def _difference_rows(
-    mine: Answers, other: Answers, cap: int, named: Row, resamples: int, seed: int
-) -> Iterator[dict[str, Any]]:
-    for smaller in cap_grid(cap):
-        gain = _shares_at(mine, smaller)[words.ACCURACY] - _shares_at(other, smaller)[words.ACCURACY]
-        yield named | {"cap": smaller} | _estimated(words.ACCURACY, gain, mine, is_share=True)
+def _difference_rows(mine: Answers, other: Answers, cap: int, named: Row, resamples: int, seed: int) -> Iterator[Row]:
+    """At each cap its own interval, and a band that holds for all caps at once."""
+    caps = cap_grid(cap)
+    gains = [_right_within(mine, smaller) - _right_within(other, smaller) for smaller in caps]
+    bands = simultaneous_band([cluster_totals(gain, mine.families) for gain in gains], resamples, seed)
+    for smaller, gain, band in zip(caps, gains, bands, strict=True):
+        row = named | {"cap": smaller} | _estimated(words.ACCURACY, gain, mine, is_share=True)
+        yield row | _around(band, row)
+
+
+def _around(band: Interval, row: Row) -> Row:
+    """The band, no narrower than the interval of its cap: where few pairs differ, t says too little, and nothing where none."""
+    if row["low"] is None or not math.isfinite(band.low):
+        return {"band_low": row["low"], "band_high": row["high"]}
+    return {"band_low": min(band.low, row["low"]), "band_high": max(band.high, row["high"])}

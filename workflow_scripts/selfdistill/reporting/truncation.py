@@ -35,7 +35,7 @@ def truncation_row(
 def compared_row(inputs: ReportInputs, estimand: str, arm: str, decode: str) -> dict[str, Any]:
     """The leading row of a difference from the base, over all training seeds where there are several, or nothing."""
     rows = final_differences(inputs, estimand, words.MATCHED).filter(
-        pl.col("method") == words.LEAD, pl.col("arm") == arm, pl.col("decode_id") == decode
+        pl.col("claim") == words.CHECKPOINTS, pl.col("arm") == arm, pl.col("decode_id") == decode
     )
     return next(iter(one_per_arm(rows)), {})
 
