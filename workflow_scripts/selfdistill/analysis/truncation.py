@@ -85,23 +85,20 @@ def _part_rows(mine: Answers, other: Answers, named: Row) -> Iterator[Row]:
     right, finished = mine.share(lambda drawn: drawn.right), mine.share(lambda drawn: drawn.finished)
     other_right, other_finished = other.share(lambda drawn: drawn.right), other.share(lambda drawn: drawn.finished)
     gain = right - other_right
-    yield named | _estimated(words.ACCURACY, gain, mine, is_share=True)
-    yield named | _estimated(words.cut_counted_for("base"), gain - (1 - other_finished), mine, is_share=True)
-    yield named | _estimated(words.cut_counted_for(words.THE_ARM), gain + (1 - finished), mine, is_share=True)
+    yield named | _estimated(words.ACCURACY, gain, mine)
+    yield named | _estimated(words.cut_counted_for("base"), gain - (1 - other_finished), mine)
+    yield named | _estimated(words.cut_counted_for(words.THE_ARM), gain + (1 - finished), mine)
     parts = gain_parts(right, finished, other_right, other_finished)
     if parts is None:
         return
-    yield named | _estimated(words.BY_FINISHING, parts.finished_more, mine)
-    yield named | _estimated(words.WHEN_IT_FINISHED, parts.right_more, mine)
+    yield named | _estimated(words.BY_FINISHING, parts.finished_more, mine, span=parts.finished_span)
+    yield named | _estimated(words.WHEN_IT_FINISHED, parts.right_more, mine, span=parts.right_span)
 
 
-def _estimated(
-    estimand: str, values: Array, answers: Answers, weights: Array | None = None, is_share: bool = False
-) -> Row:
-    """Parts and gains are of shares, too: where no pair differs, what is known is how rarely one can."""
+def _estimated(estimand: str, values: Array, answers: Answers, weights: Array | None = None, span: float = 1.0) -> Row:
+    """A difference of shares, or of what is between −span and span like one."""
     weights = np.ones(len(values)) if weights is None else weights
-    nothing_differs = not np.any(np.abs(values) > 1e-12)
-    difference = Difference(estimand, values, weights, is_share or nothing_differs)
+    difference = Difference(estimand, values, weights, is_share=True, span=span)
     return {"estimand": estimand} | estimated(difference, answers.families, answers.unit)
 
 
@@ -186,7 +183,7 @@ def _difference_rows(mine: Answers, other: Answers, cap: int, named: Row, resamp
     gains = [_right_within(mine, smaller) - _right_within(other, smaller) for smaller in caps]
     bands = simultaneous_band([cluster_totals(gain, mine.families) for gain in gains], resamples, seed)
     for smaller, gain, band in zip(caps, gains, bands, strict=True):
-        row = named | {"cap": smaller} | _estimated(words.ACCURACY, gain, mine, is_share=True)
+        row = named | {"cap": smaller} | _estimated(words.ACCURACY, gain, mine)
         yield row | _around(band, row)
 
 

@@ -7,7 +7,8 @@ Accuracy is P(finished) · P(right | finished). Between two models it differs by
 
 and these two parts add up exactly. Each is a smooth function of four means over problems, so that its error is that of its
 linearised influence (delta method). `gain_parts` gives them problem by problem: their means are the parts, their spread over
-families is the error, and in every problem the two add up to the difference seen there.
+families is the error, and in every problem the two add up to the difference seen there. They are differences of shares with a
+span, and judged as such: where few answers are cut, t would trust the spread of the few.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,12 @@ from selfdistill.statistics.clusters import Array
 
 
 class Parts(NamedTuple):
-    """Two parts of a difference in accuracy, by problem."""
+    """Two parts of a difference in accuracy, by problem, and the largest that each can be."""
 
     finished_more: Array
     right_more: Array
+    finished_span: float  # the mean of the two conditional accuracies
+    right_span: float  # the mean of the two finish rates
 
 
 def gain_parts(right: Array, finished: Array, other_right: Array, other_finished: Array) -> Parts | None:
@@ -32,9 +35,12 @@ def gain_parts(right: Array, finished: Array, other_right: Array, other_finished
         return None
     finishing, when_right = _finishing(finished), _when_finished(right, finished)
     other_finishing, other_when_right = _finishing(other_finished), _when_finished(other_right, other_finished)
+    mean_when_right, mean_finishing = (when_right + other_when_right) / 2, (finishing + other_finishing) / 2
     return Parts(
-        _product(finishing - other_finishing, (when_right + other_when_right) / 2),
-        _product(when_right - other_when_right, (finishing + other_finishing) / 2),
+        _product(finishing - other_finishing, mean_when_right),
+        _product(when_right - other_when_right, mean_finishing),
+        float(mean_when_right.mean()),
+        float(mean_finishing.mean()),
     )
 
 

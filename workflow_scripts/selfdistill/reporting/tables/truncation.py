@@ -38,8 +38,8 @@ def parts_of_differences(inputs: ReportInputs) -> Table | None:
         "often when finished: the difference in that, times the share that finishes (the mean of both sides). If nothing is "
         "assumed: the difference if every cut answer of the base had been right and none of the arm’s, to the difference if "
         "it had been the other way round; its bracket reaches from the lower end of the first one’s interval to the upper end of "
-        "the second’s. Brackets are 95 % intervals over problems or their families (t, with linearised influences for the parts), "
-        "not adjusted for the number of arms.",
+        "the second’s. Brackets are 95 % intervals over problems or their families, for these checkpoints; they are not adjusted "
+        "for the number of arms.",
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def gains_by_base_answer(inputs: ReportInputs) -> Table | None:
         "arm’s, and each answer takes its turn. A gain here is no regression to the mean: answers that say where the base "
         "failed would otherwise show a gain for a model that is equal to it. So a column speaks of problems on which the base "
         "tends to end that way, not of single answers. Part of the whole: the gain times how often the base ends that way. "
-        "Brackets are 95 % intervals, t over problems or their families.",
+        "Brackets are 95 % intervals over problems or their families.",
         title=title,
     )
 
