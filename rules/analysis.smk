@@ -86,9 +86,8 @@ rule truncation:
         runtime=later(60),
     params:
         asked={
-            "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws"}
-            ),
+            "budgets": dict(STUDY.evaluation.budgets),
+            "resamples": STUDY.evaluation.resamples,
             "caps": {
                 name: decode.max_tokens for name, decode in STUDY.decodes.items()
             },

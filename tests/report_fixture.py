@@ -16,7 +16,6 @@ import polars as pl
 from selfdistill.analysis.sentences import estimand_line, sentence
 from selfdistill.analysis.truncation import truncation
 from selfdistill.reporting.inputs import ReportInputs
-from selfdistill.study.evaluation import Evaluation
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import (
     COMPARISONS,
@@ -399,9 +398,8 @@ def answers_of_two_draws(problems: int = 210) -> pl.DataFrame:
 
 @lru_cache(maxsize=1)
 def truncated() -> tuple[pl.DataFrame, pl.DataFrame]:
-    evaluation = Evaluation.model_validate({**STUDY["evaluation"], "draws": 2, "pass_at": [1], "resamples": 200})
     caps = {name: decode["max_tokens"] for name, decode in STUDY["decodes"].items()}
-    return truncation(answers_of_two_draws(), evaluation, caps, seed=1)
+    return truncation(answers_of_two_draws(), STUDY["evaluation"]["budgets"], caps, resamples=200, seed=1)
 
 
 def graded_answers(n: int = 60) -> tuple[pl.DataFrame, pl.DataFrame]:

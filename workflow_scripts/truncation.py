@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from selfdistill.analysis.problem_means import read_graded
 from selfdistill.analysis.truncation import truncation
 from selfdistill.foundation.programs import as_rule
-from selfdistill.study.evaluation import Evaluation
 from selfdistill.tables.analysis import TOKEN_BUDGETS, TRUNCATION
 from selfdistill.tables.whole import write_table
 
@@ -16,10 +15,9 @@ if TYPE_CHECKING:
 def main() -> None:
     asked = snakemake.params.asked
     graded = read_graded(snakemake.input.graded)
-    evaluation = Evaluation.model_validate(asked["evaluation"])
-    parts, budgets = truncation(graded, evaluation, asked["caps"], asked["seed"])
+    parts, curves = truncation(graded, asked["budgets"], asked["caps"], asked["resamples"], asked["seed"])
     write_table(parts, snakemake.output.truncation, TRUNCATION)
-    write_table(budgets, snakemake.output.token_budgets, TOKEN_BUDGETS)
+    write_table(curves, snakemake.output.token_budgets, TOKEN_BUDGETS)
 
 
 as_rule(main, snakemake.log[0])

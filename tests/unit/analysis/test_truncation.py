@@ -55,7 +55,7 @@ def graded() -> pl.DataFrame:
 
 
 def analysed(graded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return truncation(graded, EVALUATION, dict.fromkeys(DECODES, CAP), seed=1)
+    return truncation(graded, BUDGETS, dict.fromkeys(DECODES, CAP), EVALUATION.resamples, seed=1)
 
 
 def one(frame: pl.DataFrame, **wanted: Any) -> Mapping[str, Any]:
@@ -204,7 +204,7 @@ def test_under_shared_noise_no_answer_measures_that_was_drawn_with_the_classifyi
     graded = pl.concat([answered("base", tokens, right), *trained])
     noises = {"base": [0, 1, 2, 3], SEEDS[0]: [0, 1, 2, 3], SEEDS[1]: [1, 2, 3, 0]}
     coupled, blind = (
-        truncation(graded, EVALUATION, {"t07": CAP}, 1, known)[0].filter(pl.col("estimand") == words.GAIN_WHERE)
+        truncation(graded, BUDGETS, {"t07": CAP}, 200, 1, known)[0].filter(pl.col("estimand") == words.GAIN_WHERE)
         for known in (noises, {})
     )
     # By hand: where draw 0 or 1 of the base classifies, one training is its twin, and the other measures alone.

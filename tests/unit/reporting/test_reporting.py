@@ -383,13 +383,13 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     study = Study.model_validate({**STUDY, "evaluation": {**STUDY["evaluation"], **SMALL}})
     graded, evaluation = evaluated(), study.evaluation
     compared = comparisons(graded, evaluation, study.seed, study.hypotheses)
-    parts, budgets = truncation(
-        graded, evaluation, {name: decode.max_tokens for name, decode in study.decodes.items()}, 1
-    )
+    budgets = {str(name): size for name, size in evaluation.budgets.items()}
+    caps = {name: decode.max_tokens for name, decode in study.decodes.items()}
+    parts, curves = truncation(graded, budgets, caps, evaluation.resamples, study.seed)
     inputs = ReportInputs(
         study=study.model_dump(),
         truncation=parts,
-        token_budgets=budgets,
+        token_budgets=curves,
         levels=levels(graded, {str(name): n for name, n in evaluation.budgets.items()}, evaluation.pass_at),
         comparisons=compared,
         factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation),

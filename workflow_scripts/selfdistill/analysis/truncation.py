@@ -22,7 +22,7 @@ from selfdistill.statistics.decomposition import cross_fitted_gains, gain_parts,
 from selfdistill.statistics.intervals import Interval, wilson_effective_interval
 from selfdistill.statistics.quantiles import median_interval
 from selfdistill.statistics.resampling import simultaneous_band
-from selfdistill.study.evaluation import Evaluation
+from selfdistill.study.evaluation import Size
 from selfdistill.tables import words
 from selfdistill.tables.analysis import TOKEN_BUDGETS, TRUNCATION
 from selfdistill.tables.schema import Schema, conform
@@ -32,23 +32,24 @@ SPLIT = "test"
 
 def truncation(
     graded: pl.DataFrame,
-    evaluation: Evaluation,
+    budgets: Mapping[str, Size],
     caps: Mapping[str, int],
+    resamples: int,
     seed: int,
     noises: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """TRUNCATION and TOKEN_BUDGETS. `caps` has the token cap of every decode; `noises` of each model that shares random
     numbers with the base, and of the base, says which noise each of its draws was drawn with."""
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, budgets)
     answers_of = AnswersOf(graded, evaluations)
     parts: list[Row] = []
-    budgets: list[Row] = []
+    curves: list[Row] = []
     for base in [side for side in evaluations.sides() if side.arm == "base"]:
         budget = evaluations.reached(base.models[0], base.decode_id)[-1]
         answers = answers_of(base, budget, SPLIT)
         if answers.problems:
             parts += _median_rows(answers, _named(base, None, budget))
-            budgets += _level_rows(answers, caps[base.decode_id], _named(base, None, budget))
+            curves += _level_rows(answers, caps[base.decode_id], _named(base, None, budget))
     for side, against, budget in finished_pairs(evaluations):
         mine, other = answers_of(side, budget, SPLIT), answers_of(against, budget, SPLIT)
         if not mine.problems:
@@ -58,9 +59,9 @@ def truncation(
         same_noise = _same_noise(noises, (side, mine), (against, other))
         parts += [*_part_rows(mine, other, paired), *_class_rows(mine, other, same_noise, paired)]
         parts += _median_rows(mine, alone)
-        budgets += _level_rows(mine, caps[side.decode_id], alone)
-        budgets += _difference_rows(mine, other, caps[side.decode_id], paired, evaluation.resamples, seed)
-    return _table(parts, TRUNCATION, "truncation"), _table(budgets, TOKEN_BUDGETS, "token budgets")
+        curves += _level_rows(mine, caps[side.decode_id], alone)
+        curves += _difference_rows(mine, other, caps[side.decode_id], paired, resamples, seed)
+    return _table(parts, TRUNCATION, "truncation"), _table(curves, TOKEN_BUDGETS, "token budgets")
 
 
 def _named(side: Side, against: Side | None, budget: str) -> Row:
