@@ -92,7 +92,7 @@ def gains_by_base_answer(inputs: ReportInputs) -> Table | None:
 
     def title(decode: str) -> str:
         shares = [
-            f"{fmt.percent(row.get('estimate'))} {base_answer}"
+            f"{fmt.percent(row.get('estimate'))} {base_answer.replace('was ', '')}"
             for base_answer in words.BASE_ANSWERS
             for row in _any_arm(inputs, words.SHARE_WHERE, decode, base_answer)
         ]
