@@ -1,6 +1,6 @@
 """Which studies are simulated: a cell is a world, simulated some hundred times, under the question that it answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -150,19 +150,16 @@ def _menus() -> list[Cell]:
     equal, unequal = (0.64,) * 4, (0.65, 0.64, 0.62, 0.55)
     found = []
     for test in (300, 1000):
-        size = {"test": test, "dev": round(test * 3 / 7)}
         for words, menu in (
-            ("a model against itself, equal decodes", Menu(equal, trained=False, **size)),
-            ("a model against itself, unequal decodes", Menu(unequal, trained=False, **size)),
-            ("a model against itself, four more decodes for the base", Menu(unequal, unequal, trained=False, **size)),
-            (
-                "a model against itself, a better decode for the base alone",
-                Menu(unequal, (0.70, 0.66), trained=False, **size),
-            ),
-            ("an arm without gain", Menu(unequal, **size)),
-            ("an arm 5 points better", Menu(unequal, gain=0.05, **size)),
-            ("an arm 5 points better, a better decode for the base alone", Menu(unequal, (0.70,), gain=0.05, **size)),
+            ("a model against itself, equal decodes", Menu(equal, trained=False)),
+            ("a model against itself, unequal decodes", Menu(unequal, trained=False)),
+            ("a model against itself, four more decodes for the base", Menu(unequal, unequal, trained=False)),
+            ("a model against itself, a better decode for the base alone", Menu(unequal, (0.70, 0.66), trained=False)),
+            ("an arm without gain", Menu(unequal)),
+            ("an arm 5 points better", Menu(unequal, gain=0.05)),
+            ("an arm 5 points better, a better decode for the base alone", Menu(unequal, (0.70,), gain=0.05)),
         ):
+            menu = replace(menu, test=test, dev=round(test * 3 / 7))
             found.append(Cell(FAIR, f"{test} test problems, {words}", menu, kind="menu", before=test == 300))
     return found
 

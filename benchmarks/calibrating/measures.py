@@ -5,6 +5,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from selfdistill.analysis.factorial import factorial
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.verdicts import verdicts
 from selfdistill.study.arms import Arm
-from selfdistill.study.evaluation import Evaluation, Hypothesis
+from selfdistill.study.evaluation import Decoded, Evaluation, Hypothesis
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
 from simulated_studies import STRENGTHS, Array, Studies, World, answers, place_of, simulate
@@ -93,20 +94,20 @@ def _run(cell: Cell, world: World, studies: int, tally: Tally, random: np.random
 def _stated_mde(cell: Cell, random: np.random.Generator) -> float:
     """The effect at which studies state that they find it with 80 % power: what they state depends on it a little."""
     assert isinstance(cell.world, World)
-    claim = THE_METHOD if cell.world.trainings > 1 else CHECKPOINTS
     effect = 0.0
     for _ in range(3):
         tally = Tally()
         world = replace(cell.world, effect=effect)
         _run(replace(cell, at_mde=False), world, 100, tally, random)
-        effect = min(float(np.mean(tally.numbers[f"mde80, {claim}"])), 0.95 - world.accuracy)
+        stated = [value for what, found in tally.numbers.items() if what.startswith("mde80") for value in found]
+        effect = min(float(np.mean(stated)), 0.95 - world.accuracy)
     return effect
 
 
-def evaluation_of(names: list[str]) -> Evaluation:
-    return Evaluation(
-        budgets={"full": "all"}, decodes={"base": names, "final": names, "earlier": []}, resamples=RESAMPLES
-    )
+def evaluation_of(base: list[str], final: list[str]) -> Evaluation:
+    """Decodes of the final evaluation are compared with one another, too: studies beside each other must not be."""
+    decodes = Decoded(base=base, final=final, earlier=[])
+    return Evaluation(budgets={"full": "all"}, decodes=decodes, resamples=RESAMPLES)
 
 
 def _differences(cell: Cell, world: World, simulated: Studies, tally: Tally) -> None:
@@ -115,13 +116,11 @@ def _differences(cell: Cell, world: World, simulated: Studies, tally: Tally) -> 
         for name in simulated.names
         for arm in world.arms
     }
-    found = comparisons(simulated.graded, evaluation_of(simulated.names), 1, hypotheses)
+    found = comparisons(simulated.graded, evaluation_of(simulated.names, []), 1, hypotheses)
     truths = _truths(world, simulated)
     for row in claims(found):
         claim, truth = row["claim"], truths[row["claim"]][row["arm"]][row["decode_id"]]
         _count_row(tally, row, claim, truth, fixed=claim == THE_METHOD or not world.training_sd)
-        if cell.at_mde and row["p_value"] is not None:
-            tally.count(f"found, {claim}", row["p_value"] < ALPHA)
     _count_levels(world, simulated, tally)
     arms = {arm: Arm(decode="plain", keep="finished") for arm in world.arms}
     decodes = dict.fromkeys(simulated.names, PLAIN)
@@ -144,9 +143,9 @@ def _claiming(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
         if "claim" in row:
             if row["claim"] is not None:
                 yield row
-        elif row["method"] == words.LEAD:
+        elif row["method"] == "paired t":  # as it was before
             yield row | {"claim": CHECKPOINTS}
-        elif row["method"] == getattr(words, "OVER_SEEDS", None):
+        elif row["method"] == "t over training seeds":
             yield row | {"claim": THE_METHOD}
 
 
@@ -168,8 +167,6 @@ def _count_row(tally: Tally, row: dict[str, Any], claim: str, truth: float, fixe
     tally.count(f"covered, {claim}", low - 1e-12 <= truth <= high + 1e-12)
     tally.numbers[f"bias, {claim}"].append(row["estimate"] - truth)
     tally.numbers[f"width, {claim}"].append(high - low)
-    if row.get("mde80") is not None:
-        tally.numbers[f"mde80, {claim}"].append(row["mde80"])
     if p is None:
         return
     tally.count(f"p and interval disagree, {claim}", (p < ALPHA) != (low > 0 or high < 0))
@@ -193,8 +190,7 @@ def _count_verdicts(cell: Cell, world: World, truths: Any, judged: pl.DataFrame,
     families: defaultdict[str, bool] = defaultdict(bool)
     for row in judged.filter(pl.col("role") == words.HYPOTHESIS).iter_rows(named=True):
         tally.words[row["verdict"]] += 1
-        # Before there were claims, a verdict was read as one about training.
-        claim = row.get("claim") or THE_METHOD
+        claim = row.get("claim", THE_METHOD)  # before there were claims, a verdict was read as one about training
         truth = truths[claim][row["arm"]][row["decode_id"]]
         wrong = (
             (row["verdict"] == words.IMPROVED and truth <= 0)
@@ -202,6 +198,10 @@ def _count_verdicts(cell: Cell, world: World, truths: Any, judged: pl.DataFrame,
             or (row["verdict"] == words.EQUIVALENT and abs(truth) >= cell.margin - 1e-9)
         )
         families[row["family"]] |= wrong
+        if row["mde80"] is not None:
+            tally.numbers[f"mde80, {claim}"].append(row["mde80"])
+        if cell.at_mde and row["p_value"] is not None:
+            tally.count(f"found, {claim}", row["p_value"] < row.get("alpha", ALPHA))
         if row["equivalence_p"] is not None and abs(truth) >= cell.margin - 1e-9:
             tally.count("equivalent at the margin", row["equivalence_p"] < ALPHA)
     for wrong in families.values():
@@ -209,11 +209,12 @@ def _count_verdicts(cell: Cell, world: World, truths: Any, judged: pl.DataFrame,
 
 
 def _square(world: World, simulated: Studies, tally: Tally) -> None:
-    evaluation = evaluation_of(simulated.names)
     arms = {arm: SQUARE[arm] for arm in world.arms}
     decodes = {"plain": PLAIN, "other": OTHER} | dict.fromkeys(simulated.names, PLAIN)
-    found = factorial(simulated.graded, arms, decodes, evaluation, 1)
-    several = world.trainings > 1
+    asked: list[Any] = [simulated.graded, arms, decodes, evaluation_of(simulated.names, simulated.names)]
+    if "seed" in signature(factorial).parameters:  # as it was before
+        asked.append(1)
+    found = factorial(*asked)
     wrong: defaultdict[tuple[str, str], bool] = defaultdict(bool)
     for row in _claiming(found.filter(pl.col("estimand").is_in(words.EFFECTS))):
         signs, study = SIGNS[row["estimand"]], simulated.names.index(row["decode_id"])
@@ -225,7 +226,6 @@ def _square(world: World, simulated: Studies, tally: Tally) -> None:
         _count_row(tally, row, claim, truth, fixed=claims_method or not world.training_sd)
         if truth == 0 and row["p_adjusted"] is not None:
             wrong[claim, row["decode_id"]] |= row["p_adjusted"] < ALPHA
-    tally.numbers["trainings"].append(world.trainings if several else 1)
     for (claim, _), falsely in wrong.items():
         tally.count(f"a false effect among the three, {claim}", falsely)
 
@@ -239,9 +239,8 @@ def _one_menu(menu: Menu, tally: Tally, random: np.random.Generator) -> None:
     decodes = [f"decode-{number}" for number in range(len(of_base))]
     own = STRENGTHS * random.standard_normal((len(of_base), problems))
     base = _chances(np.array(of_base), difficulty + own, STRENGTHS)
-    spread, learnt = STRENGTHS, 0.0
-    if menu.trained:
-        spread, learnt = math.hypot(STRENGTHS, STRENGTHS), STRENGTHS * random.standard_normal(problems)
+    learnt = (STRENGTHS if menu.trained else 0.0) * random.standard_normal(problems)
+    spread = math.hypot(STRENGTHS, STRENGTHS) if menu.trained else STRENGTHS
     arm = _chances(np.array(menu.accuracies) + menu.gain, difficulty + learnt + own[:of_both], spread)
     families = np.arange(problems)
     name = "arm/seed-0/at-100" if menu.trained else "aa"
@@ -249,12 +248,7 @@ def _one_menu(menu: Menu, tally: Tally, random: np.random.Generator) -> None:
     for model, chances in (("base", base), (name, arm)):
         right = random.random((*chances.shape, menu.draws)) < chances[:, :, None]
         frames.append(answers(model, decodes[: len(chances)], right, families, splits, random))
-    evaluation = Evaluation(
-        budgets={"full": "all"},
-        decodes={"base": decodes, "final": decodes[:of_both], "earlier": []},
-        resamples=RESAMPLES,
-    )
-    found = comparisons(pl.concat(frames), evaluation, 1, {})
+    found = comparisons(pl.concat(frames), evaluation_of(decodes, decodes[:of_both]), 1, {})
     fair = found.filter(
         (pl.col("estimand") == words.ACCURACY)
         & (pl.col("comparison") == words.FAIR)
