@@ -5,7 +5,7 @@
     python benchmarks/calibration.py --before FOLDER        (the cells of before, on another version's workflow_scripts)
     python benchmarks/calibration.py --page                 (only the page, from what is there)
 
-A cell is run anew when the code of the statistics or of the analysis has changed, or its world or number of studies.
+A cell is run anew when the code that judges has changed (unless --keep), or its world or number of studies.
 """
 
 import argparse
@@ -32,39 +32,41 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", default="")
     parser.add_argument("--before", type=Path, help="workflow_scripts of the version to compare with")
+    parser.add_argument("--keep", action="store_true", help="keep what an earlier state of the code gave")
     parser.add_argument("--page", action="store_true")
     asked = parser.parse_args()
     library = (asked.before or ROOT / "workflow_scripts").resolve()
     sys.path[:0] = [str(library), str(ROOT / "tests"), str(ROOT / "benchmarks")]
     target = RESULTS.with_stem("calibration_before") if asked.before else RESULTS
     if not asked.page:
-        run(target, library, asked.studies, asked.processes, asked.only, asked.before is not None)
+        run(target, library, asked.studies, asked.processes, asked.only, asked.before is not None, asked.keep)
     if not asked.before:
         from calibrating.page import page
 
         RESULTS.with_suffix(".md").write_text(page(read(RESULTS), read(RESULTS.with_stem("calibration_before"))))
 
 
-def run(target: Path, library: Path, studies: int, processes: int, only: str, before: bool) -> None:
+def run(target: Path, library: Path, studies: int, processes: int, only: str, before: bool, keep: bool) -> None:
     from multiprocessing import get_context
 
     from calibrating.cells import cells
 
     from selfdistill.machine.provenance import provenance
 
-    known, code = read(target), code_digest(library)
+    known, code = read(target), code_digest()
     wanted = [cell for cell in cells() if only.lower() in cell.title.lower()]
-    keys = {cell.title: [code, studies, json.loads(json.dumps(asdict(cell)))] for cell in wanted}
-    due = [
-        (cell, studies)
-        for cell in wanted
-        if (cell.before or not before) and known["cells"].get(cell.title, {}).get("key") != keys[cell.title]
-    ]
+    keys = {cell.title: [studies, json.loads(json.dumps(asdict(cell)))] for cell in wanted}
+
+    def is_due(cell: Any) -> bool:
+        there = known["cells"].get(cell.title, {})
+        return there.get("key") != keys[cell.title] or (there["code"] != code and not keep)
+
+    due = [(cell, studies) for cell in wanted if (cell.before or not before) and is_due(cell)]
     print(f"{len(due)} cells of {len(wanted)} to run", flush=True)
     known |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": provenance(), "code": code}
     with get_context("spawn").Pool(processes, initializer=_find, initargs=(sys.path[:3],)) as pool:
         for done, (name, found) in enumerate(pool.imap_unordered(_measured, due), 1):
-            known["cells"][name] = {"key": keys[name], **found}
+            known["cells"][name] = {"key": keys[name], "code": code, **found}
             target.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
             print(f"{done}/{len(due)} {found['seconds']:.0f} s  {name}", flush=True)
     if not only:
@@ -89,11 +91,15 @@ def _measured(task: tuple[Any, int]) -> tuple[str, dict[str, Any]]:
     return cell.title, found | {"studies": studies, "seconds": round(time.monotonic() - began, 1)}
 
 
-def code_digest(library: Path) -> str:
-    """Of what judges: the statistics and the analysis."""
+def code_digest() -> str:
+    """Of what judges: the analysis and the statistics that the functions under test rest on."""
+    from selfdistill.foundation.closure import ROOT as SCRIPTS
+    from selfdistill.foundation.closure import modules_used_by
+
+    judging = (f"selfdistill/analysis/{name}.py" for name in ("levels", "comparisons", "verdicts", "factorial"))
     found = hashlib.sha256()
-    for room in ("statistics", "analysis"):
-        for path in sorted((library / "selfdistill" / room).glob("*.py")):
+    for path in modules_used_by(*judging):
+        if path.relative_to(SCRIPTS).parts[1] in ("analysis", "statistics"):
             found.update(path.read_bytes())
     return found.hexdigest()[:12]
 

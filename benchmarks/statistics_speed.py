@@ -100,7 +100,7 @@ def step(name: str, folder: Path) -> None:
     elif name == "factorial":
         from selfdistill.analysis.factorial import factorial
 
-        table = factorial(graded, arms, decodes, evaluation, 1)
+        table = factorial(graded, arms, decodes, evaluation)
     else:
         from selfdistill.analysis.verdicts import verdicts
 

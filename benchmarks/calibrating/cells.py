@@ -13,6 +13,7 @@ POWER = "Could we have seen it?"
 EQUIVALENCE = "Equivalence"
 FAIR = "Was the choice of decode lucky?"
 EXTREMES = "Floors and ceilings"
+LOOKS = "Looks"
 
 FOUR = ("one", "two", "three", "four")
 SQUARE_ARMS = ("ssd", "keep-cut", "filter-only", "fixed-point")
@@ -39,7 +40,7 @@ class Cell:
     world: World | Menu
     margin: float = 0.03
     at_mde: bool = False  # the effect is the one that the study says it has 80 % power for
-    kind: Literal["difference", "square", "menu"] = "difference"
+    kind: Literal["difference", "square", "menu", "looks"] = "difference"
     before: bool = False  # also run on the functions as they stood before
 
     @property
@@ -48,7 +49,16 @@ class Cell:
 
 
 def cells() -> list[Cell]:
-    found = [*_differences(), *_methods(), *_squares(), *_powers(), *_equivalences(), *_menus(), *_extremes()]
+    found = [
+        *_methods(),
+        *_squares(),
+        *_equivalences(),
+        *_powers(),
+        *_extremes(),
+        *_menus(),
+        *_looks(),
+        *_differences(),
+    ]
     assert len({cell.title for cell in found}) == len(found)
     return found
 
@@ -75,7 +85,7 @@ def _differences() -> list[Cell]:
         found.append(cell(World(problems, 1, coupling=1.0, effect=0.05, families="one to five")))
     for problems in (300, 1000):
         world = World(problems, 1, arms=FOUR)
-        found.append(cell(world, "a family of four hypotheses"))
+        found.append(cell(world))
     return found
 
 
@@ -98,7 +108,7 @@ def _methods() -> list[Cell]:
     found += [Cell(METHOD, _named(world), world, before=world.trainings == 5) for world in worlds]
     for problems, draws, trainings in ((1000, 4, 1), (1000, 4, 3)):
         world = World(problems, draws, arms=FOUR, trainings=trainings, training_sd=SD)
-        found.append(Cell(METHOD, _named(world, "a family of four hypotheses"), world, before=trainings == 1))
+        found.append(Cell(METHOD, _named(world), world, before=trainings == 1))
     return found
 
 
@@ -106,7 +116,7 @@ def _squares() -> list[Cell]:
     found = []
     for (problems, draws), trainings, sd in product(((300, 1), (1000, 4)), (1, 3), (0.0, SD)):
         world = World(problems, draws, arms=SQUARE_ARMS, trainings=trainings, training_sd=sd)
-        found.append(Cell(SQUARE, _named(world, "2×2"), world, kind="square", before=trainings == 1))
+        found.append(Cell(SQUARE, _named(world), world, kind="square", before=trainings == 1))
     return found
 
 
@@ -164,6 +174,16 @@ def _menus() -> list[Cell]:
     return found
 
 
+def _looks() -> list[Cell]:
+    worlds = [World(problems, 1, effect=effect) for problems, effect in product((300, 1000), (0.0, 0.05, -0.05))]
+    worlds += [
+        World(1000, 4, effect=0.0),
+        World(1000, 4, coupling=1.0, effect=0.0),
+        World(1000, 1, arms=FOUR),
+    ]
+    return [Cell(LOOKS, _named(world), world, 0.05, kind="looks") for world in worlds]
+
+
 def _extremes() -> list[Cell]:
     worlds = [
         World(problems, 1, difficulty="settled", accuracy=accuracy)
@@ -194,6 +214,8 @@ def _named(world: World, *more: str) -> str:
         parts.append(f"{trainings} of SD {100 * world.training_sd:g}")
     if world.coupling:
         parts.append("coupled" if world.coupling == 1 else f"{100 * world.coupling:g} % coupled")
+    if len(world.arms) > 1:
+        more = (*more, "2×2" if world.arms == SQUARE_ARMS else "a family of four hypotheses")
     if world.effect:
         parts.append(f"effect {100 * world.effect:+g}")
     return ", ".join((*parts, *more))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from calibrating.cells import SQUARE_ARMS, Cell, Menu
+from calibrating.cells import DIFFERENCE, EXTREMES, SQUARE_ARMS, Cell, Menu
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import factorial
 from selfdistill.analysis.levels import levels
@@ -75,7 +75,7 @@ def measure(cell: Cell, studies: int) -> dict[str, Any]:
         for _ in range(studies):
             _one_menu(cell.world, tally, random)
         return tally.as_json()
-    world = replace(cell.world, effect=_stated_mde(cell, random)) if cell.at_mde else cell.world
+    world = replace(cell.world, effect=_stated_mde(cell, min(100, studies), random)) if cell.at_mde else cell.world
     _run(replace(cell, world=world), world, studies, tally, random)
     return tally.as_json() | {"effect": world.effect}
 
@@ -87,18 +87,20 @@ def _run(cell: Cell, world: World, studies: int, tally: Tally, random: np.random
         simulated = simulate(world, min(at_once, studies - first), random)
         if cell.kind == "square":
             _square(world, simulated, tally)
+        elif cell.kind == "looks":
+            _looks(cell, world, simulated, tally)
         else:
             _differences(cell, world, simulated, tally)
 
 
-def _stated_mde(cell: Cell, random: np.random.Generator) -> float:
+def _stated_mde(cell: Cell, studies: int, random: np.random.Generator) -> float:
     """The effect at which studies state that they find it with 80 % power: what they state depends on it a little."""
     assert isinstance(cell.world, World)
     effect = 0.0
     for _ in range(3):
         tally = Tally()
         world = replace(cell.world, effect=effect)
-        _run(replace(cell, at_mde=False), world, 100, tally, random)
+        _run(replace(cell, at_mde=False), world, studies, tally, random)
         stated = [value for what, found in tally.numbers.items() if what.startswith("mde80") for value in found]
         effect = min(float(np.mean(stated)), 0.95 - world.accuracy)
     return effect
@@ -111,20 +113,29 @@ def evaluation_of(base: list[str], final: list[str]) -> Evaluation:
 
 
 def _differences(cell: Cell, world: World, simulated: Studies, tally: Tally) -> None:
-    hypotheses = {
-        f"{arm}-{name}": Hypothesis(arm=arm, comparison="matched", decode=name, family=name, margin=cell.margin)
-        for name in simulated.names
-        for arm in world.arms
-    }
+    hypotheses = _hypotheses(cell, world, simulated)
     found = comparisons(simulated.graded, evaluation_of(simulated.names, []), 1, hypotheses)
     truths = _truths(world, simulated)
     for row in claims(found):
         claim, truth = row["claim"], truths[row["claim"]][row["arm"]][row["decode_id"]]
         _count_row(tally, row, claim, truth, fixed=claim == THE_METHOD or not world.training_sd)
-    _count_levels(world, simulated, tally)
+    if cell.question in (DIFFERENCE, EXTREMES):
+        _count_levels(world, simulated, tally)
+    _count_verdicts(cell, world, truths, verdicts(found, hypotheses, *_plan(world, simulated)), tally)
+
+
+def _hypotheses(cell: Cell, world: World, simulated: Studies) -> dict[str, Hypothesis]:
+    """Each study is a family of its own."""
+    return {
+        f"{arm}-{name}": Hypothesis(arm=arm, comparison="matched", decode=name, family=name, margin=cell.margin)
+        for name in simulated.names
+        for arm in world.arms
+    }
+
+
+def _plan(world: World, simulated: Studies) -> tuple[dict[str, Arm], dict[str, Decode]]:
     arms = {arm: Arm(decode="plain", keep="finished") for arm in world.arms}
-    decodes = dict.fromkeys(simulated.names, PLAIN)
-    _count_verdicts(cell, world, truths, verdicts(found, hypotheses, arms, decodes), tally)
+    return arms, dict.fromkeys(simulated.names, PLAIN)
 
 
 def claims(found: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -175,15 +186,12 @@ def _count_row(tally: Tally, row: dict[str, Any], claim: str, truth: float, fixe
 
 
 def _count_levels(world: World, simulated: Studies, tally: Tally) -> None:
-    models = ["base", f"{world.arms[0]}/seed-0/at-100"]
-    found = levels(simulated.graded.filter(pl.col("model_id").is_in(models)), {"full": "all"}, ()).filter(
+    found = levels(simulated.graded.filter(pl.col("model_id") == "base"), {"full": "all"}, ()).filter(
         (pl.col("estimand") == words.ACCURACY) & (pl.col("split") == "test")
     )
     for row in found.iter_rows(named=True):
-        if row["arm"] != "base" and world.training_sd:
-            continue
-        truth = world.accuracy + (0 if row["arm"] == "base" else world.effect)
-        tally.count("covered, level", row["low"] is not None and row["low"] - 1e-12 <= truth <= row["high"] + 1e-12)
+        covered = row["low"] is not None and row["low"] - 1e-12 <= world.accuracy <= row["high"] + 1e-12
+        tally.count("covered, level", covered)
 
 
 def _count_verdicts(cell: Cell, world: World, truths: Any, judged: pl.DataFrame, tally: Tally) -> None:
@@ -206,6 +214,35 @@ def _count_verdicts(cell: Cell, world: World, truths: Any, judged: pl.DataFrame,
             tally.count("equivalent at the margin", row["equivalence_p"] < ALPHA)
     for wrong in families.values():
         tally.count("a false word", wrong)
+
+
+def _looks(cell: Cell, world: World, simulated: Studies, tally: Tally) -> None:
+    """Studies that are judged at a third, at two thirds and at the whole of their problems, and stop when they may."""
+    from selfdistill.analysis.looks import Schedule
+    from selfdistill.study.looks import Closed
+
+    from selfdistill.analysis.verdicts import verdicts_at
+
+    sizes = tuple(round(world.problems * share) for share in (1 / 3, 2 / 3, 1))
+    hypotheses, closed = _hypotheses(cell, world, simulated), dict[str, Closed]()
+    for current, size in enumerate(sizes, 1):
+        seen = simulated.graded.filter((pl.col("rank") < size) | (pl.col("split") == "dev"))
+        found = comparisons(seen, evaluation_of(simulated.names, []), 1, hypotheses)
+        schedule = Schedule(sizes, tuple(size / sizes[-1] for size in sizes), current, closed)
+        judged, looked = verdicts_at(schedule, found, hypotheses, *_plan(world, simulated))
+        rows = {row["hypothesis"]: row for row in judged.to_dicts()}
+        closed = closed | {
+            row["hypothesis"]: Closed(look=current, row=rows[row["hypothesis"]], judged=row)
+            for row in looked.to_dicts()
+            if row["state"] != words.GOES_ON and row["hypothesis"] not in closed
+        }
+    truths = _truths(world, simulated)
+    _count_verdicts(cell, world, truths, judged, tally)
+    for name, stopped in closed.items():
+        row = rows[name]
+        claim = row.get("claim", CHECKPOINTS)
+        _count_row(tally, row, claim, truths[claim][row["arm"]][row["decode_id"]], fixed=False)
+        tally.numbers["problems asked"].append(sizes[stopped.look - 1] / sizes[-1])
 
 
 def _square(world: World, simulated: Studies, tally: Tally) -> None:

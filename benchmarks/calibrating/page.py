@@ -11,6 +11,7 @@ from calibrating.cells import (
     EQUIVALENCE,
     EXTREMES,
     FAIR,
+    LOOKS,
     METHOD,
     POWER,
     SQUARE,
@@ -22,6 +23,7 @@ from calibrating.measures import CHECKPOINTS, THE_METHOD
 Found = dict[str, Any]
 
 COVERAGE, ERRORS, POWERS = (0.93, 0.97), (0.0, 0.06), (0.77, 0.83)
+AT_LEAST = (0.93, 1.0)
 NONE, ALL = (0.0, 0.0), (1.0, 1.0)
 MISS, LUCK = "**✗**", "(✗)"
 
@@ -132,6 +134,14 @@ TABLES: dict[str, tuple[str, list[Column]]] = {
             Column("found", f"found, {CHECKPOINTS}", (0.0, 1.0)),
         ],
     ),
+    LOOKS: (
+        "The same hypotheses judged at a third, two thirds and all of the problems, margin 5 points, and stopped as soon as they are "
+        "settled or hopeless: a false word at any look counts once. The interval is the one that holds for all looks.",
+        [
+            Column("a false word", "a false word", ERRORS, interval=True),
+            Column("covers", f"covered, {CHECKPOINTS}", AT_LEAST),
+        ],
+    ),
     EXTREMES: (
         "Where (nearly) all answers are wrong, or right, on both sides. There is no difference.",
         [
@@ -147,6 +157,10 @@ NUMBERS: dict[str, dict[str, Callable[[Found], str]]] = {
     DIFFERENCE: {"bias, points": lambda found: _mean(found, f"bias, {CHECKPOINTS}")},
     METHOD: {"bias, points": lambda found: _mean(found, f"bias, {THE_METHOD}")},
     EXTREMES: {"words given": lambda found: _words(found)},
+    LOOKS: {
+        "words given": lambda found: _words(found),
+        "share of the problems asked": lambda found: f"{found['means']['problems asked'][0]:.2f}",
+    },
 }
 
 
