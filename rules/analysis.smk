@@ -87,6 +87,7 @@ rule truncation:
     params:
         asked={
             "budgets": dict(STUDY.evaluation.budgets),
+            "noises": noises_shared(STUDY, EVALUATED),
             "resamples": STUDY.evaluation.resamples,
             "caps": {
                 name: decode.max_tokens for name, decode in STUDY.decodes.items()

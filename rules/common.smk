@@ -13,7 +13,7 @@ from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
