@@ -24,6 +24,15 @@ class Decoded(Section):
     earlier: list[Name] = Field(description="Of earlier checkpoints, at the quick budget.")
 
 
+class Audit(Section):
+    """How many answers a person is asked to judge again, and what they said."""
+
+    rows: int = Field(
+        200, ge=20, description="Answers on the sheet that a person fills: audit/sheet.csv in the results."
+    )
+    filled: str | None = Field(None, description="The filled copy of the sheet, a CSV file; none yet.")
+
+
 class Evaluation(Section):
     budgets: dict[Literal["quick", "full"], Size] = Field(
         description="Problems, or all there are; quick is a part of full, of the same composition."
@@ -38,7 +47,11 @@ class Evaluation(Section):
         description="Answers per problem of a mixture, where more than draws; those beyond draws count in the mixture's levels alone.",
     )
     decodes: Decoded
-    pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
+    pass_at: list[Annotated[int, Field(gt=0)]] = Field(
+        default=[1],
+        description="k of pass@k, beside 1 to half the draws, which are always told; needs at least k draws.",
+    )
+    audit: Audit = Field(default=Audit(), description="A person's judgement of a sample of the graded answers.")
     resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
 
 
