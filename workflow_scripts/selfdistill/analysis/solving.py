@@ -87,12 +87,12 @@ def _votes(graded: pl.DataFrame, model: str, decode: str, cell: pl.DataFrame) ->
     chosen = pl.col(ANSWER_CLASS)
     by_problem = counts.group_by("problem_id").agg(
         pl.col("draws").filter(chosen == RIGHT).sum().alias("right"),
-        pl.col("draws").filter(chosen > RIGHT).sort().alias("wrong"),
+        pl.col("draws").filter(chosen > RIGHT).sort().alias("others"),
         pl.col("draws").filter(chosen.is_null()).sum().alias("silent"),
     )
     return cell.select("problem_id").join(by_problem, on="problem_id", how="left", maintain_order="left")
 
 
 def _majorities(votes: pl.DataFrame, k: int) -> Array:
-    rows = votes.select("right", "wrong", "silent").iter_rows()
-    return np.array([majority_at_k(right, tuple(wrong), silent, k) for right, wrong, silent in rows])
+    rows = votes.select("right", "others", "silent").iter_rows()
+    return np.array([majority_at_k(right, tuple(others), silent, k) for right, others, silent in rows])

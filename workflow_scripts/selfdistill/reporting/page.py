@@ -19,7 +19,17 @@ from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
 from selfdistill.reporting.select import final_levels
-from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training
+from selfdistill.reporting.tables import (
+    difficulty,
+    factorial,
+    grading,
+    main,
+    pass_at_k,
+    rates,
+    shorter,
+    study,
+    training,
+)
 from selfdistill.reporting.tables.table import Table
 from selfdistill.tables import words
 
@@ -58,6 +68,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),
         provenance=inputs.provenance,
         graders=grading.grader_versions(inputs),
+        sheet_to_fill=grading.sheet_to_fill(inputs),
         results=inputs.results,
         answers=[answer for answer in answers(inputs) if answer["role"] != words.CONTROL],
         controls=[answer for answer in answers(inputs) if answer["role"] == words.CONTROL],
@@ -89,7 +100,13 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "weights": training.weights_changed,
         "shorter": shorter.shorter_answers,
         "undecided": grading.undecided_answers,
-        "disputed": grading.disputed_answers,
+        "grader": grading.grader_panel,
+        "disputes": grading.disputes_the_other_way,
+        "corrected": grading.corrected_effects,
+        "grader_errors": grading.errors_found,
+        "by_base": difficulty.by_base_solve_rate,
+        "by_level": difficulty.by_level,
+        "by_source": difficulty.by_source,
         "problems": study.problem_counts,
         "budgets": study.budgets,
         "provided": study.provided,

@@ -19,10 +19,15 @@ from selfdistill.reporting.answers.choice import choose_examples
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.tables.analysis import (
     COMPARISONS,
+    CORRECTED,
+    DIFFICULTY,
     ESTIMATES,
+    GRADER,
+    GRADER_ERRORS,
     NOISE_STEPS,
     NOISE_SUMMARY,
     PATH_COHERENCE,
+    SOLVING,
     VERDICTS,
     WEIGHT_CHANGE,
 )
@@ -68,6 +73,11 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_summary=read_table(files["noise_summary"], of_runs(NOISE_SUMMARY)),
         weight_change=read_table(files["weight_change"], of_runs(WEIGHT_CHANGE)),
         coherence=read_table(files["coherence"], of_runs(PATH_COHERENCE)),
+        grader=read_table(files["grader"], GRADER),
+        grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
+        corrected=read_table(files["corrected"], CORRECTED),
+        difficulty=read_table(files["difficulty"], DIFFICULTY),
+        solving=read_table(files["solving"], SOLVING),
         completions=answers.select("model_id", "decode_id", "n_tokens", "finish_class", "verdict"),
         examples=choose_examples(answers, problems, study),
         sampled=pl.concat(sampled),
