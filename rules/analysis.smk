@@ -91,7 +91,6 @@ rule factorial:
             "evaluation": STUDY.evaluation.model_dump(
                 exclude={"mixtures", "mixture_draws", "audit"}
             ),
-            "seed": STUDY.seed,
         },
     script:
         "../workflow_scripts/factorial.py"

@@ -90,7 +90,7 @@ def test_a_gain_planted_on_hard_problems_is_found_there(coupled: bool) -> None:
     by_base = found.filter(pl.col("grouping") == words.BY_BASE)
     assert by_base["group"].to_list() == GROUPS
     none, some, every = by_base.to_dicts()
-    assert none["low"] > 0.08 and none["p_adjusted"] < 0.01 and abs(every["estimate"]) < 0.03
+    assert none["low"] > 0.08 and none["p_adjusted"] < 0.01 and abs(every["estimate"]) < 0.05
     assert none["estimate"] > some["estimate"] > every["estimate"]
     assert max(by_base["groups_p_adjusted"]) < 0.001
     # The levels have nothing to do with it.

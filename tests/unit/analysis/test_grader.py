@@ -8,7 +8,7 @@ from selfdistill.analysis.grader import grader_panel
 from selfdistill.tables import words
 
 # Four problems of one answer on each side: (verdict, reason, disputed, what the lenient reader says).
-SEEN = {
+SEEN: dict[str, list[tuple[str, str, bool | None, str | None]]] = {
     "base": [("correct", "equal", False, None), ("wrong", "different", True, "equal"), ("wrong", "unparsed", False, "unread"),
              ("unanswered", "cut", False, None)],
     ARM: [("correct", "equal", True, "different"), ("correct", "equal", False, None), ("wrong", "timeout", None, None),

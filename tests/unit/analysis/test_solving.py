@@ -32,7 +32,7 @@ def of(table: pl.DataFrame, arm: str) -> dict[str, float]:
 
 
 def test_a_majority_is_counted_over_the_problems() -> None:
-    base = [[0, 0, 0, 1], [1, 1, 2, 0], [None, None, None, 0]]
+    base: list[list[int | None]] = [[0, 0, 0, 1], [1, 1, 2, 0], [None, None, None, 0]]
     found = of(solving(graded(base, [row[:3] for row in base]), evaluation()), "base")
     assert found["pass@1"] == pytest.approx(5 / 12) and found["maj@4"] == pytest.approx(2 / 3)
     # Of three draws: the first problem always, the second as one of three different in two subsets, the third in three of four.

@@ -10,7 +10,7 @@ from selfdistill.tables import words
 from selfdistill.tables.analysis import CORRECTED, DIFFICULTY, GRADER_ERRORS
 from selfdistill.tables.schema import empty_table
 
-ARMS = [arm for arm in STUDY["arms"]]
+ARMS = list(STUDY["arms"])
 
 
 def shaped(table: Table | None) -> Table:

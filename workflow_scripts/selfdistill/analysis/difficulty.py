@@ -122,14 +122,12 @@ def by_kind(name: str, kinds: pl.Series, change: Array) -> Grouping | None:
 
 
 def _rows(comparison: Comparison, grouping: Grouping, families: Array, unit: str) -> Iterator[Row]:
-    totals, sizes = zip(
-        *(
-            cluster_totals(gain, families, weight)
-            for gain, weight in zip(grouping.gains.T, grouping.weights.T, strict=True)
-        ),
-        strict=True,
-    )
-    differ = groups_differ(np.column_stack(totals), np.column_stack(sizes))
+    columns = [
+        cluster_totals(gain, families, weight)
+        for gain, weight in zip(grouping.gains.T, grouping.weights.T, strict=True)
+    ]
+    totals, sizes = (np.column_stack(part) for part in ([c.totals for c in columns], [c.sizes for c in columns]))
+    differ = groups_differ(totals, sizes)
     side, against = comparison.side, comparison.against
     for group, gain, weight in zip(grouping.groups, grouping.gains.T, grouping.weights.T, strict=True):
         inside = weight > 0
@@ -138,6 +136,7 @@ def _rows(comparison: Comparison, grouping: Grouping, families: Array, unit: str
             "estimand": words.ACCURACY, "model_id": side.model_id, "arm": side.arm, "percent": side.percent,
             "decode_id": side.decode_id, "against": against.arm, "against_decode_id": against.decode_id,
             "split": comparison.split, "budget": comparison.budget, "comparison": comparison.kind,
+            "claim": words.CHECKPOINTS,
             "training_seeds": len(side.training_seeds), "grouping": grouping.name, "group": group,
             "problems": float(weight.sum()), "groups_p": known(differ.p_value),
         }  # fmt: skip

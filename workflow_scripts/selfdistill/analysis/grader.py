@@ -67,7 +67,8 @@ def _rows(evaluations: Evaluations, comparison: Comparison) -> Iterator[Row]:
     named = dict.fromkeys(GRADER) | {
         "model_id": side.model_id, "arm": side.arm, "percent": side.percent, "decode_id": side.decode_id,
         "against": against.arm, "against_decode_id": against.decode_id, "split": comparison.split,
-        "budget": comparison.budget, "comparison": comparison.kind, "training_seeds": len(side.training_seeds),
+        "budget": comparison.budget, "comparison": comparison.kind, "claim": words.CHECKPOINTS,
+        "training_seeds": len(side.training_seeds),
     }  # fmt: skip
     for estimand, (one, two) in _estimands(a, b).items():
         difference = Difference(estimand, one - two, np.ones(len(one)), is_share=True)

@@ -52,7 +52,14 @@ class Evaluation(Section):
         description="k of pass@k, beside 1 to half the draws, which are always told; needs at least k draws.",
     )
     audit: Audit = Field(default=Audit(), description="A person's judgement of a sample of the graded answers.")
-    resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
+    resamples: int = Field(
+        4000,
+        ge=200,
+        description="How often dev problems are resampled for the choice of a decode, and curves for their bands.",
+    )
+
+
+Outcome = Literal["accuracy", "accuracy_when_both_finished", "cut_rate", "loop_rate", "tokens"]
 
 
 class Hypothesis(Section):
@@ -61,8 +68,19 @@ class Hypothesis(Section):
     arm: Name = Field(description="The arm that the hypothesis is about.")
     against: Name = Field("base", description="base or another arm.")
     comparison: Literal["matched", "fair"] = Field(
-        description="matched: the same decode on both sides. fair: each side at its best decode, chosen on dev."
+        description="matched: the same decode on both sides. fair: each side at its best decode of the same menu, chosen on dev."
     )
     decode: Name | None = Field(None, description="The decode of a matched comparison.")
+    outcome: Outcome = Field("accuracy", description="What is compared; tokens are the mean length of an answer.")
+    question: Literal["different", "not_worse"] = Field(
+        "different",
+        description="different: better, worse or equivalent. not_worse: not worse by the margin or more (non-inferiority); of tokens and rates, not higher.",
+    )
+    claim: Literal["strongest", "checkpoints", "method"] = Field(
+        "strongest",
+        description="What the verdict speaks of: these checkpoints, or the method, which takes two trainings or more of each trained side.",
+    )
     family: Name = Field("primary", description="p-values are adjusted (Holm) within a family.")
-    margin: float = Field(gt=0, lt=1, description="Differences smaller than this count as equivalent.")
+    margin: float = Field(
+        gt=0, description="Differences smaller than this count as equivalent: a share, or so many tokens."
+    )
