@@ -45,6 +45,7 @@ def difficulty(graded: pl.DataFrame, evaluation: Evaluation, coupled: bool = Fal
     """Every finished arm against the base at each final decode. `coupled`: draws of one index share their noise."""
     evaluations = Evaluations.of(graded, evaluation.budgets)
     kinds = graded.select("problem_id", "level", "source").unique("problem_id")
+    right = right_by_draw(graded)
     rows: list[Row] = []
     for comparison in reported_pairs(evaluations, evaluation, reported_split(graded)):
         mine, other = paired_cells(evaluations, comparison)
@@ -53,8 +54,11 @@ def difficulty(graded: pl.DataFrame, evaluation: Evaluation, coupled: bool = Fal
         problems = mine.select("problem_id").join(kinds, on="problem_id", how="left", maintain_order="left")
         change = mine[words.ACCURACY].to_numpy() - other[words.ACCURACY].to_numpy()
         groupings = [
-            by_base_draws(_right(graded, comparison.side.models, comparison.side.decode_id, problems),
-                          _right(graded, comparison.against.models, comparison.against.decode_id, problems)[0], coupled),
+            by_base_draws(
+                [_draws_of(right[model, comparison.side.decode_id], problems) for model in comparison.side.models],
+                _draws_of(right[comparison.against.models[0], comparison.against.decode_id], problems),
+                coupled,
+            ),
             by_kind(words.BY_LEVEL, problems["level"], change),
             by_kind(words.BY_SOURCE, problems["source"], change),
         ]  # fmt: skip
@@ -64,18 +68,22 @@ def difficulty(graded: pl.DataFrame, evaluation: Evaluation, coupled: bool = Fal
     return conform(_adjusted(rows), DIFFICULTY, "difficulty")
 
 
-def _right(graded: pl.DataFrame, models: Sequence[str], decode: str, problems: pl.DataFrame) -> list[Array]:
-    """For each model, problems × draws: whether the answer is right."""
-    found = []
-    for model in models:
-        here = graded.filter(
-            (pl.col("model_id") == model) & (pl.col("decode_id") == decode) & (pl.col("purpose") == "eval")
-        )
-        table = here.select("problem_id", "draw", (pl.col("verdict") == CORRECT).cast(pl.Float64).alias(RIGHT))
-        wide = table.sort("draw").pivot(on="draw", index="problem_id", values=RIGHT)
-        asked = problems.select("problem_id").join(wide, on="problem_id", how="left", maintain_order="left")
-        found.append(asked.drop("problem_id").to_numpy())
-    return found
+def right_by_draw(graded: pl.DataFrame) -> dict[tuple[str, str], pl.DataFrame]:
+    """For each model and decode: by problem, a column for each draw, whether its answer is right."""
+    answers = graded.filter(pl.col("purpose") == "eval").select(
+        "model_id", "decode_id", "problem_id", "draw", (pl.col("verdict") == CORRECT).cast(pl.Float64).alias(RIGHT)
+    )
+    parts = answers.sort("draw").partition_by("model_id", "decode_id", as_dict=True, include_key=False)
+    return {
+        (str(model), str(decode)): part.pivot(on="draw", index="problem_id", values=RIGHT)
+        for (model, decode), part in parts.items()
+    }
+
+
+def _draws_of(right: pl.DataFrame, problems: pl.DataFrame) -> Array:
+    """Problems × draws, in the order of the problems."""
+    asked = problems.select("problem_id").join(right, on="problem_id", how="left", maintain_order="left")
+    return asked.drop("problem_id").to_numpy()
 
 
 def by_base_draws(arms: Sequence[Array], base: Array, coupled: bool) -> Grouping | None:
