@@ -214,7 +214,18 @@ rule difficulty:
         asked={
             "evaluation": STUDY.evaluation.model_dump(
                 exclude={"mixtures", "mixture_draws", "audit"}
-            )
+            ),
+            **(
+                {
+                    "noises": {
+                        model: asked_of(STUDY, model).noises
+                        for model in FINISHED
+                        if model != "base"
+                    }
+                }
+                if STUDY.evaluation.coupling == "shared"
+                else {}
+            ),
         },
     script:
         "../workflow_scripts/difficulty.py"
@@ -328,6 +339,7 @@ rule checks:
             "models": EVALUATED + SAMPLES,
             "arms": list(TRAINED),
             "budgets": dict(STUDY.evaluation.budgets),
+            "draws": dict(STUDY.evaluation.draws_by_side),
             **({"unequal": UNEQUAL} if UNEQUAL else {}),
         },
     script:

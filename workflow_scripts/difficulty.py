@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    asked = snakemake.params.asked["evaluation"]
-    coupled = asked.get("coupling") == "shared"  # draws of one index share their noise
+    asked = snakemake.params.asked
+    evaluation = Evaluation.model_validate(asked["evaluation"])
     graded = pl.concat(read_table(path, GRADED, (*NEEDED, "level", "source")) for path in snakemake.input.graded)
-    write_table(difficulty(graded, Evaluation.model_validate(asked), coupled), snakemake.output[0], DIFFICULTY)
+    write_table(difficulty(graded, evaluation, asked.get("noises", {})), snakemake.output[0], DIFFICULTY)
 
 
 as_rule(main, snakemake.log[0])

@@ -56,8 +56,12 @@ def mean_gains(random: np.random.Generator, gain_when_hard: float, draws: int, c
     return [float(gain) for gain in grouping.gains.sum(axis=0) / grouping.weights.sum(axis=0)]
 
 
+def noises(coupled: bool) -> dict[str, list[int]]:
+    return {ARM: list(range(8))} if coupled else {}
+
+
 def by_base_draws_of(base: Array, arm: Array, coupled: bool):  # type: ignore[no-untyped-def]
-    found = by_base_draws([arm], base, coupled)
+    found = by_base_draws([arm], base, [range(arm.shape[1]) if coupled else ()])
     assert found is not None
     return found
 
@@ -86,7 +90,7 @@ def test_sorted_by_the_draws_that_measure_hard_problems_gain_from_nothing(couple
 def test_a_gain_planted_on_hard_problems_is_found_there(coupled: bool) -> None:
     random = np.random.default_rng(3)
     base, arm = drawn(random, 1200, 4, 0.15, coupled)
-    found = difficulty(graded(base, arm), EVALUATION, coupled)
+    found = difficulty(graded(base, arm), EVALUATION, noises(coupled))
     by_base = found.filter(pl.col("grouping") == words.BY_BASE)
     assert by_base["group"].to_list() == GROUPS
     none, some, every = by_base.to_dicts()
@@ -103,7 +107,9 @@ def test_the_intervals_hold_and_heterogeneity_is_claimed_no_more_often_than_it_s
     covered, claimed = [], []
     for study in range(160):
         base, arm = drawn(random, 240, 4, 0.0, bool(study % 2))
-        found = difficulty(graded(base, arm), EVALUATION, bool(study % 2)).filter(pl.col("grouping") == words.BY_BASE)
+        found = difficulty(graded(base, arm), EVALUATION, noises(bool(study % 2))).filter(
+            pl.col("grouping") == words.BY_BASE
+        )
         covered += [low <= 0 <= high for low, high in found.select("low", "high").iter_rows()]
         claimed.append(found["groups_p"][0] < 0.05)
     assert 0.93 <= np.mean(covered) <= 0.98 and np.mean(claimed) <= 0.075
@@ -120,9 +126,17 @@ def test_a_problem_is_in_a_class_by_the_share_of_splits_that_put_it_there() -> N
     assert coupled.gains.tolist() == [[0.0, 0.5], [0.0, -0.5]]
 
 
+def test_a_training_that_takes_another_turn_at_the_noises_leaves_out_those_that_sort() -> None:
+    """The second training's only draw shares its noise with the base's second."""
+    base, arm = np.array([[1.0, 0.0]]), np.array([[1.0]])
+    found = by_base_draws([arm], base, [[1]])
+    assert found is not None and found.groups == [words.SOLVED_ALL]  # sorted by the first draw alone
+    assert found.gains.tolist() == [[1.0]]
+
+
 def test_one_draw_of_the_base_cannot_say_where_a_problem_belongs() -> None:
     base, arm = drawn(np.random.default_rng(5), 60, 1, 0.0, False)
-    assert by_base_draws([arm], base, False) is None
+    assert by_base_draws([arm], base, [()]) is None
     assert difficulty(graded(base, arm), EVALUATION)["grouping"].unique().to_list() == [words.BY_LEVEL]
     base, _ = drawn(np.random.default_rng(5), 60, 4, 0.0, False)
     assert by_base_draws_of(base, arm, coupled=True).weights.sum() == pytest.approx(

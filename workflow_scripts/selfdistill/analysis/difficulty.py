@@ -3,13 +3,14 @@
 Problems that the base solved by luck look easier than they are, and lose what luck gave: sorted by the answers that also
 measure the effect, hard problems gain and easy ones lose where nothing happened (regression to the mean). So some of the
 base's draws say where a problem belongs, and the others what was gained; this is averaged over all such splits. Where base
-and arm draw with the same noise, the arm's draws of the indices that classify are left out, too.
+and arm draw with the same noise, the arm's draws with the noise of those that classify are left out, too.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -41,8 +42,11 @@ class Grouping:
     weights: Array
 
 
-def difficulty(graded: pl.DataFrame, evaluation: Evaluation, coupled: bool = False) -> pl.DataFrame:
-    """Every finished arm against the base at each final decode. `coupled`: draws of one index share their noise."""
+def difficulty(
+    graded: pl.DataFrame, evaluation: Evaluation, noises: Mapping[str, Sequence[int]] = MappingProxyType({})
+) -> pl.DataFrame:
+    """Every finished arm against the base at each final decode. `noises`: for each model that draws with the base's noise,
+    by its draws the draw of the base that has the same."""
     evaluations = Evaluations.of(graded, evaluation.budgets)
     kinds = graded.select("problem_id", "level", "source").unique("problem_id")
     right = right_by_draw(graded)
@@ -57,7 +61,7 @@ def difficulty(graded: pl.DataFrame, evaluation: Evaluation, coupled: bool = Fal
             by_base_draws(
                 [_draws_of(right[model, comparison.side.decode_id], problems) for model in comparison.side.models],
                 _draws_of(right[comparison.against.models[0], comparison.against.decode_id], problems),
-                coupled,
+                [noises.get(model, ()) for model in comparison.side.models],
             ),
             by_kind(words.BY_LEVEL, problems["level"], change),
             by_kind(words.BY_SOURCE, problems["source"], change),
@@ -86,13 +90,16 @@ def _draws_of(right: pl.DataFrame, problems: pl.DataFrame) -> Array:
     return asked.drop("problem_id").to_numpy()
 
 
-def by_base_draws(arms: Sequence[Array], base: Array, coupled: bool) -> Grouping | None:
-    """None where no draw of the base can classify and another be measured against. Half of the base's draws classify."""
+def by_base_draws(arms: Sequence[Array], base: Array, noises: Sequence[Sequence[int]]) -> Grouping | None:
+    """`noises`: for each arm that of its draws; empty where they are its own. None where no draw of the base can classify and another be measured against. Half of the base's draws classify."""
     gains, weights = np.zeros((len(base), 3)), np.zeros((len(base), 3))
     used = 0
     for chosen in splits(base.shape[1]):
         left = [draw for draw in range(base.shape[1]) if draw not in chosen]
-        kept = [[d for d in range(arm.shape[1]) if not (coupled and d in chosen)] for arm in arms]
+        kept = [
+            [draw for draw in range(arm.shape[1]) if draw >= len(noise) or noise[draw] not in chosen]
+            for arm, noise in zip(arms, noises, strict=True)
+        ]
         if not all(kept):
             continue
         used += 1
