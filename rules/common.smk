@@ -49,6 +49,8 @@ SOURCES = {
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
 EVALUATED = evaluated(STUDY)
+# The base, its A/A twins and what finished training made.
+FINISHED = [model for model in EVALUATED if parse_model_id(model).percent in (0, 100)]
 # A training on several nodes has equally many GPUs on each; mpi keeps Snakemake from making one task of it.
 SEVERAL_NODES = {
     "nodes": STUDY.training.nodes,
