@@ -72,7 +72,8 @@ def _note(table: pl.DataFrame) -> str:
     )
     return (
         "pass@k: any of k draws is right; unbiased, from the draws of each problem. avg@n, the mean over all n draws, is pass@1 "
-        f"and does not depend on n. {ALL_DRAWS} k is the number of draws: it only says whether any draw was right, an estimate "
+        "and does not depend on n. A dash stands where a model has fewer draws than k. "
+        f"{ALL_DRAWS} k is the number of draws: it only says whether any draw was right, an estimate "
         f"from a single choice of k that more draws would move most. {voting} Brackets are 95 % intervals over {_units(table)}, as "
         f"for accuracy. {n_counts(table)}"
     )
