@@ -23,7 +23,7 @@ rule levels:
         runtime=later(30),
     params:
         asked={
-            "budgets": dict(STUDY.evaluation.budgets),
+            "budgets": STUDY.evaluation.sizes,
             "pass_at": STUDY.evaluation.pass_at,
             "mixtures": STUDY.evaluation.mixtures,
             **(
@@ -97,12 +97,14 @@ rule factorial:
 
 
 rule verdicts:
-    """One sentence for every hypothesis of the analysis plan."""
+    """One sentence for every hypothesis of the analysis plan, at the present look where the study has looks."""
     input:
         comparisons="<results>/analysis/comparisons.parquet",
+        evaluation="<results>/problems/eval.parquet",
         library=library("verdicts.py"),
     output:
-        "<results>/analysis/verdicts.parquet",
+        verdicts="<results>/analysis/verdicts.parquet",
+        looks="<results>/analysis/looks.parquet",
     log:
         "<logs>/verdicts.log",
     benchmark:
@@ -119,6 +121,7 @@ rule verdicts:
             "hypotheses": dumped(STUDY.hypotheses),
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
+            **({"looks": LOOKS.model_dump()} if LOOKS else {}),
         },
     script:
         "../workflow_scripts/verdicts.py"
@@ -203,7 +206,7 @@ rule checks:
         asked={
             "models": EVALUATED + SAMPLES,
             "arms": list(TRAINED),
-            "budgets": dict(STUDY.evaluation.budgets),
+            "budgets": STUDY.evaluation.sizes,
             **({"unequal": UNEQUAL} if UNEQUAL else {}),
         },
     script:

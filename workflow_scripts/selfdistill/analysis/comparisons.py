@@ -29,7 +29,7 @@ def comparisons(
     graded: pl.DataFrame, evaluation: Evaluation, seed: int, hypotheses: Mapping[str, Hypothesis] | None = None
 ) -> pl.DataFrame:
     """Every model against the base, and finished arms against each other where a hypothesis asks for it."""
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     rows: list[Row] = []
     for comparison in planned(evaluations, evaluation, hypotheses or {}):
         rows += compare(evaluations, comparison, evaluation.resamples, seed)

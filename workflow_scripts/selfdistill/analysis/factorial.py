@@ -46,7 +46,7 @@ def factorial(
     cells = factorial_cells(arms, decodes)
     if cells is None:
         return pl.DataFrame(schema=ESTIMATES)
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
     budget = max(evaluations.budgets, key=lambda name: (evaluations.budgets[name], name == "full"))
     rows: list[dict[str, Any]] = []

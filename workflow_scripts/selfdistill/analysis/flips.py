@@ -18,7 +18,7 @@ def flips(graded: pl.DataFrame, evaluation: Evaluation, percents: Iterable[int] 
 
     With several draws a problem is gained where its accuracy rises by half or more.
     """
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     found = []
     for comparison in planned(evaluations, evaluation, {}):
         if comparison.side.percent not in percents or (comparison.kind, comparison.split) == (words.MATCHED, "test"):

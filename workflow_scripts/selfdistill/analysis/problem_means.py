@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.study.evaluation import Size, size_of
+from selfdistill.study.evaluation import LOOK, Size, size_of
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, FINISHED, LOOP, UNANSWERED
@@ -128,6 +128,17 @@ def unit_of(cell: pl.DataFrame) -> str:
     return words.PROBLEM if cell["family"].n_unique() == cell.height else words.FAMILY
 
 
+def _without_idle_looks(sizes: dict[str, int], cells: Mapping[tuple[str, str], pl.DataFrame]) -> dict[str, int]:
+    """Of the budgets of earlier looks those at which something was left to stand, and that are no other budget's size."""
+    standing = {cell.select(pl.col("rank").max()).item() + 1 for cell in cells.values()}
+    others = {size for name, size in sizes.items() if not name.startswith(LOOK)}
+    return {
+        name: size
+        for name, size in sizes.items()
+        if not name.startswith(LOOK) or (size in standing and size not in others)
+    }
+
+
 def known(value: float) -> float | None:
     """Null in a table where there is no number: nan would read as one."""
     return float(value) if math.isfinite(value) else None
@@ -150,7 +161,8 @@ class Evaluations:
             (str(model), str(decode)): cell
             for (model, decode), cell in means.partition_by("model_id", "decode_id", as_dict=True).items()
         }
-        evaluations = cls(cells, {str(name): min(size_of(size, ranks), ranks) for name, size in budgets.items()})
+        sizes = {str(name): min(size_of(size, ranks), ranks) for name, size in budgets.items()}
+        evaluations = cls(cells, _without_idle_looks(sizes, cells))
         evaluations._refuse_unlike_problems(means)
         return evaluations
 

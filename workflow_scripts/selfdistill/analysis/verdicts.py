@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.analysis.looks import Schedule, as_closed, judged, with_looks
 from selfdistill.analysis.problem_means import known
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.wording import count, decode_in_words, points, several
@@ -22,7 +23,7 @@ from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
-from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.analysis import LOOKS, VERDICTS
 from selfdistill.tables.schema import conform
 
 ALPHA = 0.05
@@ -38,6 +39,17 @@ def verdicts(
     decodes: Mapping[str, Decode],
 ) -> pl.DataFrame:
     """COMPARISONS in, VERDICTS out: the hypotheses in the order of the study file, then the controls."""
+    return verdicts_at(None, comparisons, hypotheses, arms, decodes)[0]
+
+
+def verdicts_at(
+    looks: Schedule | None,
+    comparisons: pl.DataFrame,
+    hypotheses: Mapping[str, Hypothesis],
+    arms: Mapping[str, Arm],
+    decodes: Mapping[str, Decode],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """VERDICTS and LOOKS at the present look of a study that has some; without, the second has no rows."""
     lead = _lead_rows(comparisons)
     rows: list[Row] = [
         {"hypothesis": name, "role": words.HYPOTHESIS, "family": hypothesis.family}
@@ -46,14 +58,21 @@ def verdicts(
     ]
     margin = min((hypothesis.margin for hypothesis in hypotheses.values()), default=CONTROL_MARGIN)
     rows += [row | _judged(found, margin) for row, found in _controls(lead, arms)]
-    for column, adjusted in (("p_value", "p_adjusted"), ("equivalence_p", "equivalence_p_adjusted")):
+    of_looks = "" if looks is None else "_of_looks"
+    rows = rows if looks is None else with_looks(rows, looks)
+    for column, adjusted in (
+        (f"p{of_looks or '_value'}", "p_adjusted"),
+        (f"equivalence_p{of_looks}", "equivalence_p_adjusted"),
+    ):
         _adjust_within_families(rows, column, adjusted)
     for row in rows:
         row["verdict"] = verdict(row["estimate"], row["p_adjusted"], row["equivalence_p_adjusted"])
         row["sentence"] = sentence(row)
         row["estimand_line"] = estimand_line(row, decodes)
+    rows = rows if looks is None else as_closed(rows, looks)
     frame = pl.DataFrame([{column: row[column] for column in VERDICTS} for row in rows], schema=VERDICTS)
-    return conform(frame, VERDICTS, "verdicts")
+    table = pl.DataFrame(schema=LOOKS) if looks is None else judged(rows, looks)
+    return conform(frame, VERDICTS, "verdicts"), table
 
 
 def verdict(estimate: float | None, p_adjusted: float | None, equivalence_p_adjusted: float | None) -> str:

@@ -124,6 +124,8 @@ def _shrink_evaluation(evaluation: dict[str, Any]) -> None:
             for name, mixture in evaluation.get("mixtures", {}).items()
         },
     }
+    if evaluation.get("looks"):
+        evaluation["looks"] = [BUDGETS["quick"], evaluation["budgets"]["full"]]
     if draws := evaluation.get("mixture_draws"):
         evaluation["mixture_draws"] = {name: evaluation.get("draws", 1) + 1 for name in draws}
 

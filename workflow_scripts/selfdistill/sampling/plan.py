@@ -1,5 +1,7 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -33,15 +35,20 @@ class Asked(Section):
     abort_loops: AbortLoops | None = None
     mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
     mixture_draws: dict[str, int] = Field(default={})
+    problems_at: dict[str, Size] = Field(default={})  # decode → fewer problems: those of an earlier look
 
     def as_param(self) -> dict[str, Any]:
         """As a study without such mixtures always wrote it, so that older results need no new plan."""
-        return self.model_dump(exclude=None if self.mixtures else {"mixtures", "mixture_draws"})
+        unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
+        return self.model_dump(exclude=unused | (set() if self.problems_at else {"problems_at"}))
+
+    def problems_of(self, decode: str) -> Size:
+        return self.problems_at.get(decode, self.eval_problems)
 
 
-def asked_of(study: Study, model_id: str) -> Asked:
+def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]] = MappingProxyType({})) -> Asked:
     """The base's training samples are models of their own, one a decode (`samples-t11`), so that a new arm or another
-    evaluation touches no arm's dataset."""
+    evaluation touches no arm's dataset. `looks` says which decodes are asked fewer problems than the full budget's."""
     evaluation = study.evaluation
     arm = study.arms.get(model_id)
     twin = arm is not None and arm.resample
@@ -71,6 +78,9 @@ def asked_of(study: Study, model_id: str) -> Asked:
         abort_loops=study.sampling.abort_loops,
         mixtures={name: evaluation.mixtures[name] for name in more},
         mixture_draws=more,
+        problems_at={
+            decode: size for decode, size in looks.get(model_id, {}).items() if size != evaluation.budgets["full"]
+        },
     )
 
 
@@ -92,12 +102,13 @@ def make_plan(
     wanted += [
         ("eval", name, problem, draw)
         for name in asked.eval
-        for problem in _first(evaluation, eval_problems)
+        for problem in _first(evaluation, size_of(asked.problems_of(name), evaluation.height))
         for draw in range(asked.draws)
     ]
     wanted += [
         (MIXTURE, name, problem, draw)
         for name in asked.eval
+        if name not in asked.problems_at  # a mixture is told once its problems are all asked
         for problem, draws in _more_draws(asked, evaluation)
         for draw in range(asked.draws, draws)
     ]

@@ -16,6 +16,9 @@ def size_of(asked: Size, there: int) -> int:
     return there if asked == ALL else asked
 
 
+LOOK = "look-"  # and its number from 1: the name of the budget of a look before the last, which is the full one
+
+
 class Decoded(Section):
     """At which decodes models are evaluated."""
 
@@ -32,6 +35,10 @@ class Evaluation(Section):
         default={},
         description="Parts of the full budget of another composition, so many problems of each source, or all of it; levels are told for them too.",
     )
+    looks: list[Size] = Field(
+        default=[],
+        description="Problems after which the hypotheses are judged, rising, the last the full budget; what a look settles is sampled no further.",
+    )
     draws: int = Field(1, gt=0, description="Independent answers per problem.")
     mixture_draws: dict[Name, Annotated[int, Field(gt=0)]] = Field(
         default={},
@@ -40,6 +47,12 @@ class Evaluation(Section):
     decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
     resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
+
+    @property
+    def sizes(self) -> dict[str, Size]:
+        """The budgets, and under a name of its own each look before the last: where what was settled there stands."""
+        sizes: dict[str, Size] = dict(self.budgets.items())
+        return sizes | {f"{LOOK}{number}": size for number, size in enumerate(self.looks[:-1], 1)}
 
 
 class Hypothesis(Section):

@@ -78,6 +78,12 @@ WORSE = "worse"
 EQUIVALENT = "equivalent within the margin"
 NOT_RESOLVED = "not resolved"
 
+# Column `state` of the looks.
+GOES_ON = "goes on"  # to the next look
+SETTLED = "settled"  # by its verdict
+GIVEN_UP = "given up"  # a verdict at the last look is too unlikely
+LAST_LOOK = "last look"  # nothing is left to sample
+
 # Columns `group`, `window` and `geometry` of what is measured during training.
 TOTAL = "total"  # all layer groups together
 WHOLE_RUN = "run"
