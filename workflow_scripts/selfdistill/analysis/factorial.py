@@ -48,7 +48,6 @@ def factorial(
         return pl.DataFrame(schema=ESTIMATES)
     evaluations = Evaluations.of(graded, evaluation.sizes)
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
-    budget = max(evaluations.budgets, key=lambda name: (evaluations.budgets[name], name == "full"))
     rows: list[dict[str, Any]] = []
     for outcome, decode in product(OUTCOMES, evaluation.decodes.final):
         wanted = [(arm, 100, decode) for arm in cells.arms] + [("base", 0, decode)]
@@ -56,6 +55,7 @@ def factorial(
             raise UserError(
                 f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.decodes.final."
             )
+        budget = evaluations.widest(sides[key] for key in wanted) or "full"
         problems = [_problems(evaluations, sides[key], budget) for key in wanted]
         rows += _effects(cells, problems, outcome, decode, budget, evaluation.resamples, seed)
     return conform(pl.DataFrame(rows, schema=ESTIMATES), ESTIMATES, "factorial")

@@ -95,14 +95,17 @@ def chance_of_a_verdict(row: Row, looks: Schedule, level: float, equivalence_lev
     time = looks.times[looks.current - 1]
     z = math.copysign(float(stats.norm.isf(max(row["p_value"], 1e-300) / 2)), estimate)
     margin = row["margin"] / (error * math.sqrt(time))
-    position = z * math.sqrt(time)
     found = boundaries(looks.times, level / 2)[-1]
     equal = margin - boundaries(looks.times, equivalence_level)[-1]
-    truths = (0.0, margin, -margin, position / time)
-    return max(_chance_of_a_verdict(found, equal, position, time, truth) for truth in truths)
+    return best_chance(found, equal, margin, z * math.sqrt(time), time)
 
 
-def _chance_of_a_verdict(found: float, equal: float, position: float, time: float, drift: float) -> float:
+def best_chance(found: float, equal: float, margin: float, position: float, time: float) -> float:
+    """Of ending with |Z| > found or |Z| < equal, from B(time) = position, under the most favourable truth."""
+    return max(_chance(found, equal, position, time, drift) for drift in (0.0, margin, -margin, position / time))
+
+
+def _chance(found: float, equal: float, position: float, time: float, drift: float) -> float:
     outside = chance_above(found, position, time, drift) + 1 - chance_above(-found, position, time, drift)
     inside = (
         chance_above(-equal, position, time, drift) - chance_above(equal, position, time, drift) if equal > 0 else 0.0

@@ -5,7 +5,7 @@ compared: problems with unequal draws, and two models that were not asked the sa
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +190,12 @@ class Evaluations:
         by_size = sorted(self.budgets.items(), key=lambda item: item[1])
         reach = next((size for _, size in by_size if last_rank < size), by_size[-1][1])
         return [name for name, size in by_size if size <= reach]
+
+    def widest(self, sides: Iterable[Side]) -> str | None:
+        """The largest budget that all of these were evaluated on; None if there is none."""
+        reached = [set(self.reached(model, side.decode_id)) for side in sides for model in side.models]
+        shared = sorted(set.intersection(*reached)) if reached else []
+        return max(shared, key=lambda name: (self.budgets[name], name == "full"), default=None)
 
     def sides(self) -> list[Side]:
         """Every arm, point of training and decode that was evaluated, with the models of all its training seeds."""

@@ -8,7 +8,7 @@ boundaries are where that chance is what an error-spending function allows (`spe
 Boundaries are one-sided. A two-sided test at a level is two of them at half of it, one each way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from selfdistill.statistics.clusters import Array
 from selfdistill.statistics.spending import Spending, obrien_fleming
@@ -54,7 +55,7 @@ def _boundaries(times: tuple[float, ...], level: float, spending: Spending) -> t
         def excess(
             bound: float, law: Law = law, step: float = time - before, root: float = root, allowed: float = allowed
         ) -> float:
-            return float(law.mass @ stats.norm.sf((bound * root - law.points) / np.sqrt(step))) - allowed
+            return float(law.mass @ ndtr((law.points - bound * root) / np.sqrt(step))) - allowed
 
         bound = float(brentq(excess, -FARTHEST, FARTHEST, xtol=1e-10)) if excess(FARTHEST) < 0 else FARTHEST
         found.append(bound)
@@ -115,10 +116,38 @@ def stopping(
     return found
 
 
+def landing(
+    times: Sequence[float],
+    kinds: Sequence[Mapping[str, Sequence[Interval]]],
+    going_on: Sequence[Sequence[Interval]],
+    drift: float,
+) -> list[dict[str, float]]:
+    """Of each look, how often a study comes to it and its Z lies in each kind of intervals."""
+    law, before, found = START, 0.0, []
+    for time, named, intervals in zip(times, kinds, going_on, strict=True):
+        step, root = time - before, float(np.sqrt(time))
+        deviation = float(np.sqrt(step))
+        means = law.points + drift * step
+        found.append(
+            {
+                name: sum(float(law.mass @ _between(low * root, high * root, means, deviation)) for low, high in parts)
+                for name, parts in named.items()
+            }
+        )
+        law = _next(law, step, drift * step, [(low * root, high * root) for low, high in intervals if low < high])
+        before = time
+    return found
+
+
+def _between(low: float, high: float, means: Array, deviation: float) -> Array:
+    inside: Array = ndtr((high - means) / deviation) - ndtr((low - means) / deviation)
+    return np.maximum(inside, 0.0)
+
+
 def chance_above(bound: float, position: float, time: float, drift: float) -> float:
     """That Z ends above a bound at the last look, for a study that stands at B(time) = position."""
     left = 1 - time
-    return float(stats.norm.sf((bound - position - drift * left) / np.sqrt(left)))
+    return float(ndtr((position + drift * left - bound) / np.sqrt(left)))
 
 
 def _next(law: Law, step: float, shift: float, intervals: Sequence[Interval]) -> Law:
