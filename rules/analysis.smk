@@ -90,7 +90,6 @@ rule factorial:
             "evaluation": STUDY.evaluation.model_dump(
                 exclude={"mixtures", "mixture_draws"}
             ),
-            "seed": STUDY.seed,
         },
     script:
         "../workflow_scripts/factorial.py"

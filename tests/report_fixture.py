@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.verdicts import estimand_line, sentence
+from selfdistill.analysis.sentences import estimand_line, sentence
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import (
     COMPARISONS,
+    EFFECTS,
     ESTIMATES,
     NOISE_STEPS,
     NOISE_SUMMARY,
@@ -173,15 +174,17 @@ def paired_rows(model: dict[str, Any], decode: str, against: str, kind: str, see
     rows = []
     named = {"decode_id": decode, "against": "base", "against_decode_id": against, "comparison": kind,
              "training_seeds": 1 if model["training_seed"] is not None else seeds, **model}  # fmt: skip
+    if kind == "fair":
+        named |= {"chosen": f"{decode} 81 %, t15 19 %", "against_chosen": f"{against} 100 %"}
     for name, (value, half) in differences.items():
         p = math.erfc(abs(value) / (half / 1.96) / math.sqrt(2))
-        for method in ("paired t", "studentised bootstrap", "percentile bootstrap"):
-            width = half * (0.96 if "percentile" in method else 1)
-            lead = {"p_value": p, "p_adjusted": min(1.0, 2 * p), "mde80": half * 1.43} if method == "paired t" else {}
-            rows.append(estimate(name, value, width, method=method, **lead, **named))
-        if seeds > 1 and model["training_seed"] is None:
-            rows.append(estimate(name, value, half * 4, **{**named, "method": "t over training seeds", "n": seeds,
-                                                           "unit": "training seed"}))  # fmt: skip
+        of_method = seeds > 1 and model["training_seed"] is None
+        tested = {"method": "t" if name == "mean_tokens" else "paired score", "p_value": p, "p_adjusted": min(1.0, 2 * p),
+                  "mde80": half * 1.43, "claim": "these checkpoints",
+                  "leads": model["training_seed"] is None and not of_method}  # fmt: skip
+        rows.append(estimate(name, value, half, **tested, **named))
+        if of_method:
+            rows.append(estimate(name, value, half * 1.5, **{**tested, "claim": "the method", "leads": True}, **named))
     return [dict.fromkeys(COMPARISONS) | row for row in rows]
 
 
@@ -190,13 +193,16 @@ def factorial() -> pl.DataFrame:
     effects = {"main effect of the decode": 0.009, "main effect of the filter": 0.026, "interaction": 0.011,
                "main effect of the decode on cut_rate": -0.006, "main effect of the filter on cut_rate": -0.041,
                "interaction on cut_rate": -0.002, "effect of ssd": 0.035}  # fmt: skip
-    for decode, (name, value), method in product(FINAL, effects.items(), ("paired t", "studentised bootstrap")):
+    for decode, (name, value) in product(FINAL, effects.items()):
         scaled = value * (0.5 + STUDY["decodes"][decode]["temperature"])
         half = 0.036 if name.startswith("interaction") else 0.018
         p = math.erfc(abs(scaled) / (half / 1.96) / math.sqrt(2))
-        rows.append(estimate(name, scaled, half, method=method, decode_id=decode, against_decode_id=decode,
-                             percent=100, p_value=p, p_adjusted=min(1.0, 3 * p)))  # fmt: skip
-    return conform(pl.DataFrame(rows, schema=ESTIMATES), ESTIMATES, "factorial")
+        row = estimate(name, scaled, half, method="paired score", decode_id=decode, against_decode_id=decode,
+                       percent=100, p_value=p, p_adjusted=min(1.0, 3 * p))  # fmt: skip
+        rows.append(
+            dict.fromkeys(EFFECTS) | row | {"claim": "these checkpoints", "training_seeds": 1, "mde80": half * 1.43}
+        )
+    return conform(pl.DataFrame(rows, schema=EFFECTS), EFFECTS, "factorial")
 
 
 def verdicts() -> pl.DataFrame:
@@ -204,25 +210,26 @@ def verdicts() -> pl.DataFrame:
     decodes = {name: Decode.model_validate(decode) for name, decode in STUDY["decodes"].items()}
 
     def row(hypothesis: str, decode: str, against_decode: str, value: float, half: float, p: float, verdict: str,
-            n_needed: int | None, equivalence_p: float, **more: Any) -> dict[str, Any]:  # fmt: skip
+            equivalence_p: float, **more: Any) -> dict[str, Any]:  # fmt: skip
         plan = STUDY["hypotheses"][hypothesis]
         numbers = {
-            **dict.fromkeys(VERDICTS), "role": "hypothesis", "method": "paired t", "unit": "problem", "training_seeds": 2,
-            "hypothesis": hypothesis, "family": plan.get("family", "primary"), "arm": plan["arm"],
-            "against": plan["against"], "comparison": plan["comparison"], "decode_id": decode,
+            **dict.fromkeys(VERDICTS), "role": "hypothesis", "method": "paired score", "unit": "problem", "training_seeds": 2,
+            "hypothesis": hypothesis, "family": plan.get("family", "primary"), "arm": plan["arm"], "claim": "the method",
+            "against": plan["against"], "comparison": plan["comparison"], "decode_id": decode, "estimand": "accuracy",
             "against_decode_id": against_decode, "estimate": value, "low": value - half, "high": value + half,
-            "p_value": p, "p_adjusted": min(1.0, 2 * p), "equivalence_p": equivalence_p,
-            "equivalence_p_adjusted": equivalence_p, "margin": plan["margin"],
-            "mde80": half * 1.43, "n": N_TEST, "n_needed": n_needed, "verdict": verdict, **more,
+            "p_value": p, "p_adjusted": min(1.0, 2 * p), "equivalence_p": equivalence_p, "question": "different",
+            "equivalence_p_adjusted": equivalence_p, "margin": plan["margin"], "alpha": 0.025, "level": 0.5,
+            "against_level": 0.5 - value, "boxed_rate": 0.9, "against_boxed_rate": 0.9, "chosen": "t10 81 %, t15 19 %",
+            "against_chosen": "t08 100 %", "mde80": half * 1.43, "n": N_TEST, "verdict": verdict, **more,
         }  # fmt: skip
         return numbers | {"sentence": sentence(numbers), "estimand_line": estimand_line(numbers, decodes)}
 
-    same = ("fixed-point-does-nothing", "t10", "t10", -0.003, 0.021, 0.78, "equivalent within the margin", None, 0.006)
+    same = ("fixed-point-does-nothing", "t10", "t10", -0.003, 0.021, 0.78, "equivalent within the margin", 0.006)
     rows = [
-        row("ssd-helps", "t10", "t10", 0.046, 0.026, 0.0006, "improved", None, 0.97),
-        row("ssd-beats-best-base", "t10", "t08", 0.017, 0.027, 0.21, "not resolved", 1240, 0.41),
-        row(*same),
-        row("filter-alone-at-heat", "t15", "t15", 0.036, 0.03, 0.019, "improved", None, 0.85),
+        row("ssd-helps", "t10", "t10", 0.046, 0.026, 0.0006, "improved", 0.97),
+        row("ssd-beats-best-base", "t10", "t08", 0.017, 0.027, 0.21, "not resolved", 0.41),
+        row(*same, claim="these checkpoints", training_seeds=1),
+        row("filter-alone-at-heat", "t15", "t15", 0.036, 0.03, 0.019, "improved", 0.85),
         row(*same, role="control", arm="aa", family="controls", training_seeds=0) | {"hypothesis": "aa against base"},
     ]
     return conform(pl.DataFrame(rows, infer_schema_length=None), VERDICTS, "verdicts")

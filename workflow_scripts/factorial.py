@@ -8,7 +8,7 @@ from selfdistill.foundation.programs import as_rule
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation
 from selfdistill.study.sampling import Decode
-from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.analysis import EFFECTS
 from selfdistill.tables.whole import write_table
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ def main() -> None:
         {name: Arm.model_validate(fields) for name, fields in asked["arms"].items()},
         {name: Decode.model_validate(fields) for name, fields in asked["decodes"].items()},
         Evaluation.model_validate(asked["evaluation"]),
-        asked["seed"],
     )
-    write_table(effects, snakemake.output[0], ESTIMATES)
+    write_table(effects, snakemake.output[0], EFFECTS)
 
 
 as_rule(main, snakemake.log[0])

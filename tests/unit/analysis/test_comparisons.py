@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import CONTRASTS, factorial
@@ -21,7 +22,7 @@ from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, VERDICTS
-from selfdistill.tables.words import LEAD, OVER_SEEDS
+from selfdistill.tables.words import CHECKPOINTS, METHOD
 
 DECODES = {
     "plain": Decode(temperature=1.0, max_tokens=512),
@@ -233,21 +234,24 @@ def test_a_matched_difference_is_that_of_the_same_problems() -> None:
     table = comparisons(
         pl.concat([answers("base", "t07", base), answers("ssd/seed-0/at-100", "t07", arm)]), evaluation(), 0
     )
-    row = one(table, estimand="accuracy", method=LEAD, split="all", budget="full", training_seed=None)
+    row = one(table, estimand="accuracy", split="all", budget="full", training_seed=None)
     differences = np.array(arm) - np.array(base)
     error = differences.std(ddof=1) / math.sqrt(60)
     assert (row["estimate"], row["standard_error"], row["n"]) == pytest.approx((0.25, error, 60))
-    assert row["p_value"] == 1 / 401
+    assert (row["level"], row["against_level"], row["claim"]) == (0.5, 0.25, CHECKPOINTS)
+    # McNemar's statistic, √gained where nothing is lost, of 59 pairs for 60 and held against a t.
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(math.sqrt(59 * 0.25), 59))
     assert row["correlation"] == pytest.approx(np.corrcoef(base, arm)[0, 1])
     assert table.schema == pl.Schema(COMPARISONS)
-    assert set(table["method"]) == {LEAD, OVER_SEEDS, "studentised bootstrap", "percentile bootstrap"}
+    assert set(table["method"]) == {"paired score", "t"}
 
 
-def test_when_no_pair_differs_the_interval_is_the_rule_of_three_and_not_a_point() -> None:
+def test_when_no_pair_differs_the_interval_is_not_a_point() -> None:
     graded = pl.concat([answers(model, "t07", [1, 0] * 30) for model in ("base", "aa")])
-    row = one(comparisons(graded, evaluation(), 0), estimand="accuracy", method=LEAD, split="all", budget="full")
+    row = one(comparisons(graded, evaluation(), 0), estimand="accuracy", split="all", budget="full")
+    reach = stats.t.ppf(0.975, 59) ** 2
     assert (row["estimate"], row["p_value"]) == (0, 1)
-    assert row["high"] == -row["low"] == pytest.approx(1 - 0.05 ** (1 / 60))
+    assert row["high"] == -row["low"] == pytest.approx(reach / (60 + reach))
 
 
 def test_fair_takes_each_sides_best_decode_on_dev_and_ties_go_to_the_first() -> None:
@@ -259,7 +263,7 @@ def test_fair_takes_each_sides_best_decode_on_dev_and_ties_go_to_the_first() -> 
         answers("ssd/seed-0/at-100", "t15", good_on_dev),
     ]
     table = comparisons(pl.concat(cells), evaluation(), 0).filter(pl.col("comparison") == "fair")
-    row = one(table, estimand="accuracy", method=LEAD, training_seed=None)
+    row = one(table, estimand="accuracy", training_seed=None)
     assert (row["decode_id"], row["against_decode_id"], row["split"]) == ("t15", "t07", "test")
     assert row["estimate"] == -1  # what was won on dev is not counted
 
@@ -268,7 +272,7 @@ def test_accuracy_when_both_finished_and_the_bounds_on_cut_answers() -> None:
     base = answers("base", "t07", [1] * 30 + [0] * 30, cut=range(0, 10))
     arm = answers("ssd/seed-0/at-100", "t07", [1] * 33 + [0] * 27)
     table = comparisons(pl.concat([base, arm]), evaluation(), 0)
-    final = {"method": LEAD, "split": "all", "budget": "full", "training_seed": None}
+    final = {"leads": True, "split": "all", "budget": "full", "training_seed": None}
     both = one(table, estimand="accuracy_when_both_finished", **final)
     assert (both["estimate"], both["n"], both["unit"]) == (pytest.approx(3 / 50), 50, "problem finished by both")
     assert one(table, estimand="accuracy", **final)["estimate"] == pytest.approx(13 / 60)
@@ -280,26 +284,82 @@ def test_accuracy_when_both_finished_and_the_bounds_on_cut_answers() -> None:
     )
 
 
-def test_rows_over_seeds_say_how_many_and_one_seed_has_no_seed_interval() -> None:
+def test_the_row_of_the_method_holds_the_noise_of_training_and_one_training_has_none() -> None:
+    """Effects of 0, 0.1 and 0.2: their variance 0.01, of which problems explain a part that can be worked out."""
     arms = [
         answers(f"ssd/seed-{seed}/at-100", "t07", [1] * (30 + 6 * seed) + [0] * (30 - 6 * seed)) for seed in range(3)
     ]
     base = answers("base", "t07", [1] * 30 + [0] * 30)
     where = {"estimand": "accuracy", "split": "all", "budget": "full", "training_seed": None}
     three = comparisons(pl.concat([base, *arms]), evaluation(), 0)
-    row = one(three, method=OVER_SEEDS, **where)
-    assert (row["n"], row["unit"], row["training_seeds"]) == (3, "training seed", 3)
-    assert row["estimate"] == pytest.approx(0.1) and row["low"] == pytest.approx(0.1 - 4.302653 * 0.1 / math.sqrt(3))
-    assert one(three, method=LEAD, **where)["estimate"] == pytest.approx(0.1)
-    lone = one(comparisons(pl.concat([base, arms[2]]), evaluation(), 0), method=OVER_SEEDS, **where)
-    assert (lone["n"], lone["low"], lone["high"]) == (1, None, None)
+    method, here = one(three, claim=METHOD, **where), one(three, claim=CHECKPOINTS, **where)
+    assert (method["training_seeds"], method["leads"], here["leads"]) == (3, True, False)
+    assert method["estimate"] == here["estimate"] == pytest.approx(0.1)
+    each = np.array([[0] * 30 + [1] * gained + [0] * (30 - gained) for gained in (0, 6, 12)])
+    covariances = np.cov(each) / 60
+    common = (covariances.sum() - np.trace(covariances)) / 6
+    excess = 0.01 - (np.trace(covariances) / 3 - common)
+    assert method["standard_error"] ** 2 == pytest.approx(here["standard_error"] ** 2 + excess / 3)
+    assert method["degrees_of_freedom"] < 4 < here["degrees_of_freedom"]
+    lone = comparisons(pl.concat([base, arms[2]]), evaluation(), 0)
+    assert set(lone["claim"]) == {CHECKPOINTS}
+
+
+def test_two_arms_of_several_trainings_each_bring_their_noise() -> None:
+    ssd = [answers(f"ssd/seed-{seed}/at-100", "t07", [1] * (30 + 9 * seed) + [0] * (30 - 9 * seed)) for seed in (0, 1)]
+    other = [answers(f"keep-cut/seed-{seed}/at-100", "t07", [1] * (20 + seed) + [0] * (40 - seed)) for seed in (0, 1)]
+    plan = {"it": Hypothesis(arm="ssd", against="keep-cut", comparison="matched", decode="t07", margin=0.05)}
+    graded = pl.concat([answers("base", "t07", [1] * 30 + [0] * 30), *ssd, *other])
+    table = comparisons(graded, evaluation(), 0, plan).filter(pl.col("against") == "keep-cut")
+    where = {"estimand": "accuracy", "split": "all", "budget": "full", "training_seed": None, "comparison": "matched"}
+    method, here = one(table, claim=METHOD, **where), one(table, claim=CHECKPOINTS, **where)
+    assert method["standard_error"] > here["standard_error"]
+    lone = comparisons(pl.concat([graded.filter(pl.col("model_id") != other[1]["model_id"][0])]), evaluation(), 0, plan)
+    assert METHOD not in lone.filter(pl.col("against") == "keep-cut")["claim"]
+
+
+def test_a_model_against_itself_shows_no_difference_however_each_side_chose() -> None:
+    """Two decodes four points apart, each side chooses on 60 dev problems: the choice's noise is in the interval."""
+    random = np.random.default_rng(21)
+    settings = evaluation(budgets={"quick": 20, "full": 240}, resamples=200)
+    spoke = apart = 0
+    for repeat in range(150):
+        p = random.beta(1.2, 1, size=240)
+        cells = [
+            answers(model, decode, drawn(random, np.clip(p - shift, 0.01, 0.99), 1))
+            for model in ("base", "aa")
+            for decode, shift in (("t07", 0.0), ("t15", 0.04))
+        ]
+        table = comparisons(pl.concat(cells), settings, repeat).filter(pl.col("comparison") == "fair")
+        row = one(table, estimand="accuracy")
+        spoke += row["p_value"] < 0.05
+        apart += row["decode_id"] != row["against_decode_id"]
+    assert apart > 15 and spoke <= 15  # 7.5 expected at most
+
+
+def test_decoding_alone_compares_the_base_with_itself_and_both_ways() -> None:
+    graded = pl.concat([answers("base", "t07", [1] * 45 + [0] * 15), answers("base", "t15", [1] * 30 + [0] * 30)])
+    table = comparisons(graded, evaluation(), 0).filter(pl.col("comparison") == "decoding alone")
+    rows = {row["decode_id"]: row for row in table.filter(pl.col("estimand") == "accuracy").iter_rows(named=True)}
+    assert rows["t15"]["against_decode_id"] == "t07" and rows["t15"]["estimate"] == -rows["t07"]["estimate"] < 0
+    assert set(table["training_seeds"]) == {0}
+
+
+def test_a_band_along_the_checkpoints_is_wider_than_the_interval_of_each() -> None:
+    random = np.random.default_rng(22)
+    graded = [answers("base", "t07", random.integers(0, 2, 20))]
+    graded += [answers(f"ssd/seed-0/at-{percent:03d}", "t07", random.integers(0, 2, 20)) for percent in (25, 50, 100)]
+    table = comparisons(pl.concat(graded), evaluation(budgets={"quick": 20, "full": 20}), 0)
+    rows = table.filter((pl.col("estimand") == "accuracy") & (pl.col("comparison") == "matched") & (pl.col("split") == "all") & (pl.col("budget") == "quick"))  # fmt: skip
+    assert rows.height == 6  # three checkpoints, by itself and over all trainings
+    assert (rows["band_high"] - rows["band_low"] > 1.02 * 2 * rows["standard_error"] * stats.t.ppf(0.975, 19)).all()
 
 
 def test_an_earlier_checkpoint_is_compared_on_the_problems_it_was_given() -> None:
     graded = pl.concat([answers("base", "t07", [1] * 60), answers("ssd/seed-0/at-025", "t07", [0] * 20)])
     table = comparisons(graded, evaluation(), 0).filter(pl.col("percent") == 25, pl.col("comparison") == "matched")
     assert set(table["budget"]) == {"quick"}
-    assert one(table, estimand="accuracy", method=LEAD, split="all", training_seed=None)["n"] == 20
+    assert one(table, estimand="accuracy", split="all", training_seed=None)["n"] == 20
 
 
 def test_flips_list_the_gained_and_the_lost_problems() -> None:
@@ -335,22 +395,22 @@ ONE_DECODE = {"decodes": {"base": ["t07"], "final": ["t07"], "earlier": []}, "bu
 
 def test_the_factorial_recovers_planted_effects() -> None:
     frames = planted(np.random.default_rng(1), 600, 16, 0.12, -0.08, 0.10)
-    table = factorial(pl.concat(frames), ARMS, DECODES, evaluation(**ONE_DECODE), 0)
+    table = factorial(pl.concat(frames), ARMS, DECODES, evaluation(**ONE_DECODE))
     for (effect, _), truth in zip(CONTRASTS.items(), (0.12, -0.08, 0.10), strict=True):
-        row = one(table, estimand=effect, method=LEAD)
+        row = one(table, estimand=effect)
         assert row["low"] < truth < row["high"] and row["high"] - row["low"] < 0.06
         assert abs(row["estimate"] - truth) < 0.03
-    assert one(table, estimand="effect of ssd", method=LEAD)["against"] == "base"
-    assert one(table, estimand="main effect of the decode", method=LEAD)["arm"] == "ssd + keep-cut"
-    assert one(table, estimand="interaction", method=LEAD)["arm"] == "ssd + fixed-point"
+    assert one(table, estimand="effect of ssd")["against"] == "base"
+    assert one(table, estimand="main effect of the decode")["arm"] == "ssd + keep-cut"
+    assert one(table, estimand="interaction")["arm"] == "ssd + fixed-point"
 
 
 def test_the_factorial_does_not_hang_on_the_number_of_draws() -> None:
     frames = planted(np.random.default_rng(2), 60, 2, 0.1, 0.1, 0)
     copies = [frame.with_columns(pl.col("draw") + 2) for frame in frames]
     settings = evaluation(**{**ONE_DECODE, "budgets": {"quick": 20, "full": 60}})
-    once, twice = (factorial(pl.concat(f), ARMS, DECODES, settings, 0) for f in (frames, frames + copies))
-    assert once.height == 2 * 2 * (3 + 4)  # outcomes, methods, effects and cells
+    once, twice = (factorial(pl.concat(f), ARMS, DECODES, settings) for f in (frames, frames + copies))
+    assert once.height == 2 * (3 + 4)  # outcomes, effects and cells
     for column in ("estimate", "low", "high", "p_value"):
         assert once[column].to_list() == pytest.approx(twice[column].to_list(), nan_ok=True)
 
@@ -370,7 +430,7 @@ def test_without_a_plain_decode_there_are_no_cells_as_nothing_may_be_called_plai
 
 
 def test_without_a_factorial_the_table_is_empty() -> None:
-    assert factorial(answers("base", "t07", [1] * 60), {"aa": ARMS["aa"]}, DECODES, evaluation(), 0).is_empty()
+    assert factorial(answers("base", "t07", [1] * 60), {"aa": ARMS["aa"]}, DECODES, evaluation()).is_empty()
 
 
 # ---- verdicts
@@ -404,23 +464,83 @@ def test_the_four_words(gained: int, lost: int, word: str) -> None:
     assert row["mde80"] > 0 and row["n"] == 450
 
 
-def test_a_null_result_says_what_the_study_could_have_found_and_what_it_would_take() -> None:
+def test_a_null_result_says_what_the_study_could_have_found_and_asks_nothing_of_the_effect_seen() -> None:
     row = one(verdict_table([1, 0, 0] * 20, [1, 0, 0] * 17 + [0, 1, 1] * 3), role="hypothesis")
-    assert row["verdict"] == "not resolved" and row["n_needed"] > row["n"]
+    assert row["verdict"] == "not resolved"
     assert f"This study had 80 % power for a true difference of {100 * row['mde80']:.1f} points." in row["sentence"]
-    assert f"It would take about {row['n_needed']} problems to detect a difference of the size seen." in row["sentence"]
+    assert "size seen" not in row["sentence"]
+
+
+def decided(estimate: float | None, p: float | None, equivalence: float | None, **more: Any) -> str:
+    row = {"estimand": "accuracy", "question": "different", "level": 0.5, "against_level": 0.5, "margin": 0.03}
+    return verdict(row | {"estimate": estimate, "p_adjusted": p, "equivalence_p_adjusted": equivalence} | more)
 
 
 def test_not_significant_alone_is_never_equivalence() -> None:
-    assert verdict(0.01, 0.6, 0.3) == verdict(None, None, None) == "not resolved"
-    assert verdict(-0.01, 0.01, 0.01) == "worse"
+    assert decided(0.01, 0.6, 0.3) == decided(None, None, None) == "not resolved"
+    assert decided(-0.01, 0.01, 0.01) == "worse"
+
+
+def test_what_is_better_depends_on_the_outcome() -> None:
+    assert decided(-0.05, 0.001, 0.9, estimand="cut_rate") == "improved"
+    assert decided(0.05, 0.001, 0.9, estimand="cut_rate") == "worse"
+    assert decided(12.0, 0.001, 0.9, estimand="mean_tokens", margin=5) == "higher"
+    assert decided(-0.01, 0.001, 0.9, question="not_worse") == "not worse by the margin"
+    assert decided(-0.01, 0.2, 0.01, question="not_worse") == "not resolved"
+
+
+def test_at_the_floor_and_at_the_ceiling_nothing_is_measured() -> None:
+    """A model that never wrote an answer in the asked form: 0 of 60 on both sides are no equivalence."""
+    floor = one(verdict_table([0] * 600, [0] * 600), role="hypothesis")
+    assert floor["equivalence_p"] < 0.05 and floor["verdict"] == "not measurable"
+    assert "Only 0.0 % (ssd) and 0.0 % (base) of the answers are right" in floor["sentence"]
+    assert "In the asked form" in floor["sentence"]
+    ceiling = one(verdict_table([1] * 600, [1] * 599 + [0]), role="hypothesis")
+    assert ceiling["verdict"] == "not measurable" and "no gain of 5.0 points could be seen" in ceiling["sentence"]
+    assert decided(0.02, 0.001, 0.001, level=0.029, against_level=0.001) == "improved"  # what is found is found
+    assert decided(0.0, 1.0, 0.001, level=0.031, against_level=0.02) == "equivalent within the margin"
+
+
+def test_other_outcomes_and_non_inferiority_have_verdicts_of_their_own() -> None:
+    base = answers("base", "t07", [1, 0] * 60, cut=range(0, 40))
+    arm = answers("ssd/seed-0/at-100", "t07", [1, 0] * 60)
+    plan = {
+        "fewer-cut": Hypothesis(arm="ssd", comparison="matched", decode="t07", outcome="cut_rate", margin=0.05),
+        "no-loss": Hypothesis(arm="ssd", comparison="matched", decode="t07", question="not_worse", margin=0.05),
+        "length": Hypothesis(
+            arm="ssd", comparison="matched", decode="t07", outcome="tokens", margin=5, family="length"
+        ),
+    }
+    settings = evaluation(budgets={"quick": 20, "full": 120})
+    table = verdicts(comparisons(pl.concat([base, arm]), settings, 0, plan), plan, ARMS, DECODES)
+    words = dict(table.select("hypothesis", "verdict").iter_rows())
+    assert words["fewer-cut"] == "improved" and words["no-loss"] == "not worse by the margin"
+    cut = one(table, hypothesis="fewer-cut")
+    assert "The difference in the share of answers cut off is −33.3 points" in cut["sentence"]
+    no_loss = one(table, hypothesis="no-loss")
+    assert no_loss["low"] > -0.05 and "p of being not worse" in no_loss["sentence"]
+    assert "tokens" in one(table, hypothesis="length")["sentence"]
+
+
+def test_a_claim_of_the_method_is_made_with_several_trainings_and_not_with_one() -> None:
+    arms = [answers(f"ssd/seed-{seed}/at-100", "t07", [1] * (40 + seed) + [0] * (20 - seed)) for seed in (0, 1)]
+    graded = [answers("base", "t07", [1] * 30 + [0] * 30), *arms]
+    plain = Hypothesis(arm="ssd", comparison="matched", decode="t07", margin=0.05)
+    claims = {"any": "strongest", "weights": "checkpoints", "method": "method"}
+    plan = {name: plain.model_copy(update={"claim": claim}) for name, claim in claims.items()}
+    table = verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES)
+    assert table["claim"].to_list() == [METHOD, CHECKPOINTS, METHOD]
+    assert "It speaks of the method, from 2 trainings." in one(table, hypothesis="any")["sentence"]
+    assert "not of the method" in one(table, hypothesis="weights")["sentence"]
+    with pytest.raises(UserError, match=r"hypotheses\.method: ssd was not compared"):
+        verdicts(comparisons(pl.concat(graded[:2]), evaluation(), 0, plan), plan, ARMS, DECODES)
 
 
 def test_the_verdict_says_what_it_is_about() -> None:
     row = one(verdict_table([1, 0] * 30, [0, 1] * 30), role="hypothesis")
     for part in (
         "45 problems of the test split",
-        "these two checkpoints",
+        "these checkpoints, not of the method",
         "temperature 0.7",
         "capped at 512",
         "count as wrong",
@@ -430,8 +550,9 @@ def test_the_verdict_says_what_it_is_about() -> None:
 
 def test_the_a_a_control_stands_among_the_verdicts_and_finds_nothing() -> None:
     table = verdict_table([1, 0] * 30, [0, 1] * 30)
-    control = one(table, role="control")
-    assert (control["hypothesis"], control["estimate"], control["p_value"]) == ("aa-t07", 0, 1)
+    control = one(table, hypothesis="aa-t07")
+    assert one(table, hypothesis="aa-fair")["role"] == "control"
+    assert (control["role"], control["estimate"], control["p_value"]) == ("control", 0, 1)
     assert control["sentence"].startswith("Control (nothing was trained): aa against base at t07: ")
     assert table.schema == pl.Schema(VERDICTS)
 
@@ -483,6 +604,6 @@ def test_the_base_against_itself_is_called_different_one_time_in_twenty() -> Non
             for model in ("base", "aa")
         ]
         table = comparisons(pl.concat(sides), settings, repeat)
-        row = one(table, estimand="accuracy", method=LEAD, split="all", budget="full", comparison="matched")
+        row = one(table, estimand="accuracy", split="all", budget="full", comparison="matched")
         found += row["p_value"] < 0.05
     assert 3 <= found <= 19  # 10 expected; both ends lie three standard errors off

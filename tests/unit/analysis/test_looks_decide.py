@@ -40,6 +40,7 @@ def row(
         "hypothesis": name, "role": words.HYPOTHESIS, "family": "primary", "estimate": estimate, "margin": 0.03,
         "low": estimate - 1.96 * error, "high": estimate + 1.96 * error, "standard_error": error,
         "p_value": float(2 * stats.norm.sf(abs(z))), "equivalence_p": equivalence_p, "verdict": words.NOT_RESOLVED,
+        "question": "different", "pairs": None, "degrees_of_freedom": 1e9, "n": 400, "estimand": words.ACCURACY,
     } | other  # fmt: skip
 
 
@@ -86,9 +87,8 @@ def test_interval_p_and_bar_agree_about_zero(current: int, z: float) -> None:
 def test_the_repeated_interval_is_longer_early_and_hardly_at_the_end() -> None:
     widths = []
     for current in (1, 2, 3):
-        low, high = repeated_interval(row(z=1.0), looks(current))
-        assert low is not None and high is not None
-        widths.append((high - low) / (2 * 1.96 * 0.02))
+        interval = repeated_interval(row(z=1.0), looks(current))
+        widths.append((interval.high - interval.low) / (2 * 1.96 * 0.02))
     assert widths[0] > 1.9 and widths[0] > widths[1] > widths[2] > 1 and widths[2] < 1.05
 
 
@@ -148,9 +148,25 @@ def test_a_hypothesis_is_given_up_only_where_no_truth_that_matters_gives_it_a_ve
 
 def test_the_last_look_ends_it_and_numbers_that_are_not_known_end_nothing() -> None:
     assert judged(with_looks([row(z=1.0)], looks(3)), looks(3))["state"].to_list() == [words.LAST_LOOK]
-    unknown = row() | dict.fromkeys(("standard_error", "p_value", "equivalence_p", "low", "high"))
+    unknown = row() | dict.fromkeys(("estimate", "standard_error", "p_value", "equivalence_p", "low", "high"))
     (found,) = judged(with_looks([unknown], looks(1)), looks(1)).to_dicts()
     assert (found["state"], found["p_of_looks"], found["chance"]) == (words.GOES_ON, None, None)
+
+
+def test_what_is_not_measurable_is_sampled_no_further() -> None:
+    here = looks(1)
+    (found,) = judged(with_looks([row(verdict=words.NOT_MEASURABLE)], here), here).to_dicts()
+    assert found["state"] == words.GIVEN_UP and "More problems would not make it measurable" in found["sentence"]
+
+
+def test_a_question_of_non_inferiority_is_given_up_where_even_no_effect_would_not_answer_it() -> None:
+    here = looks(2)
+    asked = row(z=0.0, question="not_worse")
+    states = [
+        judged(with_looks([asked | {"standard_error": error, "p_value": p}], here), here)["state"][0]
+        for error, p in ((0.01, 0.5), (0.2, 0.9))
+    ]
+    assert states == [words.GOES_ON, words.GIVEN_UP]
 
 
 def test_the_sentence_says_which_look_and_which_bar() -> None:

@@ -14,7 +14,7 @@ from selfdistill.reporting.select import trained_cells
 from selfdistill.study.arms import Arm
 from selfdistill.study.factorial import factorial_cells
 from selfdistill.study.sampling import Decode
-from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.analysis import EFFECTS, ESTIMATES
 
 LAB_FULL: dict[str, Any] = yaml.safe_load((ROOT / "config/lab-full.yaml").read_text())
 CELLS = ("ssd", "keep-cut", "filter-only", "fixed-point")
@@ -37,11 +37,20 @@ def of_study(study: dict[str, Any]) -> tuple[ReportInputs, dict[str, float]]:
         for arm, value in accuracy.items()
     ]  # fmt: skip
     effects = [
-        {**shared, "estimand": effect, "method": "paired t", "percent": 100, "estimate": 0.01, "low": 0.0, "high": 0.02}
+        {
+            **shared,
+            "estimand": effect,
+            "method": "paired score",
+            "percent": 100,
+            "estimate": 0.01,
+            "low": 0.0,
+            "high": 0.02,
+        }
         for effect in CONTRASTS
     ]
     frames: dict[str, Any] = {
-        name: pl.DataFrame(rows, schema=ESTIMATES) for name, rows in (("levels", levels), ("factorial", effects))
+        "levels": pl.DataFrame(levels, schema=ESTIMATES),
+        "factorial": pl.DataFrame([dict.fromkeys(EFFECTS) | row for row in effects], schema=EFFECTS),
     }
     return ReportInputs(study=study, **frames), accuracy
 

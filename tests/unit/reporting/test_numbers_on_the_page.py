@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from report_fixture import STUDY, report_inputs, verdicts
 from selfdistill.analysis.noise_scale import noise_scale_text
-from selfdistill.analysis.verdicts import estimand_line, sentence
+from selfdistill.analysis.sentences import estimand_line, sentence
 from selfdistill.reporting.figures.lengths import lengths
 from selfdistill.reporting.page import render_report
 from selfdistill.study.sampling import Decode
@@ -20,7 +20,7 @@ DECODES = {name: Decode.model_validate(decode) for name, decode in STUDY["decode
 
 def large() -> pl.DataFrame:
     """The fixture's verdicts over thousands of problems, with the sentences that the analysis writes for them."""
-    frame = verdicts().with_columns(n=pl.lit(1240), n_needed=pl.lit(12_400), training_seeds=pl.lit(2))
+    frame = verdicts().with_columns(n=pl.lit(1240), training_seeds=pl.lit(1200))
     rows = [
         row | {"sentence": sentence(row), "estimand_line": estimand_line(row, DECODES)}
         for row in frame.iter_rows(named=True)
@@ -30,7 +30,7 @@ def large() -> pl.DataFrame:
 
 def test_the_analysis_sets_thousands_off_as_the_page_does() -> None:
     unresolved = large().filter(pl.col("verdict") == "not resolved").row(0, named=True)
-    assert f"12{THIN}400 problems" in unresolved["sentence"]
+    assert f"1{THIN}200 trainings" in unresolved["sentence"]
     assert f"1{THIN}240 problems" in unresolved["estimand_line"]
     assert noise_scale_text(1 / 31_000, 1 / 52_000, 1 / 9_000) == f"31{THIN}000 (9{THIN}000 to 52{THIN}000)"
 
@@ -45,7 +45,7 @@ def test_no_number_on_the_page_has_a_comma_between_its_thousands() -> None:
     )
     html = re.sub(r"<pre>.*?</pre>|<style>.*?</style>|<svg.*?</svg>", "", render_report(inputs), flags=re.DOTALL)
     assert COMMA.findall(html) == []
-    assert f"1{THIN}240" in html and f"12{THIN}400" in html and f"31{THIN}000" in html
+    assert f"1{THIN}240" in html and f"1{THIN}200" in html and f"31{THIN}000" in html
 
 
 def test_a_long_cap_is_set_off_on_the_axis_of_lengths_too() -> None:

@@ -112,19 +112,28 @@ def test_nothing_is_loaded_from_elsewhere(html: str, page: Page) -> None:
     assert not re.search(r"(?i)@import|url\(\s*['\"]?(?!#)", re.sub(r"<pre>.*?</pre>", "", html, flags=re.DOTALL))
 
 
-def test_a_null_result_reads_as_one_and_says_what_would_resolve_it(page: Page) -> None:
+def test_a_null_result_reads_as_one(page: Page) -> None:
     assert "not resolved ssd-beats-best-base" in page.words
-    assert (
-        "This is not evidence of no effect: n = 210 here, and a difference as small as the one seen needs n ≈ 1\u2009240."
-        in page.text
-    )
+    assert "This is not evidence of no effect." in page.text
     assert "95 % interval −1.0 to +4.4" in page.words
+    assert "size seen" not in page.words
 
 
-def test_a_null_result_that_no_study_would_resolve_says_so() -> None:
-    table = verdicts().with_columns(n_needed=pl.lit(None, dtype=pl.Int64))
+def test_every_answer_says_whether_it_speaks_of_the_method_or_of_these_checkpoints(page: Page) -> None:
+    assert "It speaks of the method, from 2 trainings." in page.words
+    assert "speaks of these checkpoints" in page.words and "Nothing was trained." in page.words
+
+
+def test_controls_are_counted_against_chance(page: Page) -> None:
+    assert "1 of 1 control is silent (p ≥ 0.05); by chance 0.1 would be expected to speak." in page.words
+
+
+def test_what_could_not_be_measured_is_an_alarm_and_no_equivalence() -> None:
+    table = verdicts().with_columns(
+        verdict=pl.when(pl.col("hypothesis") == "ssd-helps").then(pl.lit("not measurable")).otherwise("verdict")
+    )
     page = Page(render_report(report_inputs(verdicts=table)))
-    assert "No practical number of problems would resolve" in page.words
+    assert "Not measurable. ssd against base" in page.words
 
 
 def test_every_hypothesis_shows_its_n_and_holm_adjusted_p(page: Page) -> None:
@@ -223,21 +232,23 @@ def test_thousands_in_a_caption_keep_their_thin_space() -> None:
     assert many.endswith("n = 1\u2009240 problems.") and "  " not in many
 
 
-def test_a_fair_comparison_says_what_each_side_chose_from() -> None:
-    menus = "chose among 6 decodes (t06, t08, t10, t12, t15, t10-min-p), an arm among 3 (t06, t10, t15)"
-    assert menus in _there(main_results(report_inputs())).note
-    assert menus in draw_figures(report_inputs())["hypotheses"].caption
+def test_a_fair_comparison_says_what_both_sides_chose_from() -> None:
+    menu = "both sides choose from the same 3 decodes (t06, t10, t15)"
+    assert menu in _there(main_results(report_inputs())).note
+    assert menu in draw_figures(report_inputs())["hypotheses"].caption
     matched = report_inputs(
         verdicts=verdicts().filter(pl.col("comparison") == "matched"),
         comparisons=_comparisons().filter(pl.col("comparison") == "matched"),
     )
-    assert "chose among" not in _there(main_results(matched)).note
+    assert "both sides choose" not in _there(main_results(matched)).note
 
 
-def test_the_factorial_says_which_noise_its_intervals_hold_and_what_holm_covers() -> None:
-    for text in (_there(factorial(report_inputs())).note, draw_figures(report_inputs())["factorial"].caption):
-        assert "the noise of problems only" in text and "one seed speaks of that one training" in text
-        assert "the three effects within one decode and one outcome" in text
+def test_the_factorial_says_what_its_effects_speak_of_and_what_holm_covers() -> None:
+    table = _there(factorial(report_inputs()))
+    assert "speaks of the method only where each of the four arms was trained twice" in table.note
+    assert "the three effects within one decode and one outcome" in table.note
+    assert {row.cells[6] for group in table.groups for row in group.rows} == {"these checkpoints"}
+    assert "the table says whether they speak of the method" in draw_figures(report_inputs())["factorial"].caption
 
 
 def test_the_audit_shows_how_the_filter_leans_with_its_interval() -> None:
@@ -264,9 +275,9 @@ def test_the_report_says_how_far_the_engine_was_from_the_trainer_at_the_worst_ch
 def test_the_main_table_holds_base_every_arm_and_the_a_a_control_at_every_decode() -> None:
     table = _there(main_results(report_inputs()))
     labels = [[row.cells[0] for row in group.rows if not row.minor] for group in table.groups]
-    matched = ["base", "ssd, 2 seeds", "keep-cut", "filter-only", "fixed-point", "aa (A/A control)"]
+    matched = ["base", "ssd, 2 trainings", "keep-cut", "filter-only", "fixed-point", "aa (A/A control)"]
     assert labels[:3] == [matched] * 3
-    assert labels[3][:2] == ["base at t08", "ssd at t10, 2 seeds"]
+    assert labels[3][:2] == ["base at t08", "ssd at t10, 2 trainings"]
     assert all(len(row.cells) == len(table.columns) for group in table.groups for row in group.rows)
 
 
@@ -274,7 +285,7 @@ def test_numbers_of_the_main_table_are_those_of_the_analysis() -> None:
     inputs = report_inputs()
     assert inputs.comparisons is not None
     wanted = inputs.comparisons.filter(
-        (pl.col("estimand") == "accuracy") & (pl.col("method") == "paired t") & (pl.col("budget") == "full")
+        (pl.col("estimand") == "accuracy") & pl.col("leads") & (pl.col("budget") == "full")
         & (pl.col("comparison") == "matched") & (pl.col("decode_id") == "t15") & (pl.col("arm") == "filter-only")
     ).row(0, named=True)  # fmt: skip
     group = next(group for group in _there(main_results(inputs)).groups if "t15" in group.title)
@@ -285,7 +296,7 @@ def test_numbers_of_the_main_table_are_those_of_the_analysis() -> None:
 def test_the_factorial_table_shows_effects_on_accuracy_beside_those_on_the_cut_rate() -> None:
     rows = _there(factorial(report_inputs())).groups[1].rows
     assert [row.cells[0] for row in rows] == ["main effect of the decode", "main effect of the filter", "interaction"]
-    assert rows[1].cells[1] == "+3.9" and rows[1].cells[5].startswith("−6.2 [")
+    assert rows[1].cells[1] == "+3.9" and rows[1].cells[7].startswith("−6.2 [")
 
 
 def test_a_noise_scale_without_an_upper_end_is_said_to_be_unbounded() -> None:
@@ -375,14 +386,14 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
         study=study.model_dump(),
         levels=levels(graded, {str(name): n for name, n in evaluation.budgets.items()}, evaluation.pass_at),
         comparisons=compared,
-        factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation, study.seed),
+        factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation),
         verdicts=judged(compared, study.hypotheses, study.arms, study.decodes),
         completions=graded,
     )
-    names = ["base", "ssd, 2 seeds", "seed 0", "seed 1", "over training seeds"]
+    names = ["base", "ssd, 2 trainings", "as trained here", "seed 0", "seed 1"]
     groups = _there(main_results(inputs)).groups
     assert [row.cells[0] for row in groups[0].rows][:5] == names
-    assert len(groups) == len(evaluation.decodes.final) + 1
+    assert len(groups) == len(evaluation.decodes.final) + 2  # fair, and decoding alone
     shorter = _there(shorter_answers(inputs)).groups[0].rows
     assert [row.cells[0] for row in shorter] == list(STUDY["arms"])
     for row in [groups[0].rows[1], *shorter[:-1], *_there(factorial(inputs)).groups[0].rows]:

@@ -131,6 +131,8 @@ WRONG = {
     "a full budget over the data": ("evaluation/budgets/full", 9999, "evaluation.budgets.full: asks for 9999 problems"),
     "a seed twice": ("arms/ssd/seeds", [1, 1], "none twice"),
     "a hypothesis about nobody": ("hypotheses/ssd-fair/arm", "sds", "no arm is named 'sds'; did you mean 'ssd'?"),
+    "a claim about the method from one training": ("hypotheses/fixed-point-is-null/claim", "method", "fixed-point has one training seed, which tells nothing of the method"),
+    "a margin of three hundred points": ("hypotheses/ssd-fair/margin", 3, "a difference of shares lies between 0 and 1"),
     "a matched hypothesis without a decode": ("hypotheses/ssd-fair/comparison", "matched", "a matched comparison needs one"),
     "an arm name unfit for a path": ("arms/Up And Away", {"resample": True}, "arms.Up And Away: is no name; write small letters, digits and hyphens after a small letter"),
 }  # fmt: skip

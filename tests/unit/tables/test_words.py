@@ -53,8 +53,8 @@ def test_no_room_keeps_a_copy_of_a_word_that_stands_in_a_table(room: str) -> Non
 
 
 def test_a_copy_would_be_noticed() -> None:
-    assert {words.PAIRED_T, words.NOT_RESOLVED, words.CUT_RATE, words.MATCHED} <= WORDS - SPOKEN
-    assert copies_in('LEAD = "paired t"') == ["line 1: 'paired t'"]
+    assert {words.SCORE, words.NOT_RESOLVED, words.CUT_RATE, words.MATCHED} <= WORDS - SPOKEN
+    assert copies_in('LEAD = "paired score"') == ["line 1: 'paired score'"]
     assert copies_in('pl.col("verdict") == "correct"') == ["line 1: 'correct'"]
     assert copies_in('row["cut_rate"], {"matched": 1}, "correct"') == []
 

@@ -1,106 +1,152 @@
 """How much better: paired differences on the problems that both sides answered. Graded completions in, COMPARISONS out.
 
-Rows over several training seeds average the seeds within each problem: they speak about these trainings. The row "t over
-training seeds" speaks about the method, and has an interval only where there are two seeds or more. Which comparisons are
-made is said in `pairing.py`, how a difference is estimated in `differences.py`.
+A row makes one of two claims. *These checkpoints*: of each training, and of all of them as they are. *The method*: what
+training anew would be expected to give, known where a trained side has two trainings or more (`statistics/trainings.py`).
+Which comparisons are made is said in `pairing.py`, how a difference is estimated in `differences.py`.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.differences import SHARES, Difference, Row, differences_of, estimate_rows
-from selfdistill.analysis.pairing import Comparison, paired_cells, planned, seed_pairs
-from selfdistill.analysis.problem_means import Evaluations, family_codes, known, unit_of
-from selfdistill.statistics.clusters import cluster_mean
-from selfdistill.statistics.intervals import UNKNOWN, t_interval
-from selfdistill.statistics.multiplicity import benjamini_hochberg
-from selfdistill.statistics.power import minimal_detectable_difference
-from selfdistill.statistics.significance import t_test_p
+from selfdistill.analysis.choice import Choices, as_chosen, choice_in_words, choices
+from selfdistill.analysis.differences import (
+    SHARES,
+    Difference,
+    Row,
+    differences_between,
+    judged_of,
+    judged_row,
+    weighted,
+)
+from selfdistill.analysis.pairing import Comparison, at, decoding_alone, paired_cells, planned, seed_pairs
+from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, known, unit_of
+from selfdistill.statistics.clusters import Array, ClusterMean, cluster_totals
+from selfdistill.statistics.multiplicity import ALPHA, benjamini_hochberg
+from selfdistill.statistics.resampling import simultaneous_band
+from selfdistill.statistics.trainings import Trainings, of_the_method, trainings
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS
 from selfdistill.tables.schema import conform
 
+# Of a comparison of two sides: its estimands with the variance that the choice of decodes adds to each.
+Estimand = tuple[Difference, float]
+
 
 def comparisons(
     graded: pl.DataFrame, evaluation: Evaluation, seed: int, hypotheses: Mapping[str, Hypothesis] | None = None
 ) -> pl.DataFrame:
-    """Every model against the base, and finished arms against each other where a hypothesis asks for it."""
+    """Every model against the base, finished arms against each other where a hypothesis asks for it, decodes of the base."""
     evaluations = Evaluations.of(graded, evaluation.sizes)
-    rows: list[Row] = []
-    for comparison in planned(evaluations, evaluation, hypotheses or {}):
-        rows += compare(evaluations, comparison, evaluation.resamples, seed)
+    every = chain(planned(evaluations, evaluation, hypotheses or {}), decoding_alone(evaluations, evaluation))
+    rows = [row for each in every for row in compare(evaluations, each, evaluation.resamples, seed)]
     frame = pl.DataFrame(rows, schema={**COMPARISONS}, strict=False) if rows else pl.DataFrame(schema=COMPARISONS)
-    return conform(_adjusted(frame), COMPARISONS, "comparisons")
+    frame = _adjusted(_with_bands(frame, evaluations, evaluation, seed))
+    return conform(frame, COMPARISONS, "comparisons")
 
 
-def compare(evaluations: Evaluations, comparison: Comparison, resamples: int, seed: int) -> Iterator[Row]:
-    """Rows for each training seed, for all seeds together, and over seeds. Nothing where the split is empty."""
-    side, against = comparison.side, comparison.against
-    if evaluations.pooled(side, comparison.budget, comparison.split).is_empty():
+def compare(evaluations: Evaluations, asked: Comparison, resamples: int, seed: int) -> Iterator[Row]:
+    """Rows of each training, of all together as they are, and of the method. Nothing where the split is empty."""
+    if evaluations.pooled(asked.side, asked.budget, asked.split).is_empty():
         return
-    by_seed = seed_pairs(side, against)
-    per_seed: list[list[Difference]] = []
-    for training_seed, one, other in by_seed:
-        pair = Comparison(one, other, comparison.kind, comparison.budget, comparison.split)
-        differences = differences_of(evaluations, pair)
-        per_seed.append(differences)
-        yield from _rows(evaluations, pair, differences, training_seed, 1, resamples, seed)
-    trained = len(side.training_seeds) or len(against.training_seeds)
-    differences = differences_of(evaluations, comparison)
-    yield from _rows(evaluations, comparison, differences, None, trained, resamples, seed)
-    for position, difference in enumerate(differences):
-        if per_seed:
-            yield _seed_row(comparison, difference, [one[position] for one in per_seed])
+    found, comparison = choices(evaluations, asked, resamples, seed), as_chosen(evaluations, asked)
+    for training_seed, one, other in seed_pairs(comparison.side, comparison.against):
+        yield from _rows(evaluations, comparison.between(one, other), found, training_seed, 1)
+    trained = len(comparison.side.training_seeds) or len(comparison.against.training_seeds)
+    yield from _rows(evaluations, comparison, found, None, trained)
 
 
 def _rows(
-    evaluations: Evaluations,
-    comparison: Comparison,
-    differences: Iterable[Difference],
-    training_seed: int | None,
-    training_seeds: int,
-    resamples: int,
-    seed: int,
+    evaluations: Evaluations, comparison: Comparison, found: Choices, training_seed: int | None, training_seeds: int
 ) -> Iterator[Row]:
     mine, other = paired_cells(evaluations, comparison)
-    correlations = {name: _correlation(mine[name], other[name]) for name in (*SHARES, words.MEAN_TOKENS)}
-    for difference in differences:
-        named = _named(comparison, difference.estimand, training_seed, training_seeds)
-        named["correlation"] = correlations.get(difference.estimand)
-        for row in estimate_rows(difference, family_codes(mine), unit_of(mine), resamples, seed):
-            yield named | row
+    families, unit = family_codes(mine), unit_of(mine)
+    estimands = _estimands(evaluations, comparison, found)
+    sides = _sides(evaluations, comparison, found, families) if training_seed is None else []
+    for position, (difference, of_choice) in enumerate(estimands):
+        mean = _with_choice(difference.mean(families), of_choice)
+        method = of_the_method(mean, [(1.0, side[position]) for side in sides])
+        speaks_of_method = math.isfinite(method.standard_error)
+        named = _named(comparison, found, difference.estimand, training_seed, training_seeds)
+        named |= _levels(mine, other, difference.estimand)
+        leads = training_seed is None
+        yield named | judged_row(difference, mean, unit) | {"leads": leads and not speaks_of_method}
+        if speaks_of_method:
+            yield named | judged_row(difference, method, unit) | {"claim": words.METHOD, "leads": True}
 
 
-def _correlation(mine: pl.Series, other: pl.Series) -> float | None:
-    a, b = mine.to_numpy(), other.to_numpy()
-    return known(float(np.corrcoef(a, b)[0, 1])) if len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0 else None
+def _estimands(evaluations: Evaluations, comparison: Comparison, found: Choices) -> list[Estimand]:
+    """Each estimand as the mean over the choices of decodes, with the variance between these."""
+    parts = []
+    for (mine, other), share in found.items():
+        pair = comparison.between(at(comparison.side, mine), at(comparison.against, other))
+        cells = paired_cells(evaluations, pair)
+        bounds = comparison.side.percent == 100
+        parts.append((share, differences_between(*cells, comparison.against.arm, bounds)))
+    estimands = []
+    for position in range(len(parts[0][1])):
+        here = [(share, differences[position]) for share, differences in parts]
+        estimands.append((weighted(here), _between_choices(here)))
+    return estimands
 
 
-def _seed_row(comparison: Comparison, pooled: Difference, per_seed: list[Difference]) -> Row:
-    """Training seeds as the units: what a new training of the same method would be expected to give."""
-    effects = np.array([d.values.sum() / d.weights.sum() if d.weights.sum() else math.nan for d in per_seed])
-    effects = effects[np.isfinite(effects)]
-    mean = cluster_mean(effects, np.ones(len(effects)))
-    spread = mean.standard_error > 0  # two trainings that agree to the last answer are no proof that all would
-    interval = t_interval(mean) if spread else UNKNOWN
-    return _named(comparison, pooled.estimand, None, len(per_seed)) | {
-        "estimate": known(mean.estimate),
-        "low": known(interval.low),
-        "high": known(interval.high),
-        "method": words.OVER_SEEDS,
-        "unit": words.TRAINING_SEED,
-        "n": len(effects),
-        "p_value": known(t_test_p(mean)) if spread else None,
-        "standard_error": known(mean.standard_error),
-        "mde80": known(minimal_detectable_difference(mean)),
+def _between_choices(parts: Sequence[tuple[float, Difference]]) -> float:
+    if len(parts) == 1:
+        return 0.0
+    shares = np.array([share for share, _ in parts])
+    effects = np.array([d.values.sum() / d.weights.sum() if d.weights.sum() else math.nan for _, d in parts])
+    mean = float(shares @ effects)
+    return float(shares @ (effects - mean) ** 2)
+
+
+def _with_choice(mean: ClusterMean, of_choice: float) -> ClusterMean:
+    return replace(mean, standard_error=math.sqrt(mean.standard_error**2 + of_choice)) if of_choice > 0 else mean
+
+
+def _sides(evaluations: Evaluations, comparison: Comparison, found: Choices, families: Array) -> list[list[Trainings]]:
+    """Of each trained side, for every estimand, its trainings one by one against all of the other side."""
+
+    def each(models: Side, is_side: bool) -> list[Comparison]:
+        return [
+            comparison.between(one, comparison.against) if is_side else comparison.between(comparison.side, one)
+            for one in (models.of_seed(seed) for seed in models.training_seeds)
+        ]
+
+    sides = []
+    for models, is_side in ((comparison.side, True), (comparison.against, False)):
+        if models.training_seeds:
+            apart = [_estimands(evaluations, one, found) for one in each(models, is_side)]
+            sides.append(
+                [
+                    trainings([d.values for d, _ in same], [d.weights for d, _ in same], families)
+                    for same in zip(*apart, strict=True)
+                ]
+            )
+    return sides
+
+
+def _levels(mine: pl.DataFrame, other: pl.DataFrame, estimand: str) -> Row:
+    """What each side did by itself, where the estimand is one of its means, and how often it gave an answer as asked."""
+    found: Row = {
+        words.BOXED_RATE: known(mine[words.BOXED_RATE].to_numpy().mean()),
+        f"against_{words.BOXED_RATE}": known(other[words.BOXED_RATE].to_numpy().mean()),
     }
+    if estimand in (*SHARES, words.MEAN_TOKENS):
+        a, b = mine[estimand].to_numpy(), other[estimand].to_numpy()
+        varied = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
+        found |= {"level": known(a.mean()), "against_level": known(b.mean())}
+        found["correlation"] = known(float(np.corrcoef(a, b)[0, 1])) if varied else None
+    return found
 
 
-def _named(comparison: Comparison, estimand: str, training_seed: int | None, training_seeds: int) -> Row:
+def _named(
+    comparison: Comparison, found: Choices, estimand: str, training_seed: int | None, training_seeds: int
+) -> Row:
     side, against = comparison.side, comparison.against
     return dict.fromkeys(COMPARISONS) | {
         "estimand": estimand,
@@ -115,25 +161,62 @@ def _named(comparison: Comparison, estimand: str, training_seed: int | None, tra
         "budget": comparison.budget,
         "comparison": comparison.kind,
         "training_seeds": training_seeds,
+        "claim": words.CHECKPOINTS,
+        "chosen": choice_in_words(found, 0) if comparison.menu else None,
+        "against_chosen": choice_in_words(found, 1) if comparison.menu else None,
     }
 
 
+def _with_bands(frame: pl.DataFrame, evaluations: Evaluations, evaluation: Evaluation, seed: int) -> pl.DataFrame:
+    """Along the checkpoints of a training, and of all trainings of an arm as they are: bands within which the whole curve
+    of differences from the base lies."""
+    curve = ("arm", "training_seed", "decode_id", "split", "budget")
+    frame = frame.with_row_index("row")
+    of_curves = frame.filter(
+        (pl.col("comparison") == words.MATCHED)
+        & (pl.col("estimand") == words.ACCURACY)
+        & (pl.col("claim") == words.CHECKPOINTS)
+        & (pl.col("against") == "base")
+        & (pl.col("percent") > 0)
+    )
+    sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
+    bands = []
+    for _, rows in of_curves.group_by(curve, maintain_order=True):
+        points = []
+        for row in rows.iter_rows(named=True) if rows["percent"].n_unique() > 1 else ():
+            side, base = sides[row["arm"], row["percent"], row["decode_id"]], sides["base", 0, row["decode_id"]]
+            side = side if row["training_seed"] is None else side.of_seed(row["training_seed"])
+            mine, other = paired_cells(evaluations, Comparison(side, base, words.MATCHED, row["budget"], row["split"]))
+            points.append(cluster_totals((mine[words.ACCURACY] - other[words.ACCURACY]).to_numpy(), family_codes(mine)))
+        found = simultaneous_band(points, evaluation.resamples, seed)
+        bands += [(row, known(band.low), known(band.high)) for row, band in zip(rows["row"], found, strict=False)]
+    known_bands = pl.DataFrame(
+        bands, schema={"row": frame["row"].dtype, "of_low": pl.Float64, "of_high": pl.Float64}, orient="row"
+    )
+    joined = frame.join(known_bands, on="row", how="left", maintain_order="left")
+    return joined.with_columns(band_low="of_low", band_high="of_high").drop("row", "of_low", "of_high")
+
+
 def _adjusted(frame: pl.DataFrame) -> pl.DataFrame:
-    """Benjamini–Hochberg over the grid of pooled matched differences of one estimand, split and budget.
+    """Benjamini–Hochberg over the grid of leading differences of one estimand, kind, split and budget; what can be
+    detected is said at the level that the smallest p of the grid must beat.
 
     The planned hypotheses are few and have Holm's adjustment of their own, in the verdicts.
     """
-    grid = (
-        (pl.col("method") == words.LEAD) & (pl.col("comparison") == words.MATCHED) & pl.col("training_seed").is_null()
-    )
     frame = frame.with_row_index("row")
     adjusted = []
-    for group in frame.filter(grid).partition_by("estimand", "split", "budget", maintain_order=True):
+    for group in frame.filter("leads").partition_by("estimand", "comparison", "split", "budget", maintain_order=True):
         p_values = [math.nan if p is None else p for p in group["p_value"]]
-        adjusted += list(zip(group["row"], benjamini_hochberg(p_values), strict=True))
-    found = pl.DataFrame(adjusted, schema={"row": frame["row"].dtype, "p_grid": pl.Float64}, orient="row")
+        level = ALPHA / len(p_values)
+        detected = [known(judged_of(row).detectable(level)) if row["n"] else None for row in group.to_dicts()]
+        adjusted += list(zip(group["row"], benjamini_hochberg(p_values), detected, strict=True))
+    found = pl.DataFrame(
+        adjusted, schema={"row": frame["row"].dtype, "p_grid": pl.Float64, "detected": pl.Float64}, orient="row"
+    )
     return (
         frame.join(found, on="row", how="left", maintain_order="left")
-        .with_columns(pl.col("p_grid").fill_nan(None).alias("p_adjusted"))
-        .drop("row", "p_grid")
+        .with_columns(
+            pl.col("p_grid").fill_nan(None).alias("p_adjusted"), pl.coalesce("detected", "mde80").alias("mde80")
+        )
+        .drop("row", "p_grid", "detected")
     )

@@ -5,28 +5,31 @@ is an average contrast, taken within each problem and then over problems:
     decode       ½[(SSD, finished) − (plain, finished)] + ½[(SSD, everything) − (plain, everything)]
     filter       ½[(SSD, finished) − (SSD, everything)] + ½[(plain, finished) − (plain, everything)]
     interaction  [(SSD, finished) − (SSD, everything)] − [(plain, finished) − (plain, everything)]
-Graded completions in, ESTIMATES out: the effects on accuracy, then on cut_rate, at each decode of the final evaluation.
+Graded completions in, EFFECTS out: the effects on accuracy, then on cut_rate, at each decode of the final evaluation. An
+effect speaks of the method where every cell was trained twice or more, else of these checkpoints (`comparisons.py`).
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from selfdistill.analysis.differences import Difference, estimate_rows
-from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, unit_of
+from selfdistill.analysis.differences import Difference, judged_row
+from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, known, unit_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array
 from selfdistill.statistics.multiplicity import holm
+from selfdistill.statistics.trainings import of_the_method, trainings
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation
-from selfdistill.study.factorial import Factorial, factorial_cells
+from selfdistill.study.factorial import factorial_cells
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
-from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.analysis import EFFECTS
 from selfdistill.tables.schema import conform
 
 OUTCOMES = (words.ACCURACY, words.CUT_RATE)
@@ -39,13 +42,22 @@ CONTRASTS = {
 }
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One arm's outcome by problem: the mean over its trainings, and each of them."""
+
+    arm: str
+    pooled: Array
+    each: list[Array]
+
+
 def factorial(
-    graded: pl.DataFrame, arms: Mapping[str, Arm], decodes: Mapping[str, Decode], evaluation: Evaluation, seed: int
+    graded: pl.DataFrame, arms: Mapping[str, Arm], decodes: Mapping[str, Decode], evaluation: Evaluation
 ) -> pl.DataFrame:
     """Effects and each cell against the base, on test, at 100 % of training; empty where the study holds no 2×2."""
     cells = factorial_cells(arms, decodes)
     if cells is None:
-        return pl.DataFrame(schema=ESTIMATES)
+        return pl.DataFrame(schema=EFFECTS)
     evaluations = Evaluations.of(graded, evaluation.sizes)
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
     rows: list[dict[str, Any]] = []
@@ -56,9 +68,13 @@ def factorial(
                 f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.decodes.final."
             )
         budget = evaluations.widest(sides[key] for key in wanted) or "full"
-        problems = [_problems(evaluations, sides[key], budget) for key in wanted]
-        rows += _effects(cells, problems, outcome, decode, budget, evaluation.resamples, seed)
-    return conform(pl.DataFrame(rows, schema=ESTIMATES), ESTIMATES, "factorial")
+        problems = _problems(evaluations, sides["base", 0, decode], budget)
+        if problems.is_empty():
+            continue
+        four = [_cell(evaluations, sides[arm, 100, decode], budget, outcome) for arm in cells.arms]
+        shared = {"percent": 100, "decode_id": decode, "against_decode_id": decode, "split": "test", "budget": budget}
+        rows += [dict.fromkeys(EFFECTS) | shared | row for row in _effects(four, problems, outcome)]
+    return conform(pl.DataFrame(rows, schema=EFFECTS), EFFECTS, "factorial")
 
 
 def _problems(evaluations: Evaluations, side: Side, budget: str) -> pl.DataFrame:
@@ -67,40 +83,43 @@ def _problems(evaluations: Evaluations, side: Side, budget: str) -> pl.DataFrame
     return evaluations.pooled(side, budget, "test")
 
 
-def _effects(
-    cells: Factorial,
-    problems: list[pl.DataFrame],
-    outcome: str,
-    decode: str,
-    budget: str,
-    resamples: int,
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    *trained, base = [frame[outcome].to_numpy() for frame in problems]
-    if not len(base):
-        return
-    shared = dict.fromkeys(ESTIMATES) | {"percent": 100, "decode_id": decode, "against_decode_id": decode}
-    shared |= {"split": "test", "budget": budget}
+def _cell(evaluations: Evaluations, side: Side, budget: str, outcome: str) -> Cell:
+    each = [_problems(evaluations, side.of_seed(seed), budget)[outcome].to_numpy() for seed in side.training_seeds]
+    return Cell(side.arm, _problems(evaluations, side, budget)[outcome].to_numpy(), each)
 
-    def rows(estimand: str, arm: str, against: str, values: Array) -> list[dict[str, Any]]:
-        difference = Difference(words.on(estimand, outcome), values, np.ones(len(values)), is_share=True)
-        named = shared | {"estimand": difference.estimand, "model_id": f"{arm}/all-seeds/at-100", "arm": arm}
-        found = estimate_rows(difference, family_codes(problems[0]), unit_of(problems[0]), resamples, seed)
-        return [
-            {key: value for key, value in (named | {"against": against} | row).items() if key in ESTIMATES}
-            for row in found
-            if row["method"] != words.PERCENTILE
-        ]
 
-    effects: list[dict[str, Any]] = []
-    for estimand, weights in CONTRASTS.items():
-        plus = " + ".join(arm for arm, weight in zip(cells.arms, weights, strict=True) if weight > 0)
-        minus = " + ".join(arm for arm, weight in zip(cells.arms, weights, strict=True) if weight < 0)
-        effects += rows(estimand, plus, minus, np.tensordot(weights, np.stack(trained), axes=1))
-    leads = [row for row in effects if row["method"] == words.LEAD]
-    p_values = [math.nan if row["p_value"] is None else row["p_value"] for row in leads]
-    for row, adjusted in zip(leads, holm(p_values), strict=True):
-        row["p_adjusted"] = adjusted if math.isfinite(adjusted) else None
-    yield from effects
-    for arm, values in zip(cells.arms, trained, strict=True):
-        yield from rows(words.effect_of(arm), arm, "base", values - base)
+def _effects(cells: list[Cell], problems: pl.DataFrame, outcome: str) -> list[dict[str, Any]]:
+    found = []
+    for effect, weights in CONTRASTS.items():
+        plus, minus = (
+            " + ".join(cell.arm for cell, weight in zip(cells, weights, strict=True) if sign * weight > 0)
+            for sign in (1, -1)
+        )
+        row = _row(words.on(effect, outcome), list(zip(weights, cells, strict=True)), None, problems)
+        found.append({"arm": plus, "against": minus} | row)
+    p_values = [math.nan if row["p_value"] is None else row["p_value"] for row in found]
+    for row, adjusted in zip(found, holm(p_values), strict=True):
+        row["p_adjusted"] = known(adjusted)
+    base = problems[outcome].to_numpy()
+    for cell in cells:
+        row = _row(words.on(words.effect_of(cell.arm), outcome), [(1.0, cell)], base, problems)
+        found.append({"arm": cell.arm, "against": "base"} | row)
+    return [row | {"model_id": f"{row['arm']}/all-seeds/at-100"} for row in found]
+
+
+def _row(
+    estimand: str, parts: Sequence[tuple[float, Cell]], less: Array | None, problems: pl.DataFrame
+) -> dict[str, Any]:
+    """One effect, by problem: the weighted sum of cells, less the base."""
+    families, ones = family_codes(problems), np.ones(problems.height)
+    values = np.tensordot([weight for weight, _ in parts], np.stack([cell.pooled for _, cell in parts]), axes=1)
+    span = sum(max(weight, 0.0) for weight, _ in parts)
+    difference = Difference(estimand, values if less is None else values - less, ones, True, span=span)
+    mean = difference.mean(families)
+    sides = [(weight, trainings(cell.each, [ones] * len(cell.each), families)) for weight, cell in parts]
+    method = of_the_method(mean, sides)
+    speaks_of_method = math.isfinite(method.standard_error)
+    row = judged_row(difference, method if speaks_of_method else mean, unit_of(problems))
+    row |= {"estimand": estimand, "claim": words.METHOD if speaks_of_method else words.CHECKPOINTS}
+    row["training_seeds"] = min(len(cell.each) for _, cell in parts)
+    return {key: value for key, value in row.items() if key in EFFECTS}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from selfdistill.analysis.choice import as_chosen
 from selfdistill.analysis.pairing import Comparison, paired_cells, planned, seed_pairs
 from selfdistill.analysis.problem_means import Evaluations
 from selfdistill.study.evaluation import Evaluation
@@ -20,13 +21,11 @@ def flips(graded: pl.DataFrame, evaluation: Evaluation, percents: Iterable[int] 
     """
     evaluations = Evaluations.of(graded, evaluation.sizes)
     found = []
-    for comparison in planned(evaluations, evaluation, {}):
+    for asked in planned(evaluations, evaluation, {}):
+        comparison = as_chosen(evaluations, asked)
         if comparison.side.percent not in percents or (comparison.kind, comparison.split) == (words.MATCHED, "test"):
             continue
-        pairs = [
-            Comparison(one, other, comparison.kind, comparison.budget, comparison.split)
-            for _, one, other in seed_pairs(comparison.side, comparison.against)
-        ]
+        pairs = [comparison.between(one, other) for _, one, other in seed_pairs(comparison.side, comparison.against)]
         for pair in [*pairs, comparison] if len(pairs) > 1 else [comparison]:
             found.append(_flipped(evaluations, pair))
     frame = pl.concat(found) if found else pl.DataFrame(schema=FLIPS)

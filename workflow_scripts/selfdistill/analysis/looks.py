@@ -19,8 +19,12 @@ from typing import Any
 import polars as pl
 from scipy import stats
 
+from selfdistill.analysis.differences import judged_of
+from selfdistill.analysis.problem_means import known
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.wording import count
+from selfdistill.statistics.intervals import UNKNOWN, Interval
+from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.statistics.sequential import boundaries, chance_above, nominal_levels, sequential_p
 from selfdistill.study.evaluation import size_of
 from selfdistill.study.looks import Closed, Record
@@ -28,7 +32,7 @@ from selfdistill.tables import words
 from selfdistill.tables.analysis import LOOKS
 from selfdistill.tables.schema import conform
 
-ALPHA = 0.05
+FOUND = (words.IMPROVED, words.WORSE, words.HIGHER, words.LOWER, words.NOT_WORSE)
 FUTILE = 0.10  # below this chance of a verdict at the last look, a hypothesis is sampled no further
 
 Row = dict[str, Any]
@@ -66,22 +70,18 @@ def schedule(record: Record, evaluation: pl.DataFrame) -> Schedule:
             "duplicates and contamination; lower them."
         )
     test = evaluation.filter(pl.col("split") == "test").with_columns(pl.col("family").fill_null(pl.col("problem_id")))
-    known = [test.filter(pl.col("rank") < size)["family"].n_unique() for size in sizes]
-    if not known[0]:
+    families = [test.filter(pl.col("rank") < size)["family"].n_unique() for size in sizes]
+    if not families[0]:
         raise UserError(
             f"evaluation.looks: none of the first {sizes[0]} problems is in test; make the first look larger."
         )
-    return Schedule(sizes, tuple(n / known[-1] for n in known), record.current, record.closed)
+    return Schedule(sizes, tuple(n / families[-1] for n in families), record.current, record.closed)
 
 
-def repeated_interval(row: Row, looks: Schedule) -> tuple[float | None, float | None]:
-    """The interval that covers at all looks together (Jennison and Turnbull 1989), from this look's 95 % interval: each
-    arm is longer by the ratio of the quantiles. It leaves 0 out where p beats this look's bar, before Holm."""
-    degrees = row.get("degrees_of_freedom") or math.inf
-    longer = stats.t.isf(looks.bar(ALPHA / 2), degrees) / stats.t.isf(ALPHA / 2, degrees)
-    ends = (row["low"], row["high"])
-    low, high = (None if end is None else row["estimate"] + longer * (end - row["estimate"]) for end in ends)
-    return low, high
+def repeated_interval(row: Row, looks: Schedule) -> Interval:
+    """The interval that covers at all looks together in 95 % (Jennison and Turnbull 1989). It leaves 0 out exactly where p
+    is below this look's bar, before Holm."""
+    return judged_of(row).interval(1 - 2 * looks.bar(ALPHA / 2))
 
 
 def chance_of_a_verdict(row: Row, looks: Schedule, level: float, equivalence_level: float) -> float | None:
@@ -93,9 +93,12 @@ def chance_of_a_verdict(row: Row, looks: Schedule, level: float, equivalence_lev
     if looks.is_last or not error or estimate is None or row["p_value"] is None:
         return None
     time = looks.times[looks.current - 1]
-    z = math.copysign(float(stats.norm.isf(max(row["p_value"], 1e-300) / 2)), estimate)
+    z = float(stats.norm.isf(max(row["p_value"], 1e-300) / 2))
     margin = row["margin"] / (error * math.sqrt(time))
     found = boundaries(looks.times, level / 2)[-1]
+    if row["question"] == "not_worse":  # one test, of a difference that lies the margin above what it must beat
+        return max(chance_above(found, z * math.sqrt(time), time, drift) for drift in (margin, z / math.sqrt(time)))
+    z = math.copysign(z, estimate)
     equal = margin - boundaries(looks.times, equivalence_level)[-1]
     return best_chance(found, equal, margin, z * math.sqrt(time), time)
 
@@ -125,10 +128,10 @@ def _with_looks(row: Row, looks: Schedule) -> Row:
         return row | {"p_of_looks": row["p_value"], "equivalence_p_of_looks": row["equivalence_p"]}
     if closed := looks.closed.get(row["hypothesis"]):
         return row | closed.row | {name: closed.judged[name] for name in ("p_of_looks", "equivalence_p_of_looks")}
-    low, high = repeated_interval(row, looks)
+    interval = UNKNOWN if row["estimate"] is None else repeated_interval(row, looks)
     return row | {
-        "low": low,
-        "high": high,
+        "low": known(interval.low),
+        "high": known(interval.high),
         "p_of_looks": looks.over_all_looks(row["p_value"], 2),
         "equivalence_p_of_looks": looks.over_all_looks(row["equivalence_p"], 1),
     }
@@ -152,16 +155,10 @@ def judged(rows: Sequence[Row], looks: Schedule) -> pl.DataFrame:
 def _judged(row: Row, hypotheses: Sequence[Row], looks: Schedule) -> Row:
     family = [other for other in hypotheses if other["family"] == row["family"] and other is not row]
     asked = [other for other in family if other["p_value"] is not None]
-    found = sum(other["verdict"] in (words.IMPROVED, words.WORSE) for other in asked)
+    found = sum(other["verdict"] in FOUND for other in asked)
     equal = sum(other["verdict"] == words.EQUIVALENT for other in asked)
     level, equivalence_level = (ALPHA / (len(asked) + 1 - others) for others in (found, equal))
     chance = chance_of_a_verdict(row, looks, level, equivalence_level)
-    if row["verdict"] in (words.IMPROVED, words.WORSE, words.EQUIVALENT):
-        state = words.SETTLED
-    elif looks.is_last:
-        state = words.LAST_LOOK
-    else:
-        state = words.GOES_ON if chance is None or chance >= FUTILE else words.GIVEN_UP
     judged = {
         "hypothesis": row["hypothesis"],
         "family": row["family"],
@@ -179,9 +176,18 @@ def _judged(row: Row, hypotheses: Sequence[Row], looks: Schedule) -> Row:
         "interval_level": 1 - 2 * looks.bar(ALPHA / 2),
         "chance": chance,
         "verdict": row["verdict"],
-        "state": state,
+        "state": _state(row, chance, looks),
     }
     return judged | {"sentence": sentence(judged)}
+
+
+def _state(row: Row, chance: float | None, looks: Schedule) -> str:
+    if row["verdict"] in (*FOUND, words.EQUIVALENT):
+        return words.SETTLED
+    if looks.is_last:
+        return words.LAST_LOOK
+    hopeless = row["verdict"] == words.NOT_MEASURABLE or (chance is not None and chance < FUTILE)
+    return words.GIVEN_UP if hopeless else words.GOES_ON
 
 
 def sentence(row: Row) -> str:
@@ -199,6 +205,8 @@ def _what_follows(row: Row) -> Iterator[str]:
         yield "That settles it, and nothing more is sampled for it."
         if row["verdict"] != words.EQUIVALENT:
             yield "It stopped where the difference was seen large, so the estimate is too large on average; its interval holds."
+    elif row["verdict"] == words.NOT_MEASURABLE:
+        yield "More problems would not make it measurable, so nothing more is sampled for it."
     elif row["state"] == words.GIVEN_UP:
         yield f"A verdict at the last look has a chance below {FUTILE:.0%}, so nothing more is sampled for it; it stays open."
     else:

@@ -1,11 +1,12 @@
 """Which comparisons a study makes: every model against the base, and arms against each other where a hypothesis asks.
 
-matched: the same decode on both sides. fair: each side at the decode that was most accurate on dev, reported on
-test (an arm's decode is chosen once for all its training seeds; ties go to the first of the study file).
+matched: the same decode on both sides. fair: each side at the decode that was most accurate on dev, chosen from the same
+menu and reported on test; how the choice might have fallen is said in `choice.py`. decoding alone: the base at one decode
+against the base at another, which is what can be had without any training.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import polars as pl
@@ -20,9 +21,14 @@ from selfdistill.tables import words
 class Comparison:
     side: Side
     against: Side
-    kind: str  # matched | fair
+    kind: str  # matched | fair | decoding alone
     budget: str
     split: str
+    menu: tuple[str, ...] = ()  # the decodes that both sides of a fair comparison chose from
+
+    def between(self, side: Side, against: Side) -> "Comparison":
+        """The same comparison of other models."""
+        return replace(self, side=side, against=against)
 
 
 class SeedPair(NamedTuple):
@@ -33,28 +39,42 @@ class SeedPair(NamedTuple):
     against: Side
 
 
+Points = dict[tuple[str, int], dict[str, Side]]
+
+
 def planned(
     evaluations: Evaluations, evaluation: Evaluation, hypotheses: Mapping[str, Hypothesis]
 ) -> Iterator[Comparison]:
     """Matched at every decode and budget that both sides have; fair at the widest budget that both have."""
-    order = list(dict.fromkeys((*evaluation.decodes.base, *evaluation.decodes.final, *evaluation.decodes.earlier)))
-    points: dict[tuple[str, int], dict[str, Side]] = {}
-    for side in evaluations.sides():
-        points.setdefault((side.arm, side.percent), {})[side.decode_id] = side
+    order = decodes_in_order(evaluation)
+    points = _points(evaluations)
     for (arm, percent), sides in points.items():
         others = ["base", *(h.against for h in hypotheses.values() if h.arm == arm and percent in (0, 100))]
         for other in dict.fromkeys(others):
             against = next((points[other, at] for at in (percent, 0, 100) if (other, at) in points), None)
             if other == arm or against is None:
                 continue
-            ordered = [decode for decode in order if decode in sides] + [d for d in sides if d not in order]
-            for decode in ordered:
+            for decode in _ordered(sides, order):
                 if decode in against:
                     for budget in shared_budgets(evaluations, sides[decode], against[decode]):
                         for split in ("test", "all"):
                             yield Comparison(sides[decode], against[decode], words.MATCHED, budget, split)
             if fair := _fair(evaluations, sides, against, order):
                 yield fair
+
+
+def decoding_alone(evaluations: Evaluations, evaluation: Evaluation) -> Iterator[Comparison]:
+    """The base at every decode against the base at each decode of the final evaluation, at the widest budget."""
+    sides = _points(evaluations).get(("base", 0), {})
+    for reference in evaluation.decodes.final:
+        for decode in _ordered(sides, decodes_in_order(evaluation)):
+            if reference in sides and decode != reference:
+                budget = _widest(evaluations, shared_budgets(evaluations, sides[decode], sides[reference]))
+                yield Comparison(sides[decode], sides[reference], words.DECODING_ALONE, budget, "test")
+
+
+def decodes_in_order(evaluation: Evaluation) -> list[str]:
+    return list(dict.fromkeys((*evaluation.decodes.base, *evaluation.decodes.final, *evaluation.decodes.earlier)))
 
 
 def shared_budgets(evaluations: Evaluations, side: Side, against: Side) -> list[str]:
@@ -64,29 +84,42 @@ def shared_budgets(evaluations: Evaluations, side: Side, against: Side) -> list[
     return [budget for budget in reached[0] if all(budget in other for other in reached)]
 
 
+def _points(evaluations: Evaluations) -> Points:
+    points: Points = {}
+    for side in evaluations.sides():
+        points.setdefault((side.arm, side.percent), {})[side.decode_id] = side
+    return points
+
+
+def _ordered(sides: Mapping[str, Side], order: list[str]) -> list[str]:
+    return [decode for decode in order if decode in sides] + [decode for decode in sides if decode not in order]
+
+
+def _widest(evaluations: Evaluations, budgets: list[str]) -> str:
+    return max(sorted(budgets), key=lambda name: (evaluations.budgets[name], name == "full"))
+
+
 def _fair(
     evaluations: Evaluations, sides: Mapping[str, Side], against: Mapping[str, Side], order: list[str]
 ) -> Comparison | None:
-    budgets = {name for side in sides.values() for name in shared_budgets(evaluations, side, side)}
-    widest = max(sorted(budgets), key=lambda name: (evaluations.budgets[name], name == "full"))
-    chosen, chosen_against = (best_decode(evaluations, options, widest, order) for options in (sides, against))
-    return Comparison(chosen, chosen_against, words.FAIR, widest, "test") if chosen and chosen_against else None
-
-
-def best_decode(evaluations: Evaluations, sides: Mapping[str, Side], budget: str, order: list[str]) -> Side | None:
-    """The side with the highest accuracy on dev, the first in order among equals."""
-    candidates = [sides[decode] for decode in order if decode in sides]
-    candidates = [side for side in candidates if budget in shared_budgets(evaluations, side, side)]
-    if not candidates:
+    """Both sides choose from the decodes that both were asked at: a longer menu is a better chance at a good decode."""
+    shared = {
+        decode: shared_budgets(evaluations, sides[decode], against[decode])
+        for decode in _ordered(sides, order)
+        if decode in against
+    }
+    # At a look some decodes may have gone further than others: the whole menu counts, at what all of it was asked.
+    budgets = sorted(set.intersection(*map(set, shared.values()))) if shared else []
+    if not budgets:
         return None
-    cells = [evaluations.pooled(side, budget, "dev") for side in candidates]
-    if cells[0].is_empty():
-        raise UserError(
-            f"evaluation: no problem of the {budget} budget is in the dev split, so no decode can be chosen on it; "
-            "raise problems.dev_share or the budget."
-        )
-    accuracy = [round(float(cell[words.ACCURACY].to_numpy().mean()), 12) for cell in cells]
-    return candidates[accuracy.index(max(accuracy))]
+    widest = _widest(evaluations, budgets)
+    menu = tuple(decode for decode, each in shared.items() if widest in each)
+    chosen, chosen_against = (sides[menu[0]], against[menu[0]])
+    return Comparison(chosen, chosen_against, words.FAIR, widest, "test", menu)
+
+
+def at(side: Side, decode: str) -> Side:
+    return replace(side, decode_id=decode)
 
 
 def seed_pairs(side: Side, against: Side) -> list[SeedPair]:
@@ -99,10 +132,9 @@ def seed_pairs(side: Side, against: Side) -> list[SeedPair]:
 
 def paired_cells(evaluations: Evaluations, comparison: Comparison) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Both sides, problem by problem; a UserError where they are not the same problems."""
-    cells = [
+    mine, other = (
         evaluations.pooled(side, comparison.budget, comparison.split) for side in (comparison.side, comparison.against)
-    ]
-    mine, other = cells
+    )
     if mine["problem_id"].to_list() != other["problem_id"].to_list():
         raise UserError(
             f"{comparison.side.model_id} and {comparison.against.model_id}: at the {comparison.budget} budget one has "

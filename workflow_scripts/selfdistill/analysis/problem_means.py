@@ -6,7 +6,7 @@ compared: problems with unequal draws, and two models that were not asked the sa
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,7 @@ class Evaluations:
 
     cells: dict[tuple[str, str], pl.DataFrame]
     budgets: dict[str, int]  # name to the number of ranks it takes, no more than there are
+    _pooled: dict[tuple[Side, str, str], pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, graded: pl.DataFrame, budgets: Mapping[Any, Size]) -> "Evaluations":
@@ -209,7 +210,11 @@ class Evaluations:
         ]
 
     def pooled(self, side: Side, budget: str, split: str = "all") -> pl.DataFrame:
-        return pool([self.cell(model, side.decode_id, budget, split) for model in side.models])
+        """Remembered: a study asks for the same problems of the same models in many comparisons."""
+        key = (side, budget, split)
+        if key not in self._pooled:
+            self._pooled[key] = pool([self.cell(model, side.decode_id, budget, split) for model in side.models])
+        return self._pooled[key]
 
     def cell(self, model: str, decode: str, budget: str, split: str = "all") -> pl.DataFrame:
         """Its problems, sorted by problem_id, so that two cells of one budget and split go row by row."""

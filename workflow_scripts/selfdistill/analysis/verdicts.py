@@ -1,8 +1,10 @@
 """The answers: one verdict per hypothesis of the analysis plan, and per control, from the table of comparisons.
 
-A verdict is one of four words. "improved" and "worse" need Holm's adjusted p below 5 % within the hypothesis's
-family; "equivalent within the margin" needs both one-sided tests (TOST), adjusted alike; all else is "not resolved",
-never "no effect". Verdicts rest on the test split, the widest budget and, for trained arms, the end of training.
+"improved" and "worse" need Holm's adjusted p below 5 % within the hypothesis's family; "equivalent within the margin" needs
+both one-sided tests (TOST), adjusted alike; "not worse by the margin" is the answer to a question of non-inferiority; all
+else is "not resolved", never "no effect". Where both sides are right so seldom, or so nearly always, that a difference of
+the margin could not have shown, the verdict is "not measurable". Verdicts rest on the test split, the widest budget and,
+for trained arms, the end of training, and say whether they speak of these checkpoints or of the method.
 """
 
 import math
@@ -11,14 +13,12 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.analysis.differences import judged_of
 from selfdistill.analysis.looks import Schedule, as_closed, judged, with_looks
 from selfdistill.analysis.problem_means import known
+from selfdistill.analysis.sentences import estimand_line, sentence
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.wording import count, decode_in_words, points, several
-from selfdistill.statistics.clusters import ClusterMean
-from selfdistill.statistics.equivalence import equivalence_p
-from selfdistill.statistics.multiplicity import holm
-from selfdistill.statistics.power import clusters_needed
+from selfdistill.statistics.multiplicity import ALPHA, holm
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.sampling import Decode
@@ -26,8 +26,16 @@ from selfdistill.tables import words
 from selfdistill.tables.analysis import LOOKS, VERDICTS
 from selfdistill.tables.schema import conform
 
-ALPHA = 0.05
 CONTROL_MARGIN = 0.05  # where no hypothesis names one
+
+OUTCOMES = {"tokens": words.MEAN_TOKENS}  # named otherwise in a study than in the tables
+
+# What a rise is called, then a fall; the first is better, but of tokens neither is.
+CALLED = {
+    words.CUT_RATE: (words.WORSE, words.IMPROVED),
+    words.LOOP_RATE: (words.WORSE, words.IMPROVED),
+    words.MEAN_TOKENS: (words.HIGHER, words.LOWER),
+}
 
 Row = dict[str, Any]
 
@@ -50,23 +58,27 @@ def verdicts_at(
     decodes: Mapping[str, Decode],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """VERDICTS and LOOKS at the present look of a study that has some; without, the second has no rows."""
-    lead = _lead_rows(comparisons)
+    final = _final_rows(comparisons)
     rows: list[Row] = [
-        {"hypothesis": name, "role": words.HYPOTHESIS, "family": hypothesis.family}
-        | _judged(_row_of(name, hypothesis, lead), hypothesis.margin)
+        _row_of(name, hypothesis, final)
+        | {"hypothesis": name, "role": words.HYPOTHESIS, "family": hypothesis.family}
+        | {"margin": hypothesis.margin, "question": hypothesis.question}
         for name, hypothesis in hypotheses.items()
     ]
-    margin = min((hypothesis.margin for hypothesis in hypotheses.values()), default=CONTROL_MARGIN)
-    rows += [row | _judged(found, margin) for row, found in _controls(lead, arms)]
-    of_looks = "" if looks is None else "_of_looks"
+    shares = [each.margin for each in hypotheses.values() if each.outcome != "tokens"]
+    margin = min(shares, default=CONTROL_MARGIN)
+    rows += [row | {"margin": margin, "question": "different"} for row in _controls(final, arms)]
+    for row in rows:
+        row |= _tested(row)
     rows = rows if looks is None else with_looks(rows, looks)
+    of_looks = "" if looks is None else "_of_looks"
     for column, adjusted in (
         (f"p{of_looks or '_value'}", "p_adjusted"),
         (f"equivalence_p{of_looks}", "equivalence_p_adjusted"),
     ):
         _adjust_within_families(rows, column, adjusted)
     for row in rows:
-        row["verdict"] = verdict(row["estimate"], row["p_adjusted"], row["equivalence_p_adjusted"])
+        row["verdict"] = verdict(row)
         row["sentence"] = sentence(row)
         row["estimand_line"] = estimand_line(row, decodes)
     rows = rows if looks is None else as_closed(rows, looks)
@@ -75,39 +87,56 @@ def verdicts_at(
     return conform(frame, VERDICTS, "verdicts"), table
 
 
-def verdict(estimate: float | None, p_adjusted: float | None, equivalence_p_adjusted: float | None) -> str:
-    if estimate is not None and p_adjusted is not None and p_adjusted < ALPHA:
-        return words.IMPROVED if estimate > 0 else words.WORSE
-    if equivalence_p_adjusted is not None and equivalence_p_adjusted < ALPHA:
-        return words.EQUIVALENT
-    return words.NOT_RESOLVED
+def verdict(row: Row) -> str:
+    found = _found(row)
+    return words.NOT_MEASURABLE if found not in (words.IMPROVED, words.WORSE) and unmeasurable(row) else found
 
 
-def _lead_rows(comparisons: pl.DataFrame) -> pl.DataFrame:
-    """Of each comparison the pooled paired-t row of the accuracy difference on test at the widest budget."""
-    return (
-        comparisons.filter(
-            (pl.col("estimand") == words.ACCURACY)
-            & (pl.col("method") == words.LEAD)
-            & (pl.col("split") == "test")
-            & pl.col("training_seed").is_null()
-            & pl.col("percent").is_in([0, 100])
-        )
-        .with_columns((pl.col("budget") == "full").alias("is_full"))
-        .sort("n", "is_full", descending=True, maintain_order=True)
-        .unique(["arm", "against", "comparison", "decode_id", "against_decode_id"], keep="first", maintain_order=True)
+def _found(row: Row) -> str:
+    estimate, p, equivalence = row["estimate"], row["p_adjusted"], row["equivalence_p_adjusted"]
+    if row["question"] == "not_worse":
+        return words.NOT_WORSE if p is not None and p < ALPHA else words.NOT_RESOLVED
+    if estimate is not None and p is not None and p < ALPHA:
+        rise, fall = CALLED.get(row["estimand"], (words.IMPROVED, words.WORSE))
+        return rise if estimate > 0 else fall
+    return words.EQUIVALENT if equivalence is not None and equivalence < ALPHA else words.NOT_RESOLVED
+
+
+def unmeasurable(row: Row) -> bool:
+    """Both sides so near 0, or so near 1, that one could not lie the margin below, or above, the other."""
+    levels = [row["level"], row["against_level"]]
+    if row["estimand"] != words.ACCURACY or None in levels:
+        return False
+    return max(levels) < row["margin"] or min(levels) > 1 - row["margin"]
+
+
+def _final_rows(comparisons: pl.DataFrame) -> pl.DataFrame:
+    """Of each comparison the rows over all trainings on test at the widest budget, the strongest claim first."""
+    here = comparisons.filter(
+        (pl.col("split") == "test") & pl.col("training_seed").is_null() & pl.col("percent").is_in([0, 100])
     )
+    compared = ("arm", "against", "comparison", "decode_id", "against_decode_id", "estimand")
+    widest = here.sort((pl.col("budget") == "full"), descending=True, maintain_order=True)
+    widest = widest.sort("n", descending=True, maintain_order=True)
+    of_budget = widest.unique([*compared], keep="first", maintain_order=True).select(*compared, "budget")
+    found = here.join(of_budget, on=[*compared, "budget"], how="semi", maintain_order="left")
+    return found.sort("leads", descending=True, maintain_order=True)
 
 
-def _row_of(name: str, hypothesis: Hypothesis, lead: pl.DataFrame) -> Row:
+def _row_of(name: str, hypothesis: Hypothesis, final: pl.DataFrame) -> Row:
     wanted = (
         (pl.col("arm") == hypothesis.arm)
         & (pl.col("against") == hypothesis.against)
         & (pl.col("comparison") == hypothesis.comparison)
+        & (pl.col("estimand") == OUTCOMES.get(hypothesis.outcome, hypothesis.outcome))
     )
     if hypothesis.decode is not None:
         wanted = wanted & (pl.col("decode_id") == hypothesis.decode)
-    found = lead.filter(wanted)
+    if hypothesis.claim != "strongest":
+        wanted = wanted & (
+            pl.col("claim") == {"method": words.METHOD, "checkpoints": words.CHECKPOINTS}[hypothesis.claim]
+        )
+    found = final.filter(wanted)
     if found.is_empty():
         raise UserError(
             f"hypotheses.{name}: {hypothesis.arm} was not compared with {hypothesis.against} "
@@ -117,76 +146,37 @@ def _row_of(name: str, hypothesis: Hypothesis, lead: pl.DataFrame) -> Row:
     return found.row(0, named=True)
 
 
-def _controls(lead: pl.DataFrame, arms: Mapping[str, Arm]) -> Iterator[tuple[Row, Row]]:
+def _controls(final: pl.DataFrame, arms: Mapping[str, Arm]) -> Iterator[Row]:
     """The base sampled anew against the base: whatever is found there is not an effect of training."""
+    of_accuracy = final.filter((pl.col("estimand") == words.ACCURACY) & (pl.col("against") == "base"))
     for arm in [name for name, settings in arms.items() if settings.resample]:
-        of_arm = (pl.col("arm") == arm) & (pl.col("against") == "base") & (pl.col("comparison") == words.MATCHED)
-        for found in lead.filter(of_arm).sort("decode_id").iter_rows(named=True):
-            yield {"hypothesis": f"{arm}-{found['decode_id']}", "role": words.CONTROL, "family": words.CONTROL}, found
+        for kind in (words.MATCHED, words.FAIR):
+            of_arm = of_accuracy.filter((pl.col("arm") == arm) & (pl.col("comparison") == kind))
+            for found in of_arm.sort("decode_id").iter_rows(named=True):
+                named = found["decode_id"] if kind == words.MATCHED else words.FAIR
+                yield found | {"hypothesis": f"{arm}-{named}", "role": words.CONTROL, "family": words.CONTROL}
 
 
-def _judged(found: Row, margin: float) -> Row:
-    error = math.nan if found["standard_error"] is None else found["standard_error"]
-    mean = ClusterMean(found["estimate"], error, found["n"])
-    return found | {
-        "margin": margin,
-        "equivalence_p": known(equivalence_p(mean, margin)),
-        "n_needed": clusters_needed(mean.estimate, mean),
-    }
+def _tested(row: Row) -> Row:
+    """p of the question that the hypothesis asks, and of equivalence."""
+    if row["estimate"] is None:
+        return {"equivalence_p": None}
+    judged, margin = judged_of(row), row["margin"]
+    tested = {"equivalence_p": known(judged.equivalence_p(margin))}
+    if row["question"] == "not_worse":
+        is_better_when_higher = CALLED.get(row["estimand"], (words.IMPROVED,))[0] == words.IMPROVED
+        one_sided = judged.p_above(-margin) if is_better_when_higher else judged.p_below(margin)
+        tested["p_value"] = known(min(1.0, 2 * one_sided))  # the worse end of the 95 % interval lies within the margin
+    return tested
 
 
 def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None:
+    """Holm's p, and what can be detected at the level that the smallest p of the family must beat."""
     for role_and_family in dict.fromkeys((row["role"], row["family"]) for row in rows):
         family = [row for row in rows if (row["role"], row["family"]) == role_and_family]
         p_values = [math.nan if row[column] is None else row[column] for row in family]
         for row, p in zip(family, holm(p_values), strict=True):
             row[adjusted] = known(p)
-
-
-def sentence(row: Row) -> str:
-    """The verdict for a reader who sees only this line."""
-    sides = f"{row['arm']} against {row['against']} at {row['decode_id']}"
-    if row["comparison"] == words.FAIR:
-        sides = f"{row['arm']} at {row['decode_id']} against {row['against']} at {row['against_decode_id']}"
-        sides += ", each side's best on dev"
-    control = "Control (nothing was trained): " if row["role"] == words.CONTROL else ""
-    return " ".join((f"{control}{sides}: {row['verdict']}.", _measured(row), *_beside(row)))
-
-
-def _measured(row: Row) -> str:
-    change = f"The difference in accuracy is {points(row['estimate'])} points"
-    if row["low"] is None:
-        return f"{change}, without an interval (a single {row['unit']})."
-    interval = f"95 % interval {points(row['low'])} to {points(row['high'])}"
-    adjusted = f", {row['p_adjusted']:.2g} after Holm" if row["p_adjusted"] is not None else ""
-    return f"{change} ({interval}; p = {row['p_value']:.2g}{adjusted})."
-
-
-def _beside(row: Row) -> Iterator[str]:
-    """What keeps the verdict from being read as more than it is."""
-    margin = f"{points(row['margin'], signed=False)} points"
-    if row["verdict"] in (words.IMPROVED, words.WORSE) and abs(row["estimate"]) < row["margin"]:
-        yield f"It is smaller than the margin of {margin}."
-    if row["verdict"] == words.EQUIVALENT:
-        yield f"It is smaller than {margin} in either direction (TOST p = {row['equivalence_p']:.2g})."
-    if row["verdict"] == words.NOT_RESOLVED and row["mde80"] is not None:
-        yield f"This study had 80 % power for a true difference of {points(row['mde80'], signed=False)} points."
-        if row["n_needed"] is not None:
-            needed = f"{count(row['n_needed'])} {several(row['unit'])}"
-            yield f"It would take about {needed} to detect a difference of the size seen."
-
-
-def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
-    """What the number describes: population, training, decoding rule, token cap and how unfinished answers count."""
-    units = "problems" if row["unit"] == words.PROBLEM else "families of problems"
-    trained = {
-        0: "Nothing was trained.",
-        1: "One training seed: the number speaks of these two checkpoints, not of the method.",
-    }.get(row["training_seeds"], f"The number is the mean over {row['training_seeds']} training seeds.")
-    population = f"Population: problems like the {count(row['n'])} {units} of the test split. {trained}"
-    sides = dict.fromkeys((row["decode_id"], row["against_decode_id"]))
-    rules = "; ".join(
-        f"{name}: {decode_in_words(decodes[name].model_dump(), 'temperature', 'capped at')}" for name in sides
-    )
-    choice = "the same on both sides" if row["comparison"] == words.MATCHED else "on each side the most accurate on dev"
-    return f"{population} Decoding, {choice}: {rules}. Unfinished answers count as wrong."
+            row["alpha"] = ALPHA / len(family)
+            if row["estimate"] is not None:
+                row["mde80"] = known(judged_of(row).detectable(row["alpha"]))

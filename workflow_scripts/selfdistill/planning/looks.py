@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfdistill.analysis.looks import ALPHA, FUTILE, best_chance
+from selfdistill.analysis.looks import FUTILE, best_chance
 from selfdistill.planning.counts import number
 from selfdistill.planning.power import Reach
+from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.statistics.sequential import Interval, boundaries, landing
 from selfdistill.study.study import Study
 

@@ -102,7 +102,7 @@ def answers_a_problem(study: Study, arm: str) -> int:
 
 
 def detectable(error: float, units: int, alpha: float = ALPHA, power: float = POWER) -> float:
-    return minimal_detectable_difference(ClusterMean(0.0, error, units), alpha, power)
+    return minimal_detectable_difference(ClusterMean.of(0.0, error, units), alpha, power)
 
 
 def equivalent_within(error: float, units: int, alpha: float = ALPHA, power: float = POWER) -> float:

@@ -17,8 +17,8 @@ class ReportInputs:
     rule_times: pl.DataFrame | None = None  # rule, jobs, seconds, max_rss
     verdicts: pl.DataFrame | None = None  # one row per hypothesis
     levels: pl.DataFrame | None = None  # ESTIMATES
-    comparisons: pl.DataFrame | None = None  # ESTIMATES
-    factorial: pl.DataFrame | None = None  # ESTIMATES
+    comparisons: pl.DataFrame | None = None  # COMPARISONS
+    factorial: pl.DataFrame | None = None  # EFFECTS
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`

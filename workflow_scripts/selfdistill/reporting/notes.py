@@ -38,12 +38,14 @@ def decoding_rule(inputs: ReportInputs, decode: str, cap: str | None = "at most"
 
 
 def fair_menus(inputs: ReportInputs) -> str:
-    """What each side of a fair comparison chose from: a longer menu is a better chance at a good decode."""
+    """What the sides of a fair comparison chose from, and that the choice's own noise is in its interval."""
     tables = [table for table in (inputs.verdicts, inputs.comparisons) if table is not None]
     if not any(words.FAIR in table["comparison"] for table in tables):
         return ""
     base, arm = decodes_asked(inputs.study, "base"), decodes_asked(inputs.study, "final")
+    menu = [decode for decode in base if decode in arm]
     return (
-        "In fair comparisons each side uses the decode that was most accurate on dev: the base chose among "
-        f"{plural(len(base), 'decode')} ({', '.join(base)}), an arm among {len(arm)} ({', '.join(arm)})."
+        f"In fair comparisons with the base both sides choose from the same {plural(len(menu), 'decode')} ({', '.join(menu)}), the "
+        "one that was most accurate on dev; the estimate is the mean over the choices that resampled dev problems make, and "
+        "its interval holds their spread."
     )

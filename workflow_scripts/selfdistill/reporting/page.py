@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
@@ -21,6 +23,7 @@ from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training
 from selfdistill.reporting.tables.table import Table
+from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.tables import words
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
@@ -29,7 +32,11 @@ VERDICT_LOOKS = {
     words.IMPROVED: "better",
     words.WORSE: "worse",
     words.EQUIVALENT: "equivalent",
+    words.NOT_WORSE: "equivalent",
+    words.HIGHER: "changed",
+    words.LOWER: "changed",
     words.NOT_RESOLVED: "open",
+    words.NOT_MEASURABLE: "unmeasurable",
 }
 
 NOT_EVIDENCE = "This is not evidence of no effect"
@@ -61,6 +68,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         results=inputs.results,
         answers=[answer for answer in answers(inputs) if answer["role"] != words.CONTROL],
         controls=[answer for answer in answers(inputs) if answer["role"] == words.CONTROL],
+        controls_counted=controls_counted(inputs),
+        unmeasurable=unmeasurable_answers(answers(inputs)),
         population=population(inputs),
         single_seed_arms=single_seed_arms(inputs.study),
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
@@ -77,7 +86,6 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
     """By the names under which the template asks for them; None where there is nothing to show."""
     makers: dict[str, Callable[[ReportInputs], Table | None]] = {
         "main": main.main_results,
-        "methods": main.three_methods,
         "pass_at_k": pass_at_k.pass_at_k,
         "base": rates.base_at_every_decode,
         "rates": rates.rates_of_models,
@@ -122,27 +130,39 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 def facts(row: dict[str, Any]) -> dict[str, str]:
     """Beside the sentence, in the order a statistician asks for them."""
-    unit = row.get("unit") or words.PROBLEM
-    seeds = row.get("training_seeds")
+    seeds = row["training_seeds"]
     found = {
-        "n": formatting.plural(row["n"], unit),
-        "training seeds": "none trained" if seeds == 0 else formatting.count(seeds) if seeds is not None else "",
+        "speaks of": row["claim"] if seeds else "",
+        "n": formatting.plural(row["n"], row["unit"] or words.PROBLEM),
+        "training seeds": "none trained" if seeds == 0 else formatting.count(seeds),
         "p, Holm": f"{formatting.p_value(row['p_adjusted'])} in family {row['family']}",
-        "margin": f"±{formatting.number(100 * row['margin'], 1)} pp",
-        "p, equivalence": formatting.p_value(row.get("equivalence_p_adjusted", row.get("equivalence_p"))),
-        "80 % power for": f"{formatting.number(100 * row['mde80'], 1)} pp" if row.get("mde80") is not None else "",
+        "margin": f"±{amount(row['margin'], row['estimand'], signed=False)}",
+        "p, equivalence, Holm": formatting.p_value(row["equivalence_p_adjusted"]),
+        "80 % power for": amount(row["mde80"], row["estimand"], signed=False) if row["mde80"] is not None else "",
     }
     return {name: value for name, value in found.items() if value}
 
 
 def what_would_resolve(row: dict[str, Any]) -> str:
-    """A null result reads as one, and says how large a study would settle it."""
-    if row["verdict"] != words.NOT_RESOLVED:
+    """A null result reads as one."""
+    return f"{NOT_EVIDENCE}." if row["verdict"] == words.NOT_RESOLVED else ""
+
+
+def controls_counted(inputs: ReportInputs) -> str:
+    """How many comparisons of the base with itself speak up, and how many chance alone would let."""
+    rows = [] if inputs.verdicts is None else inputs.verdicts.filter(pl.col("role") == words.CONTROL).to_dicts()
+    p_values = [row["p_value"] for row in rows if row["p_value"] is not None]
+    if not p_values:
         return ""
-    if row.get("n_needed") is None:
-        return f"{NOT_EVIDENCE}. No practical number of problems would resolve a difference as small as the one seen."
-    needed, here = formatting.count(row["n_needed"]), formatting.count(row["n"])
-    return f"{NOT_EVIDENCE}: n = {here} here, and a difference as small as the one seen needs n ≈ {needed}."
+    silent = sum(p >= ALPHA for p in p_values)
+    return (
+        f"{silent} of {formatting.plural(len(p_values), words.CONTROL)} {'is' if silent == 1 else 'are'} silent (p ≥ {ALPHA:g}); "
+        f"by chance {formatting.number(ALPHA * len(p_values), 1)} would be expected to speak."
+    )
+
+
+def unmeasurable_answers(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["sentence"] for row in rows if row["verdict"] == words.NOT_MEASURABLE]
 
 
 def population(inputs: ReportInputs) -> str:

@@ -19,6 +19,7 @@ from selfdistill.reporting.answers.choice import choose_examples
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.tables.analysis import (
     COMPARISONS,
+    EFFECTS,
     ESTIMATES,
     NOISE_STEPS,
     NOISE_SUMMARY,
@@ -59,7 +60,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         verdicts=read_table(files["verdicts"], VERDICTS),
         levels=read_table(files["levels"], ESTIMATES),
         comparisons=read_table(files["comparisons"], COMPARISONS),
-        factorial=read_table(files["factorial"], ESTIMATES),
+        factorial=read_table(files["factorial"], EFFECTS),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),

@@ -1,7 +1,6 @@
 """Which rows of the analysis a figure or a table shows: the one place where "finished", "reported", "lead" are chosen.
 
-Finished models are the untrained ones and those at 100 % of training. Numbers are of the test split, at the largest budget,
-by the leading method; of an arm with several training seeds the row over all of them leads, and the seeds follow.
+Finished models are the untrained ones and those at 100 % of training. Numbers are of the test split, at the largest budget; of an arm with several training seeds the row over all of them leads, and the seeds follow.
 """
 
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from selfdistill.study.arms import Arm
 from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
-from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
+from selfdistill.tables.analysis import COMPARISONS, EFFECTS, ESTIMATES
 from selfdistill.tables.schema import Schema
 
 FINISHED = pl.col("percent").is_in([0, 100])
@@ -52,7 +51,7 @@ def level_of(inputs: ReportInputs, estimand: str, model_id: str, decode: str) ->
 
 
 def final_differences(inputs: ReportInputs, estimand: str, kind: str) -> pl.DataFrame:
-    """Differences from the base at the end of training on the reported split and the largest budget, by every method."""
+    """Differences from the base at the end of training on the reported split and the largest budget, of every claim."""
     table = there(inputs.comparisons, COMPARISONS)
     return table.filter(
         FINISHED
@@ -76,11 +75,10 @@ def checkpoint_levels(inputs: ReportInputs) -> pl.DataFrame:
 
 
 def differences_along_training(inputs: ReportInputs, decode: str, budget: str) -> pl.DataFrame:
-    """Paired differences in accuracy from the base at every checkpoint, lead method."""
+    """Paired differences in accuracy from the base at every checkpoint."""
     table = there(inputs.comparisons, COMPARISONS)
     return table.filter(
         (pl.col("estimand") == words.ACCURACY)
-        & (pl.col("method") == words.LEAD)
         & (pl.col("comparison") == words.MATCHED)
         & (pl.col("against") == "base")
         & (pl.col("decode_id") == decode)
@@ -111,9 +109,8 @@ def decodes_of_one_kind(study: dict[str, Any], names: list[str]) -> list[str]:
 
 
 def factorial_effects(inputs: ReportInputs) -> pl.DataFrame:
-    """Main effects and interaction on accuracy at every decode, lead method."""
-    effects = (pl.col("method") == words.LEAD) & pl.col("estimand").is_in(words.EFFECTS)
-    return there(inputs.factorial, ESTIMATES).filter(effects)
+    """Main effects and interaction on accuracy at every decode."""
+    return there(inputs.factorial, EFFECTS).filter(pl.col("estimand").is_in(words.EFFECTS))
 
 
 def trained_cells(study: dict[str, Any]) -> Factorial | None:

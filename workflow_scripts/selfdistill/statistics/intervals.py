@@ -1,11 +1,11 @@
-"""Intervals from a formula: Wilson's for shares, t for means, and one for pairs of which none differs."""
+"""Intervals from a formula: Wilson's for shares, t for means."""
 
 import math
 from dataclasses import dataclass
 
 from scipy import stats
 
-from selfdistill.statistics.clusters import ClusterMean, _t_quantile
+from selfdistill.statistics.clusters import ClusterMean, t_quantile
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def wilson_effective_interval(mean: ClusterMean, observations: float, level: flo
     spread = p * (1 - p)
     informative = spread > 1e-12 and mean.standard_error > 1e-12
     n = min(spread / mean.standard_error**2, observations) if informative else float(mean.clusters)
-    return _wilson(p, n, _t_quantile(mean, level))
+    return _wilson(p, n, t_quantile(mean, level))
 
 
 def _wilson(p: float, n: float, z: float) -> Interval:
@@ -46,15 +46,5 @@ def _wilson(p: float, n: float, z: float) -> Interval:
 def t_interval(mean: ClusterMean, level: float = 0.95) -> Interval:
     if mean.clusters < 2:
         return UNKNOWN
-    half = _t_quantile(mean, level) * mean.standard_error
+    half = t_quantile(mean, level) * mean.standard_error
     return Interval(mean.estimate - half, mean.estimate + half)
-
-
-def no_pair_differs_interval(clusters: int, level: float = 0.95) -> Interval:
-    """For a difference of shares when no pair differs: t would say ±0.
-
-    A true difference of d makes a pair differ with a chance of at least |d|, so that G equal pairs have a chance of
-    at most (1−|d|)^G. ("Rule of three": about ±3/G.)
-    """
-    bound = 1 - (1 - level) ** (1 / clusters) if clusters else math.nan
-    return Interval(-bound, bound)

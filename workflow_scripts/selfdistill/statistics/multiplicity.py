@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from statsmodels.stats.multitest import multipletests
 
+ALPHA = 0.05  # the level of every test of the study, before adjustment
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values: the chance of one false claim in the family stays below the level."""

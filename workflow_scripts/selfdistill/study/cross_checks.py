@@ -233,3 +233,13 @@ def _hypotheses(study: Study) -> Iterator[str]:
             yield f"hypotheses.{name}.decode: a matched comparison needs one, a fair one chooses its own."
         elif hypothesis.decode in study.decodes and hypothesis.decode not in study.evaluation.decodes.final:
             yield f"hypotheses.{name}.decode: {hypothesis.decode!r} is not evaluated at the end (evaluation.decodes.final)."
+        if hypothesis.outcome != "tokens" and hypothesis.margin >= 1:
+            yield f"hypotheses.{name}.margin: a difference of shares lies between 0 and 1 (0.03 is three points); lower it."
+        once = [side for side in (hypothesis.arm, hypothesis.against) if _trained_once(study, side)]
+        if hypothesis.claim == "method" and once:
+            yield f"hypotheses.{name}.claim: {once[0]} has one training seed, which tells nothing of the method; give it two or more (arms.{once[0]}.seeds) or claim checkpoints."
+
+
+def _trained_once(study: Study, side: str) -> bool:
+    arm = study.arms.get(side)
+    return arm is not None and not arm.resample and len(arm.seeds) == 1

@@ -46,7 +46,11 @@ class Evaluation(Section):
     )
     decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
-    resamples: int = Field(4000, ge=200, description="Bootstrap resamples and sign flips.")
+    resamples: int = Field(
+        4000,
+        ge=200,
+        description="How often dev problems are resampled for the choice of a decode, and curves for their bands.",
+    )
 
     @property
     def sizes(self) -> dict[str, Size]:
@@ -55,14 +59,28 @@ class Evaluation(Section):
         return sizes | {f"{LOOK}{number}": size for number, size in enumerate(self.looks[:-1], 1)}
 
 
+Outcome = Literal["accuracy", "accuracy_when_both_finished", "cut_rate", "loop_rate", "tokens"]
+
+
 class Hypothesis(Section):
     """One line of the analysis plan, written before the data."""
 
     arm: Name = Field(description="The arm that the hypothesis is about.")
     against: Name = Field("base", description="base or another arm.")
     comparison: Literal["matched", "fair"] = Field(
-        description="matched: the same decode on both sides. fair: each side at its best decode, chosen on dev."
+        description="matched: the same decode on both sides. fair: each side at its best decode of the same menu, chosen on dev."
     )
     decode: Name | None = Field(None, description="The decode of a matched comparison.")
+    outcome: Outcome = Field("accuracy", description="What is compared; tokens are the mean length of an answer.")
+    question: Literal["different", "not_worse"] = Field(
+        "different",
+        description="different: better, worse or equivalent. not_worse: not worse by the margin or more (non-inferiority); of tokens and rates, not higher.",
+    )
+    claim: Literal["strongest", "checkpoints", "method"] = Field(
+        "strongest",
+        description="What the verdict speaks of: these checkpoints, or the method, which takes two trainings or more of each trained side.",
+    )
     family: Name = Field("primary", description="p-values are adjusted (Holm) within a family.")
-    margin: float = Field(gt=0, lt=1, description="Differences smaller than this count as equivalent.")
+    margin: float = Field(
+        gt=0, description="Differences smaller than this count as equivalent: a share, or so many tokens."
+    )

@@ -93,13 +93,13 @@ def sizes_at(study: Study, record: Record) -> Sizes:
 
 
 def needed(study: Study, hypothesis: Hypothesis) -> list[tuple[str, str]]:
-    """The (model, decode) that a hypothesis compares: finished training of all seeds, and every decode of a fair choice."""
-    decodes = study.evaluation.decodes
+    """The (model, decode) that a hypothesis compares: finished training of all seeds, and every decode of a fair choice,
+    which both sides make from those of finished training."""
     return [
         (model, decode)
         for side in (hypothesis.arm, hypothesis.against)
         for model in _models_of(study, side)
-        for decode in ([hypothesis.decode] if hypothesis.decode else decodes.base if side == "base" else decodes.final)
+        for decode in ([hypothesis.decode] if hypothesis.decode else study.evaluation.decodes.final)
     ]
 
 

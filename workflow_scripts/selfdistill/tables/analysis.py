@@ -109,15 +109,37 @@ ESTIMATES: Schema = {
     "p_adjusted": pl.Float64,
 }
 
+# What a paired difference has beside its estimate.
+PAIRED: Schema = {
+    "claim": pl.String,  # these checkpoints | the method
+    "training_seeds": pl.Int64,  # how many trainings stand behind the row; 0 when nothing was trained
+    "standard_error": pl.Float64,  # of the claim: cluster-robust over problems, with the variance between trainings for the method
+    "degrees_of_freedom": pl.Float64,
+    "mde80": pl.Float64,  # the true difference found with 80 % power, at the level that the row's smallest p would have to beat
+}
+
 # Differences: ESTIMATES (the estimand is the name of the level that is compared), and what only a comparison has.
 COMPARISONS: Schema = {
     **ESTIMATES,
-    "comparison": pl.String,  # matched: the same decode on both sides | fair: each side at its best decode on dev
-    "training_seeds": pl.Int64,  # how many trainings stand behind the row; 0 when nothing was trained
-    "standard_error": pl.Float64,  # cluster-robust, of the paired difference
+    "comparison": pl.String,  # matched: one decode | fair: each side's best on dev | decoding alone: the base twice
+    **PAIRED,
+    "leads": pl.Boolean,  # over all trainings, and of the strongest claim that they allow: the row that verdicts rest on
     "correlation": pl.Float64,  # of the two sides over problems; null where a side does not vary
-    "mde80": pl.Float64,  # the true difference that n units find with 80 % power at the 5 % level
+    "level": pl.Float64,  # of the side by itself
+    "against_level": pl.Float64,
+    "boxed_rate": pl.Float64,  # share of the side's answers in the asked form
+    "against_boxed_rate": pl.Float64,
+    "chosen": pl.String,  # of fair comparisons: how often resampled dev problems choose each decode
+    "against_chosen": pl.String,
+    "gained": pl.Float64,  # of a share: the mean gain and loss by problem, and the single pairs that tell as much
+    "lost": pl.Float64,
+    "pairs": pl.Float64,
+    "band_low": pl.Float64,  # along the checkpoints of one training: a band that holds for all of them at once
+    "band_high": pl.Float64,
 }
+
+# The 2×2: ESTIMATES and what a difference has.
+EFFECTS: Schema = {**ESTIMATES, **PAIRED}
 
 # Problems on which two sides disagree: gained (the arm is right where the other was wrong) or lost.
 FLIPS: Schema = {
@@ -135,27 +157,26 @@ FLIPS: Schema = {
 VERDICTS: Schema = {
     "hypothesis": pl.String,
     "role": pl.String,  # hypothesis | control (untrained against untrained: should find nothing)
-    "arm": pl.String,
-    "against": pl.String,
-    "comparison": pl.String,
-    "decode_id": pl.String,
-    "against_decode_id": pl.String,
+    "question": pl.String,  # different | not_worse
+    **{
+        k: COMPARISONS[k]
+        for k in ("arm", "against", "comparison", "decode_id", "against_decode_id", "estimand", "claim")
+    },
     "family": pl.String,  # p-values are adjusted (Holm) within it
-    "estimate": pl.Float64,  # difference in accuracy, a share
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "method": pl.String,
-    "unit": pl.String,
-    "n": pl.Int64,
-    "training_seeds": pl.Int64,
-    "p_value": pl.Float64,
+    **{k: COMPARISONS[k] for k in ("estimate", "low", "high", "method", "unit", "n", "training_seeds")},
+    **{k: COMPARISONS[k] for k in ("standard_error", "degrees_of_freedom", "gained", "lost", "pairs")},
+    **{
+        k: COMPARISONS[k]
+        for k in ("level", "against_level", "boxed_rate", "against_boxed_rate", "chosen", "against_chosen")
+    },
+    "p_value": pl.Float64,  # of the question that was asked
     "p_adjusted": pl.Float64,
     "margin": pl.Float64,
     "equivalence_p": pl.Float64,  # TOST
     "equivalence_p_adjusted": pl.Float64,
-    "mde80": pl.Float64,
-    "n_needed": pl.Int64,  # units that would resolve a difference of the observed size; null: no number would
-    "verdict": pl.String,  # improved | worse | equivalent within the margin | not resolved
+    "alpha": pl.Float64,  # Holm's first step: the level that the smallest p of the family must beat
+    "mde80": pl.Float64,  # the true difference found at that level with 80 % power
+    "verdict": pl.String,  # improved | worse | equivalent within the margin | not resolved | … : words.py
     "sentence": pl.String,  # the verdict for a reader who sees only this line
     "estimand_line": pl.String,  # population, decoding rule, token cap, how unfinished answers count
 }

@@ -4,14 +4,14 @@ Words of graded answers (how a completion ended, whether it is right) are in `en
 """
 
 # Column `method`: how an interval came about.
-PAIRED_T = "paired t"
-LEAD = PAIRED_T  # of the methods of one difference the one that carries its p, and that verdicts rest on
-STUDENTISED = "studentised bootstrap"
-PERCENTILE = "percentile bootstrap"
-OVER_SEEDS = "t over training seeds"  # speaks of the training method, where the others speak of these checkpoints
+SCORE = "paired score"  # of shares; p, equivalence and power come from the same statistic
 WILSON = "Wilson"
 WILSON_EFFECTIVE = "Wilson, effective n"
 T = "t"
+
+# Column `claim`: what varies in the law that an interval speaks of.
+CHECKPOINTS = "these checkpoints"  # problems and draws
+METHOD = "the method"  # trainings, too
 
 # Column `estimand`: of one model, and with the same names of a difference. Most are columns of the means by problem, too.
 ACCURACY = "accuracy"
@@ -58,13 +58,13 @@ def on(effect: str, outcome: str) -> str:
 # Column `unit`: what n counts.
 PROBLEM = "problem"
 FAMILY = "family"  # of near-duplicate problems
-TRAINING_SEED = "training seed"
 FINISHED_COMPLETION = "finished completion"
 FINISHED_BY_BOTH = "finished by both"  # follows problem or family
 
 # Column `comparison`.
 MATCHED = "matched"
 FAIR = "fair"
+DECODING_ALONE = "decoding alone"
 
 # Column `direction` of the flips.
 GAINED = "gained"
@@ -76,7 +76,11 @@ CONTROL = "control"
 IMPROVED = "improved"
 WORSE = "worse"
 EQUIVALENT = "equivalent within the margin"
+HIGHER = "higher"  # of an outcome that is neither better nor worse by itself
+LOWER = "lower"
+NOT_WORSE = "not worse by the margin"
 NOT_RESOLVED = "not resolved"
+NOT_MEASURABLE = "not measurable"
 
 # Column `state` of the looks.
 GOES_ON = "goes on"  # to the next look

@@ -72,9 +72,9 @@ def _n_and_split(rows: pl.DataFrame) -> str:
 PLANS: dict[str, Plan] = {
     "hypotheses": Plan(
         hypotheses,
-        "Planned differences in accuracy with their intervals",
-        "One row per hypothesis and per control. The bar is the 95 % interval of the paired difference (paired t "
-        "over problems or their families), before any adjustment for several hypotheses. The grey band is the "
+        "Planned differences with their intervals",
+        "One row per hypothesis and per control; accuracy, unless the row says otherwise. The bar is the 95 % interval of the "
+        "paired difference, before any adjustment for several hypotheses. The grey band is the "
         "margin inside which a difference counts as none. A bar clear of zero points to a change, a bar inside "
         "the band to equivalence, and any other bar leaves the question open; the verdicts above rest on the "
         "adjusted p.",
@@ -87,9 +87,7 @@ PLANS: dict[str, Plan] = {
         "Left: accuracy of the four trained cells, one panel per decode of evaluation. Lines join the arms; paler "
         "marks are single training seeds. Where the lines slope, the filter has an effect; where they lie apart, "
         "the decode has one; where they are not parallel, the two interact. Right: these effects. Bars are 95 % "
-        "intervals. They hold the noise of problems only, not of training: a cell with several training seeds is "
-        "their average, a cell with one seed speaks of that one training. Holm covers the three effects within "
-        "one decode and one outcome.",
+        "intervals; the table says whether they speak of the method or of these checkpoints.",
         "analysis/factorial.parquet",
         _of_factorial,
     ),
@@ -108,10 +106,10 @@ PLANS: dict[str, Plan] = {
         checkpoints,
         "Accuracy against the share of training done",
         "Left: each line starts at the base, whose own 95 % Wilson interval is the grey band; pale lines are "
-        "single training seeds. Right: the paired difference from the base with its 95 % interval (paired t over "
-        "problems or their families), over all training seeds. A gain that comes early and stays differs from one "
-        "that comes and goes. Each interval holds for its own point, not for the whole curve. All points rest on "
-        "the same problems, those of the smaller budget.",
+        "single training seeds. Right: the paired difference of these checkpoints from the base, over all training seeds. "
+        "The strong bar is the 95 % interval of its own point; the thin bar with caps is the band within which all points of "
+        "the curve lie at once with a chance of 95 %, so that the best of several checkpoints can be looked for. All points "
+        "rest on the same problems, those of the smaller budget.",
         "analysis/levels.parquet",
         _of_checkpoints,
     ),

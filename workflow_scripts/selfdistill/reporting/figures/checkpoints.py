@@ -22,6 +22,7 @@ from selfdistill.reporting.style import (
     new_figure,
     whiskers,
 )
+from selfdistill.tables import words
 
 
 def checkpoints(inputs: ReportInputs) -> Figure | None:
@@ -76,8 +77,11 @@ def _draw_differences_along_training(axes: Axes, inputs: ReportInputs, decode: s
     arms = [arm for arm in arm_names(inputs.study) if arm in rows["arm"].unique().to_list()]
     for position, arm in enumerate(arms):
         of_arm = rows.filter(pl.col("arm") == arm)
-        pooled = of_arm.filter(pl.col("training_seed").is_null())
+        pooled = of_arm.filter(pl.col("training_seed").is_null() & (pl.col("claim") == words.CHECKPOINTS))
         path = (of_arm if pooled.is_empty() else pooled).sort("percent").to_dicts()
         at = [row["percent"] + 1.3 * (position - (len(arms) - 1) / 2) for row in path]
         estimates = [row["estimate"] for row in path]
-        axes.errorbar(at, estimates, yerr=whiskers(path), elinewidth=1, **arm_look(inputs.study, arm).line())
+        look = arm_look(inputs.study, arm)
+        bands = [row | {"low": row["band_low"], "high": row["band_high"]} for row in path]
+        axes.errorbar(at, estimates, yerr=whiskers(bands), elinewidth=0.6, linestyle="", color=look.colour, capsize=1.5)
+        axes.errorbar(at, estimates, yerr=whiskers(path), elinewidth=1.4, **look.line())

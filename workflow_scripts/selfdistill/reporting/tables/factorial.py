@@ -13,7 +13,7 @@ def factorial(inputs: ReportInputs) -> Table | None:
     """Main effects and interaction on accuracy and on the cut rate, at each decode."""
     if inputs.factorial is None or inputs.factorial.is_empty():
         return None
-    table = inputs.factorial.filter(pl.col("method") == words.LEAD)
+    table = inputs.factorial
     groups = []
     for decode in table["decode_id"].unique(maintain_order=True).to_list():
         rows = []
@@ -26,15 +26,25 @@ def factorial(inputs: ReportInputs) -> Table | None:
                 rows.append(Row([
                     effect, fmt.points(accuracy["estimate"]), fmt.points_interval(accuracy["low"], accuracy["high"]),
                     fmt.p_value(accuracy["p_value"]), fmt.p_value(accuracy["p_adjusted"]),
+                    fmt.points(accuracy["mde80"], signed=False), accuracy["claim"],
                     fmt.points_with_interval(cut), fmt.count(accuracy["n"]),
                 ]))  # fmt: skip
         groups.append(Group(rows, f"evaluated at {decode}: {decoding_rule(inputs, decode)}"))
-    columns = ["effect", "on accuracy, pp", "95 % interval", "p", "p Holm", "on cut rate, pp", "n"]
+    columns = [
+        "effect",
+        "on accuracy, pp",
+        "95 % interval",
+        "p",
+        "p Holm",
+        "80 % power for",
+        "speaks of",
+        "on cut rate, pp",
+        "n",
+    ]
     note = (
-        "The effects are contrasts of the four cells within each problem, by paired t over problems or their families; p comes "
-        "from sign flips. "
-        "Intervals and p hold the noise of problems only, not of training: a cell with several training seeds is their "
-        "average, a cell with one seed speaks of that one training. Holm covers the three effects within one decode and "
-        f"one outcome, no more. {n_counts(table)}"
+        "The effects are contrasts of the four cells within each problem, by the paired score interval over problems or their "
+        "families; p comes from the same statistic. An effect speaks of the method only where each of the four arms was trained "
+        "twice or more; else its interval holds the noise of problems and draws, not of training, and it speaks of these "
+        f"checkpoints. Holm covers the three effects within one decode and one outcome, no more. {n_counts(table)}"
     )
-    return Table("Main effects and interaction", columns, groups, "analysis/factorial.parquet", note)
+    return Table("Main effects and interaction", columns, groups, "analysis/factorial.parquet", note, frozenset({0, 6}))

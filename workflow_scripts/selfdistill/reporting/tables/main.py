@@ -1,4 +1,4 @@
-"""The main table: accuracy of every finished model, and its difference from the base; the same by three methods."""
+"""The main table: accuracy of every finished model, its difference from the base, and what the base gains by decoding alone."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from selfdistill.reporting.select import (
     decodes_at_the_end,
     final_differences,
     final_levels,
+    lead_decode,
     level_of,
-    one_per_arm,
     split_to_report,
 )
 from selfdistill.reporting.tables.table import Group, Row, Table
@@ -30,29 +30,52 @@ def main_results(inputs: ReportInputs) -> Table | None:
         groups.append(Group(rows, f"Same decode for all, {decode}: {decoding_rule(inputs, decode)}"))
     if fair := _arm_rows(inputs, words.FAIR):
         groups.append(Group(_best_base_row(inputs) + fair, "Fair: each side at its own best decode, chosen on dev"))
-    columns = ["model", "accuracy", "difference from base, pp", "p", "p adjusted", "cut rate", "mean tokens", "n"]
+    lead = lead_decode(inputs.study, decodes_at_the_end(inputs))
+    if alone := _decoding_rows(inputs, lead):
+        groups.append(
+            Group(alone, f"Decoding alone, nothing trained: the base at other decodes against the base at {lead}")
+        )
+    columns = [
+        "model", "accuracy", "difference, pp", "p", "p adjusted", "80 % power for", "speaks of", "cut rate", "mean tokens", "n",
+    ]  # fmt: skip
     return Table(
         f"Every finished model on the {split_to_report(levels)} problems",
         columns,
         groups,
         "analysis/comparisons.parquet",
-        "Brackets are 95 % intervals: Wilson (at the effective n where problems share families or have several "
-        "draws) for levels, paired t over problems or their families for differences. p comes from sign flips of whole families; p "
-        "adjusted is Benjamini–Hochberg over this grid of matched comparisons. The answers above give Holm's adjustment of the "
-        "planned hypotheses. Rows “over training seeds” take the seeds as the units: they speak of "
-        "the method, the other rows of these checkpoints. Levels come from analysis/levels.parquet. "
-        f"{n_counts(levels)} {fair_menus(inputs)}".strip(),
+        "Brackets are 95 % intervals: Wilson (at the effective n where problems share families or have several draws) for levels, "
+        "the paired score interval for differences from the base; p comes from the same statistic, so that it is below 0.05 "
+        "exactly where the interval leaves out 0. p adjusted is Benjamini–Hochberg over the rows of one kind. The answers above "
+        "give Holm’s adjustment of the planned hypotheses. 80 % power for: the true difference that this row would have found with "
+        "80 % power, at the level that the smallest p of its kind must beat. Rows that speak of the method hold the noise of "
+        "training anew; rows of checkpoints speak of these weights only. "
+        f"Levels come from analysis/levels.parquet. {n_counts(levels)} {fair_menus(inputs)}".strip(),
+        text_columns=frozenset({0, 6}),
     )
 
 
+NO_DIFFERENCE = ["–"] * 5
+
+
 def _base_row(inputs: ReportInputs, decode: str) -> list[Row]:
-    return [Row(["base", *_level_cells(inputs, "base", decode, ["–", "–", "–"])])]
+    return [Row(["base", *_level_cells(inputs, "base", decode, NO_DIFFERENCE)])]
 
 
 def _best_base_row(inputs: ReportInputs) -> list[Row]:
     fair = final_differences(inputs, words.ACCURACY, words.FAIR)
     chosen = fair["against_decode_id"].unique(maintain_order=True).to_list()
-    return [Row([f"base at {decode}", *_level_cells(inputs, "base", decode, ["–", "–", "–"])]) for decode in chosen]
+    return [Row([f"base at {decode}", *_level_cells(inputs, "base", decode, NO_DIFFERENCE)]) for decode in chosen]
+
+
+def _decoding_rows(inputs: ReportInputs, reference: str) -> list[Row]:
+    table = final_differences(inputs, words.ACCURACY, words.DECODING_ALONE)
+    rows = table.filter((pl.col("against_decode_id") == reference) & (pl.col("decode_id") != reference)).to_dicts()
+    return [
+        _difference_row(
+            inputs, row, f"base at {row['decode_id']} ({decoding_rule(inputs, row['decode_id'], cap=None)})", False
+        )
+        for row in rows
+    ]
 
 
 def _arm_rows(inputs: ReportInputs, kind: str, decode: str | None = None) -> list[Row]:
@@ -62,16 +85,14 @@ def _arm_rows(inputs: ReportInputs, kind: str, decode: str | None = None) -> lis
     rows = []
     for arm in arm_names(inputs.study):
         of_arm = table.filter(pl.col("arm") == arm)
-        lead = of_arm.filter(pl.col("method") == words.LEAD)
-        seeds = sorted(lead["training_seed"].drop_nulls().unique())
-        pooled = lead.filter(pl.col("training_seed").is_null()).to_dicts()[:1] or lead.to_dicts()[:1]
-        for row in pooled:
+        seeds = of_arm.filter(pl.col("training_seed").is_not_null()).sort("training_seed").to_dicts()
+        for row in of_arm.filter("leads").to_dicts()[:1] or seeds[:1]:
             rows.append(_difference_row(inputs, row, _arm_label(inputs, row, len(seeds)), False))
+            if row["claim"] == words.METHOD:
+                as_they_are = of_arm.filter(pl.col("training_seed").is_null() & ~pl.col("leads"))
+                rows += [_difference_row(inputs, each, "as trained here", True) for each in as_they_are.to_dicts()]
         if len(seeds) > 1:
-            for row in lead.filter(pl.col("training_seed").is_not_null()).sort("training_seed").to_dicts():
-                rows.append(_difference_row(inputs, row, f"seed {row['training_seed']}", True))
-            for row in of_arm.filter(pl.col("method") == words.OVER_SEEDS).to_dicts()[:1]:
-                rows.append(_over_seeds_row(row))
+            rows += [_difference_row(inputs, row, f"seed {row['training_seed']}", True) for row in seeds]
     return rows
 
 
@@ -81,19 +102,18 @@ def _arm_label(inputs: ReportInputs, row: dict[str, Any], seeds: int) -> str:
         label += f" at {row['decode_id']}"
     if is_resampled_base(inputs.study, row["arm"]):
         return f"{label} (A/A control)"
-    return f"{label}, {seeds} seeds" if seeds > 1 else label
+    return f"{label}, {seeds} trainings" if seeds > 1 else label
 
 
 def _difference_row(inputs: ReportInputs, row: dict[str, Any], label: str, minor: bool) -> Row:
-    cells = [fmt.points_with_interval(row), fmt.p_value(row["p_value"]), fmt.p_value(row["p_adjusted"])]
+    cells = [
+        fmt.points_with_interval(row),
+        fmt.p_value(row["p_value"]),
+        fmt.p_value(row["p_adjusted"]),
+        fmt.points(row["mde80"], signed=False),
+        row["claim"] if row["training_seeds"] else "nothing trained",
+    ]
     return Row([label, *_level_cells(inputs, row["model_id"], row["decode_id"], cells)], minor)
-
-
-def _over_seeds_row(row: dict[str, Any]) -> Row:
-    n = fmt.plural(row["n"], "seed")
-    return Row(
-        ["over training seeds", "", fmt.points_with_interval(row), fmt.p_value(row["p_value"]), "", "", "", n], True
-    )
 
 
 def _level_cells(inputs: ReportInputs, model_id: str, decode: str, difference: list[str]) -> list[str]:
@@ -108,26 +128,3 @@ def _level_cells(inputs: ReportInputs, model_id: str, decode: str, difference: l
         fmt.count(tokens.get("estimate")),
         fmt.count(accuracy.get("n")),
     ]
-
-
-def three_methods(inputs: ReportInputs) -> Table | None:
-    """The same differences by each interval method: conclusions should not hang on the choice."""
-    table = final_differences(inputs, words.ACCURACY, words.MATCHED).filter(pl.col("method") != words.OVER_SEEDS)
-    methods = table["method"].unique(maintain_order=True).to_list()
-    if len(methods) < 2:
-        return None
-    rows = []
-    for arm in arm_names(inputs.study):
-        for decode in decodes_at_the_end(inputs):
-            here = table.filter((pl.col("arm") == arm) & (pl.col("decode_id") == decode))
-            found = [one_per_arm(here.filter(pl.col("method") == method)) for method in methods]
-            if any(found):
-                cells = [fmt.points_interval(f[0]["low"], f[0]["high"]) if f else fmt.MISSING for f in found]
-                estimate = next(f[0]["estimate"] for f in found if f)
-                rows.append(Row([f"{arm} at {decode}", fmt.points(estimate), *cells]))
-    return Table(
-        "The same differences, three intervals",
-        ["arm", "difference, pp", *methods],
-        [Group(rows)],
-        "analysis/comparisons.parquet",
-    )

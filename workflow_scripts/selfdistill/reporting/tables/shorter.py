@@ -18,7 +18,7 @@ from selfdistill.tables import words
 
 def shorter_answers(inputs: ReportInputs) -> Table | None:
     """Is a gain more than finishing more often? Paired differences from base of what the token cap does."""
-    accuracy = final_differences(inputs, words.ACCURACY, words.MATCHED).filter(pl.col("method") == words.LEAD)
+    accuracy = final_differences(inputs, words.ACCURACY, words.MATCHED).filter("leads")
     if accuracy.is_empty():
         return None
     groups = []
@@ -42,7 +42,7 @@ def shorter_answers(inputs: ReportInputs) -> Table | None:
 
 def _shorter_cells(inputs: ReportInputs, accuracy: dict[str, Any]) -> Iterator[str]:
     def difference(estimand: str) -> dict[str, Any]:
-        rows = final_differences(inputs, estimand, words.MATCHED).filter(pl.col("method") == words.LEAD)
+        rows = final_differences(inputs, estimand, words.MATCHED).filter("leads")
         same = rows.filter(
             (pl.col("model_id") == accuracy["model_id"]) & (pl.col("decode_id") == accuracy["decode_id"])
         )
