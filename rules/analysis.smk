@@ -206,6 +206,7 @@ rule checks:
             "models": EVALUATED + SAMPLES,
             "arms": list(TRAINED),
             "budgets": STUDY.evaluation.sizes,
+            "draws": dict(STUDY.evaluation.draws_by_side),
             **({"unequal": UNEQUAL} if UNEQUAL else {}),
         },
     script:
