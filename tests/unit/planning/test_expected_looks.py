@@ -23,7 +23,7 @@ SIZES, TIMES = (300, 600, 1000), (0.3, 0.6, 1.0)
 
 
 def reach(error: float, margin: float = 0.02) -> Reach:
-    return Reach("h", "primary", 0.05, 700, 700, 1, 1, error, 0.05, 0.05, margin)
+    return Reach("h", "primary", 0.05, 700, 700, 1, 1, error, error, 0.05, 0.05, margin)
 
 
 def simulated(margin: float, drift: float, studies: int = 40_000) -> tuple[float, float, float]:
