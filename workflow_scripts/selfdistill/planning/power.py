@@ -29,6 +29,7 @@ from selfdistill.statistics.clusters import ClusterMean
 from selfdistill.statistics.power import minimal_detectable_difference
 from selfdistill.study.evaluation import Draws, Hypothesis
 from selfdistill.study.study import Study
+from selfdistill.tables import words
 
 ALPHA = 0.05
 POWER = 0.8
@@ -118,7 +119,7 @@ def couples(study: Study, hypothesis: Hypothesis) -> bool:
     """Whether both sides draw with the same noise: at the same decode, which a fair comparison need not have, and without a
     twin, which has a stream of its own."""
     twins = [side for side in (hypothesis.arm, hypothesis.against) if side in study.arms and study.arms[side].resample]
-    return study.evaluation.coupling == "shared" and hypothesis.comparison == "matched" and not twins
+    return study.evaluation.coupling == "shared" and hypothesis.comparison == words.MATCHED and not twins
 
 
 def _reach(

@@ -25,6 +25,8 @@ from selfdistill.tables.analysis import (
     NOISE_STEPS,
     NOISE_SUMMARY,
     PATH_COHERENCE,
+    TOKEN_BUDGETS,
+    TRUNCATION,
     VERDICTS,
     WEIGHT_CHANGE,
 )
@@ -63,6 +65,8 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         levels=read_table(files["levels"], ESTIMATES),
         comparisons=read_table(files["comparisons"], COMPARISONS),
         factorial=read_table(files["factorial"], EFFECTS),
+        truncation=read_table(files["truncation"], TRUNCATION),
+        token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),
