@@ -29,7 +29,7 @@ def with_two_looks(study: dict[str, Any]) -> None:
     }
     asked = {"arm": "ssd", "comparison": "matched"}
     study["hypotheses"] = {
-        "soon": asked | {"decode": "t15", "margin": 0.9},
+        "soon": asked | {"decode": "t15", "outcome": "cut_rate", "margin": 0.9},
         "later": asked | {"decode": "t07", "margin": 0.25},
     }
 
