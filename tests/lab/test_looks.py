@@ -108,4 +108,5 @@ def test_two_looks_from_the_first_problem_to_the_last_verdict(smoke: Clone, tmp_
     # A plan that changes once a look was seen is refused before anything runs.
     changed = clone.changed_study(with_another_margin)
     refused = clone.snakemake("--dry-run", study=changed)
-    assert refused.returncode != 0 and "hypotheses.later: is not what it was when look 1 was judged" in refused.stderr
+    told = refused.stdout + refused.stderr
+    assert refused.returncode != 0 and "hypotheses.later: is not what it was when look 1 was judged" in told
