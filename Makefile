@@ -5,7 +5,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 WORKERS ?= $(shell expr $(CORES) + 2)
 CONFIG ?=
 # A study file under another name would be overlooked, and the lab run in its place.
-ifneq ($(and $(STUDY),$(filter report rehearse plan,$(MAKECMDGOALS))),)
+ifneq ($(and $(STUDY),$(filter report rehearse plan looks next-look,$(MAKECMDGOALS))),)
 $(error STUDY=$(STUDY): the study file is named by CONFIG; run make $(MAKECMDGOALS) CONFIG=$(STUDY))
 endif
 ENVIRONMENT := .venv/.made-from-lock
@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help report environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
+.PHONY: help report looks next-look environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,15 @@ help: ## show this list
 report: $(ENVIRONMENT) ## run the lab study to results/report.html (CONFIG=config/smoke.yaml for another)
 	@$(if $(CONFIG),python workflow_scripts/check_study.py $(CONFIG))
 	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+
+looks: $(ENVIRONMENT) ## run a study with looks to its end: each look, then the next for what is still open (CONFIG=config/my.yaml)
+	@while snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)); do \
+	    python workflow_scripts/next_look.py $(or $(CONFIG),config.yaml); \
+	    case $$? in 0) ;; 3) exit 0 ;; *) exit 1 ;; esac; \
+	done; exit 1
+
+next-look: $(ENVIRONMENT) ## close what the present look settled, and move on; then run the study again (CONFIG=config/my.yaml)
+	@python workflow_scripts/next_look.py $(or $(CONFIG),config.yaml)
 
 environment: $(ENVIRONMENT) ## set up .venv and nothing else
 

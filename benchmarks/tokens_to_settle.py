@@ -24,9 +24,8 @@ from scipy.special import expit
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.statistics.sequential import boundaries  # noqa: E402
-
 from selfdistill.machine.provenance import provenance  # noqa: E402
+from selfdistill.statistics.sequential import boundaries  # noqa: E402
 
 # Of the studied work: accuracy at T 0.7 on 1,000 problems; at least 85 % of the variance of one answer lies between
 # problems; the interval of base against SSD there, +1.90 [−0.20, +4.10], gives the variance of one pair.

@@ -24,7 +24,7 @@ rule levels:
         runtime=later(30),
     params:
         asked={
-            "budgets": dict(STUDY.evaluation.budgets),
+            "budgets": STUDY.evaluation.sizes,
             "pass_at": STUDY.evaluation.pass_at,
             "mixtures": STUDY.evaluation.mixtures,
             **(
@@ -87,7 +87,7 @@ rule truncation:
         runtime=later(60),
     params:
         asked={
-            "budgets": dict(STUDY.evaluation.budgets),
+            "budgets": STUDY.evaluation.sizes,
             "noises": noises_shared(STUDY, EVALUATED),
             "resamples": STUDY.evaluation.resamples,
             "caps": {
@@ -129,12 +129,14 @@ rule factorial:
 
 
 rule verdicts:
-    """One sentence for every hypothesis of the analysis plan."""
+    """One sentence for every hypothesis of the analysis plan, at the present look where the study has looks."""
     input:
         comparisons="<results>/analysis/comparisons.parquet",
+        evaluation="<results>/problems/eval.parquet",
         library=library("verdicts.py"),
     output:
-        "<results>/analysis/verdicts.parquet",
+        verdicts="<results>/analysis/verdicts.parquet",
+        looks="<results>/analysis/looks.parquet",
     log:
         "<logs>/verdicts.log",
     benchmark:
@@ -151,6 +153,7 @@ rule verdicts:
             "hypotheses": dumped(STUDY.hypotheses),
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
+            **({"looks": LOOKS.model_dump()} if LOOKS else {}),
         },
     script:
         "../workflow_scripts/verdicts.py"
@@ -370,7 +373,7 @@ rule checks:
         asked={
             "models": EVALUATED + SAMPLES,
             "arms": list(TRAINED),
-            "budgets": dict(STUDY.evaluation.budgets),
+            "budgets": STUDY.evaluation.sizes,
             "draws": dict(STUDY.evaluation.draws_by_side),
             **({"unequal": UNEQUAL} if UNEQUAL else {}),
         },

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
+from selfdistill.study.looks import asked_sizes
 from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
@@ -49,6 +50,8 @@ SOURCES = {
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
 EVALUATED = evaluated(STUDY)
+# What each model is asked at each decode at the present look; empty where the study has no looks.
+LOOK_SIZES = asked_sizes(STUDY, LOOKS)
 # The base, its A/A twins and what finished training made.
 FINISHED = [model for model in EVALUATED if parse_model_id(model).percent in (0, 100)]
 # A training on several nodes has equally many GPUs on each; mpi keeps Snakemake from making one task of it.
@@ -121,7 +124,7 @@ def check_of(wildcards):
 
 def shards_of(wildcards):
     """The sealed shards of a model: how many is fixed, so that the graph is static."""
-    shards = range(asked_of(STUDY, wildcards.model).shards)
+    shards = range(asked_of(STUDY, wildcards.model, LOOK_SIZES).shards)
     return [
         f"<results>/models/{wildcards.model}/shard-{shard}.parquet" for shard in shards
     ]

@@ -68,7 +68,7 @@ rule plan:
     params:
         asked=lambda wildcards: {
             "model_id": wildcards.model,
-            "plan": asked_of(STUDY, wildcards.model).as_param(),
+            "plan": asked_of(STUDY, wildcards.model, LOOK_SIZES).as_param(),
         },
         folder=folder_of,
         # A mixture that cannot be had is better known now than when everything is sampled.

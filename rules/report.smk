@@ -29,6 +29,7 @@ rule report:
         study="<results>/study.yaml",
         checks="<results>/checks.json",
         verdicts="<results>/analysis/verdicts.parquet",
+        looks="<results>/analysis/looks.parquet",
         levels="<results>/analysis/levels.parquet",
         comparisons="<results>/analysis/comparisons.parquet",
         flips="<results>/analysis/flips.parquet",

@@ -15,6 +15,8 @@ from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.study.identity import refuse_other_results
 from selfdistill.study.lines import at_its_line, read_with_lines
 from selfdistill.study.load import load_study, without_paths
+from selfdistill.study.looks import RECORD, record_of
+from selfdistill.study.results import work_folder
 
 # The scripts and the paths of study files are found from this folder.
 if Path.cwd().resolve() != Path(workflow.basedir).resolve():
@@ -45,12 +47,15 @@ try:
     )
     RESULTS = STUDY.results
     # What is undeclared, so that nothing wipes it and no storage provider holds it: journals, work folders of trainings,
-    # and which commit of every repository of the hub the study began with. Beside the results, or in the folder that
-    # this variable names (docs/moving.md).
-    WORK = str(Path(os.environ.get("FORKLOCK_WORK", ".")) / RESULTS)
+    # which commit of every repository of the hub the study began with, and at which look it is. Beside the results, or in
+    # the folder that this variable names (docs/moving.md).
+    WORK = str(work_folder(RESULTS))
     REVISIONS = f"{WORK}/revisions.lock"
+    LOOK_RECORD = f"{WORK}/{RECORD}"
     with at_its_line(LINES):
         refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
+        # Where a study with looks stands: read once, before the graph is made (docs/run-a-study.md).
+        LOOKS = record_of(STUDY, Path(LOOK_RECORD)) if STUDY.evaluation.looks else None
         check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(loader).hub)
     check_copies(STUDY, Path(RESULTS) / "hub")
 except UserError as error:

@@ -219,9 +219,8 @@ def _count_verdicts(cell: Cell, world: World, truths: Any, judged: pl.DataFrame,
 def _looks(cell: Cell, world: World, simulated: Studies, tally: Tally) -> None:
     """Studies that are judged at a third, at two thirds and at the whole of their problems, and stop when they may."""
     from selfdistill.analysis.looks import Schedule
-    from selfdistill.study.looks import Closed
-
     from selfdistill.analysis.verdicts import verdicts_at
+    from selfdistill.study.looks import Closed
 
     sizes = tuple(round(world.problems * share) for share in (1 / 3, 2 / 3, 1))
     hypotheses, closed = _hypotheses(cell, world, simulated), dict[str, Closed]()

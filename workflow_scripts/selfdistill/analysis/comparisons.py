@@ -42,7 +42,7 @@ def comparisons(
     graded: pl.DataFrame, evaluation: Evaluation, seed: int, hypotheses: Mapping[str, Hypothesis] | None = None
 ) -> pl.DataFrame:
     """Every model against the base, finished arms against each other where a hypothesis asks for it, decodes of the base."""
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     every = chain(planned(evaluations, evaluation, hypotheses or {}), decoding_alone(evaluations, evaluation))
     rows = [row for each in every for row in compare(evaluations, each, evaluation.resamples, seed)]
     frame = pl.DataFrame(rows, schema={**COMPARISONS}, strict=False) if rows else pl.DataFrame(schema=COMPARISONS)

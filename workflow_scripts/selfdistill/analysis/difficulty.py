@@ -47,7 +47,7 @@ def difficulty(
 ) -> pl.DataFrame:
     """Every finished arm against the base at each final decode. `noises`: for each model that draws with the base's noise,
     by its draws the draw of the base that has the same."""
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     kinds = graded.select("problem_id", "level", "source").unique("problem_id")
     right = right_by_draw(graded)
     rows: list[Row] = []

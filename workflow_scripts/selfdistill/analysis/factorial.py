@@ -58,9 +58,8 @@ def factorial(
     cells = factorial_cells(arms, decodes)
     if cells is None:
         return pl.DataFrame(schema=EFFECTS)
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     sides = {(side.arm, side.percent, side.decode_id): side for side in evaluations.sides()}
-    budget = max(evaluations.budgets, key=lambda name: (evaluations.budgets[name], name == "full"))
     rows: list[dict[str, Any]] = []
     for outcome, decode in product(OUTCOMES, evaluation.decodes.final):
         wanted = [(arm, 100, decode) for arm in cells.arms] + [("base", 0, decode)]
@@ -68,6 +67,7 @@ def factorial(
             raise UserError(
                 f"factorial: not evaluated after training: {', '.join(missing)}; add it to evaluation.decodes.final."
             )
+        budget = evaluations.widest(sides[key] for key in wanted) or "full"
         problems = _problems(evaluations, sides["base", 0, decode], budget)
         if problems.is_empty():
             continue

@@ -19,7 +19,7 @@ def flips(graded: pl.DataFrame, evaluation: Evaluation, percents: Iterable[int] 
 
     With several draws a problem is gained where its accuracy rises by half or more, whichever side has more draws.
     """
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     found = []
     for asked in planned(evaluations, evaluation, {}):
         comparison = as_chosen(evaluations, asked)

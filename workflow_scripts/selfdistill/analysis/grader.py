@@ -37,7 +37,7 @@ MEANS = {
 
 def grader_panel(graded: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
     """Every finished arm against the base at each final decode: the grader's rates, and bounds of the effect on accuracy."""
-    evaluations = with_means(Evaluations.of(graded, evaluation.budgets), graded, MEANS)
+    evaluations = with_means(Evaluations.of(graded, evaluation.sizes), graded, MEANS)
     rows = [
         row
         for comparison in reported_pairs(evaluations, evaluation, reported_split(graded))

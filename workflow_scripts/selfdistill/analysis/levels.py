@@ -62,6 +62,8 @@ def levels(
         reached = evaluations.reached(side.models[0], side.decode_id)
         parts = {name: [evaluations.cell(model, side.decode_id, name) for model in side.models] for name in reached}
         for name, ids in mixtures.items() if "full" in reached else ():
+            if not ids <= set(parts["full"][0]["problem_id"].to_list()):
+                continue  # a look has not come to all of them yet
             if name in mixture_draws:
                 parts[name] = [
                     _more_answers(graded, model, side.decode_id, ids, mixture_draws[name]) for model in side.models

@@ -108,7 +108,8 @@ def _fair(
         for decode in _ordered(sides, order)
         if decode in against
     }
-    budgets = sorted({budget for each in shared.values() for budget in each})
+    # At a look some decodes may have gone further than others: the whole menu counts, at what all of it was asked.
+    budgets = sorted(set.intersection(*map(set, shared.values()))) if shared else []
     if not budgets:
         return None
     widest = _widest(evaluations, budgets)

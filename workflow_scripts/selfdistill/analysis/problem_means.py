@@ -5,7 +5,7 @@ compared: problems with unequal draws, and two models that were not asked the sa
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.study.evaluation import Size, size_of
+from selfdistill.study.evaluation import LOOK, Size, size_of
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, FINISHED, LOOP, UNANSWERED
@@ -128,6 +128,17 @@ def unit_of(cell: pl.DataFrame) -> str:
     return words.PROBLEM if cell["family"].n_unique() == cell.height else words.FAMILY
 
 
+def _without_idle_looks(sizes: dict[str, int], cells: Mapping[tuple[str, str], pl.DataFrame]) -> dict[str, int]:
+    """Of the budgets of earlier looks those at which something was left to stand, and that are no other budget's size."""
+    standing = {cell.select(pl.col("rank").max()).item() + 1 for cell in cells.values()}
+    others = {size for name, size in sizes.items() if not name.startswith(LOOK)}
+    return {
+        name: size
+        for name, size in sizes.items()
+        if not name.startswith(LOOK) or (size in standing and size not in others)
+    }
+
+
 def known(value: float) -> float | None:
     """Null in a table where there is no number: nan would read as one."""
     return float(value) if math.isfinite(value) else None
@@ -151,7 +162,8 @@ class Evaluations:
             (str(model), str(decode)): cell
             for (model, decode), cell in means.partition_by("model_id", "decode_id", as_dict=True).items()
         }
-        evaluations = cls(cells, {str(name): min(size_of(size, ranks), ranks) for name, size in budgets.items()})
+        sizes = {str(name): min(size_of(size, ranks), ranks) for name, size in budgets.items()}
+        evaluations = cls(cells, _without_idle_looks(sizes, cells))
         evaluations._refuse_unlike_problems(means)
         return evaluations
 
@@ -179,6 +191,12 @@ class Evaluations:
         by_size = sorted(self.budgets.items(), key=lambda item: item[1])
         reach = next((size for _, size in by_size if last_rank < size), by_size[-1][1])
         return [name for name, size in by_size if size <= reach]
+
+    def widest(self, sides: Iterable[Side]) -> str | None:
+        """The largest budget that all of these were evaluated on; None if there is none."""
+        reached = [set(self.reached(model, side.decode_id)) for side in sides for model in side.models]
+        shared = sorted(set.intersection(*reached)) if reached else []
+        return max(shared, key=lambda name: (self.budgets[name], name == "full"), default=None)
 
     def sides(self) -> list[Side]:
         """Every arm, point of training and decode that was evaluated, with the models of all its training seeds."""

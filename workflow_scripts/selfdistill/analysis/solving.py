@@ -26,12 +26,13 @@ ANSWER_CLASS, RIGHT = "answer_class", 0  # as `grading/votes.py` writes them; nu
 
 def solving(graded: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
     """`graded` has the answers' classes; the rows are of each arm with all its trainings, at the final decodes."""
-    evaluations = Evaluations.of(graded, evaluation.budgets)
-    budget, split = widest_budget(evaluations), reported_split(graded)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
+    split = reported_split(graded)
     rows = []
     for side in evaluations.sides():
         if side.percent not in FINISHED or side.decode_id not in evaluation.decodes.final:
             continue
+        budget = evaluations.widest([side]) or widest_budget(evaluations)
         cells = [evaluations.cell(model, side.decode_id, budget, split) for model in side.models]
         if cells[0].is_empty():
             continue

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from selfdistill.analysis.differences import judged_of
+from selfdistill.analysis.looks import Schedule, as_closed, judged, with_looks
 from selfdistill.analysis.problem_means import known
 from selfdistill.analysis.sentences import estimand_line, sentence
 from selfdistill.foundation.errors import UserError
@@ -22,7 +23,7 @@ from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
-from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.analysis import LOOKS, VERDICTS
 from selfdistill.tables.schema import conform
 
 CONTROL_MARGIN = 0.05  # where no hypothesis names one
@@ -46,6 +47,17 @@ def verdicts(
     decodes: Mapping[str, Decode],
 ) -> pl.DataFrame:
     """COMPARISONS in, VERDICTS out: the hypotheses in the order of the study file, then the controls."""
+    return verdicts_at(None, comparisons, hypotheses, arms, decodes)[0]
+
+
+def verdicts_at(
+    looks: Schedule | None,
+    comparisons: pl.DataFrame,
+    hypotheses: Mapping[str, Hypothesis],
+    arms: Mapping[str, Arm],
+    decodes: Mapping[str, Decode],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """VERDICTS and LOOKS at the present look of a study that has some; without, the second has no rows."""
     final = _final_rows(comparisons)
     rows: list[Row] = [
         _row_of(name, hypothesis, final)
@@ -58,14 +70,21 @@ def verdicts(
     rows += [row | {"margin": margin, "question": "different"} for row in _controls(final, arms)]
     for row in rows:
         row |= _tested(row)
-    for column, adjusted in (("p_value", "p_adjusted"), ("equivalence_p", "equivalence_p_adjusted")):
+    rows = rows if looks is None else with_looks(rows, looks)
+    of_looks = "" if looks is None else "_of_looks"
+    for column, adjusted in (
+        (f"p{of_looks or '_value'}", "p_adjusted"),
+        (f"equivalence_p{of_looks}", "equivalence_p_adjusted"),
+    ):
         _adjust_within_families(rows, column, adjusted)
     for row in rows:
         row["verdict"] = verdict(row)
         row["sentence"] = sentence(row)
         row["estimand_line"] = estimand_line(row, decodes)
+    rows = rows if looks is None else as_closed(rows, looks)
     frame = pl.DataFrame([{column: row[column] for column in VERDICTS} for row in rows], schema=VERDICTS)
-    return conform(frame, VERDICTS, "verdicts")
+    table = pl.DataFrame(schema=LOOKS) if looks is None else judged(rows, looks)
+    return conform(frame, VERDICTS, "verdicts"), table
 
 
 def verdict(row: Row) -> str:

@@ -31,8 +31,9 @@ def counted(study: Study, figures: Figures) -> Study:
         name: {source: there[source] if size == ALL else size for source, size in mixture.items()}
         for name, mixture in evaluation.mixtures.items()
     }
+    looks = [budgets["full"] if size == ALL else size for size in evaluation.looks]
     return study.model_copy(
-        update={"evaluation": evaluation.model_copy(update={"budgets": budgets, "mixtures": mixtures})}
+        update={"evaluation": evaluation.model_copy(update={"budgets": budgets, "mixtures": mixtures, "looks": looks})}
     )
 
 

@@ -7,11 +7,29 @@ from typing import Any
 from selfdistill.foundation.wording import points
 from selfdistill.planning.actual import Found
 from selfdistill.planning.cost import Amount, Stage, total
+from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
+from selfdistill.planning.looks import expectations
 from selfdistill.planning.power import POWER, Reach
 from selfdistill.study.study import Study
 
 HOWS = ("assumed", "computed", "measured")  # the least sure first
+
+
+def looks_table(study: Study, found: list[Reach]) -> str:
+    """What looks are expected to take, of one hypothesis by itself; nothing where the study has none."""
+    rows = [
+        [each.hypothesis, each.truth, f"{each.problems:,.0f}", f"{each.found:.0%}", f"{each.equivalent:.0%}"]
+        for each in expectations(study, found)
+    ]
+    if not rows:
+        return ""
+    looks = ", ".join(f"{number(size):,}" for size in study.evaluation.looks)
+    header = ["hypothesis", "if the true difference is", "problems expected", "found", "equivalent"]
+    return (
+        f"With looks after {looks} problems, of which a hypothesis takes as many as it needs (the costs above are those of the "
+        f"last look for all):\n{table(header, rows)}"
+    )
 
 
 def as_data(study: Study, figures: Figures, parts: list[Stage], found: list[Reach], price: float | None) -> Any:
@@ -24,6 +42,7 @@ def as_data(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
         "price_per_gpu_hour": price,
         "money": None if price is None else _money(whole, price),
         "power": [asdict(reach) for reach in found],
+        **({"looks": [asdict(each) for each in expectations(study, found)]} if study.evaluation.looks else {}),
         "figures": {key: figure.model_dump() for key, figure in figures.used.items()},
     }
 
@@ -40,6 +59,7 @@ def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
             money_line(total(parts), price),
             examples_line(study, figures),
             power_table(found),
+            looks_table(study, found),
             coupling_line(found),
             figures_list(figures),
         )

@@ -124,6 +124,8 @@ def _shrink_evaluation(evaluation: dict[str, Any]) -> None:
             for name, mixture in evaluation.get("mixtures", {}).items()
         },
     }
+    if evaluation.get("looks"):
+        evaluation["looks"] = [BUDGETS["quick"], evaluation["budgets"]["full"]]
     if draws := evaluation.get("mixture_draws"):
         usual = evaluation.get("draws", 1)
         most = max(usual.values()) if isinstance(usual, dict) else usual

@@ -18,6 +18,7 @@ class ReportInputs:
     provenance: dict[str, Any] = field(default_factory=dict)  # name → value, shown in order; `versions` is a mapping
     rule_times: pl.DataFrame | None = None  # rule, jobs, seconds, max_rss
     verdicts: pl.DataFrame | None = None  # one row per hypothesis
+    looks: pl.DataFrame | None = None  # one row per hypothesis of a study with looks
     levels: pl.DataFrame | None = None  # ESTIMATES
     comparisons: pl.DataFrame | None = None  # COMPARISONS
     factorial: pl.DataFrame | None = None  # EFFECTS

@@ -25,6 +25,7 @@ from selfdistill.reporting.tables import (
     difficulty,
     factorial,
     grading,
+    looks,
     main,
     pass_at_k,
     rates,
@@ -122,6 +123,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "by_source": difficulty.by_source,
         "problems": study.problem_counts,
         "budgets": study.budgets,
+        "looks": looks.looks,
         "provided": study.provided,
         "mixtures": study.mixtures,
         "contamination": study.contamination,
@@ -135,6 +137,7 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
     """One per hypothesis: its verdict, a sentence, and the numbers that the sentence leaves out."""
     if inputs.verdicts is None:
         return []
+    at_its_look = looks.sentences(inputs)
     return [
         {
             "name": row["hypothesis"],
@@ -142,6 +145,7 @@ def answers(inputs: ReportInputs) -> list[dict[str, Any]]:
             "verdict": row["verdict"],
             "look": VERDICT_LOOKS.get(row["verdict"], "open"),
             "sentence": row["sentence"],
+            "at_its_look": at_its_look.get(row["hypothesis"], ""),
             "resolve": what_would_resolve(row),
             "facts": facts(row),
             "estimand": row.get("estimand_line") or "",
@@ -197,7 +201,9 @@ def population(inputs: ReportInputs) -> str:
     caps = sorted({decodes[name]["max_tokens"] for name in levels["decode_id"].unique() if name in decodes})
     units = formatting.plural(row["n"], row["unit"])
     most = " or ".join(map(formatting.count, caps))
-    where = f"of the {row['split']} split at the {row['budget']} budget"
+    sizes = looks.sizes_of_looks(inputs)
+    asked = f"the look of {formatting.count(sizes[row['budget']])} problems" if sizes else f"the {row['budget']} budget"
+    where = f"of the {row['split']} split at {asked}"
     return f"{units} {where}, {_answers_to_each(inputs.study)}, at most {most} tokens.{_shared_noise(evaluation)}"
 
 

@@ -3,12 +3,14 @@
 Finished models are the untrained ones and those at 100 % of training. Numbers are of the test split, at the largest budget; of an arm with several training seeds the row over all of them leads, and the seeds follow.
 """
 
+import sys
 from typing import Any, Literal
 
 import polars as pl
 
 from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.study.arms import Arm
+from selfdistill.study.evaluation import LOOK
 from selfdistill.study.factorial import Factorial, factorial_cells
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
@@ -34,15 +36,25 @@ def largest_budget(levels: pl.DataFrame) -> str:
     return "full" if "full" in budgets else min(budgets, default="full")
 
 
+def at_the_largest_budget(table: pl.DataFrame, *of: str) -> pl.DataFrame:
+    """The rows of the largest budget; where looks left some of these (`of`) to stand, those of the last look they came to."""
+    largest = largest_budget(table)
+    if largest != "full" or not table["budget"].str.starts_with(LOOK).any():
+        return table.filter(pl.col("budget") == largest)
+    reached = (
+        pl.when(pl.col("budget") == "full").then(pl.lit(sys.maxsize))
+        .when(pl.col("budget").str.starts_with(LOOK)).then(pl.col("budget").str.strip_prefix(LOOK).cast(pl.Int64, strict=False))
+        .otherwise(pl.lit(0))
+    )  # fmt: skip
+    return table.filter((reached > 0) & (reached == reached.max().over(of)))
+
+
 def final_levels(inputs: ReportInputs, estimand: str) -> pl.DataFrame:
     """Levels of untrained and fully trained models on the reported split and the largest budget."""
     levels = there(inputs.levels, ESTIMATES)
-    return levels.filter(
-        FINISHED
-        & (pl.col("estimand") == estimand)
-        & (pl.col("split") == split_to_report(levels))
-        & (pl.col("budget") == largest_budget(levels))
-    )
+    split = split_to_report(levels)
+    levels = at_the_largest_budget(levels, "model_id", "decode_id", "split", "estimand")
+    return levels.filter(FINISHED & (pl.col("estimand") == estimand) & (pl.col("split") == split))
 
 
 def level_of(inputs: ReportInputs, estimand: str, model_id: str, decode: str) -> dict[str, Any]:
@@ -53,14 +65,12 @@ def level_of(inputs: ReportInputs, estimand: str, model_id: str, decode: str) ->
 def final_differences(inputs: ReportInputs, estimand: str, kind: str) -> pl.DataFrame:
     """Differences from the base at the end of training on the reported split and the largest budget, of every claim."""
     table = there(inputs.comparisons, COMPARISONS)
-    return table.filter(
-        FINISHED
-        & (pl.col("estimand") == estimand)
-        & (pl.col("comparison") == kind)
-        & (pl.col("against") == "base")
-        & (pl.col("split") == split_to_report(table))
-        & (pl.col("budget") == largest_budget(table))
+    split = split_to_report(table)
+    table = table.filter(
+        FINISHED & (pl.col("estimand") == estimand) & (pl.col("comparison") == kind) & (pl.col("against") == "base")
     )
+    compared = ("arm", "decode_id") if kind == words.MATCHED else ("arm",)
+    return at_the_largest_budget(table, *compared, "split").filter(pl.col("split") == split)
 
 
 def checkpoint_levels(inputs: ReportInputs) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -35,11 +36,16 @@ class Asked(Section):
     mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
     mixture_draws: dict[str, int] = Field(default={})
     noises: list[int] = Field(default=[])  # of each draw of an evaluation answer, where models share them
+    problems_at: dict[str, Size] = Field(default={})  # decode → fewer problems: those of an earlier look
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without such mixtures and without coupling always wrote it, so that older results need no new plan."""
+        """As a study without such mixtures, coupling and looks always wrote it, so that older results need no new plan."""
         unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
-        return self.model_dump(exclude=unused | (set() if self.noises else {"noises"}))
+        unused |= {name for name in ("noises", "problems_at") if not getattr(self, name)}
+        return self.model_dump(exclude=unused)
+
+    def problems_of(self, decode: str) -> Size:
+        return self.problems_at.get(decode, self.eval_problems)
 
     def noise_of(self, purpose: str, draw: int) -> int | None:
         """Training samples always have noise of their own."""
@@ -48,9 +54,9 @@ class Asked(Section):
         return self.noises[draw] if draw < len(self.noises) else draw
 
 
-def asked_of(study: Study, model_id: str) -> Asked:
+def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]] = MappingProxyType({})) -> Asked:
     """The base's training samples are models of their own, one a decode (`samples-t11`), so that a new arm or another
-    evaluation touches no arm's dataset."""
+    evaluation touches no arm's dataset. `looks` says which decodes are asked fewer problems than the full budget's."""
     evaluation = study.evaluation
     arm = study.arms.get(model_id)
     twin = arm is not None and arm.resample
@@ -81,6 +87,9 @@ def asked_of(study: Study, model_id: str) -> Asked:
         mixtures={name: evaluation.mixtures[name] for name in more},
         mixture_draws=more,
         noises=_noises(study, model_id) if evaluated and evaluation.coupling == "shared" else [],
+        problems_at={
+            decode: size for decode, size in looks.get(model_id, {}).items() if size != evaluation.budgets["full"]
+        },
     )
 
 
@@ -117,12 +126,13 @@ def make_plan(
     wanted += [
         ("eval", name, problem, draw)
         for name in asked.eval
-        for problem in _first(evaluation, eval_problems)
+        for problem in _first(evaluation, size_of(asked.problems_of(name), evaluation.height))
         for draw in range(asked.draws)
     ]
     wanted += [
         (MIXTURE, name, problem, draw)
         for name in asked.eval
+        if name not in asked.problems_at  # a mixture is told once its problems are all asked
         for problem, draws in _more_draws(asked, evaluation)
         for draw in range(asked.draws, draws)
     ]

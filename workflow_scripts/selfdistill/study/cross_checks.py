@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.arms import Arm
-from selfdistill.study.evaluation import size_of
+from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.models import trained_arms
 from selfdistill.study.names import SAMPLES
@@ -173,6 +173,8 @@ def _evaluation(study: Study) -> Iterator[str]:
         yield "evaluation.budgets: both quick and full are needed."
     elif size_of(evaluation.budgets["quick"], sys.maxsize) > size_of(evaluation.budgets["full"], sys.maxsize):
         yield "evaluation.budgets.quick: is larger than full; a smaller budget is a part of the larger one."
+    else:
+        yield from _looks(evaluation)
     if not evaluation.decodes.base or not evaluation.decodes.final:
         yield "evaluation.decodes: base and final need at least one decode each."
     for decode in dict.fromkeys(evaluation.decodes.final + evaluation.decodes.earlier):
@@ -205,7 +207,25 @@ def _evaluation(study: Study) -> Iterator[str]:
         yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {max(counts)}."
 
 
+def _looks(evaluation: Evaluation) -> Iterator[str]:
+    looks, full, quick = evaluation.looks, evaluation.budgets["full"], evaluation.budgets["quick"]
+    if not looks:
+        return
+    sizes = [size_of(size, sys.maxsize) for size in looks]
+    if sizes != sorted(set(sizes)) or len(looks) < 2:
+        yield "evaluation.looks: give at least two rising numbers of problems; one look needs no key."
+    if looks[-1] != full:
+        yield f"evaluation.looks: ends with {looks[-1]}, but the last look is the full budget (evaluation.budgets.full: {full})."
+    if size_of(quick, sys.maxsize) > sizes[0]:
+        yield (
+            f"evaluation.looks: begins with {looks[0]} problems, but earlier checkpoints are compared with the base on the quick "
+            f"budget (evaluation.budgets.quick: {quick}); begin with at least as many."
+        )
+
+
 def _hypotheses(study: Study) -> Iterator[str]:
+    if study.evaluation.looks and not study.hypotheses:
+        yield "evaluation.looks: judges hypotheses, and this study states none; state some or remove the key."
     for name, hypothesis in study.hypotheses.items():
         for side in (hypothesis.arm, hypothesis.against):
             if side != "base" and side not in study.arms:

@@ -16,6 +16,9 @@ def size_of(asked: Size, there: int) -> int:
     return there if asked == ALL else asked
 
 
+LOOK = "look-"  # and its number from 1: the name of the budget of a look before the last, which is the full one
+
+
 class Decoded(Section):
     """At which decodes models are evaluated."""
 
@@ -61,6 +64,10 @@ class Evaluation(Section):
         default={},
         description="Parts of the full budget of another composition, so many problems of each source, or all of it; levels are told for them too.",
     )
+    looks: list[Size] = Field(
+        default=[],
+        description="Problems after which the hypotheses are judged, rising, the last the full budget; what a look settles is sampled no further.",
+    )
     draws: Annotated[int, Field(gt=0)] | Draws = Field(
         1, description="Independent answers per problem, of every model or of the base and of the arms apart."
     )
@@ -87,6 +94,12 @@ class Evaluation(Section):
     @property
     def draws_by_side(self) -> Draws:
         return self.draws if isinstance(self.draws, Draws) else Draws(base=self.draws, arms=self.draws)
+
+    @property
+    def sizes(self) -> dict[str, Size]:
+        """The budgets, and under a name of its own each look before the last: where what was settled there stands."""
+        sizes: dict[str, Size] = dict(self.budgets.items())
+        return sizes | {f"{LOOK}{number}": size for number, size in enumerate(self.looks[:-1], 1)}
 
 
 Outcome = Literal["accuracy", "accuracy_when_both_finished", "cut_rate", "loop_rate", "tokens"]

@@ -1,13 +1,14 @@
 """Where the results of a study lie, and which names that folder keeps for what stands in it."""
 
+import os
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 # In every folder of results, and so in no path to one: results/models would lie among the models of a study in results/.
 ROOMS = (
     "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
-    "report.html", "revisions.lock",
+    "report.html", "revisions.lock", "looks.json",
 )  # fmt: skip
 
 
@@ -19,3 +20,8 @@ def usual_folder(study: Mapping[str, Any]) -> str:
 def room_in(folder: str) -> str | None:
     """The part of a path that is the name of something in a folder of results."""
     return next((part for part in PurePosixPath(folder).parts if part in ROOMS), None)
+
+
+def work_folder(results: str) -> Path:
+    """Where what is undeclared lies: beside the results, or in the folder that FORKLOCK_WORK names."""
+    return Path(os.environ.get("FORKLOCK_WORK", ".")) / results

@@ -181,6 +181,28 @@ VERDICTS: Schema = {
     "estimand_line": pl.String,  # population, decoding rule, token cap, how unfinished answers count
 }
 
+# Where a study has looks, one row per hypothesis: how it was judged at its latest look.
+LOOKS: Schema = {
+    "hypothesis": pl.String,
+    "family": pl.String,
+    "look": pl.Int32,  # from 1
+    "looks": pl.Int32,
+    "problems": pl.Int64,  # of that look, dev and test
+    "problems_of_all_looks": pl.Int64,
+    "information": pl.Float64,  # families of test problems, as a share of those of the last look
+    "p_value": pl.Float64,
+    "p_of_looks": pl.Float64,  # the level, over all looks, at which this look just finds a difference; Holm takes it
+    "bar": pl.Float64,  # what p_value must be below at this look, after Holm
+    "equivalence_p": pl.Float64,
+    "equivalence_p_of_looks": pl.Float64,
+    "equivalence_bar": pl.Float64,
+    "interval_level": pl.Float64,  # at this look, so that the intervals of all looks cover together in 95 %
+    "chance": pl.Float64,  # of a verdict at the last look, under the truth most favourable to one; null at that look
+    "verdict": pl.String,
+    "state": pl.String,  # goes on | settled | given up | last look
+    "sentence": pl.String,
+}
+
 # Truncation as missing data, finished arms against the base at one decode: where a difference in accuracy comes from. Rows
 # without `against` are of one model.
 TRUNCATION: Schema = {

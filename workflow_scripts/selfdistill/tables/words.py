@@ -82,6 +82,12 @@ NOT_WORSE = "not worse by the margin"
 NOT_RESOLVED = "not resolved"
 NOT_MEASURABLE = "not measurable"
 
+# Column `state` of the looks.
+GOES_ON = "goes on"  # to the next look
+SETTLED = "settled"  # by its verdict
+GIVEN_UP = "given up"  # a verdict at the last look is too unlikely
+LAST_LOOK = "last look"  # nothing is left to sample
+
 # Columns `group`, `window` and `geometry` of what is measured during training.
 TOTAL = "total"  # all layer groups together
 WHOLE_RUN = "run"

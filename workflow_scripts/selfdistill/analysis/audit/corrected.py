@@ -124,7 +124,7 @@ def _rates(judged: pl.DataFrame) -> Row:
 
 def corrected_effects(graded: pl.DataFrame, evaluation: Evaluation, audit: Audit) -> pl.DataFrame:
     """Each finished arm against the base: over all its final decodes, and at each of them."""
-    evaluations = Evaluations.of(graded, evaluation.budgets)
+    evaluations = Evaluations.of(graded, evaluation.sizes)
     by_arm: dict[str, list[Comparison]] = {}
     for comparison in reported_pairs(evaluations, evaluation, reported_split(graded)):
         by_arm.setdefault(comparison.side.arm, []).append(comparison)
