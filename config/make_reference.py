@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from selfdistill.study.section import TEXTS, Section  # noqa: E402
 from selfdistill.study.study import Study  # noqa: E402
 from selfdistill.study.training import NOT_BY_ARM, Recipe  # noqa: E402
-from selfdistill.study.words import in_words  # noqa: E402
+from selfdistill.study.words import in_words, section_of_union  # noqa: E402
 
 BEGINNING = """# Every key of a study file
 
@@ -57,6 +57,8 @@ def rows(section: type[Section], before: str = "") -> Iterator[Row]:
         if inner is None:
             yield f"`{key}`", in_words(field.annotation, field.metadata), default_of(field), field.description or ""
         elif section is not Study:
+            if section_of_union(field.annotation):
+                yield f"`{key}`", in_words(field.annotation, field.metadata), default_of(field), field.description or ""
             if not field.is_required() and field.default is None:
                 yield f"`{key}`", "a section", NONE, " ".join((inner.__doc__ or "").split())
             yield from rows(inner, f"{key}.NAME." if get_origin(field.annotation) is dict else f"{key}.")

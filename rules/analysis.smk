@@ -203,6 +203,7 @@ rule checks:
             "models": EVALUATED + SAMPLES,
             "arms": list(TRAINED),
             "budgets": dict(STUDY.evaluation.budgets),
+            "draws": dict(STUDY.evaluation.draws_by_side),
             **({"unequal": UNEQUAL} if UNEQUAL else {}),
         },
     script:

@@ -16,7 +16,7 @@ from selfdistill.tables.schema import Schema
 from selfdistill.tables.training import DATASET
 from selfdistill.tables.whole import write_table
 
-ASKED = {"models": ["base"], "arms": ["ssd"], "budgets": {"quick": 1, "full": 2}}
+ASKED = {"models": ["base"], "arms": ["ssd"], "budgets": {"quick": 1, "full": 2}, "draws": {"base": 1, "arms": 1}}
 ANSWER = {"model_id": "base", "purpose": "eval", "decode_id": "t10", "draw": 0, "split": "test", "verdict": "correct"}
 ANSWERS = [ANSWER | {"request_id": f"r{rank}", "problem_id": f"p{rank}", "rank": rank} for rank in range(2)]
 
@@ -51,6 +51,29 @@ def test_a_whole_budget_is_held_against_the_problems_there_are(tmp_path: Path) -
     further = ANSWER | {"request_id": "r0-1", "problem_id": "p0", "rank": 0, "draw": 1, "purpose": "mixture"}
     files = results(tmp_path, [*ANSWERS, further]) | {"plans": [written(tmp_path, "more", PLAN, *ANSWERS, further)]}
     assert all(check["passed"] for check in checked_results(files, whole))
+
+
+def test_each_side_answers_as_often_as_it_is_asked(tmp_path: Path) -> None:
+    twice = [
+        answer | {"request_id": f"{answer['request_id']}-{draw}", "draw": draw}
+        for answer in ANSWERS
+        for draw in range(2)
+    ]
+    name = "ssd/seed-0/at-100"
+    once = [answer | {"request_id": f"{answer['request_id']}-arm", "model_id": name} for answer in ANSWERS]
+    files = results(tmp_path, twice)
+    for kind, schema in (("plans", PLAN), ("graded", GRADED)):
+        files[kind] = [
+            written(tmp_path, f"{kind}-base", schema, *twice),
+            written(tmp_path, f"{kind}-arm", schema, *once),
+        ]
+    asked = ASKED | {"models": ["base", name], "draws": {"base": 2, "arms": 1}}
+    said = {check["name"]: check["sentence"] for check in checked_results(files, asked)}
+    assert said["denominators agree"].endswith("2 times the base and its twins, 1 times the trained models.")
+    for draws, complaint in (({"base": 2, "arms": 2}, f"model {name} at t10 has 2 answers to 2 problems, not 2 to each"),
+                             ({"base": 1, "arms": 1}, "model base at t10 has 4 answers to 2 problems, not 1 to each")):  # fmt: skip
+        with pytest.raises(UserError, match=complaint):
+            checked_results(files, asked | {"draws": draws})
 
 
 @pytest.mark.parametrize(

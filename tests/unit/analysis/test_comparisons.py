@@ -203,14 +203,18 @@ def test_a_whole_budget_is_all_that_was_asked() -> None:
         levels(short, {"quick": 20, "full": "all"})
 
 
-def test_pass_at_k_is_refused_with_too_few_draws_and_pooled_rows_average_the_seeds() -> None:
+def test_pass_at_k_is_left_out_with_too_few_draws_and_pooled_rows_average_the_seeds() -> None:
     two = [answers(f"ssd/seed-{seed}/at-100", "t07", [[seed, 0]] * 60) for seed in (0, 1)]
     table = levels(pl.concat(two), {"full": 60}, pass_at=[1, 2])
     assert one(table, estimand="pass@2", split="all", training_seed=1)["estimate"] == 1
     assert one(table, estimand="pass@2", split="all", training_seed=None)["estimate"] == 0.5
     assert one(table, estimand="accuracy", split="all", training_seed=None)["estimate"] == 0.25
-    with pytest.raises(UserError, match="pass@3 needs"):
-        levels(pl.concat(two), {"full": 60}, pass_at=[3])
+    base = answers("base", "t07", [[1, 0, 0]] * 60)
+    uneven = levels(pl.concat([base, *two]), {"full": 60}, pass_at=[1, 2, 3]).filter(pl.col("split") == "all")
+    told = {model: set(rows["estimand"]) for (model,), rows in uneven.group_by("model_id")}
+    assert {model for model, names in told.items() if "pass@3" in names} == {"base"}
+    assert all({"pass@1", "pass@2"} <= names for names in told.values())
+    assert one(uneven, estimand="pass@2", model_id="base")["estimate"] == pytest.approx(2 / 3)
 
 
 # ---- comparisons

@@ -19,10 +19,11 @@ from selfdistill.reporting import formatting
 from selfdistill.reporting.answers.choice import choose_examples
 from selfdistill.reporting.figures.catalogue import PLANS, draw_figures, save_figures
 from selfdistill.reporting.inputs import ReportInputs
-from selfdistill.reporting.page import VERDICT_LOOKS, answers, build_report, render_report
+from selfdistill.reporting.page import VERDICT_LOOKS, answers, build_report, population, render_report
 from selfdistill.reporting.select import differences_along_training
 from selfdistill.reporting.tables.factorial import factorial
 from selfdistill.reporting.tables.main import main_results
+from selfdistill.reporting.tables.pass_at_k import pass_at_k
 from selfdistill.reporting.tables.rates import base_at_every_decode, rates_of_models
 from selfdistill.reporting.tables.shorter import shorter_answers
 from selfdistill.reporting.tables.study import budgets, how_it_was_sampled, mixtures
@@ -355,6 +356,17 @@ def test_levels_on_another_mixture_have_a_table_of_their_own() -> None:
     )
     rows = _there(mixtures(report_inputs(study=study, levels=pl.concat([inputs.levels, mixed])))).groups[0].rows
     assert rows and all(row.cells[0] == "harder" and "[" in row.cells[4] for row in rows)
+
+
+def test_the_page_says_how_often_each_side_was_asked_and_whose_noise_it_drew_with() -> None:
+    study = copy.deepcopy(STUDY)
+    assert "4 answers to each problem" in population(report_inputs(study=study)) and "numbers" not in population(report_inputs(study=study))  # fmt: skip
+    study["evaluation"] |= {"draws": {"base": 4, "arms": 1}, "coupling": "shared"}
+    said = population(report_inputs(study=study))
+    assert "4 answers of the base and 1 of each trained model to each problem" in said
+    assert "the same random numbers" in said
+    note = _there(pass_at_k(report_inputs(study=study))).note
+    assert "A dash stands where trained models, with 1 to each problem, have fewer draws than k." in note
 
 
 def test_the_page_says_what_was_asked_whole_and_how_often() -> None:

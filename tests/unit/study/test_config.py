@@ -108,6 +108,11 @@ WRONG = {
     ),
     "draws of no mixture": ("evaluation/mixture_draws", {"hard": 16}, "evaluation.mixture_draws.hard: no mixture has that name"),
     "pass@k without the draws": ("evaluation/pass_at", [4], "pass@4 needs that many draws"),
+    "draws of nobody": ("evaluation/draws", {"base": 4, "arms": 1, "arm": 1}, "evaluation.draws.arm: there is no such key; did you mean 'arms'?"),
+    "half the draws": ("evaluation/draws", {"base": 4}, "evaluation.draws.arms: is missing"),
+    "no draws of the arms": ("evaluation/draws", {"base": 4, "arms": 0}, "evaluation.draws.arms: needs a whole number above 0, but is 0."),
+    "draws in words": ("evaluation/draws", "two", "evaluation.draws: needs a whole number above 0 or a section, but is 'two'."),
+    "pass@k of neither side": ("evaluation/draws", {"base": 1, "arms": 1}, "pass@2 needs that many draws; evaluation.draws is 1."),
     "a trained arm without a filter": ("arms/ssd", {"decode": "t11"}, "needs both decode and keep"),
     "two equal arms": ("arms/twin", {"decode": "t11", "keep": "finished"}, "is the same as arms.ssd"),
     "two equal decodes": ("decodes/twin", {"temperature": 0.7, "top_k": 20, "top_p": 0.95, "max_tokens": 224}, "is the same as decodes.t07"),
@@ -192,6 +197,18 @@ def test_a_mixture_with_no_more_draws_than_the_rest_is_refused() -> None:
     with pytest.raises(UserError) as error:
         load_study(raw, ROOT)
     assert said in str(error.value)
+
+
+def test_the_sides_of_unequal_draws_are_both_heeded() -> None:
+    raw = changed("evaluation/draws", {"base": 4, "arms": 1})
+    raw["evaluation"] |= {"pass_at": [1, 4], "mixtures": {"hard": {"olympiad": 5}}, "mixture_draws": {"hard": 4}}
+    evaluation = load_study(raw, ROOT).evaluation
+    assert (evaluation.draws_by_side.of(trained=False), evaluation.draws_by_side.of(trained=True)) == (4, 1)
+    raw["evaluation"]["mixture_draws"] = {"hard": 2}
+    with pytest.raises(
+        UserError, match="mixture_draws.hard: 2 are fewer than the 4 that every problem gets of one side"
+    ):
+        load_study(raw, ROOT)
 
 
 def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:

@@ -1,7 +1,7 @@
 """Reads the results of a study and refuses them where they break an invariant.
 
 `files` has the names that `rules/analysis.smk` gives the inputs of its checks; `asked` has the models and arms that they
-belong to, in the same order, and the budgets.
+belong to, in the same order, the budgets and the draws.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from selfdistill.analysis.invariants import Check, check_results
 from selfdistill.foundation.errors import UserError
-from selfdistill.study.evaluation import size_of
+from selfdistill.study.evaluation import Draws, size_of
 from selfdistill.tables.analysis import ESTIMATES
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, PLAN
@@ -35,6 +35,7 @@ def checked_results(files: Mapping[str, Any], asked: Mapping[str, Any]) -> list[
         budgets={name: size_of(size, evaluation.height) for name, size in asked["budgets"].items()},
         levels=read_table(files["levels"], ESTIMATES),
         manifests=[json.loads(Path(path).read_text()) for path in files["manifests"]],
+        draws=Draws.model_validate(asked["draws"]),
         unequal=asked.get("unequal", ()),
     )
     for check in checks:

@@ -17,7 +17,7 @@ from selfdistill.tables.schema import conform
 def flips(graded: pl.DataFrame, evaluation: Evaluation, percents: Iterable[int] = (0, 100)) -> pl.DataFrame:
     """The problems gained and lost in each comparison with the base, over all training seeds and for each.
 
-    With several draws a problem is gained where its accuracy rises by half or more.
+    With several draws a problem is gained where its accuracy rises by half or more, whichever side has more draws.
     """
     evaluations = Evaluations.of(graded, evaluation.budgets)
     found = []

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.wording import count, plural
+from selfdistill.study.evaluation import Draws
+from selfdistill.study.names import parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT
 
@@ -25,12 +27,13 @@ def check_results(
     levels: pl.DataFrame,
     budgets: Mapping[str, int],
     manifests: Sequence[Mapping[str, Any]],
+    draws: Draws,
     unequal: Sequence[str] = (),
 ) -> list[Check]:
     checks: list[tuple[str, Callable[[], str | None], str]] = [
         ("request ids are unique", lambda: repeated_requests(graded), "No request was sampled or counted twice."),
         ("plan equals completions", lambda: plan_gaps(plans, graded), "Every planned request has one graded completion."),
-        ("denominators agree", lambda: uneven_problems(graded, budgets), "Models that are compared answered the same problems equally often."),
+        ("denominators agree", lambda: uneven_problems(graded, budgets, draws), denominators_agree(draws)),
         ("no arm trained on an evaluation problem", lambda: leaks(datasets, evaluation, contamination), "No training example is an evaluation problem or too similar to one."),
         ("accuracy does not depend on the number of draws", lambda: draw_dependence(graded, levels, budgets), "The reported accuracy is the mean over single draws."),
         ("arms took equally many steps", lambda: uneven_steps(manifests, unequal), steps_held(manifests, unequal)),
@@ -59,21 +62,36 @@ def plan_gaps(plans: Frames, graded: Frames) -> str | None:
     return None
 
 
-def uneven_problems(graded: Frames, budgets: Mapping[str, int]) -> str | None:
-    """Every model answered the first problems of the ranking, as many as one of the budgets holds, equally often."""
+def denominators_agree(draws: Draws) -> str:
+    """What holds for the numbers of answers, in the words of the report."""
+    if draws.base == draws.arms:
+        return "Models that are compared answered the same problems equally often."
+    return (
+        "Models that are compared answered the same problems, each of them equally often: "
+        f"{draws.base} times the base and its twins, {draws.arms} times the trained models."
+    )
+
+
+def uneven_problems(graded: Frames, budgets: Mapping[str, int], draws: Draws) -> str | None:
+    """Every model answered the first problems of the ranking, as many as one of the budgets holds, as often as its side is
+    asked."""
     rows = pl.concat(frame.filter(pl.col("purpose") == "eval") for frame in graded.values())
     sides = rows.group_by("model_id", "decode_id", maintain_order=True).agg(
         pl.col("rank").n_unique().alias("problems"), pl.col("rank").max().alias("last"), pl.len().alias("answers")
     )
-    draws = rows["draw"].n_unique()
+    asked = {
+        model: draws.of(parse_model_id(model).training_seed is not None)
+        for model in sides["model_id"].unique().to_list()
+    }
+    times = pl.col("model_id").replace_strict(asked, return_dtype=pl.Int64)
     whole = pl.col("problems").is_in(list(budgets.values())) & (pl.col("problems") == pl.col("last") + 1)
-    odd = sides.filter(~whole | (pl.col("answers") != pl.col("problems") * draws))
+    odd = sides.filter(~whole | (pl.col("answers") != pl.col("problems") * times))
     if odd.is_empty():
         return None
     first = odd.row(0, named=True)
     return (
         f"model {first['model_id']} at {first['decode_id']} has {count(first['answers'])} answers to {count(first['problems'])} problems, "
-        f"not {draws} to each problem of a budget ({', '.join(f'{name}: {count(size)}' for name, size in budgets.items())})."
+        f"not {asked[first['model_id']]} to each problem of a budget ({', '.join(f'{name}: {count(size)}' for name, size in budgets.items())})."
     )
 
 

@@ -22,7 +22,6 @@ from selfdistill.analysis.problem_means import (
     problem_means,
     unit_of,
 )
-from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
 from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval, wilson_interval
 from selfdistill.statistics.solving import pass_at_k
@@ -55,6 +54,7 @@ def levels(
 
     Mixtures are parts of the full budget, by problem_id, with a name of their own in the column budget. Those with draws
     of their own rest on all of these; for the others and for the budgets the first draws count, which everything has.
+    A model with fewer than k draws has no row of pass@k.
     """
     evaluations = Evaluations.of(graded, budgets)
     rows: list[Row] = []
@@ -73,10 +73,11 @@ def levels(
                 cells = [cell.filter((pl.col("split") == split) | (split == "all")) for cell in whole]
                 if cells[0].is_empty():
                     continue
-                solved = [_with_pass_at(cell, pass_at) for cell in cells]
+                told = _within_draws(pass_at, cells)
+                solved = [_with_pass_at(cell, told) for cell in cells]
                 named = {"model_id": side.model_id, "arm": side.arm, "training_seed": seeds, "percent": side.percent}
                 named |= {"decode_id": side.decode_id, "split": split, "budget": budget}
-                rows += [named | row for row in _cell_levels(pool(solved), pass_at)]
+                rows += [named | row for row in _cell_levels(pool(solved), told)]
     nothing = dict.fromkeys(("against", "against_decode_id", "p_value", "p_adjusted"))
     return conform(pl.DataFrame([row | nothing for row in rows], infer_schema_length=None), ESTIMATES, "levels")
 
@@ -96,12 +97,14 @@ def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:
             yield side, None
 
 
+def _within_draws(pass_at: Sequence[int], cells: Sequence[pl.DataFrame]) -> list[int]:
+    """Those k that a model with so many draws can tell of: a side with fewer draws has no row of the others."""
+    fewest = min(cell.select(pl.col("draws").min()).item() for cell in cells)
+    return [k for k in pass_at if k <= fewest]
+
+
 def _with_pass_at(cell: pl.DataFrame, pass_at: Sequence[int]) -> pl.DataFrame:
     draws, correct = cell["draws"].to_numpy(), cell["correct_draws"].to_numpy()
-    if pass_at and draws.min() < max(pass_at):
-        raise UserError(
-            f"evaluation.pass_at: pass@{max(pass_at)} needs that many draws of a problem, and there are {draws.min()}."
-        )
     return cell.with_columns(pl.Series(words.pass_estimand(k), pass_at_k(draws, correct, k)) for k in pass_at)
 
 

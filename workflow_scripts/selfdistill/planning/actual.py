@@ -27,7 +27,18 @@ from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
-READ = ("model_id", "purpose", "problem_id", "split", "decode_id", "n_tokens", "prompt_ids", "finish_class", "verdict")
+READ = (
+    "model_id",
+    "purpose",
+    "problem_id",
+    "split",
+    "decode_id",
+    "draw",
+    "n_tokens",
+    "prompt_ids",
+    "finish_class",
+    "verdict",
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,8 @@ def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path
     asked = problems.filter(pl.col("rank") < number(study.evaluation.budgets["full"]))
     yield Found("family_size", figures.value("family_size"), asked.height / asked["family"].n_unique())
     for key, actual in spread_of(study, graded)._asdict().items():
+        if key == "draw_correlation" and study.evaluation.coupling == "own":
+            continue
         yield Found(key, figures.value(key), actual)
 
 
@@ -103,38 +116,81 @@ class SpreadSeen(NamedTuple):
     accuracy: float | None
     between_share: float | None = None  # of the variance, between problems
     correlation: float | None = None  # of the arms' true accuracies with the base's, problem by problem
+    draw_correlation: float | None = None  # of answers with the same noise, of what lies between draws
 
 
 def spread_of(study: Study, graded: pl.DataFrame) -> SpreadSeen:
     """On test, at the first decode that the base and finished training have in common. What lies between draws is only
-    seen where a problem has several."""
-    shared = [decode for decode in study.evaluation.decodes.base if decode in study.evaluation.decodes.final]
-    cells = (
-        graded.filter((pl.col("purpose") == "eval") & (pl.col("split") == "test") & pl.col("decode_id").is_in(shared[:1]))
-        .group_by("model_id", "problem_id")
-        .agg((pl.col("verdict") == CORRECT).mean().alias("p"), pl.len().alias("k"))
-        .sort("model_id", "problem_id")
-    )  # fmt: skip
-    arms = {str(model[0]): rows for model, rows in cells.partition_by("model_id", as_dict=True).items()}
-    base = arms.get("base")
-    if base is None or base.height < 2:
+    seen where a problem has several of the base."""
+    at = [decode for decode in study.evaluation.decodes.base if decode in study.evaluation.decodes.final]
+    answers = graded.filter(
+        (pl.col("purpose") == "eval") & (pl.col("split") == "test") & pl.col("decode_id").is_in(at[:1])
+    ).select("model_id", "problem_id", "draw", right=(pl.col("verdict") == CORRECT).cast(pl.Float64))
+    models = {str(model[0]): rows for model, rows in answers.partition_by("model_id", as_dict=True).items()}
+    base = models.get("base")
+    if base is None or base["problem_id"].n_unique() < 2:
         return SpreadSeen(None)
-    accuracy = _mean(base["p"])
-    if base["k"].min() == 1 or not 0 < accuracy < 1:
+    cells = _by_problem(base)
+    accuracy = _mean(cells["p"])
+    if cells["k"].min() == 1 or not 0 < accuracy < 1:
         return SpreadSeen(accuracy)
-    between = _between(base)
-    others = [
-        rows
-        for model, rows in arms.items()
-        if parse_model_id(model).percent == 100 and rows["problem_id"].equals(base["problem_id"])
-    ]
-    correlations = [
-        float(np.cov(rows["p"], base["p"])[0, 1]) / np.sqrt(_between(rows) * between)
-        for rows in others
-        if _between(rows) > 0 < between
-    ]
-    share = between / (accuracy * (1 - accuracy))
-    return SpreadSeen(accuracy, share, float(np.mean(correlations)) if correlations else None)
+    between, share = _between(cells), _between(cells) / (accuracy * (1 - accuracy))
+    arms = {model: rows for model, rows in models.items() if parse_model_id(model).percent == 100}
+    alike = [_in_common(study, model, rows, base) for model, rows in arms.items()]
+    correlations, noises = (
+        [value for value in values if value is not None]
+        for values in ([a.true for a in alike], [a.noise for a in alike])
+    )
+    means = (float(np.mean(values)) if values and between > 0 else None for values in (correlations, noises))
+    return SpreadSeen(accuracy, share, *means)
+
+
+class InCommon(NamedTuple):
+    true: float | None
+    noise: float | None
+
+
+def _in_common(study: Study, model: str, arm: pl.DataFrame, base: pl.DataFrame) -> InCommon:
+    """Correlations of a model with the base: of true accuracies, from pairs of answers that share no noise, and of noise,
+    from how much more pairs have in common that share it."""
+    pairs = arm.join(base, on="problem_id", suffix="_base").with_columns(
+        product=pl.col("right") * pl.col("right_base"), same=_same_noise(study, model)
+    )
+    cells, mine = _by_problem(base), _by_problem(arm)
+    if not mine["problem_id"].equals(cells["problem_id"]):
+        return InCommon(None, None)
+    by_problem = pairs.group_by("problem_id", maintain_order=True).agg(
+        pl.col("product").filter(pl.col("same")).mean().alias("same"),
+        pl.col("product").filter(~pl.col("same")).mean().alias("other"),
+    )
+    if by_problem["other"].null_count():
+        return InCommon(None, None)
+    between = _between(cells)
+    of_arm = _between(mine) if _least(mine["k"]) > 1 else between
+    covariance = (_mean(by_problem["other"]) - _mean(mine["p"]) * _mean(cells["p"])) * cells.height / (cells.height - 1)
+    true = float(covariance / np.sqrt(of_arm * between)) if of_arm > 0 < between else None
+    if by_problem["same"].null_count():
+        return InCommon(true, None)
+    within = _mean(cells["p"] * (1 - cells["p"]) * cells["k"] / (cells["k"] - 1))
+    return InCommon(true, (_mean(by_problem["same"]) - _mean(by_problem["other"])) / within if within > 0 else None)
+
+
+def _same_noise(study: Study, model: str) -> pl.Expr:
+    if study.evaluation.coupling == "own":
+        return pl.lit(False)
+    arm, seed, _ = parse_model_id(model)
+    training = study.arms[arm].seeds.index(seed or 0)
+    draws = study.evaluation.draws_by_side
+    noises = {draw: draws.noise(draw, training) for draw in range(draws.arms)}
+    return pl.col("draw").replace_strict(noises, return_dtype=pl.Int64) == pl.col("draw_base")
+
+
+def _by_problem(answers: pl.DataFrame) -> pl.DataFrame:
+    return answers.group_by("problem_id").agg(pl.col("right").mean().alias("p"), pl.len().alias("k")).sort("problem_id")
+
+
+def _least(counts: pl.Series) -> int:
+    return int(counts.to_numpy().min())
 
 
 def _between(rows: pl.DataFrame) -> float:

@@ -57,6 +57,7 @@ class ModelFigures(Stated):
     accuracy: Figure | None = None
     between_share: Figure | None = None
     correlation: Figure | None = None
+    draw_correlation: Figure | None = None
     family_size: Figure | None = None
     answers_per_second: Figure | None = None
     places: dict[str, Place] = {}

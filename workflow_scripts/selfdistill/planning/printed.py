@@ -40,6 +40,7 @@ def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
             money_line(total(parts), price),
             examples_line(study, figures),
             power_table(found),
+            coupling_line(found),
             figures_list(figures),
         )
         if part
@@ -117,6 +118,23 @@ def power_table(found: list[Reach]) -> str:
         f"{table(header, rows)}\n"
         "detects: the smallest true difference that is found; equal within: the margin inside which equal arms are shown to be equal."
         f"{unreachable if beyond else ''}"
+    )
+
+
+def coupling_line(found: list[Reach]) -> str:
+    """What shared random numbers save, as the problems that would do the same without."""
+    saved = {
+        reach.hypothesis: (reach.standard_error_uncoupled / reach.standard_error) ** 2
+        for reach in found
+        if reach.standard_error < reach.standard_error_uncoupled
+    }
+    if not saved:
+        return ""
+    least, most = (f"{value:.1f}" for value in (min(saved.values()), max(saved.values())))
+    times = least if least == most else f"{least} to {most}"
+    return (
+        f"Shared random numbers (evaluation.coupling) narrow {', '.join(saved)}: with noise of their own they would need "
+        f"{times} times the problems."
     )
 
 

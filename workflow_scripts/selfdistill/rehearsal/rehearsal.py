@@ -125,7 +125,9 @@ def _shrink_evaluation(evaluation: dict[str, Any]) -> None:
         },
     }
     if draws := evaluation.get("mixture_draws"):
-        evaluation["mixture_draws"] = {name: evaluation.get("draws", 1) + 1 for name in draws}
+        usual = evaluation.get("draws", 1)
+        most = max(usual.values()) if isinstance(usual, dict) else usual
+        evaluation["mixture_draws"] = dict.fromkeys(draws, most + 1)
 
 
 def _shrink_arm(arm: dict[str, Any], own: dict[str, Any], usual_batch: int, shared: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.study.evaluation import Draws
+
 
 @dataclass(frozen=True)
 class ReportInputs:
@@ -45,6 +47,12 @@ def has_rows(frame: pl.DataFrame | None) -> bool:
 def arm_names(study: dict[str, Any]) -> list[str]:
     """Base first, then the arms in the order of the study file: the order of every table, legend and colour."""
     return ["base", *study.get("arms", {})]
+
+
+def draws_by_side(study: dict[str, Any]) -> Draws:
+    """How many answers to each problem the base and the arms have, also of studies older than the distinction."""
+    stated = study.get("evaluation", {}).get("draws", 1)
+    return Draws(base=stated, arms=stated) if isinstance(stated, int) else Draws.model_validate(stated)
 
 
 def is_resampled_base(study: dict[str, Any], arm: str) -> bool:

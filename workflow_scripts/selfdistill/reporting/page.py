@@ -19,7 +19,7 @@ from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
-from selfdistill.reporting.inputs import ReportInputs, is_resampled_base
+from selfdistill.reporting.inputs import ReportInputs, draws_by_side, is_resampled_base
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training
 from selfdistill.reporting.tables.table import Table
@@ -172,12 +172,28 @@ def population(inputs: ReportInputs) -> str:
         return ""
     row = levels.row(0, named=True)
     evaluation, decodes = inputs.study.get("evaluation", {}), inputs.study.get("decodes", {})
-    draws = formatting.plural(evaluation.get("draws", 1), "answer")
     caps = sorted({decodes[name]["max_tokens"] for name in levels["decode_id"].unique() if name in decodes})
     units = formatting.plural(row["n"], row["unit"])
     most = " or ".join(map(formatting.count, caps))
     where = f"of the {row['split']} split at the {row['budget']} budget"
-    return f"{units} {where}, {draws} to each problem, at most {most} tokens."
+    return f"{units} {where}, {_answers_to_each(inputs.study)}, at most {most} tokens.{_shared_noise(evaluation)}"
+
+
+def _answers_to_each(study: dict[str, Any]) -> str:
+    draws = draws_by_side(study)
+    of_base = formatting.plural(draws.base, "answer")
+    if draws.base == draws.arms:
+        return f"{of_base} to each problem"
+    return f"{of_base} of the base and {draws.arms} of each trained model to each problem"
+
+
+def _shared_noise(evaluation: dict[str, Any]) -> str:
+    if evaluation.get("coupling", "own") == "own":
+        return ""
+    return (
+        " The base and the arms drew with the same random numbers, so that their answers are the same until their laws part; "
+        "an A/A twin drew with its own."
+    )
 
 
 def single_seed_arms(study: dict[str, Any]) -> list[str]:

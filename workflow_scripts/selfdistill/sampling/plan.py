@@ -7,9 +7,9 @@ from pydantic import Field
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.problems.budgets import members
-from selfdistill.sampling.requests import request_id, seed_of, shard_of
+from selfdistill.sampling.requests import noise_id, request_id, seed_of, shard_of
 from selfdistill.study.evaluation import Size, size_of
-from selfdistill.study.names import SAMPLES
+from selfdistill.study.names import SAMPLES, parse_model_id
 from selfdistill.study.sampling import AbortLoops, Decode
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
@@ -33,10 +33,18 @@ class Asked(Section):
     abort_loops: AbortLoops | None = None
     mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
     mixture_draws: dict[str, int] = Field(default={})
+    noises: list[int] = Field(default=[])  # of each draw of an evaluation answer, where models share them
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without such mixtures always wrote it, so that older results need no new plan."""
-        return self.model_dump(exclude=None if self.mixtures else {"mixtures", "mixture_draws"})
+        """As a study without such mixtures and without coupling always wrote it, so that older results need no new plan."""
+        unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
+        return self.model_dump(exclude=unused | (set() if self.noises else {"noises"}))
+
+    def noise_of(self, purpose: str, draw: int) -> int | None:
+        """Training samples always have noise of their own."""
+        if purpose == "train" or not self.noises:
+            return None
+        return self.noises[draw] if draw < len(self.noises) else draw
 
 
 def asked_of(study: Study, model_id: str) -> Asked:
@@ -64,14 +72,22 @@ def asked_of(study: Study, model_id: str) -> Asked:
         train_samples=study.training.samples if train else 0,
         eval=list(evaluated),
         eval_problems=evaluation.budgets[budget] if evaluated else 0,
-        draws=evaluation.draws if evaluated else 0,
+        draws=evaluation.draws_by_side.of(trained=not twin and model_id != "base") if evaluated else 0,
         stream=model_id if twin else "",
         seed=study.seed,
         shards=study.sampling.shards_base if train or model_id == "base" else study.sampling.shards_checkpoint,
         abort_loops=study.sampling.abort_loops,
         mixtures={name: evaluation.mixtures[name] for name in more},
         mixture_draws=more,
+        noises=_noises(study, model_id) if evaluated and evaluation.coupling == "shared" else [],
     )
+
+
+def _noises(study: Study, model_id: str) -> list[int]:
+    """Of each draw the number of the noise that it shares with the other models."""
+    draws, model = study.evaluation.draws_by_side, parse_model_id(model_id)
+    training = None if model.training_seed is None else study.arms[model.arm].seeds.index(model.training_seed)
+    return [draws.noise(draw, training) for draw in range(max(draws.base, draws.arms))]
 
 
 def make_plan(
@@ -105,9 +121,12 @@ def make_plan(
     rows = []
     for purpose, decode_id, problem_id, draw in wanted:
         decode = asked.decodes[decode_id].model_dump()
-        key = request_id(
-            digest, asked.dtype, prompt_ids[problem_id], decode, draw, asked.stream, asked.seed, abort_loops
-        )
+        noise = asked.noise_of(purpose, draw)
+        prompt, stream = prompt_ids[problem_id], asked.stream
+        key = request_id(digest, asked.dtype, prompt, decode, draw, stream, asked.seed, abort_loops, noise)
+        seeded = key
+        if noise is not None:
+            seeded = noise_id(asked.dtype, prompt, decode, noise, stream, asked.seed, abort_loops)
         rows.append(
             {
                 "request_id": key,
@@ -116,9 +135,9 @@ def make_plan(
                 "purpose": purpose,
                 "decode_id": decode_id,
                 "draw": draw,
-                "seed": seed_of(key),
+                "seed": seed_of(seeded),
                 "shard": shard_of(key, asked.shards),
-                "prompt_ids": prompt_ids[problem_id],
+                "prompt_ids": prompt,
                 **decode,
             }
         )

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 SAMPLER_VERSION = 2  # raise it when the same request would give another sample
+COUPLED = "coupled"
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,38 @@ def request_id(
     stream: str,
     seed: int,
     abort_loops: dict[str, int] | None = None,
+    noise: int | None = None,
 ) -> str:
-    """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart.
+    """A content key: whatever changes the law of the sample is in it. `stream` tells A/A twins apart; `noise` is the number
+    of the shared noise that a coupled request draws with, whose seed is not from this key but from `noise_id`.
 
     The engine is not, for it draws from the same law; each row names its own, and a journal keeps to one.
     """
     content = [SAMPLER_VERSION, model_digest, dtype, prompt_ids, sorted(decode.items()), draw, stream, seed]
     if abort_loops:
         content.append(sorted(abort_loops.items()))
+    if noise is not None:
+        content.append([COUPLED, noise])
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
-def seed_of(request: str) -> int:
-    """The seed of a sample, from its content key: a non-negative 63-bit number."""
-    return int(request[:16], 16) >> 1
+def noise_id(
+    dtype: str,
+    prompt_ids: list[int],
+    decode: dict[str, float],
+    noise: int,
+    stream: str,
+    seed: int,
+    abort_loops: dict[str, int] | None = None,
+) -> str:
+    """The key that coupled requests take their seed from: theirs without the model, so that all models draw with the same
+    random numbers. Each answer is still one of its own model's law."""
+    return request_id("", dtype, prompt_ids, decode, noise, stream, seed, abort_loops, noise)
+
+
+def seed_of(key: str) -> int:
+    """The seed of a sample, from its content key or its noise's: a non-negative 63-bit number."""
+    return int(key[:16], 16) >> 1
 
 
 def shard_of(request: str, shards: int) -> int:

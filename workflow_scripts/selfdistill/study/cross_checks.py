@@ -192,14 +192,17 @@ def _evaluation(study: Study) -> Iterator[str]:
             if source not in study.problems.sources or study.problems.sources[source].use != "eval":
                 evaluated = [n for n, s in study.problems.sources.items() if s.use == "eval"]
                 yield f"{key}.{source}: no evaluation source is named {source!r}; {suggested(source, evaluated)}"
+    counts = evaluation.draws_by_side.model_dump().values()
     for name, draws in evaluation.mixture_draws.items():
         key = f"evaluation.mixture_draws.{name}"
         if name not in evaluation.mixtures:
             yield f"{key}: no mixture has that name; {suggested(name, evaluation.mixtures)}"
-        elif draws <= evaluation.draws:
-            yield f"{key}: {draws} are no more than evaluation.draws ({evaluation.draws}), which every problem gets; remove it."
-    if evaluation.pass_at and max(evaluation.pass_at) > evaluation.draws:
-        yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {evaluation.draws}."
+        elif draws <= min(counts):
+            yield f"{key}: {draws} are no more than evaluation.draws ({min(counts)}), which every problem gets; remove it."
+        elif draws < max(counts):
+            yield f"{key}: {draws} are fewer than the {max(counts)} that every problem gets of one side (evaluation.draws); raise it."
+    if evaluation.pass_at and max(evaluation.pass_at) > max(counts):
+        yield f"evaluation.pass_at: pass@{max(evaluation.pass_at)} needs that many draws; evaluation.draws is {max(counts)}."
 
 
 def _hypotheses(study: Study) -> Iterator[str]:

@@ -24,6 +24,26 @@ class Decoded(Section):
     earlier: list[Name] = Field(description="Of earlier checkpoints, at the quick budget.")
 
 
+class Draws(Section):
+    """The base is in every comparison, so that its answers are worth more than those of one arm."""
+
+    base: int = Field(
+        gt=0, description="Answers per problem of the base, and of its A/A twins, which stand on its side."
+    )
+    arms: int = Field(gt=0, description="Answers per problem of every trained model.")
+
+    def of(self, trained: bool) -> int:
+        return self.arms if trained else self.base
+
+    def noise(self, draw: int, training: int | None) -> int:
+        """Which of the shared noises an answer is drawn with; None: the base's. Where the base has more draws, the trainings
+        of an arm (0, 1, …) take turns at its noises: each goes with another answer of the base, and no two have the same
+        before all have been taken."""
+        if training is None or draw >= self.base:
+            return draw
+        return (training * self.arms + draw) % self.base if self.arms < self.base else draw
+
+
 class Evaluation(Section):
     budgets: dict[Literal["quick", "full"], Size] = Field(
         description="Problems, or all there are; quick is a part of full, of the same composition."
@@ -32,18 +52,30 @@ class Evaluation(Section):
         default={},
         description="Parts of the full budget of another composition, so many problems of each source, or all of it; levels are told for them too.",
     )
-    draws: int = Field(1, gt=0, description="Independent answers per problem.")
+    draws: Annotated[int, Field(gt=0)] | Draws = Field(
+        1, description="Independent answers per problem, of every model or of the base and of the arms apart."
+    )
+    coupling: Literal["own", "shared"] = Field(
+        "own",
+        description="Whose random numbers an answer is drawn with: its own, or those that the base and the arms share, so that their answers are the same until their laws part.",
+    )
     mixture_draws: dict[Name, Annotated[int, Field(gt=0)]] = Field(
         default={},
         description="Answers per problem of a mixture, where more than draws; those beyond draws count in the mixture's levels alone.",
     )
     decodes: Decoded
-    pass_at: list[Annotated[int, Field(gt=0)]] = Field(default=[1], description="k of pass@k; needs at least k draws.")
+    pass_at: list[Annotated[int, Field(gt=0)]] = Field(
+        default=[1], description="k of pass@k, told of models with at least k draws."
+    )
     resamples: int = Field(
         4000,
         ge=200,
         description="How often dev problems are resampled for the choice of a decode, and curves for their bands.",
     )
+
+    @property
+    def draws_by_side(self) -> Draws:
+        return self.draws if isinstance(self.draws, Draws) else Draws(base=self.draws, arms=self.draws)
 
 
 Outcome = Literal["accuracy", "accuracy_when_both_finished", "cut_rate", "loop_rate", "tokens"]

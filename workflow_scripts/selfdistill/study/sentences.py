@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
-from selfdistill.study.words import Standing, in_words, is_union, names_of, standing_at, text_kind
+from selfdistill.study.words import Standing, in_words, is_union, names_of, section_of_union, standing_at, text_kind
 
 Path = tuple[str | int, ...]
 
@@ -32,6 +32,8 @@ def complaints(
     for each in error.errors():
         standing = standing_at(root, each["loc"])
         key = _dotted((*below, *standing.path))
+        if section_of_union(standing.annotation) and isinstance(_value_at(raw, standing.path), Mapping):
+            continue  # that a section is no plain value; what is wrong within it is told
         if each["type"] == "default_factory_not_called":
             continue  # what it would be made from is missing, which is told
         if each["type"] == "missing" and any(f"{new}.".startswith(f"{key}.") for new in moved):

@@ -37,9 +37,13 @@ def standing_at(root: type[Section], path: Sequence[str | int]) -> Standing:
     annotation, limits = _bare(root)
     beside: list[str] = []
     keys: Any = None
+    walked: tuple[str | int, ...] = ()
     for place, part in enumerate(path):
         if part == KEY:
-            return Standing(tuple(path[:place]), *_bare(keys), beside, is_key=True)
+            return Standing(walked, *_bare(keys), beside, is_key=True)
+        if place + 1 < len(path) and (member := section_of_union(annotation, str(part))):
+            annotation = member
+            continue
         found: Any = None
         if _is_section(annotation):
             field = annotation.model_fields.get(str(part))
@@ -49,10 +53,11 @@ def standing_at(root: type[Section], path: Sequence[str | int]) -> Standing:
         elif get_origin(annotation) is list:
             (found,) = get_args(annotation)
         else:
-            return Standing(tuple(path[:place]), annotation, limits, beside)
+            return Standing(walked, annotation, limits, beside)
         beside = names_of(annotation)
+        walked = (*walked, part)
         annotation, limits = _bare(found)
-    return Standing(tuple(path), annotation, limits, beside)
+    return Standing(walked, annotation, limits, beside)
 
 
 def names_of(annotation: Any) -> list[str]:
@@ -93,6 +98,13 @@ def text_kind(limits: Sequence[Any]) -> Text | None:
 
 def is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, UnionType)
+
+
+def section_of_union(annotation: Any, name: str | None = None) -> type[Section] | None:
+    """The section, of that class where a name is given, that may stand where a plain value may stand, too."""
+    annotation, _ = _bare(annotation)
+    members = get_args(annotation) if is_union(annotation) else ()
+    return next((m for m in members if _is_section(m) and name in (None, m.__name__)), None)
 
 
 def _bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

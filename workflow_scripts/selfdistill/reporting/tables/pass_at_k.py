@@ -3,7 +3,7 @@
 import polars as pl
 
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.inputs import ReportInputs, arm_names, draws_by_side
 from selfdistill.reporting.notes import n_counts
 from selfdistill.reporting.select import (
     decodes_at_the_end,
@@ -35,6 +35,14 @@ def pass_at_k(inputs: ReportInputs) -> Table | None:
         groups.append(Group(rows, f"at {decode}"))
     note = (
         "Unbiased pass@k from the draws of each problem, with 95 % intervals as for accuracy; at k equal to the number of "
-        f"draws it only says whether any draw was right. {n_counts(final_levels(inputs, names[0]))}"
+        f"draws it only says whether any draw was right. {_left_out(inputs)}{n_counts(final_levels(inputs, names[0]))}"
     )
     return Table("Pass at k", ["model", *names, "n"], groups, "analysis/levels.parquet", note)
+
+
+def _left_out(inputs: ReportInputs) -> str:
+    draws = draws_by_side(inputs.study)
+    if draws.base == draws.arms:
+        return ""
+    who = "trained models" if draws.arms < draws.base else "the base"
+    return f"A dash stands where {who}, with {min(draws.arms, draws.base)} to each problem, have fewer draws than k. "
