@@ -63,7 +63,9 @@ class Components:
     other: SideComponents
     coupled: float = 0.0  # covariance of a draw of either side with the same noise
     families: float = 0.0  # covariance of the differences of two problems of one family
-    tells_draws: bool = True  # no: draws are counted with the problems, so that only designs with as many can be told of
+    tells_draws: bool = (
+        True  # no: draws are counted with the problems, so that only designs with as many can be told of
+    )
 
     @property
     def by_weight(self) -> "Weights":

@@ -141,6 +141,29 @@ COMPARISONS: Schema = {
 # The 2×2: ESTIMATES and what a difference has.
 EFFECTS: Schema = {**ESTIMATES, **PAIRED}
 
+# Where the error of a paired difference comes from: of each comparison at the end of training one row per part. With the
+# design that the row names, and the formula of `statistics/components.py`, the parts give the squared standard error.
+VARIANCE: Schema = {
+    **{k: COMPARISONS[k] for k in ("estimand", "arm", "decode_id", "against", "against_decode_id", "comparison")},
+    **{k: COMPARISONS[k] for k in ("split", "budget")},
+    "part": pl.String,  # between trainings | between problems | … : words.py
+    "of": pl.String,  # the arm | the other side | both sides
+    "variance": pl.Float64,  # unbiased, so that it may be below 0; null: this study cannot tell
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "how": pl.String,  # estimated | assumed … | unknown … : words.py
+    "adds": pl.Float64,  # to the squared standard error of this design, of the method for the trainings
+    "problems": pl.Int64,
+    "families": pl.Float64,  # that the degrees of freedom of the error count
+    "family_size": pl.Float64,  # of the family that a problem is in, on average over problems
+    "noises": pl.List(pl.Int32),  # of each answer to a problem the number of its noise, of all trainings of the arm
+    "against_noises": pl.List(pl.Int32),
+    "trainings": pl.Int64,
+    "against_trainings": pl.Int64,
+    "coupled": pl.Boolean,  # whether equal numbers are the same noise on both sides
+    "tells_draws": pl.Boolean,  # no: one draw on both sides, counted with the problems
+}
+
 # Problems on which two sides disagree: gained (the arm is right where the other was wrong) or lost.
 FLIPS: Schema = {
     **{k: COMPARISONS[k] for k in ("arm", "training_seed", "percent", "decode_id", "against", "against_decode_id")},
