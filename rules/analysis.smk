@@ -99,6 +99,7 @@ rule verdicts:
     """One sentence for every hypothesis of the analysis plan."""
     input:
         comparisons="<results>/analysis/comparisons.parquet",
+        variance="<results>/analysis/variance.parquet",
         library=library("verdicts.py"),
     output:
         "<results>/analysis/verdicts.parquet",
@@ -118,9 +119,40 @@ rule verdicts:
             "hypotheses": dumped(STUDY.hypotheses),
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
+            "examples": STUDY.training.examples * STUDY.training.epochs,
         },
     script:
         "../workflow_scripts/verdicts.py"
+
+
+rule variance:
+    """Where the error of every difference comes from: trainings, problems, draws, and what draws have in common."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        library=library("variance.py"),
+    output:
+        "<results>/analysis/variance.parquet",
+    log:
+        "<logs>/variance.log",
+    benchmark:
+        "<benchmarks>/variance.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "arms": dumped(STUDY.arms),
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws", "resamples"}
+            ),
+            "hypotheses": dumped(STUDY.hypotheses),
+        },
+    script:
+        "../workflow_scripts/variance.py"
 
 
 rule noise:

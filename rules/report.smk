@@ -33,6 +33,7 @@ rule report:
         comparisons="<results>/analysis/comparisons.parquet",
         flips="<results>/analysis/flips.parquet",
         factorial="<results>/analysis/factorial.parquet",
+        variance="<results>/analysis/variance.parquet",
         noise_steps="<results>/analysis/noise_steps.parquet",
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",

@@ -148,7 +148,7 @@ def test_arms_trained_once_are_named_as_such(page: Page) -> None:
     assert "Trained once only: keep-cut, filter-only, fixed-point." in page.words
 
 
-PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "run_logs", "noise_steps", "noise_summary",
+PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "run_logs", "noise_steps", "noise_summary",
           "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def verdicts(
         row["verdict"] = verdict(row)
         row["sentence"] = sentence(row)
         row["estimand_line"] = estimand_line(row, decodes)
-    frame = pl.DataFrame([{column: row[column] for column in VERDICTS} for row in rows], schema=VERDICTS)
+    frame = pl.DataFrame([{column: row.get(column) for column in VERDICTS} for row in rows], schema=VERDICTS)
     return conform(frame, VERDICTS, "verdicts")
 
 

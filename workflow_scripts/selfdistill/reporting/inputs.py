@@ -21,6 +21,7 @@ class ReportInputs:
     levels: pl.DataFrame | None = None  # ESTIMATES
     comparisons: pl.DataFrame | None = None  # COMPARISONS
     factorial: pl.DataFrame | None = None  # EFFECTS
+    variance: pl.DataFrame | None = None  # VARIANCE
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`

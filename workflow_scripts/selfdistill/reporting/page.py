@@ -21,7 +21,7 @@ from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, is_resampled_base
 from selfdistill.reporting.select import final_levels
-from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training
+from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training, variance
 from selfdistill.reporting.tables.table import Table
 from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.tables import words
@@ -90,6 +90,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "base": rates.base_at_every_decode,
         "rates": rates.rates_of_models,
         "factorial": factorial.factorial,
+        "variance": variance.where_errors_come_from,
         "audit": training.filter_audit,
         "targets": training.soft_targets,
         "exports": training.exports_checked,
@@ -144,8 +145,8 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
 
 
 def what_would_resolve(row: dict[str, Any]) -> str:
-    """A null result reads as one."""
-    return f"{NOT_EVIDENCE}." if row["verdict"] == words.NOT_RESOLVED else ""
+    """A null result reads as one, and says what would make it another."""
+    return f"{NOT_EVIDENCE}. {row['settling'] or ''}".rstrip() if row["verdict"] == words.NOT_RESOLVED else ""
 
 
 def controls_counted(inputs: ReportInputs) -> str:

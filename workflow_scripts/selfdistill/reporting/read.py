@@ -24,6 +24,7 @@ from selfdistill.tables.analysis import (
     NOISE_STEPS,
     NOISE_SUMMARY,
     PATH_COHERENCE,
+    VARIANCE,
     VERDICTS,
     WEIGHT_CHANGE,
 )
@@ -61,6 +62,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         levels=read_table(files["levels"], ESTIMATES),
         comparisons=read_table(files["comparisons"], COMPARISONS),
         factorial=read_table(files["factorial"], EFFECTS),
+        variance=read_table(files["variance"], VARIANCE),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),

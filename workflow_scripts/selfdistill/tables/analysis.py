@@ -176,6 +176,20 @@ FLIPS: Schema = {
     "against_cut_rate": pl.Float64,
 }
 
+# What it would take to settle a hypothesis at its margin, of the verdicts; null: no number would, or nobody can tell.
+SETTLING: Schema = {
+    "settle_problems": pl.Int64,  # in all, with these draws and trainings
+    "settle_draws": pl.Int64,  # times as many of both sides, of these problems
+    "settle_trainings": pl.Int64,  # with these problems and draws
+    "mix_problems": pl.Int64,  # of the mix that costs least
+    "mix_draws": pl.Int64,  # answers to each problem, of each training
+    "mix_against_draws": pl.Int64,
+    "mix_trainings": pl.Int64,
+    "mix_tokens": pl.Float64,  # of answers, and of trainings beyond those that there were
+    "spent_tokens": pl.Float64,  # of the answers of this comparison
+    "settling": pl.String,  # all of it for a reader
+}
+
 # One row per hypothesis of the analysis plan, and one per control.
 VERDICTS: Schema = {
     "hypothesis": pl.String,
@@ -202,4 +216,5 @@ VERDICTS: Schema = {
     "verdict": pl.String,  # improved | worse | equivalent within the margin | not resolved | … : words.py
     "sentence": pl.String,  # the verdict for a reader who sees only this line
     "estimand_line": pl.String,  # population, decoding rule, token cap, how unfinished answers count
+    **SETTLING,
 }
