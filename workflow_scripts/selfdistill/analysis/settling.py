@@ -207,7 +207,7 @@ def _mix(row: Row, found: Open) -> str:
         return "No mix that was tried would do."
     draws = f"{plural(row['mix_draws'], 'answer')} of {row['arm']} and {row['mix_against_draws']} of {row['against']}"
     trainings = f", {row['mix_trainings']} trainings" if found.question.of_method else ""
-    tokens = f"{row['mix_tokens'] / 1e6:,.1f} M" if row["mix_tokens"] >= 1e5 else count(row["mix_tokens"])
+    tokens = f"{number(row['mix_tokens'] / 1e6, 1)} M" if row["mix_tokens"] >= 1e5 else count(row["mix_tokens"])
     times = number(row["mix_tokens"] / row["spent_tokens"], 1)
     return (
         f"Cheapest: {rounded(row['mix_problems'])} problems with {draws}{trainings}: {tokens} tokens, {times} times what "
