@@ -200,11 +200,22 @@ def test_momentum_lifts_the_signal_as_adam_averages() -> None:
 
 
 def test_the_rank_and_the_detection_limit_follow_their_formulas() -> None:
-    """gns.md §3.1 simulates r_eff 303 where it is 300; §3.4: B_det = B √(N r_eff (K-1)/(2K)) / z."""
+    """gns.md §3.1 simulates r_eff 303 where it is 300; §3.4: B_det = B √(N r_eff (K-1)/(2K)) / z, with 80 % power."""
     pair, weight, norm, _ = sums(np.random.default_rng(9), 4000, np.inf, 1)
     signal = pair[0] / weight[0]
     noise, scatter = float(norm.mean()), float(signal.var(ddof=1))
     rank = effective_rank(noise, scatter, MICRO_BATCHES)
     assert rank is not None and rank == pytest.approx(DIMENSION, rel=0.06)
-    formula = 32 * np.sqrt(30 * rank * (MICRO_BATCHES - 1) / (2 * MICRO_BATCHES)) / 1.645
+    formula = 32 * np.sqrt(30 * rank * (MICRO_BATCHES - 1) / (2 * MICRO_BATCHES)) / (1.644854 + 0.841621)
     assert detection_limit(32, noise, scatter, 30) == pytest.approx(formula)
+
+
+def test_a_scale_of_the_detection_limit_is_found_four_times_in_five() -> None:
+    random = np.random.default_rng(31)
+    batch, noise, scatter, steps = 32, 0.02, 1e-5, 30
+    limit = detection_limit(batch, noise, scatter, steps)
+    assert limit is not None
+    signal = batch * noise / limit  # |G|² = tr Σ of a sequence / noise scale, and tr Σ of a sequence is batch · noise
+    windows = random.normal(signal, np.sqrt(scatter), size=(4000, steps))
+    found = windows.mean(axis=1) / (np.sqrt(scatter / steps)) > 1.644854
+    assert found.mean() == pytest.approx(0.8, abs=0.025)

@@ -59,6 +59,14 @@ def test_what_a_study_asks_whole_is_asked_whole_of_small_datasets(tmp_path: Path
     assert part.budgets == {"quick": 12, "full": 30} and part.mixtures == {"few": {"beyond-aime": 2}}
 
 
+def test_unequal_draws_and_shared_noise_are_rehearsed_too(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    raw["evaluation"] |= {"draws": {"base": 3, "arms": 1}}
+    small = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "torch").read_text()), ROOT).evaluation
+    assert (small.draws_by_side.base, small.draws_by_side.arms, small.coupling) == (3, 1, "shared")
+    assert set(small.mixture_draws.values()) == {4}
+
+
 def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from selfdistill.foundation.wording import count
 
@@ -143,11 +144,13 @@ def momentum_fraction(fraction: float | None, beta1: float) -> float | None:
 
 
 def detection_limit(batch: float, noise: float, scatter: float, steps: int) -> float | None:
-    """The noise scale at which |G|² would be 1.645 of its own standard errors: larger ones look like no signal.
+    """The largest noise scale whose signal a one-sided test at 5 % finds with 80 % power: |G|² is then z(95 %) + z(80 %)
+    of its own standard errors.
 
     The same as B·√(N·r_eff·(K-1)/(2K))/z with r_eff read off the scatter of the steps.
     """
-    return batch * noise / (1.645 * np.sqrt(scatter / steps)) if scatter > 0 else None
+    reach = stats.norm.ppf(0.95) + stats.norm.ppf(0.8)
+    return float(batch * noise / (reach * np.sqrt(scatter / steps))) if scatter > 0 else None
 
 
 def effective_rank(noise: float, scatter: float, micro_batches: float) -> float | None:

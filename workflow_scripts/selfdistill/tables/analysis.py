@@ -54,7 +54,7 @@ NOISE_SUMMARY: Schema = {
     "noise_scale_text": pl.String,
     "noise_scale_lower_bound": pl.Float64,  # one-sided 95 %, bootstrap-t
     "noise_scale_tokens": pl.Float64,  # B_simple in tokens, which are not independent samples
-    "detection_limit": pl.Float64,  # a noise scale above this could not have been told from no signal
+    "detection_limit": pl.Float64,  # the largest noise scale that is told from no signal with 80 % power
     "effective_rank": pl.Float64,  # (tr Σ)² / tr Σ², from the scatter of the steps
     "signal_share": pl.Float64,  # of the total |G|², in this group
     "noise_share": pl.Float64,

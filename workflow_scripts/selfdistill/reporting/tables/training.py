@@ -108,8 +108,8 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
     note = (
         "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
         "95 % interval belongs to |G|²/tr Σ, and the noise scale inverts it: where it reaches zero the scale has no upper "
-        "bound. A scale up to the detection limit can be told from no signal. Norms are Euclidean; the last column weighs "
-        "each coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured."
+        "bound. A scale of the detection limit is told from no signal with 80 % power, a smaller one with more. Norms are "
+        "Euclidean; the last column weighs each coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured."
     )
     return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
 
