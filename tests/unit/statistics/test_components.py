@@ -104,7 +104,7 @@ def test_every_component_is_estimated_without_bias(name: str) -> None:
         assert abs(np.mean(values) - true) <= 4 * error + bend, (np.mean(values), true, error)
 
     check([each.problems for each in found], truth.problems, 0.0002)
-    check([each.side.trainings for each in found], truth.side.trainings)
+    check([float(each.side.trainings or 0.0) for each in found], TAU**2)
     check([each.side.by_training for each in found], truth.side.by_training, 0.0002)
     check([each.side.draws for each in found], truth.side.draws, 0.001)
     check([each.other.draws for each in found], truth.other.draws, 0.001)
@@ -165,7 +165,7 @@ def test_by_hand_two_problems_two_draws() -> None:
     assert found.coupled == pytest.approx(0.5 / 3)  # ½·(x₀ − x₁)(y₀ − y₁) of the first problem, nothing of the others
     # Differences by problem 0, ½ and −½ have the variance ¼, of which draws are (1/6 + 1/2)/2 − 2·(1/6)/2.
     assert found.problems == pytest.approx(0.25 - (0.5 / 3 + 0.5) / 2 + 0.5 / 3)
-    assert math.isnan(found.side.trainings) and found.other.trainings == 0.0
+    assert math.isnan(found.side.excess) and found.other.trainings is None
 
 
 def test_of_one_draw_the_sum_is_kept_and_said_to_be_one() -> None:
@@ -174,7 +174,7 @@ def test_of_one_draw_the_sum_is_kept_and_said_to_be_one() -> None:
     error = error_of_difference(found.components, found.design)
     assert error.standard_error > 0
     of_one_training = World(100, Draws(base=1, arms=1), 1, coupled=True).decomposed(3)
-    assert math.isnan(of_one_training.components.side.trainings)
+    assert math.isnan(of_one_training.components.side.excess)
     of_method = error_of_difference(of_one_training.components, of_one_training.design, of_method=True)
     assert math.isnan(of_method.standard_error)
 
@@ -195,7 +195,7 @@ def test_intervals_hold_the_truth() -> None:
         intervals = {
             "problems": (found.problems.interval(world.families), truth.problems),
             "coupled": (found.coupled.interval(world.families), truth.coupled),
-            "trainings": (found.side.interval_between_trainings(), truth.side.trainings),
+            "trainings": (found.side.interval_between_trainings(), TAU**2),
         }
         for name, (interval, true) in intervals.items():
             inside[name] += interval.low <= true <= interval.high

@@ -164,7 +164,8 @@ def _parts(found: Decomposition, families: Array) -> Iterator[Row]:
         how = words.NOT_TRAINED if terms.trainings is None else words.MEASURED
         how = words.UNTOLD_BY_ONE_TRAINING if terms.trainings is not None and asked.trainings < 2 else how
         interval = terms.interval_between_trainings()
-        yield part(words.BETWEEN_TRAININGS, of, terms.between_trainings, interval, how, 1 / asked.trainings)
+        between = 0.0 if terms.between_trainings is None else terms.between_trainings
+        yield part(words.BETWEEN_TRAININGS, of, between, interval, how, 1 / asked.trainings)
     yield of_term(words.BETWEEN_PROBLEMS, words.OF_BOTH, found.problems, _with_draws(found), 1.0)
     alike = words.MEASURED if found.design.family_size > 1 else words.ONE_EACH
     weight = weights.families / found.design.problems
@@ -193,6 +194,7 @@ def _with_draws(found: Decomposition) -> str:
 def components_of(rows: list[Row]) -> tuple[Components, Design]:
     """The components of one comparison and estimand, and the design that they were measured with, from their rows."""
     found = {(row["part"], row["of"]): row["variance"] for row in rows}
+    trained = {row["of"] for row in rows if row["part"] == words.BETWEEN_TRAININGS and row["how"] != words.NOT_TRAINED}
 
     def value(part: str, of: str = words.OF_BOTH) -> float:
         variance = found[part, of]
@@ -202,7 +204,7 @@ def components_of(rows: list[Row]) -> tuple[Components, Design]:
         between = found[words.BETWEEN_TRAININGS, of]
         return SideComponents(
             draws=value(words.BETWEEN_DRAWS, of),
-            trainings=math.nan if between is None else between,
+            trainings=None if of not in trained else math.nan if between is None else between,
             by_training=value(words.PROBLEM_BY_TRAINING, of),
             shared=value(words.SHARED_BY_TRAININGS, of),
         )

@@ -6,7 +6,8 @@ against base or arm against arm. Estimates below 0 count as 0.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from selfdistill.analysis.components import components_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.power import answers_a_problem, couples, is_trained
-from selfdistill.statistics.components import Components, Design, SideComponents
+from selfdistill.statistics.components import Components, Design
 from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.study import Study
 from selfdistill.tables import words
@@ -33,11 +34,25 @@ class Pilot:
     variance: pl.DataFrame  # of accuracy
     training_sd: float | None  # where the pilot trained once
     draw_correlation: float | None  # where the pilot did not share noise
+    _known: dict[tuple[str | None, ...], tuple[Components, Design]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def between_trainings(self) -> dict[str, list[float]]:
+        """Of every arm that the pilot trained more than once, at each decode, against the base."""
+        rows = self.variance.filter(
+            pl.col("variance").is_not_null(), how=words.MEASURED, part=words.BETWEEN_TRAININGS, of=words.THE_ARM,
+            comparison=words.MATCHED, against="base",
+        )  # fmt: skip
+        return {
+            str(arm): found["variance"].to_list() for (arm,), found in rows.partition_by("arm", as_dict=True).items()
+        }
 
     def components(self, study: Study, hypothesis: Hypothesis) -> Components:
-        found, design = components_of(self._rows(study, hypothesis))
-        sides = (found.side, is_trained(study, hypothesis.arm)), (found.other, is_trained(study, hypothesis.against))
-        side, other = (self._side(part, trained) for part, trained in sides)
+        found, design = self._found(study, hypothesis)
+        side, other = (
+            replace(part, by_training=max(0.0, part.by_training), trainings=self._between_trainings(study, arm))
+            for part, arm in ((found.side, hypothesis.arm), (found.other, hypothesis.against))
+        )
         coupled = found.coupled
         if not design.is_coupled:
             coupled = (self.draw_correlation or 0.0) * math.sqrt(side.draws * other.draws)
@@ -45,19 +60,29 @@ class Pilot:
         return replace(found, problems=max(0.0, found.problems), side=side, other=other, coupled=coupled)
 
     def design(self, study: Study, hypothesis: Hypothesis, problems: float) -> Design:
-        _, design = components_of(self._rows(study, hypothesis))
+        _, design = self._found(study, hypothesis)
         side, other = (answers_a_problem(study, arm) for arm in (hypothesis.arm, hypothesis.against))
         families = (design.families or design.problems) * problems / design.problems
         return replace(
             design, problems=problems, families=families, side=side, other=other, is_coupled=couples(study, hypothesis)
         )
 
-    def _side(self, part: SideComponents, trained: bool) -> SideComponents:
-        between = 0.0
-        if trained:
-            of_one = math.isnan(part.trainings) or part.trainings == 0.0
-            between = (self.training_sd or math.nan) ** 2 if of_one else max(0.0, part.trainings)
-        return replace(part, trainings=between, by_training=max(0.0, part.by_training))
+    def _between_trainings(self, study: Study, arm: str) -> float | None:
+        """τ², on average over the pilot's decodes, of this arm or else of all: each alone has next to no degrees of freedom."""
+        if not is_trained(study, arm):
+            return None
+        of_arm = self.between_trainings.get(arm) or [
+            each for found in self.between_trainings.values() for each in found
+        ]
+        if not of_arm:
+            return math.nan if self.training_sd is None else self.training_sd**2
+        return max(0.0, sum(of_arm) / len(of_arm))
+
+    def _found(self, study: Study, hypothesis: Hypothesis) -> tuple[Components, Design]:
+        asked = (hypothesis.arm, hypothesis.against, hypothesis.comparison, hypothesis.decode)
+        if asked not in self._known:
+            self._known[asked] = components_of(self._rows(study, hypothesis))
+        return self._known[asked]
 
     def _rows(self, study: Study, hypothesis: Hypothesis) -> list[Row]:
         """Of the closest comparison of the pilot: each wish is dropped where nothing answers it."""

@@ -88,7 +88,7 @@ class Stated:
     def components(self, study: Study, hypothesis: Hypothesis) -> Components:
         between = math.nan if self.training_sd is None else self.training_sd**2
         mine, other = (is_trained(study, arm) for arm in (hypothesis.arm, hypothesis.against))
-        return components_of(self.spread, between if mine else 0.0, between if other else 0.0)
+        return components_of(self.spread, between if mine else None, between if other else None)
 
     def design(self, study: Study, hypothesis: Hypothesis, problems: float) -> Design:
         units = max(2, round(problems / self.family_size))
@@ -96,7 +96,7 @@ class Stated:
         return Design(units, side, other, couples(study, hypothesis))
 
 
-def components_of(spread: Spread, trainings: float = 0.0, trainings_against: float = 0.0) -> Components:
+def components_of(spread: Spread, trainings: float | None = None, trainings_against: float | None = None) -> Components:
     between = spread.between_share * spread.of_one_answer
     within = spread.of_one_answer - between
     shared = spread.draw_correlation * within

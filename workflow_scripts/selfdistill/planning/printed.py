@@ -28,7 +28,12 @@ def as_data(
         "study": study.study,
         "proposal": None
         if proposal is None
-        else asdict(proposal) | {"today": _data_of(proposal.today), "cheapest": _data_of(proposal.cheapest)},
+        else asdict(proposal)
+        | {
+            "today": _data_of(proposal.today),
+            "cheapest": _data_of(proposal.cheapest),
+            "as_far": _data_of(proposal.as_far),
+        },
         "model": figures.name,
         "stages": [asdict(part) | {"jobs": part.jobs} for part in parts],
         "total": asdict(whole) | {"jobs": whole.jobs},
@@ -180,7 +185,10 @@ def proposal_lines(proposal: Proposal | None) -> str:
         return ""
     lines = [f"This design: {_design(proposal.today)}"]
     if proposal.cheapest is not None:
-        lines.append(f"Proposed:    {_design(proposal.cheapest)}")
+        lines.append(f"Proposed: {_design(proposal.cheapest)}")
+    if proposal.as_far is not None:
+        share = proposal.as_far.tokens / proposal.today.tokens
+        lines.append(f"No further than this design reaches, with {share:.2f} of its tokens: {_design(proposal.as_far)}")
     if proposal.beyond:
         lines.append(
             f"No design of up to {proposal.most_problems:,} problems settles {', '.join(proposal.beyond)}: choose a wider margin, or find "

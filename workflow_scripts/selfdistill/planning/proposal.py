@@ -5,8 +5,9 @@ same reckoning as the plan of the study itself. A hypothesis that no design with
 out, so that the rest is not planned for a question that stays open.
 """
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from selfdistill.planning.cost import stages, total
@@ -17,8 +18,8 @@ from selfdistill.statistics.designs import Question, fewest_problems, margin_rea
 from selfdistill.study.evaluation import Draws, Hypothesis
 from selfdistill.study.study import Study
 
-DRAWS_OF_BASE = (1, 2, 3, 4, 6, 8)
-DRAWS_OF_ARMS = (1, 2, 3, 4)
+DRAWS_OF_BASE = (1, 2, 3, 4, 6)
+DRAWS_OF_ARMS = (1, 2, 4)
 TRAININGS = (2, 3, 4, 5, 6, 8, 10)
 
 
@@ -41,28 +42,50 @@ class Proposed:
 class Proposal:
     today: Proposed
     cheapest: Proposed | None  # None: nothing settles any hypothesis
+    as_far: Proposed | None  # settles each hypothesis where today's design does, for less; None: nothing that was tried
     beyond: list[str]  # hypotheses that no design settles
     most_problems: int
 
 
 def proposed(study: Study, figures: Figures, basis: Basis) -> Proposal | None:
-    """None where no hypothesis is about accuracy."""
-    asked = {name: each for name, each in study.hypotheses.items() if each.outcome == "accuracy"}
+    """None where no hypothesis is about the accuracy of something trained: a twin of the base is a check, not a question."""
+    asked = {
+        name: each
+        for name, each in study.hypotheses.items()
+        if each.outcome == "accuracy" and is_trained(study, each.arm)
+    }
     if not asked:
         return None
     there = max(problems_to_ask(study, figures), number(study.evaluation.budgets["full"]))
+    today = _reckoned(study, figures, basis, asked)
+    questions = {name: _question(study, each) for name, each in asked.items()}
+    reached = {
+        name: replace(each, margin=_reached(study, basis, asked[name], each)) for name, each in questions.items()
+    }
     variants = list(_variants(study, figures, asked))
-    needs = [_problems_needed(variant, basis, asked, there) for variant in variants]
-    within = {name: each for name, each in asked.items() if any(need[name] is not None for need in needs)}
+    cheapest, beyond = _cheapest(variants, figures, basis, questions, there)
+    known = {name: each for name, each in reached.items() if math.isfinite(each.margin)}
+    as_far, _ = _cheapest(variants, figures, basis, known, there)
+    if as_far is not None and as_far.tokens >= today.tokens:
+        as_far = None
+    return Proposal(today, cheapest, as_far, beyond, there)
+
+
+def _cheapest(
+    variants: list[Study], figures: Figures, basis: Basis, questions: Mapping[str, Question], most: int
+) -> tuple[Proposed | None, list[str]]:
+    """And the hypotheses that no variant settles, which are left out of it."""
+    needs = [_problems_needed(variant, basis, questions, most) for variant in variants]
+    within = [name for name in questions if any(need[name] is not None for need in needs)]
     best: Proposed | None = None
     for variant, need in zip(variants, needs, strict=True):
-        most = [need[name] for name in within]
-        if within and None not in most:
-            whole = max(each for each in most if each is not None)
-            found = _reckoned(with_problems(variant, whole), figures, basis, within)
+        problems = [need[name] for name in within]
+        if within and None not in problems:
+            whole = with_problems(variant, max(each for each in problems if each is not None))
+            asked = {name: variant.hypotheses[name] for name in within}
+            found = _reckoned(whole, figures, basis, asked)
             best = found if best is None or found.tokens < best.tokens else best
-    beyond = [name for name in asked if name not in within]
-    return Proposal(_reckoned(study, figures, basis, asked), best, beyond, there)
+    return best, [name for name in questions if name not in within]
 
 
 def _variants(study: Study, figures: Figures, asked: Mapping[str, Hypothesis]) -> Iterator[Study]:
@@ -113,35 +136,31 @@ def _question(study: Study, hypothesis: Hypothesis) -> Question:
     )
 
 
-def _problems_needed(study: Study, basis: Basis, asked: Mapping[str, Hypothesis], most: int) -> dict[str, int | None]:
+def _problems_needed(study: Study, basis: Basis, questions: Mapping[str, Question], most: int) -> dict[str, int | None]:
     """Of the full budget, for each hypothesis; None: more than there are."""
-    reported = 1 - study.problems.dev_share
     needed: dict[str, int | None] = {}
-    for name, hypothesis in asked.items():
-        whole = basis.design(study, hypothesis, most * reported)
-        found = fewest_problems(
-            basis.components(study, hypothesis), whole, _question(study, hypothesis), whole.problems
-        )
-        needed[name] = None if found is None else min(most, -(-found * most // round(whole.problems)))
+    for name, question in questions.items():
+        hypothesis = study.hypotheses[name]
+        whole = basis.design(study, hypothesis, most * (1 - study.problems.dev_share))
+        found = fewest_problems(basis.components(study, hypothesis), whole, question, whole.problems)
+        needed[name] = None if found is None else min(most, math.ceil(found * most / whole.problems))
     return needed
 
 
+def _reached(study: Study, basis: Basis, hypothesis: Hypothesis, question: Question) -> float:
+    design = basis.design(study, hypothesis, reported_problems(study))
+    return margin_reached(basis.components(study, hypothesis), design, question)
+
+
 def _reckoned(study: Study, figures: Figures, basis: Basis, asked: Mapping[str, Hypothesis]) -> Proposed:
-    reached = {
-        name: margin_reached(
-            basis.components(study, each), basis.design(study, each, reported_problems(study)), _question(study, each)
-        )
-        for name, each in asked.items()
-    }
+    reached = {name: _reached(study, basis, each, _question(study, each)) for name, each in asked.items()}
     hardest = max(asked, key=lambda name: reached[name] / asked[name].margin)
     of_method = [each for each in asked.values() if speaks_of_method(study, each)]
-    trainings = [
-        len(study.arms[arm].seeds) for each in of_method for arm in (each.arm, each.against) if is_trained(study, arm)
-    ]
+    trained = [arm for each in of_method for arm in (each.arm, each.against) if is_trained(study, arm)]
     return Proposed(
         problems=number(study.evaluation.budgets["full"]),
         draws=study.evaluation.draws_by_side,
-        trainings=min(trainings, default=None),
+        trainings=min((len(study.arms[arm].seeds) for arm in trained), default=None),
         coupling=study.evaluation.coupling,
         tokens=total(stages(study, figures)).expected.tokens,
         hardest=hardest,

@@ -51,9 +51,15 @@ class SideComponents:
     """The variances that one side brings."""
 
     draws: float  # of one answer, about the chance of being right that its model has at its problem
-    trainings: float = 0.0  # τ²; nan: one training cannot tell
+    trainings: float | None = None  # τ²; nan: one training cannot tell; None: nothing was trained
     by_training: float = 0.0  # of what a training does to one problem beside what it does to all
     shared: float = 0.0  # covariance of two trainings' draws with the same noise
+
+    @property
+    def excess(self) -> float:
+        """τ² as it counts: no less than 0, and nan where it is unknown."""
+        between = self.trainings or 0.0
+        return between if math.isnan(between) else max(0.0, between)
 
 
 @dataclass(frozen=True)
@@ -137,28 +143,26 @@ def error_of_difference(components: Components, design: Design, of_method: bool 
     if not of_method:
         return ClusterMean(0.0, math.sqrt(of_problems), units, freedom)
     variance = of_problems + _between_trainings(components, design)
-    sides = [pair for pair in _sides(components, design) if pair[0].trainings != 0]
+    sides = _trained(components, design)
     if math.isnan(variance) or not sides or any(asked.trainings < 2 for _, asked in sides):
         return ClusterMean(0.0, math.nan, units, math.nan)
     own = [_of_one_training(part, asked, design) / design.problems for part, asked in sides]
     common = max(0.0, of_problems - sum(each / asked.trainings for each, (_, asked) in zip(own, sides, strict=True)))
     uncertain = common**2 / freedom + sum(
-        ((max(0.0, part.trainings) + each) / asked.trainings) ** 2 / (asked.trainings - 1)
+        ((part.excess + each) / asked.trainings) ** 2 / (asked.trainings - 1)
         for each, (part, asked) in zip(own, sides, strict=True)
     )
     found = variance**2 / uncertain if uncertain > 0 else freedom
     return ClusterMean(0.0, math.sqrt(variance), units, min(freedom, found))
 
 
-def _sides(components: Components, design: Design) -> tuple[tuple[SideComponents, Answers], ...]:
-    return (components.side, design.side), (components.other, design.other)
+def _trained(components: Components, design: Design) -> list[tuple[SideComponents, Answers]]:
+    sides = ((components.side, design.side), (components.other, design.other))
+    return [(part, asked) for part, asked in sides if part.trainings is not None]
 
 
 def _between_trainings(components: Components, design: Design) -> float:
-    return sum(
-        (part.trainings if math.isnan(part.trainings) else max(0.0, part.trainings)) / asked.trainings
-        for part, asked in _sides(components, design)
-    )
+    return sum(part.excess / asked.trainings for part, asked in _trained(components, design))
 
 
 def _of_one_training(part: SideComponents, asked: Answers, design: Design) -> float:

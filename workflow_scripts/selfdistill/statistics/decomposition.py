@@ -88,9 +88,10 @@ class SideTerms:
     trainings: Trainings | None  # None: nothing was trained
 
     @property
-    def between_trainings(self) -> float:
-        """τ², unbiased: below 0 where trainings differ by less than problems and draws alone would make them."""
-        return 0.0 if self.trainings is None else self.trainings.variance - self.trainings.noise
+    def between_trainings(self) -> float | None:
+        """τ², unbiased: below 0 where trainings differ by less than problems and draws alone would make them. None: nothing
+        was trained."""
+        return None if self.trainings is None else self.trainings.variance - self.trainings.noise
 
     def interval_between_trainings(self) -> Interval:
         """By the chi-square of the effects' variance, less what problems and draws give to it."""
