@@ -30,6 +30,7 @@ from selfdistill.statistics.components import (
 from selfdistill.study.answers import answers_of
 from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.study import Study
+from selfdistill.tables import words
 
 ALPHA = 0.05
 POWER = 0.8
@@ -149,7 +150,7 @@ def couples(study: Study, hypothesis: Hypothesis) -> bool:
     """Whether both sides draw with the same noise: at the same decode, which a fair comparison need not have, and without a
     twin, which has a stream of its own."""
     twins = [side for side in (hypothesis.arm, hypothesis.against) if side in study.arms and study.arms[side].resample]
-    return study.evaluation.coupling == "shared" and hypothesis.comparison == "matched" and not twins
+    return study.evaluation.coupling == "shared" and hypothesis.comparison == words.MATCHED and not twins
 
 
 def _reach(name: str, hypothesis: Hypothesis, study: Study, basis: Basis, problems: int) -> Reach:

@@ -17,6 +17,7 @@ from selfdistill.planning.power import Basis, is_trained, level_of, reported_pro
 from selfdistill.statistics.designs import Question, fewest_problems, margin_reached
 from selfdistill.study.evaluation import Draws, Hypothesis
 from selfdistill.study.study import Study
+from selfdistill.tables import words
 
 DRAWS_OF_BASE = (1, 2, 3, 4, 6)
 DRAWS_OF_ARMS = (1, 2, 4)
@@ -52,7 +53,7 @@ def proposed(study: Study, figures: Figures, basis: Basis) -> Proposal | None:
     asked = {
         name: each
         for name, each in study.hypotheses.items()
-        if each.outcome == "accuracy" and is_trained(study, each.arm)
+        if each.outcome == words.ACCURACY and is_trained(study, each.arm)
     }
     if not asked:
         return None
