@@ -66,6 +66,37 @@ rule comparisons:
         "../workflow_scripts/comparisons.py"
 
 
+rule truncation:
+    """Whether a gain is only truncation: its parts, smaller token caps, gains by how the base ended, lengths."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        library=library("truncation.py"),
+    output:
+        truncation="<results>/analysis/truncation.parquet",
+        token_budgets="<results>/analysis/token_budgets.parquet",
+    log:
+        "<logs>/truncation.log",
+    benchmark:
+        "<benchmarks>/truncation.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(60),
+    params:
+        asked={
+            "budgets": dict(STUDY.evaluation.budgets),
+            "resamples": STUDY.evaluation.resamples,
+            "caps": {
+                name: decode.max_tokens for name, decode in STUDY.decodes.items()
+            },
+            "seed": STUDY.seed,
+        },
+    script:
+        "../workflow_scripts/truncation.py"
+
+
 rule factorial:
     """The 2×2 of decode and filter: main effects and interaction."""
     input:

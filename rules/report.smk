@@ -34,6 +34,8 @@ rule report:
         flips="<results>/analysis/flips.parquet",
         factorial="<results>/analysis/factorial.parquet",
         variance="<results>/analysis/variance.parquet",
+        truncation="<results>/analysis/truncation.parquet",
+        token_budgets="<results>/analysis/token_budgets.parquet",
         noise_steps="<results>/analysis/noise_steps.parquet",
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",

@@ -5,6 +5,7 @@ python tests/report_fixture.py report.html      writes the page, to be looked at
 
 import math
 import sys
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from selfdistill.analysis.sentences import estimand_line, sentence
+from selfdistill.analysis.truncation import truncation
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import (
@@ -411,6 +413,37 @@ def completions() -> pl.DataFrame:
     return pl.concat(frames)
 
 
+def finished_models() -> list[str]:
+    whole = [model for model in models() if model["percent"] in (0, 100) and "all-seeds" not in model["model_id"]]
+    return [model["model_id"] for model in whole]
+
+
+def answers_of_two_draws(problems: int = 210) -> pl.DataFrame:
+    """Graded test answers with lengths, two to each problem: arms with an effect are quicker."""
+    random = np.random.default_rng(6)
+    ease = np.repeat(random.standard_normal(problems), 2)
+    frames = []
+    for model, decode in product(finished_models(), FINAL):
+        effect, temperature = EFFECT[model.split("/")[0]], STUDY["decodes"][decode]["temperature"]
+        tokens = np.ceil((190 + 70 * temperature - 2000 * effect - 50 * ease) * random.gamma(9, 1 / 9, 2 * problems))
+        cut = tokens >= 512
+        right = ~cut & (random.random(2 * problems) < 1 / (1 + np.exp(temperature - 1.8 - ease - effect)))
+        frames.append(pl.DataFrame({
+            "model_id": model, "decode_id": decode, "problem_id": [f"p{i // 2:04d}" for i in range(2 * problems)],
+            "draw": np.arange(2 * problems) % 2, "rank": np.arange(2 * problems) // 2, "split": "test", "purpose": "eval",
+            "family": None, "n_tokens": np.clip(tokens, 4, 512), "finish_class": np.where(cut, "cut", "answered"),
+            "think_closed": ~cut, "boxed": ~cut,
+            "verdict": np.where(right, "correct", np.where(cut, "unanswered", "wrong")),
+        }, schema_overrides={"family": pl.String}))  # fmt: skip
+    return pl.concat(frames)
+
+
+@lru_cache(maxsize=1)
+def truncated() -> tuple[pl.DataFrame, pl.DataFrame]:
+    caps = {name: decode["max_tokens"] for name, decode in STUDY["decodes"].items()}
+    return truncation(answers_of_two_draws(), STUDY["evaluation"]["budgets"], caps, resamples=200, seed=1)
+
+
 def graded_answers(n: int = 60) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Graded answers of base and one trained model to the same problems, and the problems."""
     random = np.random.default_rng(4)
@@ -498,6 +531,8 @@ def report_inputs(**replaced: Any) -> ReportInputs:
         "comparisons": comparisons(),
         "factorial": factorial(),
         "variance": variance(),
+        "truncation": truncated()[0],
+        "token_budgets": truncated()[1],
         "audits": audits(),
         "run_logs": run_logs(),
         "export_checks": export_checks(),

@@ -15,7 +15,7 @@ from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, jobs_in
 
 pytestmark = pytest.mark.xdist_group("dag")
 
-ANALYSIS = {"levels", "comparisons", "factorial", "verdicts", "checks", "variance"}
+ANALYSIS = {"levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance"}
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
 TRAINED = {"train", "check_export"}
@@ -80,7 +80,7 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "a mixture of more draws": (mixture_of_more_draws, SAMPLED | ANALYSIS | PAGE, {"plan": 6}),
     "more draws": (put("evaluation/draws", 2), SAMPLED | ANALYSIS | PAGE, {"plan": 10}),
     "more bootstrap resamples": (
-        put("evaluation/resamples", 600), {"comparisons", "verdicts", "factorial"} | PAGE, {},
+        put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts", "factorial"} | PAGE, {},
     ),
     "a margin of equivalence": (
         put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
@@ -115,7 +115,13 @@ CODE = {
     "workflow_scripts/selfdistill/reporting/formatting.py": {"report"},
     "workflow_scripts/selfdistill/machine/provenance.py": {"report"},
     "workflow_scripts/selfdistill/foundation/wording.py": {"noise", "verdicts", "checks", "report"},
-    "workflow_scripts/selfdistill/statistics/power.py": {"comparisons", "factorial", "verdicts", "report"},
+    "workflow_scripts/selfdistill/statistics/power.py": {
+        "comparisons",
+        "truncation",
+        "factorial",
+        "verdicts",
+        "report",
+    },
     "workflow_scripts/selfdistill/analysis/noise.py": {"noise", "report"},
     "workflow_scripts/selfdistill/training/trainer/trainer.py": set(),
     "workflow_scripts/selfdistill/sampling/engines/torch_engine.py": set(),

@@ -26,7 +26,7 @@ PROGRAMS = {
     "forklock-sampling": {"prompts", "plan", "sample", "check_export"},
     "forklock-training": {"train"},
     "forklock-analysis": {
-        "problems", "grade", "dataset", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change",
+        "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
         "checks", "report",
     },
 }  # fmt: skip

@@ -106,7 +106,7 @@ def test_the_report_opens_in_a_browser_without_a_complaint(smoke: Clone, chromiu
         capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert "CONSOLE" not in said.stderr, said.stderr
-    assert "</html>" in said.stdout and said.stdout.count("<svg") >= 9
+    assert "</html>" in said.stdout and said.stdout.count("<svg") >= 11
     for arm in ("ssd", "keep-cut", "filter-only", "fixed-point", "aa"):
         assert arm in said.stdout
 

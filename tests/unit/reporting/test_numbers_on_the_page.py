@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from report_fixture import STUDY, report_inputs, verdicts
 from selfdistill.analysis.noise_scale import noise_scale_text
 from selfdistill.analysis.sentences import estimand_line, sentence
-from selfdistill.reporting.figures.lengths import lengths
+from selfdistill.reporting.figures.truncation import token_budgets
 from selfdistill.reporting.page import render_report
 from selfdistill.study.sampling import Decode
 
@@ -49,9 +49,9 @@ def test_no_number_on_the_page_has_a_comma_between_its_thousands() -> None:
 
 
 def test_a_long_cap_is_set_off_on_the_axis_of_lengths_too() -> None:
-    completions = report_inputs().completions
-    assert completions is not None
-    figure = lengths(report_inputs(completions=completions.with_columns(n_tokens=pl.col("n_tokens") * 60)))
+    budgets = report_inputs().token_budgets
+    assert budgets is not None
+    figure = token_budgets(report_inputs(token_budgets=budgets.with_columns(cap=pl.col("cap") * 60)))
     assert isinstance(figure, Figure)
     axis = figure.axes[1].xaxis
     labels = [axis.get_major_formatter()(tick) for tick in axis.get_major_locator()()]

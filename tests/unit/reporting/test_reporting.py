@@ -13,6 +13,7 @@ from report_fixture import HOSTILE, STUDY, evaluated, graded_answers, hypothesis
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import factorial as analysed_factorial
 from selfdistill.analysis.levels import levels
+from selfdistill.analysis.truncation import truncation
 from selfdistill.analysis.verdicts import verdicts as judged
 from selfdistill.foundation import wording
 from selfdistill.reporting import formatting
@@ -25,16 +26,16 @@ from selfdistill.reporting.tables.factorial import factorial
 from selfdistill.reporting.tables.main import main_results
 from selfdistill.reporting.tables.pass_at_k import pass_at_k
 from selfdistill.reporting.tables.rates import base_at_every_decode, rates_of_models
-from selfdistill.reporting.tables.shorter import shorter_answers
 from selfdistill.reporting.tables.study import budgets, how_it_was_sampled, mixtures
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
+from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_of_differences, rates_and_lengths
 from selfdistill.study.study import Study
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
-SECTIONS = ["answers", "estimand", "main", "factorial", "sweep", "checkpoints", "audit", "training", "noise", "weights",
-            "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
+SECTIONS = ["answers", "estimand", "main", "factorial", "sweep", "truncation", "checkpoints", "audit", "training", "noise",
+            "weights", "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -73,8 +74,8 @@ def page(html: str) -> Page:
 def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
     assert [name for name in page.ids() if name.startswith("figure-")] == [
-        f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "checkpoints", "audit", "training",
-                                      "gradient-noise", "weights-changed", "truncation")
+        f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
+                                      "audit", "training", "gradient-noise", "weights-changed", "endings")
     ]  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def test_arms_trained_once_are_named_as_such(page: Page) -> None:
     assert "Trained once only: keep-cut, filter-only, fixed-point." in page.words
 
 
-PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "run_logs", "noise_steps", "noise_summary",
+PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "truncation", "token_budgets", "run_logs", "noise_steps", "noise_summary",
           "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
 
 
@@ -394,8 +395,13 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     study = Study.model_validate({**STUDY, "evaluation": {**STUDY["evaluation"], **SMALL}})
     graded, evaluation = evaluated(), study.evaluation
     compared = comparisons(graded, evaluation, study.seed, study.hypotheses)
+    budgets = {str(name): size for name, size in evaluation.budgets.items()}
+    caps = {name: decode.max_tokens for name, decode in study.decodes.items()}
+    parts, curves = truncation(graded, budgets, caps, evaluation.resamples, study.seed)
     inputs = ReportInputs(
         study=study.model_dump(),
+        truncation=parts,
+        token_budgets=curves,
         levels=levels(graded, {str(name): n for name, n in evaluation.budgets.items()}, evaluation.pass_at),
         comparisons=compared,
         factorial=analysed_factorial(graded, study.arms, study.decodes, evaluation),
@@ -406,12 +412,21 @@ def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     groups = _there(main_results(inputs)).groups
     assert [row.cells[0] for row in groups[0].rows][:5] == names
     assert len(groups) == len(evaluation.decodes.final) + 2  # fair, and decoding alone
-    shorter = _there(shorter_answers(inputs)).groups[0].rows
-    assert [row.cells[0] for row in shorter] == list(STUDY["arms"])
-    for row in [groups[0].rows[1], *shorter[:-1], *_there(factorial(inputs)).groups[0].rows]:
+    parted = [_there(table(inputs)).groups[0].rows for table in (parts_of_differences, rates_and_lengths)]
+    assert [[row.cells[0] for row in rows] for rows in parted] == [list(STUDY["arms"])] * 2
+    assert gains_by_base_answer(inputs) is None  # with one draw
+    for row in [groups[0].rows[1], *parted[0], *parted[1][:-1], *_there(factorial(inputs)).groups[0].rows]:
         assert not {"–", ""} & set(row.cells), row
     drawings = draw_figures(inputs)
-    assert set(drawings) == {"hypotheses", "factorial", "sweep", "checkpoints", "truncation"}
+    assert set(drawings) == {
+        "hypotheses",
+        "factorial",
+        "sweep",
+        "checkpoints",
+        "endings",
+        "token-budgets",
+        "token-differences",
+    }
     along = differences_along_training(inputs, "t10", "quick")
     assert sorted(along["percent"].unique()) == [25, 50, 75, 100]
     assert [answer["name"] for answer in answers(inputs)][: len(STUDY["hypotheses"])] == list(STUDY["hypotheses"])

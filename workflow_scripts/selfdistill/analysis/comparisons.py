@@ -34,8 +34,8 @@ from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS
 from selfdistill.tables.schema import conform
 
-# Of a comparison of two sides: its estimands with the variance that the choice of decodes adds to each.
-Estimand = tuple[Difference, float]
+# Of a comparison of two sides: an estimand, and what it is at each choice of decodes with how often that is made.
+Estimand = tuple[Difference, list[tuple[float, Difference]]]
 
 
 def comparisons(
@@ -68,8 +68,8 @@ def _rows(
     families, unit = family_codes(mine), unit_of(mine)
     estimands = _estimands(evaluations, comparison, found)
     sides = _sides(evaluations, comparison, found, families) if training_seed is None else []
-    for position, (difference, of_choice) in enumerate(estimands):
-        mean = _with_choice(difference.mean(families), of_choice)
+    for position, (difference, chosen) in enumerate(estimands):
+        mean = _with_choice(difference.mean(families), chosen, families)
         method = of_the_method(mean, [(1.0, side[position]) for side in sides])
         speaks_of_method = math.isfinite(method.standard_error)
         named = _named(comparison, found, difference.estimand, training_seed, training_seeds)
@@ -81,7 +81,7 @@ def _rows(
 
 
 def _estimands(evaluations: Evaluations, comparison: Comparison, found: Choices) -> list[Estimand]:
-    """Each estimand as the mean over the choices of decodes, with the variance between these."""
+    """Each estimand as the mean over the choices of decodes, and at each choice."""
     parts = []
     for (mine, other), share in found.items():
         pair = comparison.between(at(comparison.side, mine), at(comparison.against, other))
@@ -91,21 +91,24 @@ def _estimands(evaluations: Evaluations, comparison: Comparison, found: Choices)
     estimands = []
     for position in range(len(parts[0][1])):
         here = [(share, differences[position]) for share, differences in parts]
-        estimands.append((weighted(here), _between_choices(here)))
+        estimands.append((weighted(here), here))
     return estimands
 
 
-def _between_choices(parts: Sequence[tuple[float, Difference]]) -> float:
-    if len(parts) == 1:
-        return 0.0
-    shares = np.array([share for share, _ in parts])
-    effects = np.array([d.values.sum() / d.weights.sum() if d.weights.sum() else math.nan for _, d in parts])
-    mean = float(shares @ effects)
-    return float(shares @ (effects - mean) ** 2)
+def _with_choice(mean: ClusterMean, chosen: Sequence[tuple[float, Difference]], families: Array) -> ClusterMean:
+    """The error with that of the choice: the variance between the choices, less what test problems make of it alone.
 
-
-def _with_choice(mean: ClusterMean, of_choice: float) -> ClusterMean:
-    return replace(mean, standard_error=math.sqrt(mean.standard_error**2 + of_choice)) if of_choice > 0 else mean
+    Choices whose true differences are equal differ by the noise of the test problems, whose part in the mean is in its
+    error already: E[between] = true variance + mean of their squared errors − squared error of their mean.
+    """
+    if len(chosen) == 1 or not mean.standard_error > 0:
+        return mean
+    shares = np.array([share for share, _ in chosen])
+    each = [difference.mean(families) for _, difference in chosen]
+    between = float(shares @ (np.array([one.estimate for one in each]) - mean.estimate) ** 2)
+    noise = float(shares @ np.array([one.standard_error**2 for one in each])) - mean.standard_error**2
+    added = max(0.0, between - max(0.0, noise))
+    return replace(mean, standard_error=math.sqrt(mean.standard_error**2 + added)) if added > 0 else mean
 
 
 def _sides(evaluations: Evaluations, comparison: Comparison, found: Choices, families: Array) -> list[list[Trainings]]:

@@ -19,8 +19,8 @@ from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, 
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array
 from selfdistill.statistics.components import Answers, Components, Design, SideComponents
-from selfdistill.statistics.decomposition import Decomposition, Sampled, Term, decomposed
 from selfdistill.statistics.intervals import UNKNOWN, Interval
+from selfdistill.statistics.moments import Decomposition, Sampled, Term, decomposed
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.tables import words

@@ -107,7 +107,7 @@ def _open(row: Row, variance: pl.DataFrame, comparisons: pl.DataFrame, examples:
         components = UNDIVIDED
     # What is not in the parts (the choice of a decode in a fair comparison) shrinks with problems, as the choice grows surer.
     beside = row["standard_error"] ** 2 - variance_of_difference(components, design, of_method)
-    components = replace(components, problems=max(0.0, components.problems + beside * design.problems))
+    components = _no_less_than_0(replace(components, problems=components.problems + beside * design.problems))
     question = Question(row["margin"], row["alpha"], of_method, shows_equivalence=row["question"] != "not_worse")
     trained = {
         part["of"]: part["how"] != words.NOT_TRAINED for part in known if part["part"] == words.BETWEEN_TRAININGS
@@ -115,6 +115,17 @@ def _open(row: Row, variance: pl.DataFrame, comparisons: pl.DataFrame, examples:
     tokens = _tokens(row, comparisons, known[0]["budget"])
     sides = (trained[words.THE_ARM], trained[words.OF_THE_OTHER])
     return Open(components, design, question, sides, tokens, examples * max(tokens))
+
+
+def _no_less_than_0(components: Components) -> Components:
+    """A variance that came out below 0 says little, and must not promise what no design could keep."""
+
+    def side(part: SideComponents) -> SideComponents:
+        trainings = part.trainings if part.trainings is None or part.trainings > 0 else part.trainings * 0.0
+        return replace(part, trainings=trainings, by_training=max(0.0, part.by_training))
+
+    problems = max(0.0, components.problems)
+    return replace(components, problems=problems, side=side(components.side), other=side(components.other))
 
 
 def _tokens(row: Row, comparisons: pl.DataFrame, budget: str) -> tuple[float, float]:

@@ -21,8 +21,19 @@ from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, is_resampled_base
 from selfdistill.reporting.select import final_levels
-from selfdistill.reporting.tables import factorial, grading, main, pass_at_k, rates, shorter, study, training, variance
+from selfdistill.reporting.tables import (
+    factorial,
+    grading,
+    main,
+    pass_at_k,
+    rates,
+    study,
+    training,
+    truncation,
+    variance,
+)
 from selfdistill.reporting.tables.table import Table
+from selfdistill.reporting.truncation import truncation_decode, truncation_sentences
 from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.tables import words
 
@@ -73,6 +84,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         population=population(inputs),
         single_seed_arms=single_seed_arms(inputs.study),
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
+        truncation_decode=truncation_decode(inputs),
+        truncation_sentences=truncation_sentences(inputs),
         figures=draw_figures(inputs),
         safe_svg=Markup,
         tables=tables(inputs),
@@ -96,7 +109,9 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
         "weights": training.weights_changed,
-        "shorter": shorter.shorter_answers,
+        "gain_parts": truncation.parts_of_differences,
+        "cap_rates": truncation.rates_and_lengths,
+        "base_answers": truncation.gains_by_base_answer,
         "undecided": grading.undecided_answers,
         "disputed": grading.disputed_answers,
         "problems": study.problem_counts,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[Any]
 
@@ -149,4 +149,15 @@ def _is_rounding(residuals: Array, totals: Array) -> bool:
 
 
 def t_quantile(mean: ClusterMean, level: float) -> float:
-    return float(stats.t.ppf((1 + level) / 2, mean.degrees_of_freedom))
+    return t_reached((1 + level) / 2, mean.degrees_of_freedom)
+
+
+def t_reached(share: float, degrees_of_freedom: float) -> float:
+    """What a t with so many degrees of freedom stays below with this chance. (scipy.stats checks its arguments for longer
+    than it reckons.)"""
+    return float(special.stdtrit(degrees_of_freedom, share))
+
+
+def t_share_below(value: float, degrees_of_freedom: float) -> float:
+    """The chance that a t with so many degrees of freedom stays below the value."""
+    return float(special.stdtr(degrees_of_freedom, value))

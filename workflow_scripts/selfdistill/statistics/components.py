@@ -9,7 +9,7 @@ answers drawn with the same noise vary together. With k trainings, N answers of 
     SE² of the method  =  SE² + Σ_sides τ²/k
 
 where `families` is the covariance of two problems of one family, and size how many problems the family of a problem has, on
-average over problems. Estimates of the components are made in `decomposition.py`.
+average over problems. Estimates of the components are made in `moments.py`.
 """
 
 import math
@@ -57,9 +57,8 @@ class SideComponents:
 
     @property
     def excess(self) -> float:
-        """τ² as it counts: no less than 0, and nan where it is unknown."""
-        between = self.trainings or 0.0
-        return between if math.isnan(between) else max(0.0, between)
+        """τ², nothing where nothing was trained."""
+        return self.trainings or 0.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,8 @@ class Design:
 def variance_of_difference(components: Components, design: Design, of_method: bool = False) -> float:
     """The squared standard error of the mean difference; nan where a component that it needs is unknown."""
     by_problem = components.problems + design.weights.of(components.by_weight)
-    return max(0.0, by_problem / design.problems) + (_between_trainings(components, design) if of_method else 0.0)
+    of_problems = max(0.0, by_problem / design.problems)
+    return of_problems + (_between_trainings(components, design) if of_method else 0.0)
 
 
 def error_of_difference(components: Components, design: Design, of_method: bool = False) -> ClusterMean:
@@ -142,16 +142,19 @@ def error_of_difference(components: Components, design: Design, of_method: bool 
     units = round(freedom) + 1
     if not of_method:
         return ClusterMean(0.0, math.sqrt(of_problems), units, freedom)
-    variance = of_problems + _between_trainings(components, design)
     sides = _trained(components, design)
-    if math.isnan(variance) or not sides or any(asked.trainings < 2 for _, asked in sides):
+    if not sides or any(asked.trainings < 2 or math.isnan(part.excess) for part, asked in sides):
         return ClusterMean(0.0, math.nan, units, math.nan)
     own = [_of_one_training(part, asked, design) / design.problems for part, asked in sides]
     common = max(0.0, of_problems - sum(each / asked.trainings for each, (_, asked) in zip(own, sides, strict=True)))
-    uncertain = common**2 / freedom + sum(
-        ((part.excess + each) / asked.trainings) ** 2 / (asked.trainings - 1)
+    between = [
+        (max(0.0, part.excess + each) / asked.trainings, asked.trainings - 1)
         for each, (part, asked) in zip(own, sides, strict=True)
-    )
+    ]
+    variance = of_problems + _between_trainings(components, design)
+    if variance <= 0:  # as an estimate of τ² may be, where little else varies
+        variance = common + sum(part for part, _ in between)
+    uncertain = common**2 / freedom + sum(part**2 / degrees for part, degrees in between)
     found = variance**2 / uncertain if uncertain > 0 else freedom
     return ClusterMean(0.0, math.sqrt(variance), units, min(freedom, found))
 

@@ -1,214 +1,84 @@
-"""The components of a paired difference, estimated from every answer of both sides to the same problems.
+"""Where a difference in accuracy comes from: finishing more often, or being right more often when finished; and on which
+problems.
 
-By the method of moments: each component is a mean over problems of a term whose expectation it is, so that it is unbiased, may
-come out negative, and has its interval from how the terms vary over families. What is left of the variance between problems
-once draws and trainings are taken off is the problems' own; so the components, put into the design that was measured, give
-its squared standard error.
+Accuracy is P(finished) · P(right | finished). Between two models it differs by
 
-    draws        the variance of the draws of one model at one problem
-    coupled      the mean product of two answers with the same noise, less that of two with different noise
-    by training  the interaction of trainings and problems, less the draws in it
-    trainings    the variance of the trainings' effects, less what problems and draws make them differ (`trainings.py`)
+    (finished more) · mean of the two conditional accuracies + (right more when finished) · mean of the two finish rates,
+
+and these two parts add up exactly. Each is a smooth function of four means over problems, so that its error is that of its
+linearised influence (delta method). `gain_parts` gives them problem by problem: their means are the parts, their spread over
+families is the error, and in every problem the two add up to the difference seen there. They are differences of shares with a
+span, and judged as such: where few answers are cut, t would trust the spread of the few.
 """
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from itertools import combinations, product
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals, t_quantile
-from selfdistill.statistics.components import Answers, Components, Design, SideComponents, Weights
-from selfdistill.statistics.intervals import UNKNOWN, Interval
-from selfdistill.statistics.trainings import Trainings, trainings
+from selfdistill.statistics.clusters import Array
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """The answers of one side: by problem, training and draw; and of every draw of a training the number of its noise."""
+class Parts(NamedTuple):
+    """Two parts of a difference in accuracy, by problem, and the largest that each can be."""
 
-    values: Array
-    noises: Array
-    is_trained: bool = True
-
-    @property
-    def answers(self) -> Answers:
-        return Answers(tuple(int(noise) for noise in self.noises.ravel()), self.trainings)
-
-    @property
-    def trainings(self) -> int:
-        return int(self.values.shape[1])
-
-    @property
-    def draws(self) -> int:
-        return int(self.values.shape[2])
+    finished_more: Array
+    right_more: Array
+    finished_span: float  # the mean of the two conditional accuracies
+    right_span: float  # the mean of the two finish rates
 
 
-@dataclass(frozen=True)
-class Term:
-    """A component and what it is a mean of; nan where it cannot be told."""
-
-    variance: float
-    by_problem: Array | None = field(default=None, repr=False)
-    is_taken: bool = False  # from another component, which it is assumed to be like
-
-    @classmethod
-    def of(cls, by_problem: Array) -> "Term":
-        return cls(float(by_problem.mean()), by_problem)
-
-    @property
-    def is_known(self) -> bool:
-        return math.isfinite(self.variance)
-
-    @property
-    def known(self) -> float:
-        return self.variance if self.is_known else 0.0
-
-    def taken(self) -> "Term":
-        return Term(self.variance, self.by_problem, is_taken=True)
-
-    def interval(self, families: Array) -> Interval:
-        if self.by_problem is None or self.is_taken:
-            return UNKNOWN
-        mean = cluster_mean(*cluster_totals(self.by_problem, families))
-        half = t_quantile(mean, 0.95) * mean.standard_error if mean.clusters > 1 else math.nan
-        return Interval(self.variance - half, self.variance + half)
-
-
-UNTOLD = Term(math.nan)
-
-
-@dataclass(frozen=True)
-class SideTerms:
-    draws: Term
-    by_training: Term
-    shared: Term
-    trainings: Trainings | None  # None: nothing was trained
-
-    @property
-    def between_trainings(self) -> float | None:
-        """τ², unbiased: below 0 where trainings differ by less than problems and draws alone would make them. None: nothing
-        was trained."""
-        return None if self.trainings is None else self.trainings.variance - self.trainings.noise
-
-    def interval_between_trainings(self) -> Interval:
-        """By the chi-square of the effects' variance, less what problems and draws give to it."""
-        if self.trainings is None or self.trainings.count < 2:
-            return UNKNOWN
-        freedom = self.trainings.count - 1
-        squares = freedom * self.trainings.variance
-        low, high = (squares / stats.chi2.ppf(quantile, freedom) - self.trainings.noise for quantile in (0.975, 0.025))
-        return Interval(float(low), float(high))
-
-    @property
-    def components(self) -> SideComponents:
-        return SideComponents(self.draws.known, self.between_trainings, self.by_training.known, self.shared.known)
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """The components of one comparison, what each was estimated from, and the design that was measured."""
-
-    problems: Term
-    families: float
-    coupled: Term
-    side: SideTerms
-    other: SideTerms
-    design: Design
-    tells_draws: bool
-
-    @property
-    def components(self) -> Components:
-        return Components(
-            self.problems.variance,
-            self.side.components,
-            self.other.components,
-            self.coupled.known,
-            self.families,
-            self.tells_draws,
-        )
-
-
-def decomposed(side: Sampled, other: Sampled, families: Array, is_coupled: bool = False) -> Decomposition:
-    """With one draw on both sides draws cannot be told from problems: they are counted with them, and with what a training
-    does to a problem."""
-    draws = _draws(side, other)
-    tells_draws = draws[0].is_known
-    coupled = UNTOLD
-    if is_coupled and tells_draws:
-        coupled = _alike_by_noise(side, other, product(range(side.trainings), range(other.trainings)))
-    mine, theirs = (
-        _side_terms(one, against, own, coupled, families, is_coupled and tells_draws)
-        for one, against, own in ((side, other, draws[0]), (other, side, draws[1]))
+def gain_parts(right: Array, finished: Array, other_right: Array, other_finished: Array) -> Parts | None:
+    """Shares of right and of finished answers by problem, of one side and of the other. None where a side never finished:
+    then nobody knows how often it is right when finished."""
+    if not finished.any() or not other_finished.any():
+        return None
+    finishing, when_right = _finishing(finished), _when_finished(right, finished)
+    other_finishing, other_when_right = _finishing(other_finished), _when_finished(other_right, other_finished)
+    mean_when_right, mean_finishing = (when_right + other_when_right) / 2, (finishing + other_finishing) / 2
+    return Parts(
+        _product(finishing - other_finishing, mean_when_right),
+        _product(when_right - other_when_right, mean_finishing),
+        float(mean_when_right.mean()),
+        float(mean_finishing.mean()),
     )
-    means = side.values.mean(axis=(1, 2)) - other.values.mean(axis=(1, 2))
-    whole = cluster_mean(*cluster_totals(means, families))
-    count, squares, variance = len(means), (means - means.mean()) ** 2, whole.standard_error**2
-    total = float(squares.mean()) + variance  # of the difference at one problem, unbiased
-    sizes = np.bincount(np.unique(families, return_inverse=True)[1])
-    size = float((sizes**2).sum() / count)
-    alike = (variance * count - total) / (size - 1) if size > 1 else 0.0
-    design = Design(count, side.answers, other.answers, is_coupled, whole.degrees_of_freedom + 1, size)
-    own = squares * (total / float(squares.mean()) if squares.any() else 1.0)
-    problems = Term.of(own - _beside(design.weights, draws, coupled, mine, theirs))
-    return Decomposition(problems, alike, coupled, mine, theirs, design, tells_draws)
 
 
-def _beside(weights: Weights, draws: tuple[Term, Term], coupled: Term, mine: SideTerms, theirs: SideTerms) -> Array:
-    """At each problem, what draws and trainings are expected to add to the square of the difference."""
-    terms = (*draws, coupled, mine.shared, theirs.shared, mine.by_training, theirs.by_training)
-    there = [(weight, term.by_problem) for weight, term in zip(weights, terms, strict=False)]
-    return np.asarray(sum(weight * by_problem for weight, by_problem in there if by_problem is not None))
+# A quantity is carried as its value plus its influence, by problem: the mean of these is the value.
 
 
-def _draws(side: Sampled, other: Sampled) -> tuple[Term, Term]:
-    """The variance between draws; of a side with one draw it is taken to be the other's."""
-    one, two = (
-        Term.of(each.values.var(axis=2, ddof=1).mean(axis=1)) if each.draws > 1 else UNTOLD for each in (side, other)
-    )
-    return (one if one.is_known else two.taken(), two if two.is_known else one.taken())
+def _finishing(finished: Array) -> Array:
+    return finished.astype(float)
 
 
-def _side_terms(
-    side: Sampled, other: Sampled, draws: Term, coupled: Term, families: Array, is_coupled: bool
-) -> SideTerms:
-    several = side.trainings > 1
-    shared = UNTOLD
-    if is_coupled:
-        shared = _alike_by_noise(side, side, combinations(range(side.trainings), 2))
-        shared = shared if shared.is_known else coupled.taken()
-    by_training = UNTOLD
-    if several:
-        by_training = _by_training(side, draws, shared)
-    effects = None
-    if side.is_trained:
-        against, ones = other.values.mean(axis=(1, 2)), np.ones(len(side.values))
-        each = [side.values[:, training].mean(axis=1) - against for training in range(side.trainings)]
-        effects = trainings(each, [ones] * len(each), families)
-    return SideTerms(draws, by_training, shared, effects)
+def _when_finished(right: Array, finished: Array) -> Array:
+    rate = right.sum() / finished.sum()
+    return np.asarray(rate + (right - rate * finished) / finished.mean())
 
 
-def _by_training(side: Sampled, draws: Term, shared: Term) -> Term:
-    means = side.values.mean(axis=2)
-    apart = means - means.mean(axis=1, keepdims=True) - means.mean(axis=0) + means.mean()
-    problems, count = means.shape
-    terms = (apart**2).sum(axis=1) / (count - 1) * problems / (problems - 1)
-    if draws.by_problem is None:
-        return Term.of(terms)
-    terms = terms - draws.by_problem / side.draws
-    if shared.by_problem is not None:
-        terms = terms + shared.by_problem * side.answers.pairs / (side.draws**2 * count * (count - 1))
-    return Term.of(terms)
+def _product(a: Array, b: Array) -> Array:
+    return np.asarray(a.mean() * b + b.mean() * a - a.mean() * b.mean())
 
 
-def _alike_by_noise(side: Sampled, other: Sampled, models: Iterable[tuple[int, int]]) -> Term:
-    """How much more two answers have in common that share their noise; over pairs of models that have pairs of both kinds."""
-    found = []
-    for one, two in models:
-        same = side.noises[one][:, None] == other.noises[two][None, :]
-        if same.any() and not same.all():
-            products = side.values[:, one, :, None] * other.values[:, two, None, :]
-            found.append(products[:, same].mean(axis=1) - products[:, ~same].mean(axis=1))
-    return Term.of(np.mean(found, axis=0)) if found else UNTOLD
+def cross_fitted_gains(base_right: Array, arms_right: Sequence[Array], shared: Sequence[Array]) -> Array:
+    """By problem and draw of the base: how much more often the arm is right than the base's other draws.
+
+    The draw that stands for a column may then say which kind of problem it is, because it measures nothing: a draw that did
+    both would find gains where it had been unlucky, and losses where it had been lucky. `shared[k][j]` says of each model of
+    the arm whether its draw j was drawn with the noise of the base's draw k, and so must be left out with it; a model of
+    which nothing is left sits that column out, and where that is all of them the column is nan.
+    """
+    draws = base_right.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        others = (base_right.sum(axis=1, keepdims=True) - base_right) / np.float64(draws - 1)
+        kept = [(~same).astype(float) for same in shared]
+        means = np.array([right @ own.T / own.sum(axis=1) for right, own in zip(arms_right, kept, strict=True)])
+        there = np.isfinite(means)
+        return np.asarray(np.where(there, means, 0.0).sum(axis=0) / there.sum(axis=0) - others)
+
+
+def gains_in_class(gains: Array, in_class: Array) -> tuple[Array, Array]:
+    """By problem: the gains where the classifying draw fell into the class, and how often it did (a mean over draws)."""
+    usable = np.isfinite(gains).all(axis=0)
+    here = in_class[:, usable].astype(float)
+    return (here * gains[:, usable]).mean(axis=1), here.mean(axis=1)

@@ -1,27 +1,28 @@
 """Many hypotheses: p-values adjusted for how many were asked."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from statsmodels.stats.multitest import multipletests
+import numpy as np
+
+from selfdistill.statistics.clusters import Array
 
 ALPHA = 0.05  # the level of every test of the study, before adjustment
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values: the chance of one false claim in the family stays below the level."""
-    return _adjust(p_values, "holm")
+    return _adjusted(p_values, lambda p: np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values for a grid: the expected share of false claims among the claims stays below the level."""
-    return _adjust(p_values, "fdr_bh")
+    return _adjusted(p_values, lambda p: np.minimum.accumulate((p * len(p) / np.arange(1, len(p) + 1))[::-1])[::-1])
 
 
-def _adjust(p_values: Sequence[float], method: str) -> list[float]:
-    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
-    adjusted = [math.nan] * len(p_values)
-    if known:
-        for i, p in zip(known, multipletests([p_values[i] for i in known], method=method)[1], strict=True):
-            adjusted[i] = float(p)
-    return adjusted
+def _adjusted(p_values: Sequence[float], of_sorted: Callable[[Array], Array]) -> list[float]:
+    """Each p at its place; one that is not known (nan) stays so and is not counted."""
+    p = np.asarray(p_values, dtype=float)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    p[order] = np.minimum(of_sorted(p[order]), 1.0)
+    return [float(each) for each in p]

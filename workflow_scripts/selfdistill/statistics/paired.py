@@ -17,11 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 from scipy.optimize import brentq
 
 from selfdistill.statistics import power as t_power
-from selfdistill.statistics.clusters import Array, ClusterMean
+from selfdistill.statistics.clusters import Array, ClusterMean, t_reached, t_share_below
 from selfdistill.statistics.intervals import UNKNOWN, Interval, t_interval
 
 
@@ -46,14 +45,14 @@ class Paired(ABC):
 
     def p(self, null: float = 0.0) -> float:
         """Two-sided: below 1 − level exactly where the interval of that level does not hold `null`."""
-        return self._tail(lambda: 2 * stats.t.sf(abs(self.statistic(null)), self.degrees_of_freedom))
+        return self._tail(lambda: 2 * t_share_below(-abs(self.statistic(null)), self.degrees_of_freedom))
 
     def p_above(self, null: float) -> float:
         """One-sided: small where the difference is above `null`."""
-        return self._tail(lambda: stats.t.sf(self.statistic(null), self.degrees_of_freedom))
+        return self._tail(lambda: t_share_below(-self.statistic(null), self.degrees_of_freedom))
 
     def p_below(self, null: float) -> float:
-        return self._tail(lambda: stats.t.cdf(self.statistic(null), self.degrees_of_freedom))
+        return self._tail(lambda: t_share_below(self.statistic(null), self.degrees_of_freedom))
 
     def equivalence_p(self, margin: float) -> float:
         """TOST: small where the difference lies within ±margin."""
@@ -115,7 +114,7 @@ class PairedShares(Paired):
     def interval(self, level: float = 0.95) -> Interval:
         if not self.is_known:
             return UNKNOWN
-        beyond = float(stats.t.ppf((1 + level) / 2, self.degrees_of_freedom))
+        beyond = t_reached((1 + level) / 2, self.degrees_of_freedom)
         seen = self.gained - self.lost
         low = _crossing(lambda null: self._statistic(null) - beyond, -1.0, seen)
         high = _crossing(lambda null: self._statistic(null) + beyond, seen, 1.0)
@@ -127,8 +126,8 @@ class PairedShares(Paired):
         pairs differ there than were seen where the difference asks for it."""
         if not self.is_known:
             return math.nan
-        beyond = float(stats.t.ppf(1 - alpha / 2, self.degrees_of_freedom))
-        within = float(stats.t.ppf(power, self.degrees_of_freedom))
+        beyond = t_reached(1 - alpha / 2, self.degrees_of_freedom)
+        within = t_reached(power, self.degrees_of_freedom)
 
         def lacking(difference: float) -> float:
             differing = max(self.gained + self.lost, difference)

@@ -2,9 +2,7 @@
 
 import math
 
-from scipy import stats
-
-from selfdistill.statistics.clusters import ClusterMean
+from selfdistill.statistics.clusters import ClusterMean, t_reached
 
 
 def minimal_detectable_difference(mean: ClusterMean, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -16,4 +14,4 @@ def minimal_detectable_difference(mean: ClusterMean, alpha: float = 0.05, power:
 
 def reach(degrees_of_freedom: float, alpha: float, power: float) -> float:
     """Standard errors between nothing and a difference found with this power: t(1−α/2) + t(power)."""
-    return float(stats.t.ppf(1 - alpha / 2, degrees_of_freedom) + stats.t.ppf(power, degrees_of_freedom))
+    return t_reached(1 - alpha / 2, degrees_of_freedom) + t_reached(power, degrees_of_freedom)

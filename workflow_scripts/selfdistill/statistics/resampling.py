@@ -37,6 +37,9 @@ def simultaneous_band(
         ]
     )
     influences /= np.linalg.norm(influences, axis=1, keepdims=True)
+    influences = np.asarray(
+        np.linalg.qr(influences.T, mode="r")
+    ).T  # the same law, from no more normals than there are points
     normal = np.random.default_rng(randomness).standard_normal((influences.shape[1], resamples))
     largest = np.abs(influences @ normal).max(axis=0)
     reached = float(np.quantile(largest, level))

@@ -4,10 +4,12 @@ Two claims are never mixed. *These checkpoints*: problems and draws vary, the we
 would give other weights, too. The effects of k trainings differ by that noise, τ², and by what problems and draws do to
 each of them; the problems and the base's draws are common to all k and do not show in their differences. So
 
-    τ²  =  variance of the k effects  −  what problems and draws alone make them differ        (no less than 0)
+    τ²  =  variance of the k effects  −  what problems and draws alone make them differ
     SE² =  SE² of the mean effect over problems  +  τ²/k                                      (of each side that was trained)
+        =  what is common to all trainings  +  variance of the k effects / k
 
-with Satterthwaite's degrees of freedom. Of one training τ² is unknown, and so is everything about the method.
+with Satterthwaite's degrees of freedom for the second sum, whose two parts are known by families of problems and by k − 1.
+Of one training τ² is unknown, and so is everything about the method.
 """
 
 import math
@@ -62,19 +64,20 @@ def trainings(values: Sequence[Array], weights: Sequence[Array], families: Array
 def of_the_method(mean: ClusterMean, sides: Sequence[tuple[float, Trainings]]) -> ClusterMean:
     """The same estimate with the error of a claim about the method; each side with its weight in the estimate.
 
-    Nothing is known (nan) where a side has one training, or where all its trainings agree to the last answer, which is no
+    Nothing is known (nan) where a side has one training, or where all its trainings gave the same answers, which is no
     proof that all would.
     """
     unknown = ClusterMean(mean.estimate, math.nan, mean.clusters, math.nan)
     if not sides or not math.isfinite(mean.standard_error) or any(side.count < 2 for _, side in sides):
         return unknown
-    if any(not side.variance > 0 for _, side in sides):
+    if any(side.variance == 0 and side.noise == 0 for _, side in sides):
         return unknown
-    of_problems = mean.standard_error**2
-    between = [(weight**2 * max(side.variance, side.noise) / side.count, side.count - 1) for weight, side in sides]
     explained = sum(weight**2 * side.noise / side.count for weight, side in sides)
-    variance = of_problems + sum(weight**2 * side.excess / side.count for weight, side in sides)
-    shared = max(0.0, of_problems - explained)
-    uncertain = shared**2 / mean.degrees_of_freedom + sum(part**2 / freedom for part, freedom in between)
-    freedom = variance**2 / uncertain if uncertain > 0 else mean.degrees_of_freedom
-    return ClusterMean(mean.estimate, math.sqrt(variance), mean.clusters, min(freedom, mean.degrees_of_freedom))
+    common = max(0.0, mean.standard_error**2 - explained)
+    between = [(weight**2 * side.variance / side.count, side.count - 1) for weight, side in sides]
+    variance = common + sum(part for part, _ in between)
+    uncertain = common**2 / mean.degrees_of_freedom + sum(part**2 / freedom for part, freedom in between)
+    if uncertain <= 0:
+        return unknown
+    freedom = min(variance**2 / uncertain, mean.degrees_of_freedom)
+    return ClusterMean(mean.estimate, math.sqrt(variance), mean.clusters, freedom)

@@ -218,3 +218,26 @@ VERDICTS: Schema = {
     "estimand_line": pl.String,  # population, decoding rule, token cap, how unfinished answers count
     **SETTLING,
 }
+
+# Truncation as missing data, finished arms against the base at one decode: where a difference in accuracy comes from. Rows
+# without `against` are of one model.
+TRUNCATION: Schema = {
+    **{
+        k: COMPARISONS[k] for k in ("estimand", "model_id", "arm", "percent", "decode_id", "against", "split", "budget")
+    },
+    "base_answer": pl.String,  # was cut | finished and was wrong | finished and was right; null: all
+    **{
+        k: COMPARISONS[k]
+        for k in ("estimate", "low", "high", "standard_error", "method", "unit", "n", "training_seeds")
+    },
+}
+
+# The same answers under smaller token caps: accuracy and the share of cut answers, of each model and as a difference.
+TOKEN_BUDGETS: Schema = {
+    **{k: TRUNCATION[k] for k in ("estimand", "model_id", "arm", "percent", "decode_id", "against", "split", "budget")},
+    "cap": pl.Int32,  # tokens; an answer counts if it is shorter
+    **{k: TRUNCATION[k] for k in ("estimate", "low", "high")},  # of this cap alone
+    "band_low": pl.Float64,  # of all caps at once; null for one model
+    "band_high": pl.Float64,
+    **{k: TRUNCATION[k] for k in ("method", "unit", "n", "training_seeds")},
+}

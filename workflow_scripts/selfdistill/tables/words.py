@@ -110,3 +110,16 @@ OWN_NOISE = "noise of their own"
 ONE_EACH = "no families of problems"
 UNTOLD_BY_ONE_TRAINING = "unknown: one training"
 UNTOLD_BY_ONE_DRAW = "unknown: one draw, counted with the problems"
+
+# Column `estimand` of what the token cap does to a difference in accuracy, and column `base_answer`: how the base ended.
+BY_FINISHING = "difference from finishing more often"
+WHEN_IT_FINISHED = "difference from being right more often when finished"
+GAIN_WHERE = "gain where the base"
+PART_WHERE = "part of the gain where the base"
+SHARE_WHERE = "share where the base"
+MEDIAN_TOKENS = "median_tokens"
+BASE_WAS_CUT = "was cut"
+BASE_WAS_WRONG = "finished and was wrong"
+BASE_WAS_RIGHT = "finished and was right"
+BASE_ANSWERS = (BASE_WAS_CUT, BASE_WAS_WRONG, BASE_WAS_RIGHT)
+WOODRUFF = "Woodruff"  # of quantiles: the interval of the share below, read back at the quantiles

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
+from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
 from selfdistill.reporting.figures.hypotheses import hypotheses
-from selfdistill.reporting.figures.lengths import lengths
 from selfdistill.reporting.figures.sweep import sweep
 from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
+from selfdistill.reporting.figures.truncation import token_budgets, token_differences
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.notes import between, fair_menus, n_of
 from selfdistill.reporting.select import (
@@ -26,8 +27,9 @@ from selfdistill.reporting.select import (
     truncation_rows,
 )
 from selfdistill.reporting.style import Drawing, figure_style, svg_text
+from selfdistill.reporting.truncation import truncation_decode
 from selfdistill.tables import words
-from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.analysis import TOKEN_BUDGETS, VERDICTS
 
 
 def _nothing(_: ReportInputs) -> str:
@@ -61,8 +63,20 @@ def _of_checkpoints(inputs: ReportInputs) -> str:
     return _n_and_split(checkpoint_levels(inputs))
 
 
-def _of_lengths(inputs: ReportInputs) -> str:
+def _of_endings(inputs: ReportInputs) -> str:
     return f"n = {between(truncation_rows(inputs).group_by('arm').len()['len'].to_list())} answers per arm."
+
+
+def _of_token_budgets(inputs: ReportInputs) -> str:
+    return _n_and_split(_at_truncation_decode(inputs).filter(pl.col("against").is_null()))
+
+
+def _of_token_differences(inputs: ReportInputs) -> str:
+    return _n_and_split(_at_truncation_decode(inputs).drop_nulls("against"))
+
+
+def _at_truncation_decode(inputs: ReportInputs) -> pl.DataFrame:
+    return there(inputs.token_budgets, TOKEN_BUDGETS).filter(pl.col("decode_id") == truncation_decode(inputs))
 
 
 def _n_and_split(rows: pl.DataFrame) -> str:
@@ -101,6 +115,26 @@ PLANS: dict[str, Plan] = {
         "line of an arm with several training seeds is their mean, the pale lines are the seeds.",
         "analysis/levels.parquet",
         _of_sweep,
+    ),
+    "token-budgets": Plan(
+        token_budgets,
+        "Smaller token caps, and how long answers take to finish",
+        "Left: accuracy had the cap been smaller. A model does not see its cap, so the same answers are cut earlier: one "
+        "counts if it is right, finished and shorter than that cap. At the right edge stands the accuracy that is reported. "
+        "Curves that lie apart in the middle and meet at the right belong to models that reach the same accuracy at another "
+        "speed. Right: the share of answers not yet finished; where a curve ends above zero, the cap cut the rest, and "
+        "the curve is the cut rate there.",
+        "analysis/token_budgets.parquet",
+        _of_token_budgets,
+    ),
+    "token-differences": Plan(
+        token_differences,
+        "Difference in accuracy from the base, had the cap been smaller",
+        "In percentage points, both sides under the same cap. Dark: the 95 % interval of that cap alone. Pale: a band that "
+        "holds for all caps at once. A gain that shrinks to nothing towards the right is one of speed: more tokens would "
+        "do as well. A gain that stays level is not made by the cap.",
+        "analysis/token_budgets.parquet",
+        _of_token_differences,
     ),
     "checkpoints": Plan(
         checkpoints,
@@ -146,14 +180,13 @@ PLANS: dict[str, Plan] = {
         "the updates. These are counts of all weights, so they have no intervals.",
         "analysis/weight_change.parquet",
     ),
-    "truncation": Plan(
-        lengths,
-        "How answers end and how long they are",
-        "Left: how the answers of the base and of finished arms end. Right: the share of answers up to a number "
-        "of tokens; a curve further to the left belongs to a model that writes shorter answers. Under the same "
-        "cap, a gain that comes with shorter answers may be a gain in finishing only.",
+    "endings": Plan(
+        endings,
+        "How answers end",
+        "The base and the finished arms. Only an answered one can be right: it ended by itself, with room to spare, and "
+        "closed a box. A looping answer is a cut one whose tail repeats itself.",
         "models/*/graded.parquet",
-        _of_lengths,
+        _of_endings,
     ),
 }  # fmt: skip
 
