@@ -193,7 +193,7 @@ def settling_sentence(row: Row, found: Open) -> str:
         asked = f"show with 80 % power that {row['arm']} is not worse by {margin}, if it is as good"
     if found.settles(found.design):
         return f"This design was expected to {asked}: the same again may well settle it."
-    return f"To {asked} {_alone(row, found)}. {_mix(row, found)}"
+    return f"To {asked}, {_alone(row, found)}. {_mix(row, found)}"
 
 
 def _alone(row: Row, found: Open) -> str:
