@@ -1,5 +1,6 @@
 # Needs: graded completions of every model; the log, noise and weights of every run.
-# Makes: <results>/analysis/*.parquet, and <results>/checks.json, which no result passes that breaks an invariant
+# Makes: <results>/analysis/*.parquet, <results>/audit/, which a person fills,
+#        and <results>/checks.json, which no result passes that breaks an invariant
 
 
 rule levels:
@@ -57,7 +58,7 @@ rule comparisons:
     params:
         asked={
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws"}
+                exclude={"mixtures", "mixture_draws", "audit"}
             ),
             "hypotheses": dumped(STUDY.hypotheses),
             "seed": STUDY.seed,
@@ -87,6 +88,7 @@ rule truncation:
     params:
         asked={
             "budgets": dict(STUDY.evaluation.budgets),
+            "noises": noises_shared(STUDY, EVALUATED),
             "resamples": STUDY.evaluation.resamples,
             "caps": {
                 name: decode.max_tokens for name, decode in STUDY.decodes.items()
@@ -119,7 +121,7 @@ rule factorial:
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws"}
+                exclude={"mixtures", "mixture_draws", "audit"}
             ),
         },
     script:
@@ -156,10 +158,145 @@ rule verdicts:
         "../workflow_scripts/verdicts.py"
 
 
+rule audit_sheet:
+    """Draws the answers that a person judges again, blind, and keeps apart which they are."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet", FINISHED),
+        evaluation="<results>/problems/eval.parquet",
+        library=library("audit_sheet.py"),
+    output:
+        sheet="<results>/audit/sheet.csv",
+        key="<results>/audit/key.parquet",
+    log:
+        "<logs>/audit_sheet.log",
+    benchmark:
+        "<benchmarks>/audit_sheet.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "evaluation": {
+                **STUDY.evaluation.model_dump(exclude={"mixtures", "mixture_draws"}),
+                "audit": {"rows": STUDY.evaluation.audit.rows},
+            },
+            "seed": STUDY.seed,
+        },
+    script:
+        "../workflow_scripts/audit_sheet.py"
+
+
+rule grader:
+    """What the grader could not judge, or judged two ways, by arm; and what a person found, once the sheet is filled."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet", FINISHED),
+        key="<results>/audit/key.parquet",
+        filled=(
+            local([STUDY.evaluation.audit.filled])
+            if STUDY.evaluation.audit.filled
+            else []
+        ),
+        library=library("grader.py"),
+    output:
+        panel="<results>/analysis/grader.parquet",
+        errors="<results>/analysis/grader_errors.parquet",
+        corrected="<results>/analysis/corrected.parquet",
+    log:
+        "<logs>/grader.log",
+    benchmark:
+        "<benchmarks>/grader.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws"}
+            )
+        },
+    script:
+        "../workflow_scripts/grader.py"
+
+
+rule difficulty:
+    """For which problems: effects by the base's solve rate, by level and by source."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet", FINISHED),
+        library=library("difficulty.py"),
+    output:
+        "<results>/analysis/difficulty.parquet",
+    log:
+        "<logs>/difficulty.log",
+    benchmark:
+        "<benchmarks>/difficulty.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws", "audit"}
+            ),
+            **(
+                {
+                    "noises": {
+                        model: asked_of(STUDY, model).noises
+                        for model in FINISHED
+                        if model != "base"
+                    }
+                }
+                if STUDY.evaluation.coupling == "shared"
+                else {}
+            ),
+        },
+    script:
+        "../workflow_scripts/difficulty.py"
+
+
+rule solving:
+    """How much several draws are worth: pass@k and maj@k of finished models."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet", FINISHED),
+        library=library("solving.py"),
+    output:
+        "<results>/analysis/solving.parquet",
+    log:
+        "<logs>/solving.log",
+    benchmark:
+        "<benchmarks>/solving.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(60),
+    params:
+        asked={
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws", "audit"}
+            ),
+            "seconds_per_answer": STUDY.grading.seconds_per_answer,
+        },
+    script:
+        "../workflow_scripts/solving.py"
+
+
 rule variance:
     """Where the error of every difference comes from: trainings, problems, draws, and what draws have in common."""
     input:
-        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        graded=of_models("<results>/models/MODEL/graded.parquet", FINISHED),
         library=library("variance.py"),
     output:
         "<results>/analysis/variance.parquet",
@@ -178,7 +315,7 @@ rule variance:
         asked={
             "arms": dumped(STUDY.arms),
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws", "resamples"}
+                exclude={"mixtures", "mixture_draws", "resamples", "audit"}
             ),
             "hypotheses": dumped(STUDY.hypotheses),
         },

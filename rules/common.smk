@@ -13,7 +13,7 @@ from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
@@ -49,6 +49,8 @@ SOURCES = {
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
 EVALUATED = evaluated(STUDY)
+# The base, its A/A twins and what finished training made.
+FINISHED = [model for model in EVALUATED if parse_model_id(model).percent in (0, 100)]
 # A training on several nodes has equally many GPUs on each; mpi keeps Snakemake from making one task of it.
 SEVERAL_NODES = {
     "nodes": STUDY.training.nodes,

@@ -5,7 +5,7 @@ python tests/report_fixture.py report.html      writes the page, to be looked at
 
 import math
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from selfdistill.analysis.audit.corrected import Audit, corrected_effects, grader_errors
+from selfdistill.analysis.audit.strata import draw_sample
+from selfdistill.analysis.difficulty import difficulty
+from selfdistill.analysis.grader import grader_panel
 from selfdistill.analysis.sentences import estimand_line, sentence
+from selfdistill.analysis.solving import solving
 from selfdistill.analysis.truncation import truncation
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.study.evaluation import Evaluation
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import (
     COMPARISONS,
@@ -461,9 +467,9 @@ def graded_answers(n: int = 60) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.concat(frames), problems
 
 
-def evaluated(problems: int = 40) -> pl.DataFrame:
+def evaluated(problems: int = 40, seed: int = 5) -> pl.DataFrame:
     """Graded evaluation answers of every model of the study, for the real analysis to work on."""
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(seed)
     identity = pl.DataFrame({"rank": range(problems)}, schema={"rank": pl.Int32}).with_columns(
         problem_id=pl.format("p{}", "rank"), family=pl.format("f{}", "rank"),
         split=pl.when(pl.col("rank") % 3 == 0).then(pl.lit("dev")).otherwise(pl.lit("test")),
@@ -486,6 +492,41 @@ def evaluated(problems: int = 40) -> pl.DataFrame:
             )  # fmt: skip
             frames.append(here if finished else here.filter(pl.col("rank") < problems // 2))
     return pl.concat(frames)
+
+
+@cache
+def asked_again(draws: int = 4) -> pl.DataFrame:
+    """Several draws of every finished model, with what the grader's readers say and which answers are the same."""
+    drawn = pl.concat(evaluated(seed=draw + 5).with_columns(draw=pl.lit(draw)) for draw in range(draws))
+    finished = drawn.filter(~pl.col("model_id").str.contains("/at-") | pl.col("model_id").str.ends_with("/at-100"))
+    place = pl.int_range(pl.len())
+    return finished.with_columns(
+        request_id=pl.format("{} {} {} {}", "model_id", "decode_id", "rank", "draw"), level=1 + pl.col("rank") % 4,
+        source=pl.when(pl.col("rank") % 5 == 0).then(pl.lit("olympiad")).otherwise(pl.lit("exam")),
+        disputed=(place % 17 == 0) & (pl.col("verdict") != "unanswered"),
+        reason=pl.when(place % 41 == 3).then(pl.lit("unparsed")).otherwise(pl.col("finish_class")),
+        lenient=pl.when(pl.col("verdict") == "correct").then(pl.lit("different")).otherwise(pl.lit("equal")),
+        answer_class=pl.when(pl.col("verdict") == "correct").then(0).when(pl.col("verdict") == "wrong").then(1 + place % 3),
+    )  # fmt: skip
+
+
+@cache
+def answers_by_question() -> dict[str, pl.DataFrame]:
+    """The tables of the grader, of difficulty and of several draws, by the real analysis."""
+    evaluation = Evaluation.model_validate(STUDY["evaluation"])
+    key = draw_sample(asked_again(), evaluation, 1)
+    said = key.select(
+        "row",
+        pl.when(pl.col("request_id").str.ends_with("2")).then(pl.lit("no")).otherwise(pl.lit("yes")).alias("right"),
+    )
+    audit = Audit.of(asked_again(), evaluation, key, said)
+    return {
+        "grader": grader_panel(asked_again(), evaluation),
+        "grader_errors": grader_errors(audit),
+        "corrected": corrected_effects(asked_again(), evaluation, audit),
+        "difficulty": difficulty(asked_again(), evaluation),
+        "solving": solving(asked_again(), evaluation),
+    }
 
 
 def examples() -> pl.DataFrame:
@@ -540,6 +581,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
         "noise_summary": noise_summary(),
         "weight_change": weight_change(),
         "coherence": coherence(),
+        **answers_by_question(),
         "completions": completions(),
         "examples": examples(),
         "problem_counts": pl.DataFrame({

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def main() -> None:
     asked = snakemake.params.asked
     graded = read_graded(snakemake.input.graded)
-    parts, curves = truncation(graded, asked["budgets"], asked["caps"], asked["resamples"], asked["seed"])
+    parts, curves = truncation(
+        graded, asked["budgets"], asked["caps"], asked["resamples"], asked["seed"], asked["noises"]
+    )
     write_table(parts, snakemake.output.truncation, TRUNCATION)
     write_table(curves, snakemake.output.token_budgets, TOKEN_BUDGETS)
 

@@ -29,6 +29,10 @@ def ask_a_mixture_more_often(study: dict[str, Any]) -> None:
     study["evaluation"] |= {"mixtures": {"hard": {"olympiad": 10}}, "mixture_draws": {"hard": 4}}
 
 
+def ask_the_base_more_often(study: dict[str, Any]) -> None:
+    study["evaluation"] |= {"draws": {"base": 2, "arms": 1}, "pass_at": [1, 2]}
+
+
 def requests_held_and_sampled(smoke: Clone, model: str) -> tuple[int, int, int]:
     """What the logs of the model's shards counted: requests asked for, found in the journal, sampled."""
     counts = [
@@ -79,6 +83,15 @@ def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(smoke: Clo
     assert requests_held_and_sampled(smoke, "base") == (360, 360, 0)
     graded = read_table(smoke.folder / TARGETS[1], GRADED)
     assert dict(graded.group_by("purpose").len().rows()) == {"eval": 270, "mixture": 90}
+
+    # The base and its twin asked twice, the arms as before: these keep their answers, and one page is made of all.
+    said = smoke.snakemake(study=smoke.changed_study(ask_the_base_more_often))
+    assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
+    assert requests_held_and_sampled(smoke, "base") == (540, 540, 0)
+    log = smoke.folder / "results/smoke/logs/sample/ssd/seed-0/at-100/shard-0.log"
+    assert re.search(r"(\d+) requests, \1 in the journal, 0 to sample", log.read_text())
+    page = (smoke.folder / "results/smoke/report.html").read_text()
+    assert "2 answers of the base and 1 of each trained model to each problem" in page
     assert smoke.snakemake().returncode == 0
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import Asked, asked_of, make_plan
+from selfdistill.sampling.plan import Asked, asked_of, make_plan, noises_shared
 from selfdistill.study.load import load_study
 from selfdistill.study.study import Study
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
@@ -176,3 +176,12 @@ def test_trainings_of_an_arm_take_turns_at_the_noises_of_the_base() -> None:
         draws=1, noises=taken["ssd/seed-5/at-100"], mixtures={"few": {"fresh": 1}}, mixture_draws={"few": 6}
     )
     assert mixed["seed"].n_unique() == mixed.height and mixed["request_id"].n_unique() == mixed.height
+
+
+def test_who_shares_noise_with_the_base_is_told_without_twins_and_not_at_all_without_coupling() -> None:
+    models = ["base", "aa", "ssd/seed-0/at-100"]
+    assert noises_shared(study({"coupling": "shared", "draws": 2}), models) == {
+        "base": [0, 1],
+        "ssd/seed-0/at-100": [0, 1],
+    }
+    assert noises_shared(study({"coupling": "own"}), models) == {}

@@ -93,6 +93,8 @@ WRONG = {
     "a missing model": ("model/path", "no/such/model", "model.path: there is no folder 'no/such/model'"),
     "a folder that is no model": ("model/path", "rules", "holds no config.json with safetensors weights"),
     "a missing source": ("problems/sources/quiz/path", "no.jsonl", "problems.sources.quiz.path: there is no file 'no.jsonl'"),
+    "a missing sheet of the audit": ("evaluation/audit", {"filled": "no.csv"}, "evaluation.audit.filled: there is no file 'no.csv'"),
+    "too few rows of the audit": ("evaluation/audit", {"rows": 3}, "evaluation.audit.rows: needs a whole number of at least 20"),
     "a prompt without the problem": ("problems/prompt", "Solve it.", "problems.prompt: must contain {problem}"),
     "a batch over the dataset": ("training/batch", 3200, "larger than the dataset"),
     "a micro-batch that does not divide": ("training/micro_batch", 5, "does not divide"),

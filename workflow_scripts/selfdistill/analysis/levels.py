@@ -110,18 +110,18 @@ def _with_pass_at(cell: pl.DataFrame, pass_at: Sequence[int]) -> pl.DataFrame:
 
 def _cell_levels(cell: pl.DataFrame, pass_at: Sequence[int]) -> Iterator[Row]:
     for share in SHARES:
-        yield {"estimand": share, **_share(cell, cell[share].to_numpy())}
+        yield {"estimand": share, **share_row(cell, cell[share].to_numpy())}
     yield {"estimand": words.WHEN_FINISHED, **_accuracy_when_finished(cell)}
     yield {"estimand": words.MEAN_TOKENS, **_mean_tokens(cell)}
     for k in pass_at:
         solved = cell[words.pass_estimand(k)].to_numpy()
         yield {
             "estimand": words.pass_estimand(k),
-            **_share(cell, solved, yes_or_no=bool(np.isin(solved, (0, 1)).all())),
+            **share_row(cell, solved, yes_or_no=bool(np.isin(solved, (0, 1)).all())),
         }
 
 
-def _share(cell: pl.DataFrame, values: Array, yes_or_no: bool | None = None) -> Row:
+def share_row(cell: pl.DataFrame, values: Array, yes_or_no: bool | None = None) -> Row:
     """Plain Wilson when each problem is one yes or no and stands alone; else Wilson at the effective n."""
     if yes_or_no is None:
         yes_or_no = cell["draws"].max() == 1

@@ -32,6 +32,11 @@ class ReportInputs:
     noise_summary: pl.DataFrame | None = None
     weight_change: pl.DataFrame | None = None
     coherence: pl.DataFrame | None = None
+    grader: pl.DataFrame | None = None  # GRADER
+    grader_errors: pl.DataFrame | None = None  # GRADER_ERRORS; without rows until a person has filled the sheet
+    corrected: pl.DataFrame | None = None  # CORRECTED; likewise
+    difficulty: pl.DataFrame | None = None  # DIFFICULTY
+    solving: pl.DataFrame | None = None  # SOLVING
     completions: pl.DataFrame | None = None  # graded rows: model_id, decode_id, n_tokens, finish_class, verdict
     sampled: pl.DataFrame | None = None  # graded rows, training samples too: which engine, how long, how it ended
     examples: pl.DataFrame | None = None  # a few completions to read

@@ -22,6 +22,7 @@ from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, is_resampled_base
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.tables import (
+    difficulty,
     factorial,
     grading,
     main,
@@ -76,6 +77,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),
         provenance=inputs.provenance,
         graders=grading.grader_versions(inputs),
+        sheet_to_fill=grading.sheet_to_fill(inputs),
         results=inputs.results,
         answers=[answer for answer in answers(inputs) if answer["role"] != words.CONTROL],
         controls=[answer for answer in answers(inputs) if answer["role"] == words.CONTROL],
@@ -113,7 +115,13 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "cap_rates": truncation.rates_and_lengths,
         "base_answers": truncation.gains_by_base_answer,
         "undecided": grading.undecided_answers,
-        "disputed": grading.disputed_answers,
+        "grader": grading.grader_panel,
+        "disputes": grading.disputes_the_other_way,
+        "corrected": grading.corrected_effects,
+        "grader_errors": grading.errors_found,
+        "by_base": difficulty.by_base_solve_rate,
+        "by_level": difficulty.by_level,
+        "by_source": difficulty.by_source,
         "problems": study.problem_counts,
         "budgets": study.budgets,
         "provided": study.provided,

@@ -1,5 +1,6 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -88,6 +89,14 @@ def _noises(study: Study, model_id: str) -> list[int]:
     draws, model = study.evaluation.draws_by_side, parse_model_id(model_id)
     training = None if model.training_seed is None else study.arms[model.arm].seeds.index(model.training_seed)
     return [draws.noise(draw, training) for draw in range(max(draws.base, draws.arms))]
+
+
+def noises_shared(study: Study, model_ids: Sequence[str]) -> dict[str, list[int]]:
+    """Of each draw of the base and of the models that share random numbers with it, which noise it was drawn with. A/A twins
+    have a stream of their own, and share none."""
+    asked = {model: asked_of(study, model) for model in model_ids}
+    stream = asked_of(study, "base").stream
+    return {model: one.noises for model, one in asked.items() if one.noises and one.stream == stream}
 
 
 def make_plan(

@@ -24,6 +24,15 @@ class Decoded(Section):
     earlier: list[Name] = Field(description="Of earlier checkpoints, at the quick budget.")
 
 
+class Audit(Section):
+    """How many answers a person is asked to judge again, and what they said."""
+
+    rows: int = Field(
+        200, ge=20, description="Answers on the sheet that a person fills: audit/sheet.csv in the results."
+    )
+    filled: str | None = Field(None, description="The filled copy of the sheet, a CSV file; none yet.")
+
+
 class Draws(Section):
     """The base is in every comparison, so that its answers are worth more than those of one arm."""
 
@@ -65,8 +74,10 @@ class Evaluation(Section):
     )
     decodes: Decoded
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(
-        default=[1], description="k of pass@k, told of models with at least k draws."
+        default=[1],
+        description="k of pass@k, beside 1 to half the draws, which are always told; told of models with at least k draws.",
     )
+    audit: Audit = Field(default=Audit(), description="A person's judgement of a sample of the graded answers.")
     resamples: int = Field(
         4000,
         ge=200,

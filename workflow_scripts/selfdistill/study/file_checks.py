@@ -43,6 +43,10 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
     if "{problem}" not in study.problems.prompt:
         yield "problems.prompt: must contain {problem}, where the problem's text goes."
 
+    filled = study.evaluation.audit.filled
+    if filled and not (root / filled).is_file():
+        yield f"evaluation.audit.filled: there is no file {filled!r}; name the filled copy of audit/sheet.csv, or remove the key."
+
 
 def written_lines(file: Path) -> int:
     with open(file, "rb") as handle:

@@ -241,3 +241,66 @@ TOKEN_BUDGETS: Schema = {
     "band_high": pl.Float64,
     **{k: TRUNCATION[k] for k in ("method", "unit", "n", "training_seeds")},
 }
+
+# Effects by kind of problem: COMPARISONS of accuracy within a group, and whether the groups of a grouping differ.
+DIFFICULTY: Schema = {
+    **COMPARISONS,
+    "grouping": pl.String,  # by the base's solve rate | by level | by source
+    "group": pl.String,
+    "problems": pl.Float64,  # in the group; by the solve rate, a problem is in each with the share of the splits that put it there
+    "groups_p": pl.Float64,  # Welch's test that the effect is the same in all groups of this grouping, arm and decode
+    "groups_p_adjusted": pl.Float64,  # Benjamini–Hochberg over all of these tests
+}
+
+# pass@k and maj@k of finished models: ESTIMATES of the reported split and the widest budget.
+SOLVING: Schema = {**ESTIMATES, "k": pl.Int32, "draws": pl.Int32}
+
+# How the grader fares with each arm: COMPARISONS of its rates, and bounds of the effect on accuracy.
+GRADER: Schema = COMPARISONS
+
+# Which answer is behind a row of the audit's sheet. Not for who fills it.
+AUDIT_KEY: Schema = {
+    "row": pl.String,
+    "request_id": pl.String,
+    "side": pl.String,  # base or an arm
+    "kind": pl.String,  # what the grader made of it
+    "answers": pl.Int64,  # in the stratum (side and kind)
+    "weight": pl.Float64,  # answers of the stratum for each of its rows on the sheet
+}
+
+# What the audit found in each stratum. No row before the sheet is filled.
+GRADER_ERRORS: Schema = {
+    "side": pl.String,
+    "kind": pl.String,
+    "answers": pl.Int64,
+    "share": pl.Float64,  # of all answers of the side
+    "audited": pl.Int64,  # rows with yes or no
+    "unclear": pl.Int64,
+    "wrongly_credited": pl.Int64,
+    "wrongly_refused": pl.Int64,
+    "error_rate": pl.Float64,
+    "low": pl.Float64,  # Wilson
+    "high": pl.Float64,
+}
+
+# Effects on accuracy with the grader's errors taken out. No row before the sheet is filled.
+CORRECTED: Schema = {
+    "arm": pl.String,
+    "against": pl.String,
+    "decode_id": pl.String,  # or all final decodes
+    "split": pl.String,
+    "budget": pl.String,
+    "graded": pl.Float64,  # the difference as the grader has it
+    "graded_low": pl.Float64,
+    "graded_high": pl.Float64,
+    "estimate": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "standard_error": pl.Float64,
+    "degrees_of_freedom": pl.Float64,
+    "worst": pl.Float64,  # if whatever the audit left open were against the arm
+    "worst_low": pl.Float64,
+    "best": pl.Float64,
+    "best_high": pl.Float64,
+    "audited": pl.Int64,  # rows of both sides
+}

@@ -123,3 +123,35 @@ BASE_WAS_WRONG = "finished and was wrong"
 BASE_WAS_RIGHT = "finished and was right"
 BASE_ANSWERS = (BASE_WAS_CUT, BASE_WAS_WRONG, BASE_WAS_RIGHT)
 WOODRUFF = "Woodruff"  # of quantiles: the interval of the share below, read back at the quantiles
+
+# Column `kind` of the audit: what the grader made of an answer. The strata are these, for each side.
+DISPUTED = "disputed by the readers"
+CREDITED = "credited, undisputed"
+REFUSED = "refused, undisputed"
+NOT_READ = "not read, or out of time"
+KINDS = (DISPUTED, CREDITED, REFUSED, NOT_READ)
+
+# Estimands of the grader, shares of all answers.
+UNREAD_RATE = "unread_rate"
+TIMED_OUT_RATE = "timed_out_rate"
+DISPUTED_RATE = "disputed_rate"
+NO_ANSWER_RATE = "no_answer_rate"  # ended by themselves, without a closed box
+GRADER_RATES = (UNREAD_RATE, TIMED_OUT_RATE, DISPUTED_RATE, NO_ANSWER_RATE)
+DISPUTES_AGAINST = "accuracy difference, every dispute against the arm"
+DISPUTES_FOR = "accuracy difference, every dispute for the arm"
+IF_LENIENT = "accuracy difference, the lenient reader's word"
+EVERY_DECODE = "all final decodes"  # column `decode_id`: their mean
+
+# Column `grouping` of the effects by kind of problem, and the groups by the base's other draws.
+BY_BASE = "by the base's solve rate"
+BY_LEVEL = "by level"
+BY_SOURCE = "by source"
+SOLVED_NONE = "solved in none of them"
+SOLVED_SOME = "solved in some of them"
+SOLVED_ALL = "solved in all of them"
+
+MAJORITY_AT = "maj@"
+
+
+def majority_estimand(k: int) -> str:
+    return f"{MAJORITY_AT}{k}"

@@ -1,48 +1,83 @@
-"""How often one of k draws is right."""
+"""How much several draws of a problem are worth: whether any of k is right, and whether most of k are."""
+
+from typing import Any
 
 import polars as pl
 
+from selfdistill.foundation.wording import several
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.inputs import ReportInputs, arm_names, draws_by_side
+from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.reporting.notes import n_counts
-from selfdistill.reporting.select import (
-    decodes_at_the_end,
-    final_levels,
-    level_of,
-    one_per_arm,
-)
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
+ALL_DRAWS = "†"
+FEWEST_VOTERS = 3
+
 
 def pass_at_k(inputs: ReportInputs) -> Table | None:
-    if inputs.levels is None or inputs.levels.is_empty():
+    """By decode and arm. None where every problem has one draw, whose share correct the main table has."""
+    table = inputs.solving
+    if table is None or table.is_empty() or table["draws"].to_list() == [1] * table.height:
         return None
-    names = [name for name in inputs.levels["estimand"].unique().to_list() if name.startswith(words.PASS_AT)]
-    names.sort(key=lambda name: int(name.removeprefix(words.PASS_AT)))
-    if len(names) < 2:
-        return None
+    shown = table.filter(pl.col("k").is_in(_shown(table, inputs)))
+    names = [*_of(shown, words.PASS_AT), *_of(shown, words.MAJORITY_AT)]
     groups = []
-    for decode in decodes_at_the_end(inputs):
+    for decode in table["decode_id"].unique(maintain_order=True):
+        here = shown.filter(pl.col("decode_id") == decode)
         rows = []
         for arm in arm_names(inputs.study):
-            of_arm = final_levels(inputs, words.ACCURACY).filter(
-                (pl.col("arm") == arm) & (pl.col("decode_id") == decode)
-            )
-            for lead in one_per_arm(of_arm):
-                levels = [level_of(inputs, name, lead["model_id"], decode) for name in names]
-                rows.append(Row([arm, *map(fmt.percent_with_interval, levels), fmt.count(lead["n"])]))
+            of_arm = {row["estimand"]: row for row in here.filter(pl.col("arm") == arm).to_dicts()}
+            if of_arm:
+                n = next(iter(of_arm.values()))
+                rows.append(
+                    Row([arm, *(_cell(of_arm.get(name)) for name in names), fmt.count(n["draws"]), fmt.count(n["n"])])
+                )
         groups.append(Group(rows, f"at {decode}"))
-    note = (
-        "Unbiased pass@k from the draws of each problem, with 95 % intervals as for accuracy; at k equal to the number of "
-        f"draws it only says whether any draw was right. {_left_out(inputs)}{n_counts(final_levels(inputs, names[0]))}"
+    columns = [
+        "model",
+        *(f"{name} = avg@n" if name == words.pass_estimand(1) else name for name in names),
+        "draws",
+        "n",
+    ]
+    return Table("Several draws of a problem", columns, groups, "analysis/solving.parquet", _note(table))
+
+
+def _shown(table: pl.DataFrame, inputs: ReportInputs) -> list[int]:
+    """Of the curve the powers of two, its end, and what the study asks for; the table has every k."""
+    asked = inputs.study.get("evaluation", {}).get("pass_at", [])
+    ends = {draws for most in table["draws"].unique() for draws in (most, most // 2)}
+    return sorted({*asked, *ends, *(2**power for power in range(20)), FEWEST_VOTERS})
+
+
+def _of(table: pl.DataFrame, kind: str) -> list[str]:
+    rows = table.filter(pl.col("estimand").str.starts_with(kind)).sort("k")
+    return rows["estimand"].unique(maintain_order=True).to_list()
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return fmt.MISSING
+    degenerate = row["estimand"].startswith(words.PASS_AT) and row["k"] == row["draws"] > 1
+    return f"{fmt.percent_with_interval(row)}{ALL_DRAWS if degenerate else ''}"
+
+
+def _note(table: pl.DataFrame) -> str:
+    most = int(table.select(pl.col("draws").max()).item())
+    voting = (
+        "maj@k: the answer that most of k draws give, answers being the same where the strict reader says so; draws without an "
+        "answer vote for nothing, and of answers with equally many votes each is taken as often."
+        if most >= FEWEST_VOTERS
+        else f"A majority (maj@k) needs {FEWEST_VOTERS} draws of a problem, and there are {fmt.plural(most, 'draw')}."
     )
-    return Table("Pass at k", ["model", *names, "n"], groups, "analysis/levels.parquet", note)
+    return (
+        "pass@k: any of k draws is right; unbiased, from the draws of each problem. avg@n, the mean over all n draws, is pass@1 "
+        "and does not depend on n. A dash stands where a model has fewer draws than k. "
+        f"{ALL_DRAWS} k is the number of draws: it only says whether any draw was right, an estimate "
+        f"from a single choice of k that more draws would move most. {voting} Brackets are 95 % intervals over {_units(table)}, as "
+        f"for accuracy. {n_counts(table)}"
+    )
 
 
-def _left_out(inputs: ReportInputs) -> str:
-    draws = draws_by_side(inputs.study)
-    if draws.base == draws.arms:
-        return ""
-    who = "trained models" if draws.arms < draws.base else "the base"
-    return f"A dash stands where {who}, with {min(draws.arms, draws.base)} to each problem, have fewer draws than k. "
+def _units(table: pl.DataFrame) -> str:
+    return " or ".join(several(unit) for unit in table["unit"].drop_nulls().unique(maintain_order=True))

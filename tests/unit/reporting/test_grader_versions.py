@@ -1,4 +1,4 @@
-"""Answers on which the grader's two readers disagree are counted by model, with the difference that they could make."""
+"""The grader's version is told, tables of older ones are read, and counting loops stand beside loops."""
 
 from pathlib import Path
 
@@ -9,13 +9,12 @@ from report_fixture import STUDY, report_inputs
 from selfdistill.foundation.errors import UserError
 from selfdistill.reporting.page import render_report
 from selfdistill.reporting.read import HOW_SAMPLED, LATER
-from selfdistill.reporting.tables.grading import count_disputed, disputed_answers, grader_versions
+from selfdistill.reporting.tables.grading import grader_versions
 from selfdistill.reporting.tables.study import how_it_was_sampled
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
 Seen = tuple[str | None, str | None]
-WRITTEN = "Answers on which two readers disagree"
 
 
 def graded(
@@ -50,44 +49,6 @@ ROWS = pl.concat([
 ])  # fmt: skip
 
 
-def test_disputed_answers_are_counted_by_model_of_evaluation_rows() -> None:
-    base, ssd = count_disputed(ROWS).to_dicts()
-    assert {name: base[name] for name in ("completions", "answers", "disputed", "strict", "lenient")} == {
-        "completions": 8, "answers": 7, "disputed": 4, "strict": 1, "lenient": 3,
-    }  # fmt: skip
-    assert (base["counted"], base["if_lenient"]) == (3 / 8, 5 / 8)
-    # What one of them could not read, or came to no end with, is no dispute.
-    assert (ssd["model_id"], ssd["disputed"], ssd["counted"], ssd["if_lenient"]) == ("ssd/seed-0/at-100", 0, 0.5, 0.5)
-
-
-def test_the_report_shows_what_difference_the_disputed_answers_could_make() -> None:
-    table = disputed_answers(report_inputs(sampled=ROWS))
-    assert table is not None and "the strict one counts" in table.note
-    assert [row.cells for row in table.groups[0].rows] == [
-        ["base", "8", "7", "4", "1", "3", "37.50\u2009%", "62.50\u2009%", "+25.00"],
-        ["ssd/seed-0/at-100", "4", "4", "0", "0", "0", "50.00\u2009%", "50.00\u2009%", "0.00"],
-    ]
-    assert all(len(row.cells) == len(table.columns) for row in table.groups[0].rows)
-    assert WRITTEN in render_report(report_inputs(sampled=ROWS))
-
-
-def test_a_lenient_reader_may_also_take_credit_away() -> None:
-    table = disputed_answers(report_inputs(sampled=graded("base", SAME, STRICT_ALONE, STRICT_ALONE, cut=1)))
-    assert table is not None and table.groups[0].rows[0].cells[-3:] == ["75.00\u2009%", "25.00\u2009%", "−50.00"]
-
-
-def test_where_nothing_is_disputed_nothing_is_shown() -> None:
-    agreed = ROWS.filter(pl.col("model_id") != "base")  # among them training samples, which evaluate nothing
-    assert disputed_answers(report_inputs(sampled=agreed)) is None
-    assert disputed_answers(report_inputs()) is None
-    assert WRITTEN not in render_report(report_inputs(sampled=agreed))
-
-
-def test_what_stands_in_the_table_is_text_and_no_markup() -> None:
-    page = render_report(report_inputs(sampled=graded("<script>base", LENIENT_ALONE, grader="<b>2")))
-    assert "<script>" not in page and "<b>2" not in page and "&lt;script&gt;base" in page and "&lt;b&gt;2" in page
-
-
 def test_the_report_names_the_graders_version_and_warns_of_two() -> None:
     page = render_report(report_inputs(sampled=ROWS))
     assert "<dt>grader</dt> <dd>version 2</dd>" in page and "versions of the grader" not in page
@@ -106,7 +67,6 @@ def test_graded_tables_of_before_are_read_without_what_they_do_not_have(tmp_path
     read = read_table(tmp_path / "graded.parquet", GRADED, HOW_SAMPLED, LATER)
     assert read.columns == list(HOW_SAMPLED) and read.select(older.columns).equals(older)
     assert all(read[name].is_null().all() and read.schema[name] == GRADED[name] for name in LATER)
-    assert disputed_answers(report_inputs(sampled=read)) is None
     assert grader_versions(report_inputs(sampled=read)) == ["one that did not record its version"]
     render_report(report_inputs(sampled=read))
     with pytest.raises(UserError, match="verdict"):  # what every version wrote must be there
