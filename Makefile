@@ -40,8 +40,8 @@ rehearse: $(ENVIRONMENT) ## a study made small, with the lab's model and problem
 	@$(if $(CONFIG),,echo "error: say which study: make rehearse CONFIG=config/qwen3.5-4b.yaml" >&2; exit 1)
 	study=$$(python workflow_scripts/rehearse.py $(CONFIG)) && snakemake --cores $(CORES) --configfile $$study
 
-plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/smoke.yaml, PRICE of a GPU-hour, ACTUAL=1 after it has run)
-	@python workflow_scripts/cost.py $(or $(CONFIG),config.yaml) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) \
+plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/smoke.yaml, PRICE of a GPU-hour, PILOT=results/… of a finished study, ACTUAL=1 after it has run)
+	@python workflow_scripts/cost.py $(or $(CONFIG),config.yaml) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) $(if $(PILOT),--pilot $(PILOT)) \
 	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
 test: ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser

@@ -133,6 +133,7 @@ rule verdicts:
     input:
         comparisons="<results>/analysis/comparisons.parquet",
         evaluation="<results>/problems/eval.parquet",
+        variance="<results>/analysis/variance.parquet",
         library=library("verdicts.py"),
     output:
         verdicts="<results>/analysis/verdicts.parquet",
@@ -154,6 +155,7 @@ rule verdicts:
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
             **({"looks": LOOKS.model_dump()} if LOOKS else {}),
+            "examples": STUDY.training.examples * STUDY.training.epochs,
         },
     script:
         "../workflow_scripts/verdicts.py"
@@ -292,6 +294,36 @@ rule solving:
         },
     script:
         "../workflow_scripts/solving.py"
+
+
+rule variance:
+    """Where the error of every difference comes from: trainings, problems, draws, and what draws have in common."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet", FINISHED),
+        library=library("variance.py"),
+    output:
+        "<results>/analysis/variance.parquet",
+    log:
+        "<logs>/variance.log",
+    benchmark:
+        "<benchmarks>/variance.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "arms": dumped(STUDY.arms),
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws", "resamples", "audit"}
+            ),
+            "hypotheses": dumped(STUDY.hypotheses),
+        },
+    script:
+        "../workflow_scripts/variance.py"
 
 
 rule noise:

@@ -34,6 +34,7 @@ rule report:
         comparisons="<results>/analysis/comparisons.parquet",
         flips="<results>/analysis/flips.parquet",
         factorial="<results>/analysis/factorial.parquet",
+        variance="<results>/analysis/variance.parquet",
         truncation="<results>/analysis/truncation.parquet",
         token_budgets="<results>/analysis/token_budgets.parquet",
         noise_steps="<results>/analysis/noise_steps.parquet",

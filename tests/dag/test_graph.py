@@ -15,7 +15,7 @@ from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, jobs_in
 
 pytestmark = pytest.mark.xdist_group("dag")
 
-ANALYSIS = {"levels", "comparisons", "truncation", "factorial", "verdicts", "checks"}
+ANALYSIS = {"levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance"}
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
 TRAINED = {"train", "check_export"}
@@ -83,7 +83,7 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts", "factorial"} | PAGE, {},
     ),
     "a margin of equivalence": (
-        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "verdicts"} | PAGE, {},
+        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
     ),
     "a loop threshold": (
         put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"grade": 12},

@@ -6,7 +6,9 @@ from scipy import stats
 
 from conftest import ROOT
 from selfdistill.planning.figures import Figures, Rate, interpolated, load_throughputs
-from selfdistill.planning.power import Answers, Spread, couples, detectable, equivalent_within, reaches, standard_error
+from selfdistill.planning.power import Spread, couples, detectable, equivalent_within, reaches, standard_error
+from selfdistill.statistics.components import Answers
+from selfdistill.study.answers import answers_of
 from selfdistill.study.evaluation import Draws
 from selfdistill.study.load import load_study, read_study
 
@@ -132,7 +134,7 @@ def test_the_error_of_coupled_answers_is_that_of_simulated_studies(
     spread: Spread, draws: tuple[int, int], trainings: int, against: int | None
 ) -> None:
     asked = Draws(base=draws[0], arms=draws[1])
-    sides = Answers.of(asked, trainings), Answers.of(asked, against)
+    sides = answers_of(asked, trainings), answers_of(asked, against)
     seen = coupled_studies(spread, 40, *sides, seed=11).std()
     assert seen == pytest.approx(standard_error(spread, 40, *sides, coupled=True), rel=0.04)
     assert standard_error(spread, 40, *sides) > standard_error(spread, 40, *sides, coupled=True)
@@ -145,26 +147,26 @@ def test_the_error_of_coupled_draws_is_the_closed_form_of_one_model_a_side() -> 
     for base, arms in ((1, 1), (4, 1), (2, 3), (5, 5)):
         draws = Draws(base=base, arms=arms)
         noise = within * (1 / base + 1 / arms - 2 * 0.7 * min(base, arms) / (base * arms))
-        found = standard_error(spread, 1, Answers.of(draws, 1), Answers.of(draws), coupled=True) ** 2
+        found = standard_error(spread, 1, answers_of(draws, 1), answers_of(draws), coupled=True) ** 2
         assert found == pytest.approx(2 * 0.45 * spread.of_one_answer * 0.1 + noise)
 
 
 def test_trainings_take_turns_at_the_noises_of_a_base_that_has_more() -> None:
     draws = Draws(base=4, arms=1)
-    assert Answers.of(draws, 5).noises == (0, 1, 2, 3, 0) and Answers.of(draws).noises == (0, 1, 2, 3)
-    assert Answers.of(Draws(base=4, arms=2), 3).noises == (0, 1, 2, 3, 0, 1)
-    assert Answers.of(Draws(base=2, arms=2), 2).noises == Answers.of(Draws(base=2, arms=3), 2).noises[:2] * 2 == (0, 1, 0, 1)  # fmt: skip
+    assert answers_of(draws, 5).noises == (0, 1, 2, 3, 0) and answers_of(draws).noises == (0, 1, 2, 3)
+    assert answers_of(Draws(base=4, arms=2), 3).noises == (0, 1, 2, 3, 0, 1)
+    assert answers_of(Draws(base=2, arms=2), 2).noises == answers_of(Draws(base=2, arms=3), 2).noises[:2] * 2 == (0, 1, 0, 1)  # fmt: skip
     spread = Spread(0.6, 0.5, 0.9, 0.8)
-    by_turns, all_the_first = Answers.of(draws, 3), Answers((0, 0, 0))
-    worse = standard_error(spread, 100, all_the_first, Answers.of(draws), coupled=True)
+    by_turns, all_the_first = answers_of(draws, 3), Answers((0, 0, 0))
+    worse = standard_error(spread, 100, all_the_first, answers_of(draws), coupled=True)
     # If all of them had the noise of the base's first answer, coupling would do harm.
-    assert worse > standard_error(spread, 100, by_turns, Answers.of(draws)) > 1.2 * standard_error(spread, 100, by_turns, Answers.of(draws), coupled=True)  # fmt: skip
+    assert worse > standard_error(spread, 100, by_turns, answers_of(draws)) > 1.2 * standard_error(spread, 100, by_turns, answers_of(draws), coupled=True)  # fmt: skip
 
 
 def test_equal_models_with_the_same_noise_differ_in_nothing_whatever_their_number() -> None:
     same = Spread(0.6, 0.5, correlation=1.0, draw_correlation=1.0)
     for trainings in (1, 4):
-        sides = Answers.of(Draws(base=2, arms=2), trainings), Answers.of(Draws(base=2, arms=2))
+        sides = answers_of(Draws(base=2, arms=2), trainings), answers_of(Draws(base=2, arms=2))
         assert standard_error(same, 100, *sides, coupled=True) == pytest.approx(0, abs=1e-9)
 
 

@@ -30,6 +30,7 @@ from selfdistill.reporting.tables.study import budgets, how_it_was_sampled, mixt
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
 from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_of_differences, rates_and_lengths
+from selfdistill.reporting.tables.variance import where_errors_come_from
 from selfdistill.study.study import Study
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
@@ -149,7 +150,7 @@ def test_arms_trained_once_are_named_as_such(page: Page) -> None:
     assert "Trained once only: keep-cut, filter-only, fixed-point." in page.words
 
 
-PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "truncation", "token_budgets", "run_logs", "noise_steps", "noise_summary",
+PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "truncation", "token_budgets", "run_logs", "noise_steps", "noise_summary",
           "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
 
 
@@ -513,3 +514,22 @@ def test_the_report_says_which_engines_sampled_and_that_loops_were_stopped() -> 
         "at most 64 tokens 20 times, so these are not samples of the model's own law" in table.note
         and "More than one" not in table.note
     )
+
+
+def test_what_would_settle_a_question_stands_under_an_open_answer_and_nowhere_else(page: Page) -> None:
+    assert page.words.count("it would take about 190 problems") == 1
+    open_answers = [answer for answer in answers(report_inputs()) if answer["verdict"] == "not resolved"]
+    assert [answer["resolve"].startswith("This is not evidence of no effect. To find") for answer in open_answers] == [
+        True
+    ]
+
+
+def test_the_table_of_errors_marks_what_is_below_0_taken_or_unknown() -> None:
+    table = where_errors_come_from(report_inputs())
+    assert table is not None and len(table.groups) == 6  # three decodes of two outcomes
+    rows = {row.cells[0]: row.cells for row in table.groups[0].rows}
+    assert rows["ssd"][1].startswith("1.4 [0.0") and rows["keep-cut"][1] == formatting.MISSING
+    assert rows["ssd"][2].startswith("10.5") and rows["aa"][2].startswith("0.0*")
+    assert rows["aa"][4].startswith("37.4†") and rows["ssd"][6] == "0.59" and rows["aa"][6] == formatting.MISSING
+    assert rows["keep-cut"][7] == formatting.MISSING and rows["ssd"][7].endswith("%")
+    assert where_errors_come_from(report_inputs(variance=None)) is None

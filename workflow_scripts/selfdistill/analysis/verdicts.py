@@ -82,7 +82,7 @@ def verdicts_at(
         row["sentence"] = sentence(row)
         row["estimand_line"] = estimand_line(row, decodes)
     rows = rows if looks is None else as_closed(rows, looks)
-    frame = pl.DataFrame([{column: row[column] for column in VERDICTS} for row in rows], schema=VERDICTS)
+    frame = pl.DataFrame([{column: row.get(column) for column in VERDICTS} for row in rows], schema=VERDICTS)
     table = pl.DataFrame(schema=LOOKS) if looks is None else judged(rows, looks)
     return conform(frame, VERDICTS, "verdicts"), table
 

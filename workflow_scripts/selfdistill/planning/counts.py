@@ -25,7 +25,7 @@ def counted(study: Study, figures: Figures) -> Study:
     sizes = [*evaluation.budgets.values(), *(size for each in evaluation.mixtures.values() for size in each.values())]
     if ALL not in sizes:
         return study
-    there = {name: _problems_of(each, figures) for name, each in study.problems.sources.items() if each.use == "eval"}
+    there = _by_source(study, figures)
     budgets = {name: sum(there.values()) if size == ALL else size for name, size in evaluation.budgets.items()}
     mixtures = {
         name: {source: there[source] if size == ALL else size for source, size in mixture.items()}
@@ -35,6 +35,15 @@ def counted(study: Study, figures: Figures) -> Study:
     return study.model_copy(
         update={"evaluation": evaluation.model_copy(update={"budgets": budgets, "mixtures": mixtures, "looks": looks})}
     )
+
+
+def problems_to_ask(study: Study, figures: Figures) -> int:
+    """All that the sources hold, of which the full budget may be a part."""
+    return sum(_by_source(study, figures).values())
+
+
+def _by_source(study: Study, figures: Figures) -> dict[str, int]:
+    return {name: _problems_of(each, figures) for name, each in study.problems.sources.items() if each.use == "eval"}
 
 
 def _problems_of(source: Source, figures: Figures) -> int:

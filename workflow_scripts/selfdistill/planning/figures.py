@@ -59,6 +59,7 @@ class ModelFigures(Stated):
     correlation: Figure | None = None
     draw_correlation: Figure | None = None
     family_size: Figure | None = None
+    training_sd: Figure | None = None  # of the true difference, from one training to another
     answers_per_second: Figure | None = None
     places: dict[str, Place] = {}
 

@@ -1,33 +1,34 @@
 """The differences that a study could find, before it runs: the smallest true one that a comparison detects with 80 % power.
 
-A comparison is of paired means over problems. Of one answer's variance p(1 − p), a share lies between problems and the
-rest between draws of one problem. Two arms share most of what lies between problems (the correlation of their true
-accuracies, problem by problem). What lies between draws is each answer's own and shrinks with their number, unless models
-draw with shared noise (evaluation.coupling). Then answers of two models with the same noise have a correlation c, of what
-lies between draws. With n(ν) answers of the noise ν among a side's N (all its draws, all its trainings):
+The error of a comparison follows from the components of its variance (`statistics/components.py`): from a pilot, or from
+figures. Of one answer's variance p(1 − p), a share lies between problems and the rest between draws of one problem. Two arms
+share most of what lies between problems (the correlation of their true accuracies, problem by problem), so that their
+difference has 2·between·(1 − correlation) of it. What lies between draws is each answer's own and shrinks with their number,
+unless models draw with shared noise (evaluation.coupling): then answers with the same noise have a correlation.
 
-    Var(mean difference) = [ 2·between·(1 − correlation)
-                             + within·(1 − c)·(1/N + 1/N') + within·c·Σ_ν (n(ν)/N − n'(ν)/N')² ] / problems
-
-What is shared cancels as far as both sides rest on it in equal parts. With c = 0, or a noise of its own for every answer, the
-last line is within/N + within/N'. Trainings of one arm are more alike than either and the base, which is left out: of the
-lab's `ssd` c is 0.8 between two trainings and 0.65 with the base.
-
-Problems in families count as fewer, at worst as many as there are families. The detectable difference is
-(t(1 − α/2) + t(power))·SE: (z + z)² stands in the formula for n, squared.
+Two claims are planned for: of these checkpoints, and of the method, whose error has the noise of training anew (training_sd) in
+it, and which takes two trainings or more. Of figures, problems in families count as fewer, at worst as many as there are
+families. The detectable difference is (t(1 − α/2) + t(power))·SE: (z + z)² stands in the formula for n, squared.
 """
 
 import math
-from collections import Counter
-from dataclasses import dataclass
-
-from scipy import stats
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
+from selfdistill.statistics import designs
 from selfdistill.statistics.clusters import ClusterMean
-from selfdistill.statistics.power import minimal_detectable_difference
-from selfdistill.study.evaluation import Draws, Hypothesis
+from selfdistill.statistics.components import (
+    Answers,
+    Components,
+    Design,
+    SideComponents,
+    error_of_difference,
+    variance_of_difference,
+)
+from selfdistill.study.answers import answers_of
+from selfdistill.study.evaluation import Hypothesis
 from selfdistill.study.study import Study
 from selfdistill.tables import words
 
@@ -48,27 +49,6 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one side of a comparison is asked for at each problem: for every answer the number of its noise."""
-
-    noises: tuple[int, ...]
-
-    @classmethod
-    def of(cls, draws: Draws, trainings: int | None = None) -> "Answers":
-        """Of so many training seeds of an arm; without them, of the base."""
-        models = [None] if trainings is None else range(trainings)
-        each = draws.of(trained=trainings is not None)
-        return cls(tuple(draws.noise(draw, model) for model in models for draw in range(each)))
-
-    def __len__(self) -> int:
-        return len(self.noises)
-
-    def shares(self) -> dict[int, float]:
-        """Noise → the part of the answers that is drawn with it."""
-        return {noise: count / len(self) for noise, count in Counter(self.noises).items()}
-
-
-@dataclass(frozen=True)
 class Reach:
     """What one hypothesis' comparison can show. Differences are of accuracy, as shares."""
 
@@ -84,35 +64,86 @@ class Reach:
     detectable: float
     equivalent_within: float  # the margin inside which equal arms are shown to be with the same power
     margin: float
+    trainings: int = 1  # of the side that has fewer; 0: nothing is trained
+    detectable_of_method: float | None = None  # None: it takes two trainings, and a figure of how they vary
+    equivalent_of_method: float | None = None
+
+
+class Basis(Protocol):
+    """What a plan reckons with."""
+
+    def components(self, study: Study, hypothesis: Hypothesis) -> Components: ...
+
+    def design(self, study: Study, hypothesis: Hypothesis, problems: float) -> Design:
+        """Of so many test problems, with the draws, trainings and coupling of the study."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """By the figures of the model."""
+
+    spread: Spread
+    family_size: float
+    training_sd: float | None
+
+    def components(self, study: Study, hypothesis: Hypothesis) -> Components:
+        between = math.nan if self.training_sd is None else self.training_sd**2
+        mine, other = (is_trained(study, arm) for arm in (hypothesis.arm, hypothesis.against))
+        return components_of(self.spread, between if mine else None, between if other else None)
+
+    def design(self, study: Study, hypothesis: Hypothesis, problems: float) -> Design:
+        units = max(2, round(problems / self.family_size))
+        side, other = (answers_a_problem(study, arm) for arm in (hypothesis.arm, hypothesis.against))
+        return Design(units, side, other, couples(study, hypothesis))
+
+
+def components_of(spread: Spread, trainings: float | None = None, trainings_against: float | None = None) -> Components:
+    between = spread.between_share * spread.of_one_answer
+    within = spread.of_one_answer - between
+    shared = spread.draw_correlation * within
+    return Components(
+        problems=2 * between * (1 - spread.correlation),
+        side=SideComponents(within, trainings, shared=shared),
+        other=SideComponents(within, trainings_against, shared=shared),
+        coupled=shared,
+    )
 
 
 def standard_error(spread: Spread, problems: float, side: Answers, against: Answers, coupled: bool = False) -> float:
-    between = spread.between_share * spread.of_one_answer
-    within = spread.of_one_answer - between
-    shared = spread.draw_correlation if coupled else 0.0
-    mine, theirs = side.shares(), against.shares()
-    unequal = sum((mine.get(noise, 0.0) - theirs.get(noise, 0.0)) ** 2 for noise in mine.keys() | theirs.keys())
-    noise = within * ((1 - shared) * (1 / len(side) + 1 / len(against)) + shared * unequal)
-    return math.sqrt((2 * between * (1 - spread.correlation) + noise) / problems)
+    return math.sqrt(variance_of_difference(components_of(spread), Design(problems, side, against, coupled)))
 
 
-def reaches(study: Study, figures: Figures) -> list[Reach]:
-    """One for every hypothesis of the study, in its order."""
+def stated(study: Study, figures: Figures) -> Stated:
+    sd = figures.value("training_sd") if figures.has("training_sd") else None
+    return Stated(spread_of(study, figures), figures.value("family_size"), sd)
+
+
+def reaches(study: Study, figures: Figures, basis: Basis | None = None) -> list[Reach]:
+    """One for every hypothesis of the study, in its order; by a pilot, or by the stated figures."""
     if not study.hypotheses:
         return []
-    spread = spread_of(study, figures)
-    problems = round(number(study.evaluation.budgets["full"]) * (1 - study.problems.dev_share))
-    units = max(2, round(problems / figures.value("family_size")))
-    families = [hypothesis.family for hypothesis in study.hypotheses.values()]
-    return [
-        _reach(name, hypothesis, study, spread, problems, units, ALPHA / families.count(hypothesis.family))
-        for name, hypothesis in study.hypotheses.items()
-    ]
+    known, problems = basis or stated(study, figures), reported_problems(study)
+    return [_reach(name, hypothesis, study, known, problems) for name, hypothesis in study.hypotheses.items()]
+
+
+def reported_problems(study: Study) -> int:
+    """Of the test split."""
+    return round(number(study.evaluation.budgets["full"]) * (1 - study.problems.dev_share))
+
+
+def level_of(study: Study, hypothesis: Hypothesis) -> float:
+    """Holm's first step: what the smallest p of the family must beat."""
+    return ALPHA / [each.family for each in study.hypotheses.values()].count(hypothesis.family)
 
 
 def spread_of(study: Study, figures: Figures) -> Spread:
-    coupled = ["draw_correlation"] if study.evaluation.coupling == "shared" else []
+    known = study.evaluation.coupling == "shared" or figures.has("draw_correlation")
+    coupled = ["draw_correlation"] if known else []
     return Spread(*(figures.value(key) for key in ("accuracy", "between_share", "correlation", *coupled)))
+
+
+def is_trained(study: Study, arm: str) -> bool:
+    return arm in study.arms and not study.arms[arm].resample
 
 
 def couples(study: Study, hypothesis: Hypothesis) -> bool:
@@ -122,38 +153,43 @@ def couples(study: Study, hypothesis: Hypothesis) -> bool:
     return study.evaluation.coupling == "shared" and hypothesis.comparison == words.MATCHED and not twins
 
 
-def _reach(
-    name: str, hypothesis: Hypothesis, study: Study, spread: Spread, problems: int, units: int, alpha: float
-) -> Reach:
-    side, against = (answers_a_problem(study, arm) for arm in (hypothesis.arm, hypothesis.against))
-    error = standard_error(spread, units, side, against, couples(study, hypothesis))
+def _reach(name: str, hypothesis: Hypothesis, study: Study, basis: Basis, problems: int) -> Reach:
+    components, alpha = basis.components(study, hypothesis), level_of(study, hypothesis)
+    design = basis.design(study, hypothesis, problems)
+    error = error_of_difference(components, design)
+    method = error_of_difference(components, design, of_method=True)
+    trained = [len(study.arms[arm].seeds) for arm in (hypothesis.arm, hypothesis.against) if is_trained(study, arm)]
     return Reach(
         hypothesis=name,
         family=hypothesis.family,
         alpha=alpha,
         problems=problems,
-        units=units,
-        draws=len(side),
-        draws_against=len(against),
-        standard_error=error,
-        standard_error_uncoupled=standard_error(spread, units, side, against),
-        detectable=detectable(error, units, alpha),
-        equivalent_within=equivalent_within(error, units, alpha),
+        units=round(design.degrees_of_freedom) + 1,
+        draws=len(design.side),
+        draws_against=len(design.other),
+        standard_error=error.standard_error,
+        standard_error_uncoupled=math.sqrt(variance_of_difference(components, replace(design, is_coupled=False))),
+        detectable=designs.detectable(error, alpha, POWER),
+        equivalent_within=designs.equivalent_within(error, alpha, POWER),
         margin=hypothesis.margin,
+        trainings=min(trained, default=0),
+        detectable_of_method=_known(designs.detectable(method, alpha, POWER)),
+        equivalent_of_method=_known(designs.equivalent_within(method, alpha, POWER)),
     )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def answers_a_problem(study: Study, arm: str) -> Answers:
     """A trained arm has a model for every training seed; the base and its twins are one model."""
-    trained = arm in study.arms and not study.arms[arm].resample
-    return Answers.of(study.evaluation.draws_by_side, len(study.arms[arm].seeds) if trained else None)
+    return answers_of(study.evaluation.draws_by_side, len(study.arms[arm].seeds) if is_trained(study, arm) else None)
 
 
 def detectable(error: float, units: int, alpha: float = ALPHA, power: float = POWER) -> float:
-    return minimal_detectable_difference(ClusterMean.of(0.0, error, units), alpha, power)
+    return designs.detectable(ClusterMean.of(0.0, error, units), alpha, power)
 
 
 def equivalent_within(error: float, units: int, alpha: float = ALPHA, power: float = POWER) -> float:
-    """Two one-sided tests at α find truly equal arms equivalent when both pass: t(1 − α) + t((1 + power)/2) errors."""
-    quantiles = stats.t.ppf(1 - alpha, units - 1) + stats.t.ppf((1 + power) / 2, units - 1)
-    return float(quantiles * error)
+    return designs.equivalent_within(ClusterMean.of(0.0, error, units), alpha, power)

@@ -11,6 +11,7 @@ from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.looks import expectations
 from selfdistill.planning.power import POWER, Reach
+from selfdistill.planning.proposal import Proposal, Proposed
 from selfdistill.study.study import Study
 
 HOWS = ("assumed", "computed", "measured")  # the least sure first
@@ -32,10 +33,25 @@ def looks_table(study: Study, found: list[Reach]) -> str:
     )
 
 
-def as_data(study: Study, figures: Figures, parts: list[Stage], found: list[Reach], price: float | None) -> Any:
+def as_data(
+    study: Study,
+    figures: Figures,
+    parts: list[Stage],
+    found: list[Reach],
+    price: float | None,
+    proposal: Proposal | None = None,
+) -> Any:
     whole = total(parts)
     return {
         "study": study.study,
+        "proposal": None
+        if proposal is None
+        else asdict(proposal)
+        | {
+            "today": _data_of(proposal.today),
+            "cheapest": _data_of(proposal.cheapest),
+            "as_far": _data_of(proposal.as_far),
+        },
         "model": figures.name,
         "stages": [asdict(part) | {"jobs": part.jobs} for part in parts],
         "total": asdict(whole) | {"jobs": whole.jobs},
@@ -47,7 +63,14 @@ def as_data(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
     }
 
 
-def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reach], price: float | None) -> str:
+def as_text(
+    study: Study,
+    figures: Figures,
+    parts: list[Stage],
+    found: list[Reach],
+    price: float | None,
+    proposal: Proposal | None = None,
+) -> str:
     sampling, training = (_device(section.gpus, figures) for section in (study.sampling, study.training))
     return "\n\n".join(
         part
@@ -61,6 +84,8 @@ def as_text(study: Study, figures: Figures, parts: list[Stage], found: list[Reac
             power_table(found),
             looks_table(study, found),
             coupling_line(found),
+            method_line(found),
+            proposal_lines(proposal),
             figures_list(figures),
         )
         if part
@@ -156,6 +181,56 @@ def coupling_line(found: list[Reach]) -> str:
         f"Shared random numbers (evaluation.coupling) narrow {', '.join(saved)}: with noise of their own they would need "
         f"{times} times the problems."
     )
+
+
+def method_line(found: list[Reach]) -> str:
+    """The second claim: what training anew would be expected to give."""
+    if not any(reach.trainings for reach in found):
+        return ""
+    rows = [
+        [reach.hypothesis, str(reach.trainings), *(
+            "–" if value is None else _points(value) for value in (reach.detectable_of_method, reach.equivalent_of_method)
+        )]
+        for reach in found if reach.trainings
+    ]  # fmt: skip
+    return (
+        "The lines above speak of these checkpoints. Of the method, which holds the noise of training anew (training_sd) and takes two "
+        f"trainings or more:\n{table(['hypothesis', 'trainings', 'detects', 'equal within'], rows)}"
+    )
+
+
+def proposal_lines(proposal: Proposal | None) -> str:
+    """Today's design beside the one that spends least."""
+    if proposal is None:
+        return ""
+    lines = [f"This design: {_design(proposal.today)}"]
+    if proposal.cheapest is not None:
+        lines.append(f"Proposed: {_design(proposal.cheapest)}")
+    if proposal.as_far is not None:
+        share = proposal.as_far.tokens / proposal.today.tokens
+        lines.append(f"No further than this design reaches, with {share:.2f} of its tokens: {_design(proposal.as_far)}")
+    if proposal.beyond:
+        lines.append(
+            f"No design of up to {proposal.most_problems:,} problems settles {', '.join(proposal.beyond)}: choose a wider margin, or find "
+            "more problems."
+        )
+    return (
+        "To find or rule out a difference of each margin with 80% power (accuracy, tokens of the whole study):\n"
+        + "\n".join(lines)
+    )
+
+
+def _design(design: Proposed) -> str:
+    draws = f"base {design.draws.base} and arms {design.draws.arms} draws"
+    trainings = "" if design.trainings is None else f", {design.trainings} trainings"
+    return (
+        f"{design.problems:,} problems, {draws}, {design.coupling} noise{trainings}: {_tokens(design.tokens)} tokens; the hardest, "
+        f"{design.hardest}, is settled at {_points(design.margin_reached)} points (margin {_points(design.margin)})."
+    )
+
+
+def _data_of(design: Proposed | None) -> Any:
+    return None if design is None else asdict(design) | {"draws": design.draws.model_dump()}
 
 
 def figures_list(figures: Figures) -> str:

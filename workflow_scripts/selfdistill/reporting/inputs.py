@@ -22,6 +22,7 @@ class ReportInputs:
     levels: pl.DataFrame | None = None  # ESTIMATES
     comparisons: pl.DataFrame | None = None  # COMPARISONS
     factorial: pl.DataFrame | None = None  # EFFECTS
+    variance: pl.DataFrame | None = None  # VARIANCE
     truncation: pl.DataFrame | None = None  # TRUNCATION
     token_budgets: pl.DataFrame | None = None  # TOKEN_BUDGETS
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did

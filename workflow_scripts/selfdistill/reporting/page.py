@@ -32,6 +32,7 @@ from selfdistill.reporting.tables import (
     study,
     training,
     truncation,
+    variance,
 )
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.truncation import truncation_decode, truncation_sentences
@@ -105,6 +106,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "base": rates.base_at_every_decode,
         "rates": rates.rates_of_models,
         "factorial": factorial.factorial,
+        "variance": variance.where_errors_come_from,
         "audit": training.filter_audit,
         "targets": training.soft_targets,
         "exports": training.exports_checked,
@@ -170,8 +172,8 @@ def facts(row: dict[str, Any]) -> dict[str, str]:
 
 
 def what_would_resolve(row: dict[str, Any]) -> str:
-    """A null result reads as one."""
-    return f"{NOT_EVIDENCE}." if row["verdict"] == words.NOT_RESOLVED else ""
+    """A null result reads as one, and says what would make it another."""
+    return f"{NOT_EVIDENCE}. {row['settling'] or ''}".rstrip() if row["verdict"] == words.NOT_RESOLVED else ""
 
 
 def controls_counted(inputs: ReportInputs) -> str:

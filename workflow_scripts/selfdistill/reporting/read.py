@@ -32,6 +32,7 @@ from selfdistill.tables.analysis import (
     SOLVING,
     TOKEN_BUDGETS,
     TRUNCATION,
+    VARIANCE,
     VERDICTS,
     WEIGHT_CHANGE,
 )
@@ -70,6 +71,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         levels=read_table(files["levels"], ESTIMATES),
         comparisons=read_table(files["comparisons"], COMPARISONS),
         factorial=read_table(files["factorial"], EFFECTS),
+        variance=read_table(files["variance"], VARIANCE),
         truncation=read_table(files["truncation"], TRUNCATION),
         token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
         audits=_read_each(asked["arms"], files["audits"]),

@@ -141,6 +141,29 @@ COMPARISONS: Schema = {
 # The 2×2: ESTIMATES and what a difference has.
 EFFECTS: Schema = {**ESTIMATES, **PAIRED}
 
+# Where the error of a paired difference comes from: of each comparison at the end of training one row per part. With the
+# design that the row names, and the formula of `statistics/components.py`, the parts give the squared standard error.
+VARIANCE: Schema = {
+    **{k: COMPARISONS[k] for k in ("estimand", "arm", "decode_id", "against", "against_decode_id", "comparison")},
+    **{k: COMPARISONS[k] for k in ("split", "budget")},
+    "part": pl.String,  # between trainings | between problems | … : words.py
+    "of": pl.String,  # the arm | the other side | both sides
+    "variance": pl.Float64,  # unbiased, so that it may be below 0; null: this study cannot tell
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "how": pl.String,  # estimated | assumed … | unknown … : words.py
+    "adds": pl.Float64,  # to the squared standard error of this design, of the method for the trainings
+    "problems": pl.Int64,
+    "families": pl.Float64,  # that the degrees of freedom of the error count
+    "family_size": pl.Float64,  # of the family that a problem is in, on average over problems
+    "noises": pl.List(pl.Int32),  # of each answer to a problem the number of its noise, of all trainings of the arm
+    "against_noises": pl.List(pl.Int32),
+    "trainings": pl.Int64,
+    "against_trainings": pl.Int64,
+    "coupled": pl.Boolean,  # whether equal numbers are the same noise on both sides
+    "tells_draws": pl.Boolean,  # no: one draw on both sides, counted with the problems
+}
+
 # Problems on which two sides disagree: gained (the arm is right where the other was wrong) or lost.
 FLIPS: Schema = {
     **{k: COMPARISONS[k] for k in ("arm", "training_seed", "percent", "decode_id", "against", "against_decode_id")},
@@ -151,6 +174,20 @@ FLIPS: Schema = {
     "against_accuracy": pl.Float64,
     "cut_rate": pl.Float64,
     "against_cut_rate": pl.Float64,
+}
+
+# What it would take to settle a hypothesis at its margin, of the verdicts; null: no number would, or nobody can tell.
+SETTLING: Schema = {
+    "settle_problems": pl.Int64,  # in all, with these draws and trainings
+    "settle_draws": pl.Int64,  # times as many of both sides, of these problems
+    "settle_trainings": pl.Int64,  # with these problems and draws
+    "mix_problems": pl.Int64,  # of the mix that costs least
+    "mix_draws": pl.Int64,  # answers to each problem, of each training
+    "mix_against_draws": pl.Int64,
+    "mix_trainings": pl.Int64,
+    "mix_tokens": pl.Float64,  # of answers, and of trainings beyond those that there were
+    "spent_tokens": pl.Float64,  # of the answers of this comparison
+    "settling": pl.String,  # all of it for a reader
 }
 
 # One row per hypothesis of the analysis plan, and one per control.
@@ -179,6 +216,7 @@ VERDICTS: Schema = {
     "verdict": pl.String,  # improved | worse | equivalent within the margin | not resolved | … : words.py
     "sentence": pl.String,  # the verdict for a reader who sees only this line
     "estimand_line": pl.String,  # population, decoding rule, token cap, how unfinished answers count
+    **SETTLING,
 }
 
 # Where a study has looks, one row per hypothesis: how it was judged at its latest look.

@@ -95,6 +95,28 @@ EUCLIDEAN = "euclidean"
 ADAM = "adam"
 UPDATE = "update"
 
+# Column `part` of the variance of a difference; those of one side are told apart by the column `of`.
+BETWEEN_TRAININGS = "between trainings"
+BETWEEN_PROBLEMS = "between problems"
+WITHIN_FAMILIES = "within families"  # a covariance
+PROBLEM_BY_TRAINING = "problem by training"
+BETWEEN_DRAWS = "between draws"
+SHARED_NOISE = "shared noise"  # a covariance of draws of both sides
+SHARED_BY_TRAININGS = "noise shared by trainings"  # a covariance of draws of two trainings of one side
+OF_BOTH = "both sides"
+OF_THE_OTHER = "the other side"
+
+# Column `how` of the variance of a difference.
+MEASURED = "estimated"
+MEASURED_WITH_DRAWS = "estimated, with the draws in it"
+ASSUMED_LIKE_THE_OTHER = "assumed, as of the other side"
+ASSUMED_LIKE_SHARED_NOISE = "assumed, as of shared noise of both sides"
+NOT_TRAINED = "nothing was trained"
+OWN_NOISE = "noise of their own"
+ONE_EACH = "no families of problems"
+UNTOLD_BY_ONE_TRAINING = "unknown: one training"
+UNTOLD_BY_ONE_DRAW = "unknown: one draw, counted with the problems"
+
 # Column `estimand` of what the token cap does to a difference in accuracy, and column `base_answer`: how the base ended.
 BY_FINISHING = "difference from finishing more often"
 WHEN_IT_FINISHED = "difference from being right more often when finished"
