@@ -94,7 +94,7 @@ class Answered:
 def variance_components(
     graded: pl.DataFrame, arms: Mapping[str, Arm], evaluation: Evaluation, hypotheses: Mapping[str, Hypothesis]
 ) -> pl.DataFrame:
-    evaluations, answered = Evaluations.of(graded, evaluation.budgets), Answered.of(graded, arms, evaluation)
+    evaluations, answered = Evaluations.of(graded, evaluation.sizes), Answered.of(graded, arms, evaluation)
     rows: list[Row] = []
     for comparison in _at_the_end(evaluations, evaluation, hypotheses):
         mine, _ = paired_cells(evaluations, comparison)
