@@ -6,7 +6,7 @@ import polars as pl
 
 from selfdistill.foundation.wording import several
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.inputs import ReportInputs, arm_names, draws_by_side
 from selfdistill.reporting.notes import n_counts
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
@@ -40,7 +40,9 @@ def pass_at_k(inputs: ReportInputs) -> Table | None:
         "draws",
         "n",
     ]
-    return Table("Several draws of a problem", columns, groups, "analysis/solving.parquet", _note(table))
+    return Table(
+        "Several draws of a problem", columns, groups, "analysis/solving.parquet", _left_out(inputs) + _note(table)
+    )
 
 
 def _shown(table: pl.DataFrame, inputs: ReportInputs) -> list[int]:
@@ -81,3 +83,11 @@ def _note(table: pl.DataFrame) -> str:
 
 def _units(table: pl.DataFrame) -> str:
     return " or ".join(several(unit) for unit in table["unit"].drop_nulls().unique(maintain_order=True))
+
+
+def _left_out(inputs: ReportInputs) -> str:
+    draws = draws_by_side(inputs.study)
+    if draws.base == draws.arms:
+        return ""
+    who = "trained models" if draws.arms < draws.base else "the base"
+    return f"A dash stands where {who}, with {min(draws.arms, draws.base)} to each problem, have fewer draws than k. "
