@@ -52,7 +52,10 @@ class Open:
         of_base, of_arms = (
             [round(asked.draws) for trained, asked in sides if trained is kind] for kind in (False, True)
         )
-        return Draws(base=(of_base or of_arms)[0], arms=(of_arms or of_base)[0])
+        noises = (
+            max(*self.design.side.noises, *self.design.other.noises) + 1
+        )  # trainings took turns at so many of the base
+        return Draws(base=(of_base or [noises])[0], arms=(of_arms or of_base)[0])
 
     def asked(self, draws: Draws, trainings: int | None = None) -> Design:
         """The same problems with other draws, and so many trainings of each side that was trained."""
