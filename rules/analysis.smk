@@ -121,7 +121,7 @@ rule factorial:
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws", "audit"}
+                exclude={"mixtures", "mixture_draws", "audit", "resamples"}
             ),
         },
     script:
@@ -184,7 +184,9 @@ rule audit_sheet:
     params:
         asked={
             "evaluation": {
-                **STUDY.evaluation.model_dump(exclude={"mixtures", "mixture_draws"}),
+                **STUDY.evaluation.model_dump(
+                    exclude={"mixtures", "mixture_draws", "resamples"}
+                ),
                 "audit": {"rows": STUDY.evaluation.audit.rows},
             },
             "seed": STUDY.seed,
@@ -222,7 +224,7 @@ rule grader:
     params:
         asked={
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws"}
+                exclude={"mixtures", "mixture_draws", "resamples"}
             )
         },
     script:
@@ -250,7 +252,7 @@ rule difficulty:
     params:
         asked={
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws", "audit"}
+                exclude={"mixtures", "mixture_draws", "audit", "resamples"}
             ),
             **(
                 {
@@ -288,7 +290,7 @@ rule solving:
     params:
         asked={
             "evaluation": STUDY.evaluation.model_dump(
-                exclude={"mixtures", "mixture_draws", "audit"}
+                exclude={"mixtures", "mixture_draws", "audit", "resamples"}
             ),
             "seconds_per_answer": STUDY.grading.seconds_per_answer,
         },

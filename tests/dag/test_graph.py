@@ -15,7 +15,10 @@ from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, jobs_in
 
 pytestmark = pytest.mark.xdist_group("dag")
 
-ANALYSIS = {"levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance"}
+ANALYSIS = {
+    "levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance", "audit_sheet", "grader", "difficulty",
+    "solving",
+}  # fmt: skip
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
 TRAINED = {"train", "check_export"}
@@ -80,7 +83,7 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "a mixture of more draws": (mixture_of_more_draws, SAMPLED | ANALYSIS | PAGE, {"plan": 6}),
     "more draws": (put("evaluation/draws", 2), SAMPLED | ANALYSIS | PAGE, {"plan": 10}),
     "more bootstrap resamples": (
-        put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts", "factorial"} | PAGE, {},
+        put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts"} | PAGE, {},
     ),
     "a margin of equivalence": (
         put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
@@ -119,6 +122,8 @@ CODE = {
         "comparisons",
         "truncation",
         "factorial",
+        "grader",
+        "difficulty",
         "verdicts",
         "report",
     },

@@ -119,11 +119,16 @@ def stated(study: Study, figures: Figures) -> Stated:
 
 
 def reaches(study: Study, figures: Figures, basis: Basis | None = None) -> list[Reach]:
-    """One for every hypothesis of the study, in its order; by a pilot, or by the stated figures."""
+    """One for every hypothesis about accuracy, in the study's order; by a pilot, or by the stated figures, which say
+    nothing of other outcomes."""
     if not study.hypotheses:
         return []
     known, problems = basis or stated(study, figures), reported_problems(study)
-    return [_reach(name, hypothesis, study, known, problems) for name, hypothesis in study.hypotheses.items()]
+    return [
+        _reach(name, hypothesis, study, known, problems)
+        for name, hypothesis in study.hypotheses.items()
+        if hypothesis.outcome == words.ACCURACY
+    ]
 
 
 def reported_problems(study: Study) -> int:
