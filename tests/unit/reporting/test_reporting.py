@@ -250,7 +250,7 @@ def test_the_factorial_says_what_its_effects_speak_of_and_what_holm_covers() -> 
     table = _there(factorial(report_inputs()))
     assert "speaks of the method only where each of the four arms was trained twice" in table.note
     assert "the three effects within one decode and one outcome" in table.note
-    assert {row.cells[6] for group in table.groups for row in group.rows} == {"these checkpoints"}
+    assert {row.cells[6] for group in table.groups for row in group.rows} == {"checkpoints"}
     assert "the table says whether they speak of the method" in draw_figures(report_inputs())["factorial"].caption
 
 

@@ -65,8 +65,8 @@ def verdicts_at(
         | {"margin": hypothesis.margin, "question": hypothesis.question}
         for name, hypothesis in hypotheses.items()
     ]
-    shares = [each.margin for each in hypotheses.values() if each.outcome != "tokens"]
-    margin = min(shares, default=CONTROL_MARGIN)
+    of_accuracy = [each.margin for each in hypotheses.values() if each.outcome == words.ACCURACY]
+    margin = min(of_accuracy, default=CONTROL_MARGIN)
     rows += [row | {"margin": margin, "question": "different"} for row in _controls(final, arms)]
     for row in rows:
         row |= _tested(row)

@@ -26,7 +26,7 @@ def factorial(inputs: ReportInputs) -> Table | None:
                 rows.append(Row([
                     effect, fmt.points(accuracy["estimate"]), fmt.points_interval(accuracy["low"], accuracy["high"]),
                     fmt.p_value(accuracy["p_value"]), fmt.p_value(accuracy["p_adjusted"]),
-                    fmt.points(accuracy["mde80"], signed=False), accuracy["claim"],
+                    fmt.points(accuracy["mde80"], signed=False), accuracy["claim"].split()[-1],
                     fmt.points_with_interval(cut), fmt.count(accuracy["n"]),
                 ]))  # fmt: skip
         groups.append(Group(rows, f"evaluated at {decode}: {decoding_rule(inputs, decode)}"))

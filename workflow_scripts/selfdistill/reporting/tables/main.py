@@ -70,12 +70,7 @@ def _best_base_row(inputs: ReportInputs) -> list[Row]:
 def _decoding_rows(inputs: ReportInputs, reference: str) -> list[Row]:
     table = final_differences(inputs, words.ACCURACY, words.DECODING_ALONE)
     rows = table.filter((pl.col("against_decode_id") == reference) & (pl.col("decode_id") != reference)).to_dicts()
-    return [
-        _difference_row(
-            inputs, row, f"base at {row['decode_id']} ({decoding_rule(inputs, row['decode_id'], cap=None)})", False
-        )
-        for row in rows
-    ]
+    return [_difference_row(inputs, row, f"base at {row['decode_id']}", False) for row in rows]
 
 
 def _arm_rows(inputs: ReportInputs, kind: str, decode: str | None = None) -> list[Row]:
@@ -111,7 +106,7 @@ def _difference_row(inputs: ReportInputs, row: dict[str, Any], label: str, minor
         fmt.p_value(row["p_value"]),
         fmt.p_value(row["p_adjusted"]),
         fmt.points(row["mde80"], signed=False),
-        row["claim"] if row["training_seeds"] else "nothing trained",
+        row["claim"].split()[-1] if row["training_seeds"] else "nothing trained",
     ]
     return Row([label, *_level_cells(inputs, row["model_id"], row["decode_id"], cells)], minor)
 
