@@ -95,6 +95,9 @@ def _methods() -> list[Cell]:
         world = World(problems, trainings=trainings, training_sd=sd)
         found.append(Cell(METHOD, _named(world), world, before=problems == 300 or trainings == 1))
     worlds = [
+        World(300, trainings=2, training_sd=SD),
+        World(1000, 4, trainings=2, training_sd=SD),
+        World(300, 2, trainings=2, training_sd=SD, coupling=0.8),
         World(300, trainings=5, training_sd=0.0),
         World(300, trainings=5, training_sd=SD),
         World(1000, 4, trainings=3, training_sd=SD),

@@ -583,7 +583,9 @@ def test_two_arms_are_compared_where_a_hypothesis_asks_for_it() -> None:
     plan = {"ssd-over-nothing": Hypothesis(arm="ssd", against="fixed-point", comparison="fair", margin=0.05)}
     row = one(verdicts(comparisons(pl.concat(graded), evaluation(), 0, plan), plan, ARMS, DECODES), role="hypothesis")
     assert (row["against"], row["estimate"]) == ("fixed-point", pytest.approx(24 / 45))
-    assert row["sentence"].startswith("ssd at t07 against fixed-point at t07, each side's best on dev: improved. ")
+    assert row["sentence"].startswith(
+        "ssd at t07 against fixed-point at t07, each side's best on dev (the mean over its likely choices): improved. "
+    )
 
 
 def test_a_hypothesis_that_was_not_measured_is_named() -> None:

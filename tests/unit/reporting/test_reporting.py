@@ -128,7 +128,7 @@ def test_every_answer_says_whether_it_speaks_of_the_method_or_of_these_checkpoin
 
 
 def test_controls_are_counted_against_chance(page: Page) -> None:
-    assert "1 of 1 control is silent (p ≥ 0.05); by chance 0.1 would be expected to speak." in page.words
+    assert "1 of 1 control is silent (p ≥ 0.05); by chance 0.05 would be expected to speak." in page.words
 
 
 def test_what_could_not_be_measured_is_an_alarm_and_no_equivalence() -> None:

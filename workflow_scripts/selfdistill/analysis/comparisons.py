@@ -144,6 +144,12 @@ def _levels(mine: pl.DataFrame, other: pl.DataFrame, estimand: str) -> Row:
         varied = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
         found |= {"level": known(a.mean()), "against_level": known(b.mean())}
         found["correlation"] = known(float(np.corrcoef(a, b)[0, 1])) if varied else None
+    if estimand == words.WHEN_BOTH_FINISHED:
+        right_a, right_b = mine["correct_and_finished"].to_numpy(), other["correct_and_finished"].to_numpy()
+        finished_a, finished_b = mine["finished_rate"].to_numpy(), other["finished_rate"].to_numpy()
+        if both := float(finished_a @ finished_b):
+            found["level"] = known(float(right_a @ finished_b) / both)
+            found["against_level"] = known(float(finished_a @ right_b) / both)
     return found
 
 
@@ -202,15 +208,15 @@ def _with_bands(frame: pl.DataFrame, evaluations: Evaluations, evaluation: Evalu
 
 def _adjusted(frame: pl.DataFrame) -> pl.DataFrame:
     """Benjamini–Hochberg over the grid of leading differences of one estimand, kind, split and budget; what can be
-    detected is said at the level that the smallest p of the grid must beat.
+    detected is said at the level that the smallest p of the grid must beat, of single trainings, too.
 
     The planned hypotheses are few and have Holm's adjustment of their own, in the verdicts.
     """
     frame = frame.with_row_index("row")
     adjusted = []
-    for group in frame.filter("leads").partition_by("estimand", "comparison", "split", "budget", maintain_order=True):
-        p_values = [math.nan if p is None else p for p in group["p_value"]]
-        level = ALPHA / len(p_values)
+    for group in frame.partition_by("estimand", "comparison", "split", "budget", maintain_order=True):
+        p_values = [math.nan if p is None or not leads else p for p, leads in group.select("p_value", "leads").rows()]
+        level = ALPHA / max(1, int(group["leads"].sum()))
         detected = [known(judged_of(row).detectable(level)) if row["n"] else None for row in group.to_dicts()]
         adjusted += list(zip(group["row"], benjamini_hochberg(p_values), detected, strict=True))
     found = pl.DataFrame(

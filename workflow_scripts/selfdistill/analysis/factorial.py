@@ -22,7 +22,7 @@ from selfdistill.analysis.differences import Difference, judged_row
 from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, known, unit_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array
-from selfdistill.statistics.multiplicity import holm
+from selfdistill.statistics.multiplicity import ALPHA, holm
 from selfdistill.statistics.trainings import of_the_method, trainings
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation
@@ -95,7 +95,9 @@ def _effects(cells: list[Cell], problems: pl.DataFrame, outcome: str) -> list[di
             " + ".join(cell.arm for cell, weight in zip(cells, weights, strict=True) if sign * weight > 0)
             for sign in (1, -1)
         )
-        row = _row(words.on(effect, outcome), list(zip(weights, cells, strict=True)), None, problems)
+        row = _row(
+            words.on(effect, outcome), list(zip(weights, cells, strict=True)), None, problems, ALPHA / len(CONTRASTS)
+        )
         found.append({"arm": plus, "against": minus} | row)
     p_values = [math.nan if row["p_value"] is None else row["p_value"] for row in found]
     for row, adjusted in zip(found, holm(p_values), strict=True):
@@ -108,9 +110,9 @@ def _effects(cells: list[Cell], problems: pl.DataFrame, outcome: str) -> list[di
 
 
 def _row(
-    estimand: str, parts: Sequence[tuple[float, Cell]], less: Array | None, problems: pl.DataFrame
+    estimand: str, parts: Sequence[tuple[float, Cell]], less: Array | None, problems: pl.DataFrame, level: float = ALPHA
 ) -> dict[str, Any]:
-    """One effect, by problem: the weighted sum of cells, less the base."""
+    """One effect, by problem: the weighted sum of cells, less the base; what it detects is said at the level."""
     families, ones = family_codes(problems), np.ones(problems.height)
     values = np.tensordot([weight for weight, _ in parts], np.stack([cell.pooled for _, cell in parts]), axes=1)
     span = sum(max(weight, 0.0) for weight, _ in parts)
@@ -119,7 +121,9 @@ def _row(
     sides = [(weight, trainings(cell.each, [ones] * len(cell.each), families)) for weight, cell in parts]
     method = of_the_method(mean, sides)
     speaks_of_method = math.isfinite(method.standard_error)
-    row = judged_row(difference, method if speaks_of_method else mean, unit_of(problems))
+    spoken_of = method if speaks_of_method else mean
+    row = judged_row(difference, spoken_of, unit_of(problems))
+    row["mde80"] = known(difference.judged(spoken_of).detectable(level))
     row |= {"estimand": estimand, "claim": words.METHOD if speaks_of_method else words.CHECKPOINTS}
     row["training_seeds"] = min(len(cell.each) for _, cell in parts)
     return {key: value for key, value in row.items() if key in EFFECTS}

@@ -75,6 +75,11 @@ def schedule(record: Record, evaluation: pl.DataFrame) -> Schedule:
         raise UserError(
             f"evaluation.looks: none of the first {sizes[0]} problems is in test; make the first look larger."
         )
+    for earlier, later, before, after in zip(sizes, sizes[1:], families, families[1:], strict=False):
+        if before == after:
+            raise UserError(
+                f"evaluation.looks: {later} problems hold no more families of test problems than {earlier}; set them further apart."
+            )
     return Schedule(sizes, tuple(n / families[-1] for n in families), record.current, record.closed)
 
 

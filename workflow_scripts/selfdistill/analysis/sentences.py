@@ -18,12 +18,21 @@ OUTCOME_IN_WORDS = {
 }
 
 
+COUNTED = {
+    words.ACCURACY: "Unfinished answers count as wrong.",
+    words.WHEN_BOTH_FINISHED: "Pairs of answers that both finished count, a selection that training may move.",
+    words.CUT_RATE: "The share of all answers that did not end by themselves.",
+    words.LOOP_RATE: "The share of all answers whose tail repeats itself to the cap.",
+    words.MEAN_TOKENS: "Tokens of all answers, those that were cut with their cap.",
+}
+
+
 def sentence(row: Row) -> str:
     """The verdict for a reader who sees only this line."""
     sides = f"{row['arm']} against {row['against']} at {row['decode_id']}"
     if row["comparison"] == words.FAIR:
         sides = f"{row['arm']} at {row['decode_id']} against {row['against']} at {row['against_decode_id']}"
-        sides += ", each side's best on dev"
+        sides += ", each side's best on dev (the mean over its likely choices)"
     control = "Control (nothing was trained): " if row["role"] == words.CONTROL else ""
     return " ".join((f"{control}{sides}: {row['verdict']}.", _measured(row), *_beside(row)))
 
@@ -37,6 +46,8 @@ def amount(value: float | None, estimand: str, signed: bool = True) -> str:
 
 def _measured(row: Row) -> str:
     estimand = row["estimand"]
+    if row["estimate"] is None:
+        return f"No {row['unit']}: nothing was measured."
     change = f"The difference in {OUTCOME_IN_WORDS[estimand]} is {amount(row['estimate'], estimand)}"
     if row["low"] is None:
         return f"{change}, without an interval (a single {row['unit']})."
@@ -57,7 +68,11 @@ def _beside(row: Row) -> Iterator[str]:
     if row["verdict"] == words.NOT_MEASURABLE:
         yield from _why_not_measurable(row, margin)
     elif row["mde80"] is not None:
-        yield f"This study had 80 % power for a true difference of {amount(row['mde80'], row['estimand'], signed=False)}."
+        power = amount(row["mde80"], row["estimand"], signed=False)
+        if row["question"] == "not_worse":
+            yield f"This study had 80 % power to show an equal arm not worse by {power}."
+        else:
+            yield f"This study had 80 % power for a true difference of {power}."
     yield claim_in_words(row)
 
 
@@ -69,6 +84,8 @@ def _why_not_measurable(row: Row, margin: str) -> Iterator[str]:
     def both(mine: float, other: float) -> str:
         return f"{number(100 * mine, 1)} % ({row['arm']}) and {number(100 * other, 1)} % ({row['against']})"
 
+    if row["level"] is None:
+        return
     levels = both(row["level"], row["against_level"])
     if max(row["level"], row["against_level"]) < row["margin"]:
         yield f"Only {levels} of the answers are right, so that no fall of {margin} could be seen."
@@ -102,4 +119,4 @@ def estimand_line(row: Row, decodes: Mapping[str, Decode]) -> str:
             f"on each side the most accurate on dev (resampled dev problems choose {row['chosen']} for {row['arm']} and "
             f"{row['against_chosen']} for {row['against']}; the number is the mean over these choices)"
         )
-    return f"{population} Decoding, {choice}: {rules}. Unfinished answers count as wrong."
+    return f"{population} Decoding, {choice}: {rules}. {COUNTED[row['estimand']]}"

@@ -76,7 +76,7 @@ def verdicts_at(
         (f"p{of_looks or '_value'}", "p_adjusted"),
         (f"equivalence_p{of_looks}", "equivalence_p_adjusted"),
     ):
-        _adjust_within_families(rows, column, adjusted)
+        _adjust_within_families(rows, column, adjusted, looks)
     for row in rows:
         row["verdict"] = verdict(row)
         row["sentence"] = sentence(row)
@@ -105,8 +105,8 @@ def _found(row: Row) -> str:
 def unmeasurable(row: Row) -> bool:
     """Both sides so near 0, or so near 1, that one could not lie the margin below, or above, the other."""
     levels = [row["level"], row["against_level"]]
-    if row["estimand"] != words.ACCURACY or None in levels:
-        return False
+    if row["estimand"] not in (words.ACCURACY, words.WHEN_BOTH_FINISHED) or None in levels:
+        return row["estimate"] is None
     return max(levels) < row["margin"] or min(levels) > 1 - row["margin"]
 
 
@@ -170,8 +170,8 @@ def _tested(row: Row) -> Row:
     return tested
 
 
-def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None:
-    """Holm's p, and what can be detected at the level that the smallest p of the family must beat."""
+def _adjust_within_families(rows: list[Row], column: str, adjusted: str, looks: Schedule | None) -> None:
+    """Holm's p, and what can be detected at the level that the smallest p of the family must beat, at this look."""
     for role_and_family in dict.fromkeys((row["role"], row["family"]) for row in rows):
         family = [row for row in rows if (row["role"], row["family"]) == role_and_family]
         p_values = [math.nan if row[column] is None else row[column] for row in family]
@@ -179,4 +179,5 @@ def _adjust_within_families(rows: list[Row], column: str, adjusted: str) -> None
             row[adjusted] = known(p)
             row["alpha"] = ALPHA / len(family)
             if row["estimate"] is not None:
-                row["mde80"] = known(judged_of(row).detectable(row["alpha"]))
+                level = row["alpha"] if looks is None else 2 * looks.bar(row["alpha"] / 2)
+                row["mde80"] = known(judged_of(row).detectable(level))

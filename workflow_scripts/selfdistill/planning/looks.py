@@ -46,7 +46,7 @@ def expectations(study: Study, found: Sequence[Reach]) -> list[Expected]:
 
 def expected(hypothesis: str, truth: str, effect: float, reach: Reach, sizes: Sequence[int]) -> Expected:
     times = [size / sizes[-1] for size in sizes]
-    margin, drift = reach.margin / reach.standard_error, effect / reach.standard_error
+    margin, drift = reach.margin / reach.error_of_claim, effect / reach.error_of_claim
     kinds, going_on = rules(times, margin, reach.alpha)
     looks = landing(times, kinds, going_on, drift)
     steps = np.diff([0, *sizes])

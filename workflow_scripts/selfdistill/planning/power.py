@@ -68,6 +68,18 @@ class Reach:
     detectable_of_method: float | None = None  # None: it takes two trainings, and a figure of how they vary
     equivalent_of_method: float | None = None
 
+    @property
+    def equivalent_of_claim(self) -> float:
+        """Of the claim that the verdict will make: of the method where it can be made."""
+        return self.equivalent_within if self.equivalent_of_method is None else self.equivalent_of_method
+
+    @property
+    def error_of_claim(self) -> float:
+        """The error that detects as much by t with as many units."""
+        if self.detectable_of_method is None:
+            return self.standard_error
+        return self.standard_error * self.detectable_of_method / self.detectable
+
 
 class Basis(Protocol):
     """What a plan reckons with."""

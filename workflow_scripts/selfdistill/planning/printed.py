@@ -153,7 +153,7 @@ def power_table(found: list[Reach]) -> str:
         "equal within",
         "margin",
     ]
-    beyond = [reach.hypothesis for reach in found if reach.equivalent_within > reach.margin]
+    beyond = [reach.hypothesis for reach in found if reach.equivalent_of_claim > reach.margin]
     unreachable = (
         f"\nThis study can seldom show that equal arms are equal within the margin of {', '.join(beyond)}: take more problems or "
         "answers, choose a wider margin, or accept that the question stays open."

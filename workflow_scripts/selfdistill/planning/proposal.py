@@ -90,7 +90,8 @@ def _cheapest(
 
 
 def _variants(study: Study, figures: Figures, asked: Mapping[str, Hypothesis]) -> Iterator[Study]:
-    couplings = ["own", "shared"] if figures.has("draw_correlation") else [study.evaluation.coupling]
+    here = study.evaluation.coupling  # first, as the first of equals is proposed
+    couplings = [here, "own" if here == "shared" else "shared"] if figures.has("draw_correlation") else [here]
     of_method = any(speaks_of_method(study, each) for each in asked.values())
     for base, arms, coupling in product(DRAWS_OF_BASE, DRAWS_OF_ARMS, couplings):
         draws = Draws(base=base, arms=arms)

@@ -185,7 +185,7 @@ def controls_counted(inputs: ReportInputs) -> str:
     silent = sum(p >= ALPHA for p in p_values)
     return (
         f"{silent} of {formatting.plural(len(p_values), words.CONTROL)} {'is' if silent == 1 else 'are'} silent (p ≥ {ALPHA:g}); "
-        f"by chance {formatting.number(ALPHA * len(p_values), 1)} would be expected to speak."
+        f"by chance {formatting.number(ALPHA * len(p_values), 2)} would be expected to speak."
     )
 
 

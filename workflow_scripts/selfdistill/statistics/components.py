@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from selfdistill.statistics.clusters import ClusterMean
+from selfdistill.statistics.trainings import with_trainings
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,11 @@ def variance_of_difference(components: Components, design: Design, of_method: bo
     """The squared standard error of the mean difference; nan where a component that it needs is unknown."""
     by_problem = components.problems + design.weights.of(components.by_weight)
     of_problems = max(0.0, by_problem / design.problems)
-    return of_problems + (_between_trainings(components, design) if of_method else 0.0)
+    return of_problems + (max(0.0, _between_trainings(components, design)) if of_method else 0.0)
 
 
 def error_of_difference(components: Components, design: Design, of_method: bool = False) -> ClusterMean:
-    """With Satterthwaite's degrees of freedom for the method, as `trainings.of_the_method` has them."""
+    """For the method as `trainings.of_the_method` has it."""
     of_problems, freedom = variance_of_difference(components, design), design.degrees_of_freedom
     units = round(freedom) + 1
     if not of_method:
@@ -145,18 +146,12 @@ def error_of_difference(components: Components, design: Design, of_method: bool 
     sides = _trained(components, design)
     if not sides or any(asked.trainings < 2 or math.isnan(part.excess) for part, asked in sides):
         return ClusterMean(0.0, math.nan, units, math.nan)
-    own = [_of_one_training(part, asked, design) / design.problems for part, asked in sides]
-    common = max(0.0, of_problems - sum(each / asked.trainings for each, (_, asked) in zip(own, sides, strict=True)))
-    between = [
-        (max(0.0, part.excess + each) / asked.trainings, asked.trainings - 1)
-        for each, (part, asked) in zip(own, sides, strict=True)
-    ]
-    variance = of_problems + _between_trainings(components, design)
-    if variance <= 0:  # as an estimate of τ² may be, where little else varies
-        variance = common + sum(part for part, _ in between)
-    uncertain = common**2 / freedom + sum(part**2 / degrees for part, degrees in between)
-    found = variance**2 / uncertain if uncertain > 0 else freedom
-    return ClusterMean(0.0, math.sqrt(variance), units, min(freedom, found))
+    sums = []
+    for part, asked in sides:
+        noise = _of_one_training(part, asked, design) / design.problems
+        sums.append((max(0.0, part.excess + noise), noise, asked.trainings))
+    variance, found = with_trainings(of_problems, freedom, sums)
+    return ClusterMean(0.0, math.sqrt(variance), units, found)
 
 
 def _trained(components: Components, design: Design) -> list[tuple[SideComponents, Answers]]:

@@ -72,6 +72,10 @@ class PairedMeans(Paired):
     def degrees_of_freedom(self) -> float:  # type: ignore[override]
         return self.mean.degrees_of_freedom
 
+    @property
+    def is_known(self) -> bool:
+        return self.mean.standard_error > 0 and self.degrees_of_freedom > 0  # equal lengths prove nothing of others
+
     def statistic(self, null: float) -> float:
         shift = self.mean.estimate - null
         if self.mean.standard_error > 0:
@@ -134,7 +138,8 @@ class PairedShares(Paired):
             varies = max(0.0, 1 - 0.75 * (difference / differing) ** 2 - 0.25 * difference**2 / differing)
             return (beyond + within * math.sqrt(varies)) * math.sqrt(differing / self.pairs) - difference
 
-        return self.span * _crossing(lacking, 0.0, 1.0)
+        found = _crossing(lacking, 0.0, 1.0)
+        return self.span * found if found < 1 else math.nan  # no difference that there can be
 
     def _statistic(self, null: float) -> float:
         shift = self.gained - self.lost - null

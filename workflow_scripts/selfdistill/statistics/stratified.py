@@ -39,7 +39,9 @@ class Correction:
 
 def correction(strata: Sequence[Stratum]) -> Correction:
     means = [float(s.errors.mean()) if len(s.errors) else 0.0 for s in strata]
-    parts = tuple((s.share**2 * _variance_of_mean(s), float(len(s.errors) - 1)) for s in strata if len(s.errors) > 1)
+    parts = tuple(
+        (s.share**2 * _variance_of_mean(s), float(max(1, len(s.errors) - 1))) for s in strata if len(s.errors)
+    )
     return Correction(
         estimate=sum(s.share * mean for s, mean in zip(strata, means, strict=True)),
         variance=sum(variance for variance, _ in parts),
@@ -50,10 +52,14 @@ def correction(strata: Sequence[Stratum]) -> Correction:
 
 
 def _variance_of_mean(stratum: Stratum) -> float:
-    """s²/n · (1 − n/N): a stratum that was audited whole adds nothing."""
+    """s²/n · (1 − n/N): a stratum that was audited whole adds nothing.
+
+    Few rows without an error do not say that there is none: the variance is that of one error in n + 2 rows, at least.
+    """
     n = len(stratum.errors)
-    found = bool(np.any(stratum.errors != 0))
-    variance = float(stratum.errors.var(ddof=1)) if found else stratum.usual_variance
+    seen = 1 / (n + 2)
+    found = float(stratum.errors.var(ddof=1)) if n > 1 else 0.0
+    variance = max(found if np.any(stratum.errors != 0) else stratum.usual_variance, seen * (1 - seen))
     return max(0.0, 1 - n / stratum.population) * variance / n
 
 

@@ -8,7 +8,8 @@ each of them; the problems and the base's draws are common to all k and do not s
     SE² =  SE² of the mean effect over problems  +  τ²/k                                      (of each side that was trained)
         =  what is common to all trainings  +  variance of the k effects / k
 
-with Satterthwaite's degrees of freedom for the second sum, whose two parts are known by families of problems and by k − 1.
+and no less than the first part: trainings that happen to agree do not make the method surer than its checkpoints are.
+Satterthwaite's degrees of freedom are those of the second sum, whose parts are known by families of problems and by k − 1.
 Of one training τ² is unknown, and so is everything about the method.
 """
 
@@ -72,12 +73,24 @@ def of_the_method(mean: ClusterMean, sides: Sequence[tuple[float, Trainings]]) -
         return unknown
     if any(side.variance == 0 and side.noise == 0 for _, side in sides):
         return unknown
-    explained = sum(weight**2 * side.noise / side.count for weight, side in sides)
-    common = max(0.0, mean.standard_error**2 - explained)
-    between = [(weight**2 * side.variance / side.count, side.count - 1) for weight, side in sides]
-    variance = common + sum(part for part, _ in between)
-    uncertain = common**2 / mean.degrees_of_freedom + sum(part**2 / freedom for part, freedom in between)
-    if uncertain <= 0:
-        return unknown
-    freedom = min(variance**2 / uncertain, mean.degrees_of_freedom)
+    sums = [(weight**2 * side.variance, weight**2 * side.noise, side.count) for weight, side in sides]
+    variance, freedom = with_trainings(mean.standard_error**2, mean.degrees_of_freedom, sums)
     return ClusterMean(mean.estimate, math.sqrt(variance), mean.clusters, freedom)
+
+
+def with_trainings(
+    of_problems: float, degrees_of_freedom: float, sides: Sequence[tuple[float, float, int]]
+) -> tuple[float, float]:
+    """The squared error of the method and its degrees of freedom; of each side the variance of its effects, what problems
+    and draws alone give to it, and how many trainings there are.
+
+    For the degrees of freedom the effects differ by the noise of problems and draws at least: where they agree by luck the
+    error is small, and must not be held for well known, too.
+    """
+    common = max(0.0, of_problems - sum(noise / count for _, noise, count in sides))
+    seen = sum(variance / count for variance, _, count in sides)
+    expected = [(max(variance, noise) / count, count - 1) for variance, noise, count in sides]
+    uncertain = common**2 / degrees_of_freedom + sum(part**2 / freedom for part, freedom in expected)
+    whole = common + sum(part for part, _ in expected)
+    freedom = whole**2 / uncertain if uncertain > 0 else degrees_of_freedom
+    return max(of_problems, common + seen), min(freedom, degrees_of_freedom)

@@ -150,17 +150,21 @@ class Graded:
     by_problem: Array
     families: Array
     unit: str
+    problems: Array  # their ids, sorted
 
 
 def _graded(evaluations: Evaluations, comparison: Comparison) -> Graded:
     mine, other = paired_cells(evaluations, comparison)
     change = mine[words.ACCURACY].to_numpy() - other[words.ACCURACY].to_numpy()
-    return Graded(change, family_codes(mine), unit_of(mine))
+    return Graded(change, family_codes(mine), unit_of(mine), mine["problem_id"].to_numpy())
 
 
 def _mean_of(differences: list[Graded]) -> Graded:
-    mean = np.mean([difference.by_problem for difference in differences], axis=0)
-    return Graded(mean, differences[0].families, differences[0].unit)
+    """Over the problems that all decodes were asked at: with looks some stand further than others."""
+    shared = set.intersection(*(set(difference.problems) for difference in differences))
+    kept = [np.isin(difference.problems, sorted(shared)) for difference in differences]
+    mean = np.mean([each.by_problem[keep] for each, keep in zip(differences, kept, strict=True)], axis=0)
+    return Graded(mean, differences[0].families[kept[0]], differences[0].unit, differences[0].problems[kept[0]])
 
 
 def _corrected(audit: Audit, comparison: Comparison, decode: str, graded: Graded, whole: bool = False) -> Row:
