@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from conftest import ENVIRONMENT, PATIENCE, Clone, begun
-from selfdistill.tables.analysis import ESTIMATES, VERDICTS
+from selfdistill.tables.analysis import EFFECTS, ESTIMATES, VERDICTS
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.training import DATASET, RUN_LOG, WEIGHTS
@@ -90,10 +90,10 @@ def test_tables_of_the_analysis_are_finite_and_ordered(smoke: Clone) -> None:
     levels = read_table(results(smoke) / "analysis/levels.parquet", ESTIMATES)
     known = levels.filter(pl.col("low").is_not_null())
     assert (known["low"] <= known["estimate"] + 1e-12).all() and (known["estimate"] <= known["high"] + 1e-12).all()
-    factorial = read_table(results(smoke) / "analysis/factorial.parquet", ESTIMATES)
+    factorial = read_table(results(smoke) / "analysis/factorial.parquet", EFFECTS)
     assert {"main effect of the decode", "main effect of the filter", "interaction"} <= set(factorial["estimand"])
     verdicts = read_table(results(smoke) / "analysis/verdicts.parquet", VERDICTS)
-    words = {"improved", "worse", "equivalent within the margin", "not resolved"}
+    words = {"improved", "worse", "equivalent within the margin", "not resolved", "not measurable"}
     assert set(verdicts["verdict"]) <= words
 
 
@@ -200,8 +200,8 @@ def test_an_interrupted_study_resumes_to_the_same_tables(smoke: Clone, tmp_path:
     same = ["request_id", "token_ids", "finish_class", "verdict", "extracted"]
     for model in ("base", "ssd/seed-0/at-050", "ssd/seed-0/at-100"):
         assert graded(fresh, model).select(same).equals(graded(smoke, model).select(same)), model
-    for table in ("levels", "factorial"):
-        one, other = (read_table(results(clone) / f"analysis/{table}.parquet", ESTIMATES) for clone in (fresh, smoke))
+    for table, schema in (("levels", ESTIMATES), ("factorial", EFFECTS)):
+        one, other = (read_table(results(clone) / f"analysis/{table}.parquet", schema) for clone in (fresh, smoke))
         assert one.equals(other), table
 
 

@@ -229,3 +229,9 @@ def test_the_errors_of_a_stratum_have_wilsons_interval() -> None:
 
 def said_of(key: pl.DataFrame) -> pl.DataFrame:
     return key.select("row", pl.lit("yes").alias("right"))
+
+
+def test_where_no_model_gave_an_answer_the_sheet_is_empty() -> None:
+    graded = simulated(np.random.default_rng(8), PERFECT).with_columns(boxed=False, finish_class=pl.lit("no_answer"), verdict=pl.lit("unanswered"), reason=pl.lit("no answer"))  # fmt: skip
+    key = draw_sample(graded, evaluation(), 1)
+    assert key.is_empty() and set(key.columns) == set(AUDIT_KEY)

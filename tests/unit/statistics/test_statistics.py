@@ -226,6 +226,13 @@ def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_the_null() -
     assert 50 < differed < 700
 
 
+def test_where_nothing_could_differ_nothing_is_known() -> None:
+    nothing = np.zeros(30)
+    for weights, span in ((np.ones(30), 0.0), (nothing, 1.0)):
+        judged = PairedShares.of(nothing, weights, cluster_mean(*cluster_totals(nothing, np.arange(30), weights)), span)
+        assert not judged.is_known and np.isnan(judged.p()) and np.isnan(judged.interval().high)
+
+
 def test_a_difference_of_differences_may_lie_beyond_1() -> None:
     values = np.repeat([2.0, 1.0, 0.0], [30, 5, 5])
     judged = PairedShares.of(values, np.ones(40), cluster_mean(*alone(values)), span=2.0)

@@ -194,7 +194,7 @@ def _grading(study: Study, figures: Figures) -> Stage:
 # Rules of which there is one job each.
 ONCE = (
     "problems", "prompts", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change", "checks",
-    "study_record", "report", "variance",
+    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet",
 )  # fmt: skip
 
 

@@ -104,8 +104,10 @@ class PairedShares(Paired):
 
     @classmethod
     def of(cls, values: Array, weights: Array, mean: ClusterMean, span: float = 1.0) -> "PairedShares":
-        """From the differences by problem and their mean with its standard error."""
+        """From the differences by problem and their mean with its standard error; unknown where nothing could differ."""
         whole = float(weights.sum()) * span
+        if whole <= 0:
+            return cls(0.0, 0.0, float(mean.clusters), math.nan)
         gained, lost = float(values[values > 0].sum()) / whole, -float(values[values < 0].sum()) / whole
         spread, variance = gained + lost - (gained - lost) ** 2, (mean.standard_error / span) ** 2
         known = spread > 1e-12 and variance > 1e-18

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 import polars as pl
 
 from selfdistill.analysis.reported import reported_answers, sides_of
-from selfdistill.foundation.errors import UserError
 from selfdistill.study.evaluation import Evaluation
 from selfdistill.tables import words
 from selfdistill.tables.analysis import AUDIT_KEY
 from selfdistill.tables.endings import CORRECT, UNDECIDED, UNPARSED, WRONG
-from selfdistill.tables.schema import conform
+from selfdistill.tables.schema import conform, empty_table
 
 # What was read of the answer by the grader. Tables of its first version lack `disputed`: nothing is disputed there.
 NEEDED_TOO = ("request_id", "reason", "disputed")
@@ -40,11 +39,11 @@ def with_kinds(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw_sample(graded: pl.DataFrame, evaluation: Evaluation, seed: int) -> pl.DataFrame:
-    """The key of the sheet, in the sheet's order, which says nothing of the strata."""
+    """The key of the sheet, in the sheet's order, which says nothing of the strata; empty where no model gave an answer."""
     answers = with_kinds(reported_answers(graded, evaluation)).drop_nulls("kind")
     sizes = {(side, kind): n for side, kind, n in answers.group_by("side", "kind").len().rows()}
     if not sizes:
-        raise UserError("graded completions: no finished model gave an answer, so that none can be judged again.")
+        return empty_table(AUDIT_KEY)
     wanted = allocation(sizes, evaluation.audit.rows)
     rows = [
         {
