@@ -106,7 +106,7 @@ def _difference_row(inputs: ReportInputs, row: dict[str, Any], label: str, minor
         fmt.p_value(row["p_value"]),
         fmt.p_value(row["p_adjusted"]),
         fmt.points(row["mde80"], signed=False),
-        row["claim"].split()[-1] if row["training_seeds"] else "nothing trained",
+        row["claim"].split()[-1] if row["training_seeds"] else "base",
     ]
     return Row([label, *_level_cells(inputs, row["model_id"], row["decode_id"], cells)], minor)
 
