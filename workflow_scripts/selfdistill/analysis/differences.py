@@ -10,6 +10,7 @@ import polars as pl
 from selfdistill.analysis.problem_means import known
 from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
+from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.statistics.paired import Paired, PairedMeans, PairedShares
 from selfdistill.tables import words
 
@@ -74,8 +75,8 @@ def estimated(difference: Difference, families: Array, unit: str) -> Row:
     return judged_row(difference, difference.mean(families), unit)
 
 
-def judged_row(difference: Difference, mean: ClusterMean, unit: str) -> Row:
-    """Estimate, interval, p and power of a difference whose error is `mean`'s."""
+def judged_row(difference: Difference, mean: ClusterMean, unit: str, alpha: float = ALPHA) -> Row:
+    """Estimate, interval, p and, at the level, power of a difference whose error is `mean`'s."""
     judged = difference.judged(mean)
     interval = judged.interval()
     return {
@@ -88,7 +89,7 @@ def judged_row(difference: Difference, mean: ClusterMean, unit: str) -> Row:
         "n": mean.clusters,
         "standard_error": known(mean.standard_error),
         "degrees_of_freedom": known(mean.degrees_of_freedom),
-        "mde80": known(judged.detectable()),
+        "mde80": known(judged.detectable(alpha)),
         **(
             {"pairs": judged.pairs, "gained": judged.gained, "lost": judged.lost}
             if isinstance(judged, PairedShares)

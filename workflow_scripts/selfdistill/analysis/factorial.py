@@ -121,9 +121,7 @@ def _row(
     sides = [(weight, trainings(cell.each, [ones] * len(cell.each), families)) for weight, cell in parts]
     method = of_the_method(mean, sides)
     speaks_of_method = math.isfinite(method.standard_error)
-    spoken_of = method if speaks_of_method else mean
-    row = judged_row(difference, spoken_of, unit_of(problems))
-    row["mde80"] = known(difference.judged(spoken_of).detectable(level))
+    row = judged_row(difference, method if speaks_of_method else mean, unit_of(problems), level)
     row |= {"estimand": estimand, "claim": words.METHOD if speaks_of_method else words.CHECKPOINTS}
     row["training_seeds"] = min(len(cell.each) for _, cell in parts)
     return {key: value for key, value in row.items() if key in EFFECTS}

@@ -68,8 +68,9 @@ def decoding_alone(evaluations: Evaluations, evaluation: Evaluation) -> Iterator
     sides = _points(evaluations).get(("base", 0), {})
     for reference in evaluation.decodes.final:
         for decode in _ordered(sides, decodes_in_order(evaluation)):
-            if reference in sides and decode != reference:
-                budget = _widest(evaluations, shared_budgets(evaluations, sides[decode], sides[reference]))
+            if reference not in sides or decode == reference:
+                continue
+            if budget := evaluations.widest((sides[decode], sides[reference])):
                 yield Comparison(sides[decode], sides[reference], words.DECODING_ALONE, budget, "test")
 
 
@@ -95,27 +96,14 @@ def _ordered(sides: Mapping[str, Side], order: list[str]) -> list[str]:
     return [decode for decode in order if decode in sides] + [decode for decode in sides if decode not in order]
 
 
-def _widest(evaluations: Evaluations, budgets: list[str]) -> str:
-    return max(sorted(budgets), key=lambda name: (evaluations.budgets[name], name == "full"))
-
-
 def _fair(
     evaluations: Evaluations, sides: Mapping[str, Side], against: Mapping[str, Side], order: list[str]
 ) -> Comparison | None:
     """Both sides choose from the decodes that both were asked at: a longer menu is a better chance at a good decode."""
-    shared = {
-        decode: shared_budgets(evaluations, sides[decode], against[decode])
-        for decode in _ordered(sides, order)
-        if decode in against
-    }
+    menu = tuple(decode for decode in _ordered(sides, order) if decode in against)
     # At a look some decodes may have gone further than others: the whole menu counts, at what all of it was asked.
-    budgets = sorted(set.intersection(*map(set, shared.values()))) if shared else []
-    if not budgets:
-        return None
-    widest = _widest(evaluations, budgets)
-    menu = tuple(decode for decode, each in shared.items() if widest in each)
-    chosen, chosen_against = (sides[menu[0]], against[menu[0]])
-    return Comparison(chosen, chosen_against, words.FAIR, widest, "test", menu)
+    budget = evaluations.widest(side[decode] for side in (sides, against) for decode in menu)
+    return Comparison(sides[menu[0]], against[menu[0]], words.FAIR, budget, "test", menu) if budget else None
 
 
 def at(side: Side, decode: str) -> Side:

@@ -195,8 +195,10 @@ class Evaluations:
     def widest(self, sides: Iterable[Side]) -> str | None:
         """The largest budget that all of these were evaluated on; None if there is none."""
         reached = [set(self.reached(model, side.decode_id)) for side in sides for model in side.models]
-        shared = sorted(set.intersection(*reached)) if reached else []
-        return max(shared, key=lambda name: (self.budgets[name], name == "full"), default=None)
+        return self.widest_of(set.intersection(*reached)) if reached else None
+
+    def widest_of(self, budgets: Iterable[str]) -> str | None:
+        return max(sorted(budgets), key=lambda name: (self.budgets[name], name == "full"), default=None)
 
     def sides(self) -> list[Side]:
         """Every arm, point of training and decode that was evaluated, with the models of all its training seeds."""

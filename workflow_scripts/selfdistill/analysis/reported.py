@@ -31,18 +31,15 @@ def reported_pairs(evaluations: Evaluations, evaluation: Evaluation, split: str)
         by_decode = {side.decode_id: side for side in sides if side.arm == arm}
         for decode in evaluation.decodes.final:
             if decode in by_decode and decode in base:
-                budget = evaluations.widest((by_decode[decode], base[decode])) or widest_budget(evaluations)
-                yield Comparison(by_decode[decode], base[decode], words.MATCHED, budget, split)
-
-
-def widest_budget(evaluations: Evaluations) -> str:
-    return max(sorted(evaluations.budgets), key=lambda name: (evaluations.budgets[name], name == "full"))
+                budget = evaluations.widest((by_decode[decode], base[decode]))
+                if budget is not None:
+                    yield Comparison(by_decode[decode], base[decode], words.MATCHED, budget, split)
 
 
 def reported_answers(graded: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
     """The rows of graded answers that these comparisons rest on, with their side (the arm, or base)."""
     evaluations = Evaluations.of(graded, evaluation.sizes)
-    size = evaluations.budgets[widest_budget(evaluations)]
+    size = max(evaluations.budgets.values())
     split = reported_split(graded)
     here = graded.filter(
         (pl.col("purpose") == "eval")

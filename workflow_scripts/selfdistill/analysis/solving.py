@@ -11,7 +11,7 @@ import polars as pl
 
 from selfdistill.analysis.levels import share_row
 from selfdistill.analysis.problem_means import Evaluations, Side, pool
-from selfdistill.analysis.reported import FINISHED, reported_split, widest_budget
+from selfdistill.analysis.reported import FINISHED, reported_split
 from selfdistill.statistics.clusters import Array
 from selfdistill.statistics.solving import pass_at_k
 from selfdistill.statistics.voting import majority_at_k
@@ -32,7 +32,9 @@ def solving(graded: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
     for side in evaluations.sides():
         if side.percent not in FINISHED or side.decode_id not in evaluation.decodes.final:
             continue
-        budget = evaluations.widest([side]) or widest_budget(evaluations)
+        budget = evaluations.widest([side])
+        if budget is None:
+            continue
         cells = [evaluations.cell(model, side.decode_id, budget, split) for model in side.models]
         if cells[0].is_empty():
             continue

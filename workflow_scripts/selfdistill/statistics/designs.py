@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from scipy import special
-
-from selfdistill.statistics.clusters import ClusterMean
+from selfdistill.statistics.clusters import ClusterMean, t_reached
 from selfdistill.statistics.components import Components, Design, error_of_difference
+from selfdistill.statistics.power import reach
 
 LEAST_PROBLEMS = 100  # fewer stand for no population, however often they are asked
 MOST_PROBLEMS = 10_000_000  # more than there will ever be: nothing is settled by problems alone
@@ -44,12 +43,13 @@ class Candidate:
 
 def detectable(error: ClusterMean, alpha: float, power: float = 0.8) -> float:
     """The true difference found with this power: t(1 − α/2) + t(power) errors."""
-    return (_t(1 - alpha / 2, error) + _t(power, error)) * error.standard_error
+    return reach(error.degrees_of_freedom, alpha, power) * error.standard_error
 
 
 def equivalent_within(error: ClusterMean, alpha: float, power: float = 0.8) -> float:
     """The margin within which both one-sided tests place no difference with this power: t(1 − α) + t((1 + power)/2) errors."""
-    return (_t(1 - alpha, error) + _t((1 + power) / 2, error)) * error.standard_error
+    one_sided, both = (t_reached(share, error.degrees_of_freedom) for share in (1 - alpha, (1 + power) / 2))
+    return (one_sided + both) * error.standard_error
 
 
 def margin_reached(components: Components, design: Design, question: Question) -> float:
@@ -111,7 +111,3 @@ def cheapest(
             found = replace(candidate, design=at_problems(candidate.design, problems))
             best = found if best is None or found.tokens < best.tokens else best
     return best
-
-
-def _t(quantile: float, error: ClusterMean) -> float:
-    return float(special.stdtrit(error.degrees_of_freedom, quantile))

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals
+from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals, t_quantile
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def median_interval(draws: Sequence[Array], clusters: Array, level: float = 0.95
     last = estimate if math.isfinite(estimate) else float(np.max(values[np.isfinite(values)], initial=0.0))
     below = np.mean([(table <= last).mean(axis=1) for table in draws], axis=0)
     mean = cluster_mean(*cluster_totals(below, clusters))
-    half = float(stats.t.ppf((1 + level) / 2, mean.degrees_of_freedom)) * mean.standard_error
+    half = t_quantile(mean, level) * mean.standard_error
     if mean.clusters < 2 or not math.isfinite(half):
         return Median(estimate, math.nan, math.nan, mean.clusters)
     low = quantile(max(0.5 - half, 0.0))

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from selfdistill.statistics.clusters import Array
+from selfdistill.statistics.clusters import Array, t_reached
 
 
 @dataclass(frozen=True)
@@ -78,4 +77,4 @@ def combined_degrees_of_freedom(parts: Sequence[tuple[float, float]]) -> float:
 
 
 def half_width(variance: float, degrees_of_freedom: float, level: float = 0.95) -> float:
-    return float(stats.t.ppf((1 + level) / 2, degrees_of_freedom)) * math.sqrt(variance)
+    return t_reached((1 + level) / 2, degrees_of_freedom) * math.sqrt(variance)
