@@ -143,6 +143,9 @@ def work_along(run: Callable[[], None], device: str) -> None:
     try:
         run()
         ranks.leave()
+    except SystemExit as stopped:  # asked to stop: all end after the same step, none while another still listens to it
+        ranks.gather(None)
+        _leave("", voice, int(stopped.code or 0))
     except UserError as error:
         if not ranks.is_first():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
