@@ -14,6 +14,7 @@ from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
+from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
 from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
@@ -33,6 +34,12 @@ TOKENIZER_FILES = (
     BASE_FILES
     if STUDY.model.hub
     else local([str(file) for file in tokenizer_files(Path(STUDY.model.path))])
+)
+# What tells where the weights come from, where they are not as the model's makers publish them.
+ORIGIN = (
+    BASE_FILES
+    if STUDY.model.hub
+    else local([str(file) for file in Path(STUDY.model.path).glob(ORIGIN_RECORD)])
 )
 # Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
 SOURCES = {

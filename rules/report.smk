@@ -61,6 +61,7 @@ rule report:
             *(BASE_FILES if STUDY.model.hub else []),
             *(f"<results>/hub/sources/{source}.json" for source in LOADED),
         ],
+        origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
         library=library("report.py"),
         page=local(
