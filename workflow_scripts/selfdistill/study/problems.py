@@ -32,6 +32,11 @@ class Contamination(Section):
 
 class Problems(Section):
     prompt: str = Field(description="What is asked; {problem} is replaced by the problem's text.")
+    reference: str | None = Field(
+        None,
+        description="How an arm with samples: reference is shown a solution; {solution} and {answer} are replaced by the "
+        "dataset's. Unless given, the solution and a sentence with its answer in the format that is graded.",
+    )
     sources: dict[Name, Source]
     contamination: Contamination = Contamination()
     dev_share: Share = Field(0.3, description="Share of evaluation families used for choices; the rest is reported on.")
