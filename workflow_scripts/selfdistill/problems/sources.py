@@ -1,4 +1,7 @@
-"""Reads raw problems: JSON Lines with problem, answer, level and, where known, id and family. Other fields are ignored."""
+"""Reads raw problems: JSON Lines with problem, answer, level and, where known, id, family and solution.
+
+Other fields are ignored.
+"""
 
 import json
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ class RawProblem:
     problem: str
     answer: str
     problem_id: str
+    solution: str | None = None  # a reference solution
 
     @property
     def place(self) -> str:
@@ -78,6 +82,7 @@ def _problem(name: str, path: str, line: int, text: str) -> RawProblem:
         problem=problem,
         answer=_text(fields, "answer", place),
         problem_id=problem_id(problem),
+        solution=_solution(fields, place),
     )
 
 
@@ -91,6 +96,17 @@ def _text(fields: dict[str, Any], key: str, place: str) -> str:
         raise UserError(f"{place}: {key} must be text but is {json.dumps(value)}; write it in quotes.")
     if not value.strip():
         raise UserError(f"{place}: {key} is empty; every problem needs one.")
+    return value.strip()
+
+
+def _solution(fields: dict[str, Any], place: str) -> str | None:
+    value = fields.get("solution")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise UserError(f"{place}: solution must be text but is {json.dumps(value)}; write it in quotes.")
+    if not value.strip():
+        raise UserError(f"{place}: solution is empty; write the reference solution or leave the key out.")
     return value.strip()
 
 

@@ -12,7 +12,7 @@ Loader = Annotated[str, Field(json_schema_extra={"enum": [*LOADERS]})]
 
 class Source(Section):
     path: str = Field(
-        description="JSON Lines with problem, answer, level and, where known, family; with a loader, a dataset's folder."
+        description="JSON Lines with problem, answer, level and, where known, family and solution; with a loader, a dataset's folder."
     )
     use: Literal["train", "eval"] = Field(description="Whether models are trained or evaluated on it.")
     loader: Loader | None = Field(None, description="Reads a public dataset as it lies on the hub (docs/datasets.md).")

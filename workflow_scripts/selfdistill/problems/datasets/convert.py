@@ -30,7 +30,7 @@ LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut 
 
 
 class Conversion(NamedTuple):
-    # Problem, answer, level, id, family, needs_picture and mended, in the order of the raw files.
+    # Problem, answer, level, id, family, needs_picture, mended and, where there is one, solution: in the raw files' order.
     rows: list[dict[str, Any]]
     dropped: dict[str, int]  # by reason
 
@@ -44,7 +44,7 @@ def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int 
     kept = _gradable(dataset.read(folder, asked), asked, dropped)
     kept = _without_copies(kept, dropped, workers)
     kept = _readable(kept, asked["limit"], dropped, workers)
-    return Conversion([row._asdict() for row in kept], dict(sorted(dropped.items())))
+    return Conversion([_fields(row) for row in kept], dict(sorted(dropped.items())))
 
 
 def audit(loader: str, options: Mapping[str, Any], conversion: Conversion) -> dict[str, Any]:
@@ -55,10 +55,18 @@ def audit(loader: str, options: Mapping[str, Any], conversion: Conversion) -> di
         "loader": loader,
         "kept": len(rows),
         "mended": sum(row["mended"] for row in rows),
+        "solutions": sum("solution" in row for row in rows),
         "pictures": {need: needs[need] for need in NEEDS if needs[need]},
         "dropped": dropped,
         "alarm": alarm(dataset_of(loader), options, len(rows), dropped),
     }
+
+
+def _fields(row: Kept) -> dict[str, Any]:
+    fields = row._asdict()
+    if row.solution is None:
+        del fields["solution"]
+    return fields
 
 
 def _gradable(items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped: Counter[str]) -> list[Kept]:
@@ -96,7 +104,19 @@ def _checked(row: Kept, asked: Mapping[str, Any]) -> Kept | Dropped:
     if gold.reason:
         return Dropped(row.id, gold.reason)
     was_mended = (text, answer) != (row.problem, row.answer)
-    return row._replace(problem=problem, answer=gold.answer, needs_picture=need, mended=was_mended)
+    return row._replace(
+        problem=problem,
+        answer=gold.answer,
+        needs_picture=need,
+        mended=was_mended,
+        solution=_clean_solution(row.solution or "", was_mended),
+    )
+
+
+def _clean_solution(solution: str, row_was_eaten: bool) -> str | None:
+    """None where there is none to learn from; the problem stays. Its lines are many, and one that begins with u is no \\nu."""
+    text = mended(solution) if row_was_eaten or is_broken(solution) else solution
+    return None if is_broken(text) or has_link(text) else clean(without_marks(clean(text))) or None
 
 
 def _without_copies(rows: Sequence[Kept], dropped: Counter[str], workers: int) -> list[Kept]:

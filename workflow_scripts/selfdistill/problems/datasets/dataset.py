@@ -19,6 +19,7 @@ class Kept(NamedTuple):
     family: str | None = None
     needs_picture: Need = "no"  # these two `convert` finds out
     mended: bool = False
+    solution: str | None = None  # the dataset's own, where it gives one: `convert` cleans it or leaves it out
 
 
 class Dropped(NamedTuple):

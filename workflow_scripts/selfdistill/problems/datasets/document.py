@@ -30,6 +30,8 @@ the dataset's own card before passing anything on.
   grader's own reader reads them ([grading](grading.md)). What could be read in two ways is not guessed.
 - Answers lose dollars, a box around them and a full stop. Units, degrees, per cent and `x =` stay: the grader sees past them.
 - One row of each problem is kept, and none where two rows of a problem give different answers.
+- Where a dataset gives a solution, it stands under the key `solution` of the problem's line, without the marks of its
+  format. One with a link or with LaTeX that cannot be mended is left out, and the problem stays.
 - A level is a stratum: it can be compared within a dataset, not between two.
 """
 

@@ -29,16 +29,21 @@ def find_files(folder: Path, pattern: str) -> list[Path]:
     return found
 
 
-def parquet_rows(path: Path, columns: Mapping[str, Kind]) -> Iterator[Row]:
+def parquet_rows(
+    path: Path, columns: Mapping[str, Kind], where_there: Mapping[str, Kind] | None = None
+) -> Iterator[Row]:
+    """`where_there` are columns that a copy may lack: a row has them where the file does."""
     _look_at_the_beginning(path)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             _check_columns(path, columns, file.schema_arrow.names)
-            for name, kind in columns.items():
+            others = {name: kind for name, kind in (where_there or {}).items() if name in file.schema_arrow.names}
+            wanted = {**columns, **others}
+            for name, kind in wanted.items():
                 found = file.schema_arrow.field(name).type
                 if not _is_of_kind(found, kind):
                     raise UserError(f"{path}: its column {name!r} must be of {kind} but is of {found}; {AGAIN}.")
-            for batch in file.iter_batches(BATCH, columns=list(columns)):
+            for batch in file.iter_batches(BATCH, columns=list(wanted)):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         said = (str(error).splitlines() or [""])[0].rstrip(".")
@@ -81,6 +86,12 @@ def _json_row(place: str, text: str, columns: Collection[str]) -> Row:
         if name not in row:
             raise UserError(f"{place}: has no {name!r} but {_some(row)}; {AGAIN}.")
     return row
+
+
+def text_of(row: Row, column: str) -> str | None:
+    """What a column holds that a copy may lack."""
+    value = row.get(column)
+    return value if isinstance(value, str) else None
 
 
 def _look_at_the_beginning(path: Path) -> None:
