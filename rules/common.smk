@@ -9,14 +9,25 @@ from snakemake.exceptions import WorkflowError
 from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
-from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
+from selfdistill.study.models import (
+    evaluated,
+    reference_arms,
+    runs,
+    sampled_arms,
+    sources_of_samples,
+    trained_arms,
+)
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
+from selfdistill.problems.references import wording_of
 from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
+# Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.
+FROM_SAMPLES = list(sampled_arms(STUDY))
+FROM_REFERENCES = list(reference_arms(STUDY))
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
 RUNS = runs(STUDY)
@@ -46,6 +57,9 @@ SOURCES = {
         else {"path": source.path, "use": source.use}
     )
     for name, source in STUDY.problems.sources.items()
+}
+TRAINING_SOURCES = {
+    name: source for name, source in SOURCES.items() if source["use"] == "train"
 }
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
@@ -128,6 +142,11 @@ def shards_of(wildcards):
     return [
         f"<results>/models/{wildcards.model}/shard-{shard}.parquet" for shard in shards
     ]
+
+
+def one_of(names):
+    """A constraint of a wildcard to these names; without any, to what no name is."""
+    return "|".join(names) or "(?!)"
 
 
 def of_models(pattern, models=EVALUATED):

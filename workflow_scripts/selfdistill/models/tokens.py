@@ -85,7 +85,9 @@ def closing_token(tokenizer: Any, stop_ids: Collection[int], folder: Path, chat:
     _, found, rest = text.rpartition(said)
     ids = tokenizer(rest.lstrip(), add_special_tokens=False)["input_ids"] if found else []
     if not ids or ids[0] not in stop_ids:
-        names = ", ".join(f"{name} ({number})" for number in stop_ids for name in tokenizer.convert_ids_to_tokens([number]))
+        names = ", ".join(
+            f"{name} ({number})" for number in stop_ids for name in tokenizer.convert_ids_to_tokens([number])
+        )
         raise UserError(
             f"{folder}: its chat template closes the model's turn with {rest.strip()[:40]!r} and not with one of the end tokens "
             f"{names}, so a model that learns solutions would not learn to end; mend the template or eos_token_id in "

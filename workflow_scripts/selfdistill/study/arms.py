@@ -12,7 +12,8 @@ class Arm(Section):
 
     resample: bool = Field(False, description="Train nothing: sample the base anew (the A/A control).")
     samples: Literal["own", "reference"] = Field(
-        "own", description="reference: train on the dataset's own solutions (problems.reference) and on nothing sampled."
+        "own",
+        description="reference: train on the dataset's own solutions (problems.reference) and on nothing sampled.",
     )
     decode: Name | None = Field(None, description="Decode of the training samples.")
     keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")

@@ -162,5 +162,6 @@ MAJORITY_AT = "maj@"
 def majority_estimand(k: int) -> str:
     return f"{MAJORITY_AT}{k}"
 
+
 # Column `model_id` of a dataset whose examples nobody sampled, and the key `samples` of its audit.
 REFERENCE = "reference"  # the dataset's own solutions

@@ -84,7 +84,9 @@ def refuse_too_few(problems: int, kept: int, examples: int, left_out: dict[str, 
 
 def audit(train: pl.DataFrame, kept: pl.DataFrame, used: pl.DataFrame, left_out: dict[str, int]) -> dict[str, Any]:
     tokens = used["n_tokens"]
-    counts = {name: dict(frame.group_by("level").len().iter_rows()) for name, frame in (("problems", train), ("used", used))}
+    counts = {
+        name: dict(frame.group_by("level").len().iter_rows()) for name, frame in (("problems", train), ("used", used))
+    }
     return {
         "samples": REFERENCE,
         "problems": train.height,
