@@ -21,6 +21,7 @@ from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
+from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.references import wording_of
 from selfdistill.sampling.plan import asked_of, noises_shared
 
@@ -45,6 +46,8 @@ TOKENIZER_FILES = (
     if STUDY.model.hub
     else local([str(file) for file in tokenizer_files(Path(STUDY.model.path))])
 )
+# Where the base is a checkpoint of another study, what it was made from belongs to what is told of this one.
+LINEAGE = ["<results>/lineage.json"] if is_checkpoint(Path(STUDY.model.path)) else []
 # Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
 SOURCES = {
     name: (

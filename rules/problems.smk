@@ -122,7 +122,9 @@ rule problems:
         runtime=later(30),
     params:
         asked={
-            "problems": STUDY.problems.model_dump(exclude={"prompt", "reference", "sources"})
+            "problems": STUDY.problems.model_dump(
+                exclude={"prompt", "reference", "sources"}
+            )
             | {"sources": SOURCES},
             "seed": STUDY.seed,
         },

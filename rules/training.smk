@@ -12,12 +12,12 @@ rule dataset:
     output:
         dataset="<results>/arms/{arm}/dataset.parquet",
         audit="<results>/arms/{arm}/audit.json",
-    wildcard_constraints:
-        arm=one_of(FROM_SAMPLES),
     log:
         "<logs>/dataset/{arm}.log",
     benchmark:
         "<benchmarks>/dataset/{arm}.tsv"
+    wildcard_constraints:
+        arm=one_of(FROM_SAMPLES),
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -47,12 +47,12 @@ rule reference_dataset:
     output:
         dataset="<results>/arms/{arm}/dataset.parquet",
         audit="<results>/arms/{arm}/audit.json",
-    wildcard_constraints:
-        arm=one_of(FROM_REFERENCES),
     log:
         "<logs>/reference_dataset/{arm}.log",
     benchmark:
         "<benchmarks>/reference_dataset/{arm}.tsv"
+    wildcard_constraints:
+        arm=one_of(FROM_REFERENCES),
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -167,7 +167,8 @@ rule train:
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,
-        kernels=lambda wildcards, threads: SLOW_KERNELS,
+        # More options of that kind go with these: the text of the command is tracked, and a new place in it would train anew.
+        kernels=lambda wildcards, threads: f"{SLOW_KERNELS} --study {STUDY.study}",
         work=lambda wildcards, threads: (
             f"{WORK}/runs/{wildcards.arm}/seed-{wildcards.seed}/work"
         ),

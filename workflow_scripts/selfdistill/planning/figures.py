@@ -51,6 +51,7 @@ class ModelFigures(Stated):
     weight_bytes: Figure | None = None
     prompt_tokens: Figure | None = None
     completion_tokens: Figure | None = None
+    reference_tokens: Figure | None = None  # of the dataset's own solutions in the study's wording
     completion_share: Figure | None = None
     finished_share: Figure | None = None
     bytes_per_token: Figure | None = None

@@ -44,6 +44,7 @@ class ReportInputs:
     problem_counts: pl.DataFrame | None = None  # source, level, split, count, …
     contamination: pl.DataFrame | None = None
     hub: dict[str, dict[str, Any]] = field(default_factory=dict)  # model or source → which commit of which repository
+    lineage: dict[str, Any] = field(default_factory=dict)  # what a base that is a checkpoint was made from
     conversions: dict[str, dict[str, Any]] = field(default_factory=dict)  # source → rows kept, rows dropped by reason
     checks: list[dict[str, Any]] = field(default_factory=list)  # name, passed, sentence
     results: str = "results"  # the folder that paths in the report start from

@@ -94,6 +94,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         contamination=read_table(files["contamination"], CONTAMINATION),
         hub=_read_each(asked["from_hub"], files["hub"]),
         conversions=_read_each(asked["converted"], files["conversions"]),
+        lineage=next((json.loads(Path(path).read_text()) for path in files.get("lineage", [])), {}),
         checks=json.loads(Path(files["checks"]).read_text()),
         results=asked["results"],
     )
