@@ -22,7 +22,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.models.lineage import is_checkpoint
-from selfdistill.problems.references import wording_of
+from selfdistill.problems.wording import wording_of
 from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)

@@ -12,7 +12,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.hub.copies import check_copies
 from selfdistill.models.hub.revisions import check_pins
 from selfdistill.problems.datasets.registry import dataset_of
-from selfdistill.problems.references import check_wording
+from selfdistill.problems.wording import check_wording
 from selfdistill.study.identity import refuse_other_results
 from selfdistill.study.lines import at_its_line, read_with_lines
 from selfdistill.study.load import load_study, without_paths

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from selfdistill.foundation.programs import as_program
-from selfdistill.problems.references import check_wording
+from selfdistill.problems.wording import check_wording
 from selfdistill.study.load import study_of
 
 

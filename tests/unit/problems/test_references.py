@@ -14,14 +14,8 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.models.tokens import closing_token, end_tokens
 from selfdistill.problems.normalise import problem_id
-from selfdistill.problems.references import (
-    WORDINGS,
-    check_wording,
-    continuation,
-    references,
-    solutions_of,
-    worded,
-)
+from selfdistill.problems.references import continuation, references, solutions_of, worded
+from selfdistill.problems.wording import WORDINGS, check_wording
 from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.study.load import load_study
 from selfdistill.study.problems import Source

@@ -11,7 +11,7 @@ import yaml
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
-from selfdistill.study.results import usual_folder
+from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
 
 CHECKPOINT_PATH = re.compile(r"(?P<results>.+)/(?P<run>runs/[^/]+/seed-\d+)/at-\d{3}/?")
@@ -92,9 +92,9 @@ def _model_files(study: Study, root: Path) -> Iterator[str]:
 
 
 def lies_in_own_results(study: Study, root: Path) -> bool:
-    """Also by another way to the same place."""
+    """Also by another way to the same place. What lies in a folder of results and in none of its rooms is another study's."""
     model, results = ((root / path).resolve() for path in (study.model.path, study.results))
-    return model.is_relative_to(results)
+    return model.is_relative_to(results) and model.relative_to(results).parts[:1] in {(room,) for room in ROOMS}
 
 
 def checkpoint_to_make(path: str, root: Path) -> str:
