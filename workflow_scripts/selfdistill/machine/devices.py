@@ -76,7 +76,9 @@ def _places_on(devices: list[Device]) -> list[Device]:
     """Each card as often as processes may share it, one lock for each: the first place of every card before any second."""
     said = os.environ.get(SHARED) or "1"
     if not said.isdecimal() or int(said) < 1:
-        raise UserError(f"{SHARED}={said!r}: how many processes may share a GPU is a number from 1; correct or unset it.")
+        raise UserError(
+            f"{SHARED}={said!r}: how many processes may share a GPU is a number from 1; correct or unset it."
+        )
     more = [Device(device.name, f"{place}-{device.lock}") for place in range(2, int(said) + 1) for device in devices]
     return devices + more
 
