@@ -217,6 +217,10 @@ WITH_SOLUTIONS = {
     "omni-math-2": "It is 7.",
     "olympiad-bench": "So it is $7$.",
     "aime-24": r"We get $\boxed{7}$.",
+    "gsm8k": "One of them is 7.\nSo it is 7.",
+    "svamp": "7 * 1 = 7",
+    "asdiv": "7 + 0 = 7",
+    "mawps": "7 * 1 = 7",
 }
 
 

@@ -71,7 +71,7 @@ WRONG_OF_THE_HUB = {
     "a source's commit without its loader": (
         "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
     ),
-    "an unknown loader": ("problems/sources/quiz/loader", "gsm8k", "problems.sources.quiz.loader: there is no loader 'gsm8k'; there are: aime-1983-2024"),
+    "an unknown loader": ("problems/sources/quiz/loader", "mathqa", "problems.sources.quiz.loader: there is no loader 'mathqa'; there are: aime-1983-2024"),
     "a file where a folder is read": (
         "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
     ),

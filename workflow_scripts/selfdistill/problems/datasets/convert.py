@@ -19,7 +19,7 @@ from selfdistill.problems.datasets.expected import SKIPPED, alarm
 from selfdistill.problems.datasets.gold import read_gold
 from selfdistill.problems.datasets.latex import is_broken, mended
 from selfdistill.problems.datasets.options import checked_options
-from selfdistill.problems.datasets.pictures import NEEDS, REASONS, has_link, needs_picture, without_marks
+from selfdistill.problems.datasets.pictures import NEEDS, REASONS, Need, has_link, needs_picture, without_marks
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.datasets.text import clean, speaks_of_other_answers
 from selfdistill.problems.normalise import problem_id
@@ -41,7 +41,7 @@ def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int 
     dataset = dataset_of(loader)
     asked = checked_options(loader, dataset.options, options)
     dropped: Counter[str] = Counter()
-    kept = _gradable(dataset.read(folder, asked), asked, dropped)
+    kept = _gradable(dataset.read(folder, asked), asked, dropped, dataset.text_only)
     kept = _without_copies(kept, dropped, workers)
     kept = _readable(kept, asked["skip"] or 0, asked["limit"], dropped, workers)
     return Conversion([_fields(row) for row in kept], dict(sorted(dropped.items())))
@@ -69,11 +69,13 @@ def _fields(row: Kept) -> dict[str, Any]:
     return fields
 
 
-def _gradable(items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped: Counter[str]) -> list[Kept]:
+def _gradable(
+    items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped: Counter[str], text_only: bool
+) -> list[Kept]:
     kept: list[Kept] = []
     names: set[str] = set()
     for item in items:
-        checked = _checked(item, asked) if isinstance(item, Kept) else item
+        checked = _checked(item, asked, text_only) if isinstance(item, Kept) else item
         if isinstance(checked, Kept) and checked.id in names:
             checked = Dropped(checked.id, "id of another row")
         if isinstance(checked, Dropped):
@@ -84,19 +86,19 @@ def _gradable(items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped
     return kept
 
 
-def _checked(row: Kept, asked: Mapping[str, Any]) -> Kept | Dropped:
+def _checked(row: Kept, asked: Mapping[str, Any], text_only: bool) -> Kept | Dropped:
     if len(row.problem) > LONGEST_PROBLEM:
         return Dropped(row.id, "problem too long")
     text, answer = mended(row.problem), mended(row.answer, formula=True)
     if is_broken(text) or is_broken(answer, formula=True):
         return Dropped(row.id, "broken LaTeX")
     problem = clean(without_marks(clean(text)))
-    need = needs_picture(clean(text))
+    need: Need = "no" if text_only else needs_picture(clean(text))
     if not problem:
         return Dropped(row.id, "no problem")
     if has_link(problem):
         return Dropped(row.id, "a link")
-    if speaks_of_other_answers(problem):
+    if not text_only and speaks_of_other_answers(problem):
         return Dropped(row.id, "speaks of another answer")
     if need not in asked["pictures"]:
         return Dropped(row.id, REASONS[need])
