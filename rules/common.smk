@@ -64,6 +64,8 @@ SOURCES = {
 TRAINING_SOURCES = {
     name: source for name, source in SOURCES.items() if source["use"] == "train"
 }
+# What every prompt shows the model first; none unless the study names some.
+EXAMPLES = [STUDY.problems.examples] if STUDY.problems.examples else []
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
 EVALUATED = evaluated(STUDY)

@@ -105,6 +105,7 @@ rule problems:
             source["path"] if "loader" in source else local(source["path"])
             for source in SOURCES.values()
         ],
+        examples=local(EXAMPLES),
         library=library("problems.py"),
     output:
         train="<results>/problems/train.parquet",
@@ -123,10 +124,11 @@ rule problems:
     params:
         asked={
             "problems": STUDY.problems.model_dump(
-                exclude={"prompt", "reference", "sources"}
+                exclude={"prompt", "reference", "sources", "examples"}
             )
             | {"sources": SOURCES},
             "seed": STUDY.seed,
+            **({"examples_answer": STUDY.grading.answer} if EXAMPLES else {}),
         },
     script:
         "../workflow_scripts/problems.py"
@@ -138,6 +140,7 @@ rule prompts:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
         tokenizer=TOKENIZER_FILES,
+        examples=local(EXAMPLES),
         library=library("prompts.py"),
     output:
         "<results>/problems/prompts.parquet",

@@ -11,7 +11,7 @@ WORDINGS = {"boxed": "{solution}\n\nThe answer is \\boxed{{answer}}.", "line": "
 
 
 def wording_of(study: Study) -> str:
-    return study.problems.reference or WORDINGS["boxed"]
+    return study.problems.reference or WORDINGS[study.grading.answer]
 
 
 def check_wording(study: Study) -> None:
@@ -26,7 +26,8 @@ def check_wording(study: Study) -> None:
             f"{key}: has no {CLOSE_THINK}, and of this model only what follows it is graded; put it between the solution and "
             f'the answer, as "{{solution}}\\n{CLOSE_THINK}\\n\\nThe answer is \\\\boxed{{{{answer}}}}.", or say model.thinks: false.'
         )
-    if "{answer}" in wording and find_answer(worded(wording, "One step.", "5"), thinks).extracted != "5":
+    found = find_answer(worded(wording, "One step.", "5"), thinks, study.grading.answer)
+    if "{answer}" in wording and found.extracted != "5":
         raise UserError(
             f"{key}: the grader does not find the answer in {worded(wording, '…', '5')!r}; put {{answer}} where the study's "
             "prompt asks for it."

@@ -40,6 +40,7 @@ class ReportInputs:
     solving: pl.DataFrame | None = None  # SOLVING
     completions: pl.DataFrame | None = None  # graded rows: model_id, decode_id, n_tokens, finish_class, verdict
     sampled: pl.DataFrame | None = None  # graded rows, training samples too: which engine, how long, how it ended
+    formats: pl.DataFrame | None = None  # FORMATS, of evaluation answers
     examples: pl.DataFrame | None = None  # a few completions to read
     problem_counts: pl.DataFrame | None = None  # source, level, split, count, …
     contamination: pl.DataFrame | None = None

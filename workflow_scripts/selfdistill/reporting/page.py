@@ -24,6 +24,7 @@ from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.tables import (
     difficulty,
     factorial,
+    formats,
     grading,
     lineage,
     looks,
@@ -96,6 +97,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         tables=tables(inputs),
         examples=examples(inputs),
         checks=inputs.checks,
+        asked_format=formats.asked_format(inputs),
+        format_alarms=formats.alarms(inputs),
         alarms=[audit["alarm"] for audit in inputs.conversions.values() if audit.get("alarm")],
     )
 
@@ -118,6 +121,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "gain_parts": truncation.parts_of_differences,
         "cap_rates": truncation.rates_and_lengths,
         "base_answers": truncation.gains_by_base_answer,
+        "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,
         "disputes": grading.disputes_the_other_way,

@@ -48,10 +48,23 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
             yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
     if "{problem}" not in study.problems.prompt:
         yield "problems.prompt: must contain {problem}, where the problem's text goes."
+    if study.problems.examples is not None and not (root / study.problems.examples).is_file():
+        yield f"problems.examples: there is no file {study.problems.examples!r}; correct its path, or remove the key."
+    yield from _format_asked_for(study)
 
     filled = study.evaluation.audit.filled
     if filled and not (root / filled).is_file():
         yield f"evaluation.audit.filled: there is no file {filled!r}; name the filled copy of audit/sheet.csv, or remove the key."
+
+
+def _format_asked_for(study: Study) -> Iterator[str]:
+    """A prompt that asks for one format while another is graded makes every answer wrong. One that asks for none is left
+    alone: the model may know it."""
+    if study.grading.answer == "line" and "\\boxed" in study.problems.prompt and "Answer:" not in study.problems.prompt:
+        yield (
+            "problems.prompt: asks for \\boxed{}, but grading.answer: line counts what follows Answer: on the last line; "
+            "ask for that line, or remove grading.answer."
+        )
 
 
 def written_lines(file: Path) -> int:

@@ -59,7 +59,7 @@ def reference_dataset(
 
 def accepted(solved: pl.DataFrame, grading: Grading, think: bool, workers: int) -> list[bool]:
     """Whether the grader finds the problem's answer in each solution."""
-    found = [find_answer(text, think).extracted for text in solved["text"]]
+    found = [find_answer(text, think, grading.answer).extracted for text in solved["text"]]
     pairs = [(gold, answer) for gold, answer in zip(solved["answer"], found, strict=True) if answer is not None]
     judged = iter(judge_answers(pairs, grading.seconds_per_answer, workers))
     return [answer is not None and next(judged).reason in CREDITED for answer in found]
