@@ -15,7 +15,7 @@ from selfdistill.grading.answers import find_answer
 from selfdistill.models.tokens import closing_token, end_tokens
 from selfdistill.problems.normalise import problem_id
 from selfdistill.problems.references import continuation, references, solutions_of, worded
-from selfdistill.problems.wording import WORDINGS, check_wording
+from selfdistill.problems.wording import WORDINGS, check_wording, wording_of
 from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.study.load import load_study
 from selfdistill.study.problems import Source
@@ -31,8 +31,10 @@ CHATML = (
 SOLVED = "She sold 48/2 = 24 clips in May.\nThat makes 48+24 = 72."
 
 
-def study_with(reference: str | None, thinks: bool = False, samples: str = "reference") -> Study:
+def study_with(reference: str | None, thinks: bool = False, samples: str = "reference", answer: str = "boxed") -> Study:
     raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    if answer == "line":
+        raw["grading"]["answer"], raw["problems"]["prompt"] = answer, "{problem} End with Answer: and the answer."
     raw["model"]["thinks"] = thinks
     if samples == "reference":
         raw["arms"]["solved"] = {"samples": "reference"}
@@ -180,6 +182,14 @@ def test_a_wording_that_teaches_no_gradable_answer_is_refused(
 )
 def test_a_wording_that_can_be_graded_is_taken(reference: str | None, thinks: bool) -> None:
     check_wording(study_with(reference, thinks))
+
+
+def test_the_usual_wording_is_in_the_format_that_is_graded() -> None:
+    study = study_with(None, answer="line")
+    check_wording(study)
+    assert wording_of(study) == "{solution}\n\nAnswer: {answer}" and "\\boxed" in wording_of(study_with(None))
+    with pytest.raises(UserError, match="the grader does not find the answer"):
+        check_wording(study_with(WORDINGS["boxed"], answer="line"))
 
 
 def test_the_wording_of_a_study_without_such_an_arm_is_nobodys_concern() -> None:
