@@ -11,7 +11,9 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.verify import CORRECT, verify_answers
 from selfdistill.problems.datasets.arithmetic import exact, shown, worked
 from selfdistill.problems.datasets.convert import convert
+from selfdistill.problems.datasets.fetch import fetch, layout_of
 from selfdistill.problems.datasets.loaders.svamp import IN_TEST
+from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.datasets.word_problems import filled_in, untokenised
 from selfdistill.problems.sources import read_source
 from selfdistill.rehearsal.recorded_shapes import (
@@ -427,6 +429,48 @@ def test_mawps_puts_the_numbers_back(tmp_path: Path) -> None:
     assert convert("mawps", tmp_path, {})[0][0]["problem"] == "Ann has 8 shells and lost 2. How many?"
     rows, _ = convert("mawps", tmp_path, {"splits": ["validation"]})
     assert [(row["problem"], row["answer"]) for row in rows] == [("Cid has 8, and 2.5 more. How many?", "10.5")]
+    (tmp_path / "train.csv").unlink()
+    written(tmp_path / "MAWPS.csv", head + "Dan has N_00 shells . How many ?,8.0,N_00,8.0\n")
+    assert outcome("mawps", tmp_path)[0] == [("train/0", "8", 1, None)]
+
+
+# The files of others than the hub
+
+
+@pytest.mark.parametrize(
+    ("loader", "files"),
+    [
+        ("gsm8k", ["train.jsonl", "test.jsonl"]),
+        ("gsm8k", ["grade_school_math/data/train.jsonl", "grade_school_math/data/test.jsonl"]),
+        ("svamp", ["SVAMP.json"]),
+        ("asdiv", ["ASDiv.xml"]),
+        ("asdiv", ["dataset/ASDiv.xml"]),
+        ("mawps", ["testset.json", "trainset.json", "validset.json"]),
+    ],
+)
+def test_what_somebody_put_into_the_folder_is_taken_and_no_hub_is_asked(
+    loader: str, files: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    for name in [*files, "README.md", "other/train.jsonl"]:
+        written(folder / name, "content")
+    facts = fetch("problems.sources.x", "dataset", None, "", str(folder), str(tmp_path / "revisions.lock"), loader)
+    assert sorted(facts["sums"]) == sorted(files)
+
+
+def test_a_part_of_somebodys_copy_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "data/train.jsonl", "content")
+    with pytest.raises(UserError, match=r"is no whole copy of openai/gsm8k, for it has no test\.jsonl"):
+        fetch("problems.sources.x", "dataset", None, "", str(tmp_path / "data"), str(tmp_path / "lock"), "gsm8k")
+
+
+def test_the_hubs_files_come_before_others(tmp_path: Path) -> None:
+    dataset = dataset_of("gsm8k")
+    assert layout_of(dataset, tmp_path / "none") == dataset.files
+    written(tmp_path / "train.jsonl", "content")
+    assert layout_of(dataset, tmp_path) == dataset.elsewhere[0]
+    written(tmp_path / "main/train-00000-of-00001.parquet", "content")
+    assert layout_of(dataset, tmp_path) == dataset.files
 
 
 # What a model may write for these answers

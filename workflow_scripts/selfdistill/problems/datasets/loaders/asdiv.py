@@ -95,6 +95,7 @@ DATASET = Dataset(
         "is; it knows the grades. Dropped: several answers, names, yes and no."
     ),
     read=read,
+    elsewhere=(("ASDiv.xml",), ("dataset/ASDiv.xml",)),
     text_only=True,
     revision="8f95807222d87b4c688c3c22a6ba2801e1fa03e2",
     options={"grades": Some(GRADES, GRADES, "The grades to keep, where the file knows them.")},
@@ -110,7 +111,7 @@ DATASET = Dataset(
                 "several answers": 90,
                 "words for an answer": 64,
             },
-            note="the authors' own file",
+            note="the authors' own file; 1,816 have a solution",
         ),
     ),
 )

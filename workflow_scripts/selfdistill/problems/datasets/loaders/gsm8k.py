@@ -63,6 +63,10 @@ DATASET = Dataset(
         "and `test.jsonl` in the folder, or their repository as it is."
     ),
     read=read,
+    elsewhere=(
+        ("train.jsonl", "test.jsonl"),
+        ("grade_school_math/data/train.jsonl", "grade_school_math/data/test.jsonl"),
+    ),
     text_only=True,
     revision="740312add88f781978c0658806c59bc2815b9866",
     options={"splits": Some(("train",), SPLITS, "The splits to keep.")},

@@ -88,6 +88,7 @@ DATASET = Dataset(
         "the training split is kept unless others are asked for."
     ),
     read=read,
+    elsewhere=(("trainset.json", "validset.json", "testset.json"), ("train.csv", "dev.csv"), ("MAWPS.csv",)),
     text_only=True,
     revision="38c10053efeafd20ab6ff4e08c3ec17de26c19b7",
     options={"splits": Some(("train",), SPLITS, "The splits to keep.")},
@@ -104,7 +105,7 @@ DATASET = Dataset(
                 "problem with two answers": 2,
             },
             whole=False,
-            note="another copy than the hub's",
+            note="another copy than the hub's; 1,647 have a solution",
         ),
         Counted(
             "arkilpatel/SVAMP",
@@ -119,7 +120,7 @@ DATASET = Dataset(
             },
             options={"splits": ["train", "validation"]},
             whole=False,
-            note="another copy, whose numbers stand apart",
+            note="another copy, whose numbers stand apart; 1,692 have a solution",
         ),
     ),
 )

@@ -68,10 +68,11 @@ DATASET = Dataset(
     },
     about=(
         "1,000 problems of one or two operations, often several about one story. The test split of 300 is left out unless asked "
-        "for. The authors' own `SVAMP.json`, which has no split, is read as well and split as the hub's copy is. Near-duplicates "
-        "stand on both sides of that split, which the study's filter of contamination finds."
+        "for. The authors' own `SVAMP.json`, which has no split, is read as well and split as the hub's copy is. The same stories "
+        "stand on both sides of that split ([above](#what-the-sets-of-word-problems-share))."
     ),
     read=read,
+    elsewhere=(("train.json", "test.json"), ("SVAMP.json",)),
     text_only=True,
     revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef",
     options={"splits": Some(("train",), SPLITS, "The splits to keep.")},
