@@ -23,6 +23,7 @@ from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import wording_of
+from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
 from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
@@ -48,6 +49,12 @@ TOKENIZER_FILES = (
 )
 # Where the base is a checkpoint of another study, what it was made from belongs to what is told of this one.
 LINEAGE = ["<results>/lineage.json"] if is_checkpoint(Path(STUDY.model.path)) else []
+# What tells where the weights come from, where they are not as the model's makers publish them.
+ORIGIN = (
+    BASE_FILES
+    if STUDY.model.hub
+    else local([str(file) for file in Path(STUDY.model.path).glob(ORIGIN_RECORD)])
+)
 # Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
 SOURCES = {
     name: (

@@ -88,6 +88,7 @@ rule report:
             *(f"<results>/hub/sources/{source}.json" for source in LOADED),
         ],
         lineage=LINEAGE,
+        origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
         library=library("report.py"),
         page=local(

@@ -19,7 +19,7 @@ GENERATED = {
 }  # by programs, with lines as long as their tables' cells
 GUIDES = sorted(
     str(file.relative_to(ROOT))
-    for pattern in ("*.md", "docs/*.md", "config/README.md", "benchmarks/README.md")
+    for pattern in ("*.md", "docs/*.md", "config/README.md", "benchmarks/README.md", "resources/models/README.md")
     for file in ROOT.glob(pattern)
 )
 COLUMNS = 110

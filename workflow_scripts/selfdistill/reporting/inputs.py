@@ -46,6 +46,7 @@ class ReportInputs:
     contamination: pl.DataFrame | None = None
     hub: dict[str, dict[str, Any]] = field(default_factory=dict)  # model or source → which commit of which repository
     lineage: dict[str, Any] = field(default_factory=dict)  # what a base that is a checkpoint was made from
+    origin: str = ""  # where the model's weights come from, if not from its makers
     conversions: dict[str, dict[str, Any]] = field(default_factory=dict)  # source → rows kept, rows dropped by reason
     checks: list[dict[str, Any]] = field(default_factory=list)  # name, passed, sentence
     results: str = "results"  # the folder that paths in the report start from

@@ -88,6 +88,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         unmeasurable=unmeasurable_answers(answers(inputs)),
         population=population(inputs),
         the_model=lineage.the_model(inputs),
+        origin=inputs.origin,
         single_seed_arms=single_seed_arms(inputs.study),
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
         truncation_decode=truncation_decode(inputs),

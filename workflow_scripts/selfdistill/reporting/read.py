@@ -95,11 +95,18 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         problem_counts=problems.group_by("source", "level", "split").agg(pl.len().alias("problems")).sort(pl.all()),
         contamination=read_table(files["contamination"], CONTAMINATION),
         hub=_read_each(asked["from_hub"], files["hub"]),
+        origin=_origin(files),
         conversions=_read_each(asked["converted"], files["conversions"]),
         lineage=next((json.loads(Path(path).read_text()) for path in files.get("lineage", [])), {}),
         checks=json.loads(Path(files["checks"]).read_text()),
         results=asked["results"],
     )
+
+
+def _origin(files: Mapping[str, Any]) -> str:
+    """The sentence that the model's folder, or what was found of it when it was looked at, tells of its weights."""
+    told = (json.loads(Path(path).read_text()) for path in files["origin"])
+    return "".join(str(facts.get("origin") or facts.get("sentence") or "") for facts in told)
 
 
 def _read_each(names: Sequence[str], paths: Sequence[str]) -> dict[str, dict[str, Any]]:

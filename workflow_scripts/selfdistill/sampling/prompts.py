@@ -11,6 +11,7 @@ import polars as pl
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import CLOSE_THINK
+from selfdistill.models.tokens import load_tokenizer
 from selfdistill.problems.examples import KEY, Example
 from selfdistill.tables.problems import PROMPTS
 
@@ -27,9 +28,7 @@ def tokenise_prompts(
 ) -> pl.DataFrame:
     """The prompt ids of every problem: the study's wording inside the model's own chat template, tokenised once. `chat`
     are the template's own switches, as enable_thinking; one that the template never reads is a mistake."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(model, trust_remote_code)
     for switch in chat:
         if switch not in str(tokenizer.chat_template):
             raise UserError(f"model.chat.{switch}: the chat template of {model} reads no {switch}; remove it.")
