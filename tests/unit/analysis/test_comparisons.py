@@ -69,11 +69,11 @@ def answers(
                     "family": f"f{i if families is None else families[i]}", "split": "dev" if i % 4 == 3 else "test",
                     "rank": first_rank + i, "n_tokens": tokens, "finish_reason": "length" if is_cut else "stop",
                     "finish_class": "loop" if i in loop else "cut" if is_cut else "answered",
-                    "think_closed": not is_cut, "boxed": not is_cut,
+                    "think_closed": not is_cut, "boxed": not is_cut, "other_correct": None,
                     "verdict": "unanswered" if is_cut else "correct" if right else "wrong",
                 }
             )  # fmt: skip
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides={"other_correct": pl.Boolean}, infer_schema_length=None)
 
 
 def one(frame: pl.DataFrame, **wanted: Any) -> dict[str, Any]:
@@ -494,11 +494,11 @@ def test_what_is_better_depends_on_the_outcome() -> None:
 
 
 def test_at_the_floor_and_at_the_ceiling_nothing_is_measured() -> None:
-    """A model that never wrote an answer in the asked form: 0 of 60 on both sides are no equivalence."""
+    """A model that never wrote an answer in the asked format: 0 of 60 on both sides are no equivalence."""
     floor = one(verdict_table([0] * 600, [0] * 600), role="hypothesis")
     assert floor["equivalence_p"] < 0.05 and floor["verdict"] == "not measurable"
     assert "Only 0.0 % (ssd) and 0.0 % (base) of the answers are right" in floor["sentence"]
-    assert "In the asked form" in floor["sentence"]
+    assert "In the asked format are" in floor["sentence"]
     ceiling = one(verdict_table([1] * 600, [1] * 599 + [0]), role="hypothesis")
     assert ceiling["verdict"] == "not measurable" and "no gain of 5.0 points could be seen" in ceiling["sentence"]
     assert decided(0.02, 0.001, 0.001, level=0.029, against_level=0.001) == "improved"  # what is found is found

@@ -59,3 +59,32 @@ def test_missing_sources_are_all_told_and_their_lines_not_counted(study: dict[st
     assert [line.split(": ")[1] for line in str(error.value).splitlines()] == [
         f"problems.sources.{name}.path" for name in LAB["problems"]["sources"]
     ]
+
+
+def test_a_study_cannot_begin_with_its_own_checkpoint(study: dict[str, Any], tmp_path: Path) -> None:
+    """Nor by another way to the same folder."""
+    study["results"] = "results/lab"
+    checkpoint = tmp_path / "results/lab/runs/ssd/seed-0/at-100"
+    shutil.copytree(tmp_path / "resources/lab/model", checkpoint)
+    (tmp_path / "another-way").symlink_to(checkpoint)
+    for path in ("results/lab/runs/ssd/seed-0/at-100", "another-way"):
+        study["model"]["path"] = path
+        with pytest.raises(
+            UserError, match=f"model.path: {path!r} lies in the results of this very study .results/lab."
+        ):
+            load_study(study, tmp_path)
+    for results in ("results/second", "results"):  # the second holds the folder of the first study, and is not it
+        study["results"] = results
+        load_study(study, tmp_path)
+
+
+def test_a_checkpoint_that_is_not_made_yet_says_which_study_makes_it(study: dict[str, Any], tmp_path: Path) -> None:
+    study["results"] = "results/second"
+    study["model"]["path"] = "results/warm/runs/reference/seed-0/at-100"
+    said = r"the study whose results go to results/warm; .*: snakemake --cores 2 results/warm/runs/reference/seed-0/manifest.json --configfile "
+    with pytest.raises(UserError, match=f"{said}THE-FILE-OF-THAT-STUDY"):
+        load_study(study, tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/first.yaml").write_text("study: warm\n")
+    with pytest.raises(UserError, match=f"{said}config/first.yaml"):
+        load_study(study, tmp_path)

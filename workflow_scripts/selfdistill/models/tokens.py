@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,25 @@ def _end_of_turn(folder: Path) -> str | None:
         if text:
             return str(text)
     return None
+
+
+def closing_token(tokenizer: Any, stop_ids: Collection[int], folder: Path, chat: Mapping[str, Any] = {}) -> int:
+    """The token with which the chat template closes the model's turn; a completion ends with it."""
+    said = "closing"
+    turns = [{"role": "user", "content": "asked"}, {"role": "assistant", "content": said}]
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False, **chat))
+    _, found, rest = text.rpartition(said)
+    ids = tokenizer(rest.lstrip(), add_special_tokens=False)["input_ids"] if found else []
+    if not ids or ids[0] not in stop_ids:
+        names = ", ".join(
+            f"{name} ({number})" for number in stop_ids for name in tokenizer.convert_ids_to_tokens([number])
+        )
+        raise UserError(
+            f"{folder}: its chat template closes the model's turn with {rest.strip()[:40]!r} and not with one of the end tokens "
+            f"{names}, so a model that learns solutions would not learn to end; mend the template or eos_token_id in "
+            f"{GENERATION}."
+        )
+    return int(ids[0])
 
 
 def check_chat_template(folder: Path) -> None:

@@ -51,6 +51,7 @@ class ModelFigures(Stated):
     weight_bytes: Figure | None = None
     prompt_tokens: Figure | None = None
     completion_tokens: Figure | None = None
+    reference_tokens: Figure | None = None  # of the dataset's own solutions in the study's wording
     completion_share: Figure | None = None
     finished_share: Figure | None = None
     bytes_per_token: Figure | None = None
@@ -68,7 +69,9 @@ class Throughputs(Stated):
     gpu: str
     job_seconds: Figure
     analysis_seconds_per_thousand_answers: Figure
-    problems: dict[str, Figure] = {}  # loader → how many it keeps with its usual options
+    problems: dict[
+        str, Figure
+    ] = {}  # loader → how many it keeps with its usual options; `loader split` → of that split
     models: dict[str, ModelFigures]
 
 
@@ -101,9 +104,10 @@ class Figures:
         """A figure of all models alike."""
         return self._noted(key, getattr(self.stated, key)).value
 
-    def problems(self, loader: str) -> int:
-        """How many problems of a public dataset there are to ask."""
-        return round(self._noted(f"problems.{loader}", self.stated.problems.get(loader)).value)
+    def problems(self, loader: str, split: str = "") -> int:
+        """How many problems of a public dataset there are to ask; a split without a figure has those of the loader."""
+        name = f"{loader} {split}" if f"{loader} {split}" in self.stated.problems else loader
+        return round(self._noted(f"problems.{name}", self.stated.problems.get(name)).value)
 
     def seconds(self, key: str, on_gpu: bool) -> float:
         """A duration at the place where a job runs."""
