@@ -156,7 +156,7 @@ def test_what_is_no_json_names_its_line(tmp_path: Path) -> None:
     [
         ("hendrycks-meth", {}, "there is no such loader; did you mean 'hendrycks-math'?"),
         ("hendrycks-math", {"level": [5]}, "there is no option 'level'; did you mean 'levels'?"),
-        ("beyond-aime", {"years": [1, 2]}, "there is no option 'years'; there are: pictures, limit."),
+        ("beyond-aime", {"years": [1, 2]}, "there is no option 'years'; there are: pictures, limit, skip."),
         ("hendrycks-math", {"levels": 5}, "levels: must be a list of some of 1, 2, 3, 4, 5, but is 5."),
         ("hendrycks-math", {"levels": [4, 6]}, "levels: there is no 6; there are: 1, 2, 3, 4, 5."),
         ("hendrycks-math", {"levels": []}, "levels: must be a list"),
@@ -184,6 +184,18 @@ def test_a_limit_draws_the_same_problems_whatever_the_order_and_the_neighbours(t
     more = convert("omni-math-2", tmp_path / "one", {"limit": 80})[0]
     assert texts[0] < {row["problem"] for row in more}
     assert [row["id"] for row in more] == sorted((row["id"] for row in more), key=int)
+
+
+def test_what_is_skipped_is_what_a_limit_alone_would_keep(tmp_path: Path) -> None:
+    write_in_shape("omni-math-2", tmp_path, LAB)
+    first, rest, part = (
+        convert("omni-math-2", tmp_path, options) for options in ({"limit": 40}, {"skip": 40}, {"skip": 40, "limit": 9})
+    )
+    texts = [{row["problem"] for row in rows} for rows, _ in (first, rest, part)]
+    assert not texts[0] & texts[1] and len(texts[0] | texts[1]) == len(LAB)
+    assert texts[2] < texts[1] and len(texts[2]) == 9
+    assert rest.dropped == {"left for another study": 40}
+    assert part.dropped == {"left for another study": 40, "over the limit": len(LAB) - 49}
 
 
 def test_a_limit_is_filled_although_some_answers_cannot_be_read(tmp_path: Path) -> None:

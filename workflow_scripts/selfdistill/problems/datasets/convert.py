@@ -15,7 +15,7 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
-from selfdistill.problems.datasets.expected import alarm
+from selfdistill.problems.datasets.expected import SKIPPED, alarm
 from selfdistill.problems.datasets.gold import read_gold
 from selfdistill.problems.datasets.latex import is_broken, mended
 from selfdistill.problems.datasets.options import checked_options
@@ -43,7 +43,7 @@ def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int 
     dropped: Counter[str] = Counter()
     kept = _gradable(dataset.read(folder, asked), asked, dropped, dataset.text_only)
     kept = _without_copies(kept, dropped, workers)
-    kept = _readable(kept, asked["limit"], dropped, workers)
+    kept = _readable(kept, asked["skip"] or 0, asked["limit"], dropped, workers)
     return Conversion([_fields(row) for row in kept], dict(sorted(dropped.items())))
 
 
@@ -140,10 +140,11 @@ def _without_copies(rows: Sequence[Kept], dropped: Counter[str], workers: int) -
     return [row for name, row in first.items() if name not in quarrels]
 
 
-def _readable(rows: Sequence[Kept], limit: int | None, dropped: Counter[str], workers: int) -> list[Kept]:
-    """All rows that math-verify can read, or the first `limit` of them in the order of their hashes."""
-    order = range(len(rows)) if limit is None else sorted(range(len(rows)), key=lambda n: _draw(rows[n].problem))
-    wanted = len(rows) if limit is None else limit
+def _readable(rows: Sequence[Kept], skip: int, limit: int | None, dropped: Counter[str], workers: int) -> list[Kept]:
+    """All rows that math-verify can read; or, in the order of their hashes, `limit` of them behind the first `skip`."""
+    drawn = bool(skip) or limit is not None
+    order = sorted(range(len(rows)), key=lambda n: _draw(rows[n].problem)) if drawn else range(len(rows))
+    wanted = len(rows) if limit is None else skip + limit
     chosen: list[int] = []
     looked_at = 0
     while len(chosen) < wanted and looked_at < len(rows):
@@ -156,7 +157,9 @@ def _readable(rows: Sequence[Kept], limit: int | None, dropped: Counter[str], wo
         looked_at += len(piece)
     if looked_at < len(rows):
         dropped["over the limit"] += len(rows) - looked_at
-    return [rows[n] for n in sorted(chosen)]
+    if skip:
+        dropped[SKIPPED] += len(chosen[:skip])
+    return [rows[n] for n in sorted(chosen[skip:])]
 
 
 def _draw(problem: str) -> bytes:

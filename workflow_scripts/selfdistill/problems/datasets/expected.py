@@ -17,7 +17,8 @@ TOLERANCE = (
     0.1  # of the share, where something else was asked for: a level or a subject may hold more that cannot be graded
 )
 FEWEST, MANY = 50, 500  # rows of a conversion, and of the copy it is compared with, from which a share says anything
-NOT_WANTED = ("not asked for", "over the limit")
+SKIPPED = "left for another study"
+NOT_WANTED = ("not asked for", "over the limit", SKIPPED)
 
 
 def alarm(dataset: Dataset, asked: Mapping[str, Any], kept: int, dropped: Mapping[str, int]) -> str:
