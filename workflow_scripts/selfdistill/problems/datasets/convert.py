@@ -15,7 +15,7 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
-from selfdistill.problems.datasets.expected import SKIPPED, alarm
+from selfdistill.problems.datasets.expected import OVER_LIMIT, SKIPPED, alarm
 from selfdistill.problems.datasets.gold import read_gold
 from selfdistill.problems.datasets.latex import is_broken, mended
 from selfdistill.problems.datasets.options import checked_options
@@ -156,7 +156,7 @@ def _readable(rows: Sequence[Kept], skip: int, limit: int | None, dropped: Count
         chosen += good
         looked_at += len(piece)
     if looked_at < len(rows):
-        dropped["over the limit"] += len(rows) - looked_at
+        dropped[OVER_LIMIT] += len(rows) - looked_at
     if skip:
         dropped[SKIPPED] += len(chosen[:skip])
     return [rows[n] for n in sorted(chosen[skip:])]

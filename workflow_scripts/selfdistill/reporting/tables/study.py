@@ -93,7 +93,7 @@ def mixtures(inputs: ReportInputs) -> Table | None:
         for name, parts in names.items()
     )
     note = f"Dev and test together. {parts}."
-    columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
+    columns = ["mixture", "model", "decode", "n", "accuracy", "in the asked format", "cut"]
     return Table("Other mixtures", columns, [Group(rows)], "analysis/levels.parquet", note, frozenset({0, 1, 2}))
 
 
