@@ -505,6 +505,33 @@ def test_at_the_floor_and_at_the_ceiling_nothing_is_measured() -> None:
     assert decided(0.0, 1.0, 0.001, level=0.031, against_level=0.02) == "equivalent within the margin"
 
 
+def test_a_side_that_does_not_know_the_format_is_named_beside_the_verdict() -> None:
+    def sentence_of(knows: bool) -> str:
+        base = answers("base", "t07", [0] * 200).with_columns(boxed=pl.lit(knows))
+        arm = answers("ssd/seed-0/at-100", "t07", [1, 0] * 100)
+        plan = {"it-helps": Hypothesis(arm="ssd", comparison="matched", decode="t07", margin=0.05)}
+        settings = evaluation(budgets={"quick": 20, "full": 200})
+        table = verdicts(comparisons(pl.concat([base, arm]), settings, 0, plan), plan, ARMS, DECODES)
+        row = one(table, role="hypothesis")
+        assert row["verdict"] == "improved"
+        return str(row["sentence"])
+
+    told = "Only 0.0 % of the answers of base are in the asked format: the difference says who knows the format"
+    assert told in sentence_of(False) and "asked format" not in sentence_of(True)
+
+
+def test_the_rates_of_the_wrong_format_are_levels_of_their_own() -> None:
+    rows = answers("base", "t07", [1] * 60).with_columns(
+        finish_class=pl.when(pl.col("rank") < 30).then(pl.lit("no_answer")).otherwise(pl.lit("answered")),
+        verdict=pl.when(pl.col("rank") < 30).then(pl.lit("unanswered")).otherwise(pl.lit("correct")),
+        other_correct=pl.when(pl.col("rank") < 12).then(True).when(pl.col("rank") < 20).then(False),
+    )
+    table = levels(rows, {"full": 60}).filter(pl.col("split") == "all")
+    found = {row["estimand"]: row["estimate"] for row in table.to_dicts()}
+    assert found["no_answer_rate"] == pytest.approx(0.5) and found["right_otherwise_rate"] == pytest.approx(0.2)
+    assert found["accuracy"] == pytest.approx(0.5)
+
+
 def test_other_outcomes_and_non_inferiority_have_verdicts_of_their_own() -> None:
     base = answers("base", "t07", [1, 0] * 60, cut=range(0, 40))
     arm = answers("ssd/seed-0/at-100", "t07", [1, 0] * 60)

@@ -131,3 +131,16 @@ def test_longer_and_more_answers_cost_more(tmp_path: Path) -> None:
     assert hours(lambda study: study["evaluation"].update(draws=3)) > base
     assert hours(lambda study: study["arms"]["ssd"].update(seeds=[0, 1, 2])) > base
     assert hours(lambda study: study["training"].update(max_steps=10)) < base
+
+
+def test_examples_make_every_trained_prompt_longer(tmp_path: Path) -> None:
+    solved = {"problem": "p" * 100, "completion": "c" * 200}
+    (tmp_path / "shown.jsonl").write_text(f"{json.dumps(solved)}\n" * 3)
+    raw = read_study(ROOT / "config.yaml")
+    usual = Figures(load_throughputs(FIGURES), load_study(raw), FIGURES)
+    raw["problems"]["examples"] = str(tmp_path / "shown.jsonl")
+    shown = Figures(load_throughputs(FIGURES), load_study(raw), FIGURES)
+    wording = len(raw["problems"]["prompt"]) - len("{problem}")
+    longer = 3 * (wording + 300) / 3
+    assert shown.value("prompt_tokens") == pytest.approx(usual.value("prompt_tokens") + longer)
+    assert "3 to a token" in shown.used[f"models.{shown.name}.prompt_tokens"].source

@@ -89,3 +89,10 @@ def test_the_page_names_the_format_that_the_study_asks_for() -> None:
 def test_names_of_sources_are_text_in_the_alarm() -> None:
     page = render_report(report_inputs(formats=counted(answers(20, source=HOSTILE))))
     assert ALARM in page and HOSTILE not in page
+
+
+def test_the_page_says_that_prompts_show_solved_problems_first() -> None:
+    assert "shows the solved problems of" not in render_report(report_inputs())
+    shown = {**STUDY, "problems": {**STUDY["problems"], "examples": "<b>shown</b>.jsonl"}}
+    page = render_report(report_inputs(study=shown))
+    assert "shows the solved problems of &lt;b&gt;shown&lt;/b&gt;.jsonl first" in page

@@ -350,6 +350,9 @@ def test_a_conversion_that_kept_far_fewer_problems_than_documented_is_an_alarm_a
     assert "Fewer problems than documented" in top and "exams: 25 are kept" in top and "<script>alert" not in top
     table = rest[rest.index("Model and datasets from the hub") :].split("</table>")[0]
     assert "ALARM" in table and "5 needs a picture" in table and "<td>4</td>" in table.replace(' class="number"', "")
+    solved = render_report(report_inputs(hub={"exams": facts}, conversions={"exams": audit | {"solutions": 17}}))
+    assert "with a solution" in table and "<td>17</td>" not in table.replace(' class="number"', "")
+    assert "<td>17</td>" in solved.replace(' class="number"', "")
     calm = render_report(report_inputs(hub={"exams": facts}, conversions={"exams": audit | {"alarm": ""}}))
     assert "ALARM" not in calm and "Fewer problems than documented" not in calm
 

@@ -87,4 +87,21 @@ def test_a_checkpoint_that_is_not_made_yet_says_which_study_makes_it(study: dict
     (tmp_path / "config").mkdir()
     (tmp_path / "config/first.yaml").write_text("study: warm\n")
     with pytest.raises(UserError, match=f"{said}config/first.yaml"):
+def test_examples_that_are_not_there_are_told(study: dict[str, Any], tmp_path: Path) -> None:
+    study["problems"]["examples"] = "shown.jsonl"
+    with pytest.raises(UserError, match=r"problems\.examples: there is no file 'shown\.jsonl'; correct its path"):
+        load_study(study, tmp_path)
+    (tmp_path / "shown.jsonl").write_text("{}")
+    load_study(study, tmp_path)
+
+
+def test_a_prompt_that_asks_for_another_format_than_is_graded_is_told(study: dict[str, Any], tmp_path: Path) -> None:
+    study["grading"] = {**study.get("grading", {}), "answer": "line"}
+    with pytest.raises(UserError, match=r"problems\.prompt: asks for \\boxed\{\}, but grading\.answer: line counts"):
+        load_study(study, tmp_path)
+    for prompt in ("{problem}\nEnd with a line of Answer: and no \\boxed.", "{problem}"):
+        study["problems"]["prompt"] = prompt
+        load_study(study, tmp_path)
+    study["grading"]["answer"] = "lines"
+    with pytest.raises(UserError, match=r"grading\.answer"):
         load_study(study, tmp_path)

@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.headers import read_header
+from selfdistill.problems.examples import read_examples
 from selfdistill.study.study import Study
 
 How = Literal["measured", "computed", "assumed"]
+CHARACTERS_PER_TOKEN = 3  # of solved school problems: 2.7 and 3.2 with SmolLM2's tokenizer
 
 
 class Stated(BaseModel):
@@ -92,6 +94,7 @@ class Figures:
         self.name = max(known, key=lambda name: len(stated.models[name].known_by))
         self.model = stated.models[self.name]
         self._take_sizes(Path(study.model.path))
+        self._take_examples(study)
 
     def value(self, key: str) -> float:
         """A figure of the model."""
@@ -151,6 +154,21 @@ class Figures:
         }
         found = {key: Figure(value=value, how="measured", source=source) for key, value in sizes.items()}
         self.model = self.model.model_copy(update=found)
+
+    def _take_examples(self, study: Study) -> None:
+        """Examples make every prompt longer. A sampler reads it faster than it writes, so that this counts in training."""
+        stated = self.model.prompt_tokens
+        if stated is None or not study.problems.examples:
+            return
+        examples = read_examples(study.problems.examples)
+        wording = len(study.problems.prompt.replace("{problem}", ""))
+        characters = sum(wording + len(example.problem) + len(example.completion) for example in examples)
+        longer = Figure(
+            value=stated.value + characters / CHARACTERS_PER_TOKEN,
+            how="assumed",
+            source=f"{stated.source}; and {characters:,} characters of {study.problems.examples}, {CHARACTERS_PER_TOKEN:g} to a token",
+        )
+        self.model = self.model.model_copy(update={"prompt_tokens": longer})
 
 
 def load_throughputs(file: Path) -> Throughputs:

@@ -89,6 +89,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         population=population(inputs),
         the_model=lineage.the_model(inputs),
         origin=inputs.origin,
+        shown_first=shown_first(inputs.study),
         single_seed_arms=single_seed_arms(inputs.study),
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
         truncation_decode=truncation_decode(inputs),
@@ -216,6 +217,17 @@ def population(inputs: ReportInputs) -> str:
     asked = f"the look of {formatting.count(sizes[row['budget']])} problems" if sizes else f"the {row['budget']} budget"
     where = f"of the {row['split']} split at {asked}"
     return f"{units} {where}, {_answers_to_each(inputs.study)}, at most {most} tokens.{_shared_noise(evaluation)}"
+
+
+def shown_first(study: dict[str, Any]) -> str:
+    """What every prompt shows before its problem; nothing where it shows none."""
+    examples = study.get("problems", {}).get("examples")
+    if not examples:
+        return ""
+    return (
+        f"Every prompt, of training and of evaluation, shows the solved problems of {examples} first: the numbers describe "
+        "models that are shown how to answer."
+    )
 
 
 def _answers_to_each(study: dict[str, Any]) -> str:
