@@ -18,7 +18,7 @@ LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 @pytest.fixture
 def study(tmp_path: Path) -> dict[str, Any]:
-    shutil.copytree(ROOT / "resources", tmp_path / "resources", ignore=shutil.ignore_patterns("__pycache__", "models"))
+    shutil.copytree(ROOT / "resources", tmp_path / "resources", ignore=shutil.ignore_patterns("__pycache__"))
     return copy.deepcopy(LAB)
 
 
