@@ -9,15 +9,28 @@ from snakemake.exceptions import WorkflowError
 from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
-from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
+from selfdistill.study.models import (
+    evaluated,
+    reference_arms,
+    runs,
+    sampled_arms,
+    sources_of_samples,
+    trained_arms,
+)
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.planning.memory import needs_of
+from selfdistill.models.lineage import is_checkpoint
+from selfdistill.problems.wording import wording_of
+from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
 from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
+# Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.
+FROM_SAMPLES = list(sampled_arms(STUDY))
+FROM_REFERENCES = list(reference_arms(STUDY))
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
 RUNS = runs(STUDY)
@@ -35,6 +48,14 @@ TOKENIZER_FILES = (
     if STUDY.model.hub
     else local([str(file) for file in tokenizer_files(Path(STUDY.model.path))])
 )
+# Where the base is a checkpoint of another study, what it was made from belongs to what is told of this one.
+LINEAGE = ["<results>/lineage.json"] if is_checkpoint(Path(STUDY.model.path)) else []
+# What tells where the weights come from, where they are not as the model's makers publish them.
+ORIGIN = (
+    BASE_FILES
+    if STUDY.model.hub
+    else local([str(file) for file in Path(STUDY.model.path).glob(ORIGIN_RECORD)])
+)
 # Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
 SOURCES = {
     name: (
@@ -48,6 +69,11 @@ SOURCES = {
     )
     for name, source in STUDY.problems.sources.items()
 }
+TRAINING_SOURCES = {
+    name: source for name, source in SOURCES.items() if source["use"] == "train"
+}
+# What every prompt shows the model first; none unless the study names some.
+EXAMPLES = [STUDY.problems.examples] if STUDY.problems.examples else []
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
 EVALUATED = evaluated(STUDY)
@@ -129,6 +155,11 @@ def shards_of(wildcards):
     return [
         f"<results>/models/{wildcards.model}/shard-{shard}.parquet" for shard in shards
     ]
+
+
+def one_of(names):
+    """A constraint of a wildcard to these names; without any, to what no name is."""
+    return "|".join(names) or "(?!)"
 
 
 def of_models(pattern, models=EVALUATED):

@@ -144,7 +144,7 @@ rule grade:
         runtime=later(60),
     params:
         asked={
-            "grading": STUDY.grading.model_dump(),
+            "grading": STUDY.grading.as_param(),
             "model": STUDY.model.path,
             **({} if STUDY.model.thinks else {"thinks": False}),
         },

@@ -1,7 +1,7 @@
 # Needs: the raw sources named in the study file, and the base model's tokenizer.
 # Makes: <results>/hub/model.json, <results>/hub/sources/{source}.json, and the undeclared <results>/revisions.lock
 #        <results>/problems/sources/{source}.jsonl, {source}.json
-#        <results>/problems/{train,eval,contamination,prompts}.parquet
+#        <results>/problems/{train,eval,contamination,prompts}.parquet and, where an arm learns them, references.parquet
 
 
 rule fetch_model:
@@ -105,6 +105,7 @@ rule problems:
             source["path"] if "loader" in source else local(source["path"])
             for source in SOURCES.values()
         ],
+        examples=local(EXAMPLES),
         library=library("problems.py"),
     output:
         train="<results>/problems/train.parquet",
@@ -122,9 +123,12 @@ rule problems:
         runtime=later(30),
     params:
         asked={
-            "problems": STUDY.problems.model_dump(exclude={"prompt", "sources"})
+            "problems": STUDY.problems.model_dump(
+                exclude={"prompt", "reference", "sources", "examples"}
+            )
             | {"sources": SOURCES},
             "seed": STUDY.seed,
+            **({"examples_answer": STUDY.grading.answer} if EXAMPLES else {}),
         },
     script:
         "../workflow_scripts/problems.py"
@@ -136,6 +140,7 @@ rule prompts:
         train="<results>/problems/train.parquet",
         evaluation="<results>/problems/eval.parquet",
         tokenizer=TOKENIZER_FILES,
+        examples=local(EXAMPLES),
         library=library("prompts.py"),
     output:
         "<results>/problems/prompts.parquet",
@@ -160,3 +165,41 @@ rule prompts:
         },
     script:
         "../workflow_scripts/prompts.py"
+
+
+rule references:
+    """Puts the dataset's own solutions into the study's wording, as the tokens that a model would have to sample."""
+    input:
+        sources=[
+            source["path"] if "loader" in source else local(source["path"])
+            for source in TRAINING_SOURCES.values()
+        ],
+        train="<results>/problems/train.parquet",
+        prompts="<results>/problems/prompts.parquet",
+        tokenizer=TOKENIZER_FILES,
+        library=library("references.py"),
+    output:
+        "<results>/problems/references.parquet",
+    log:
+        "<logs>/references.log",
+    benchmark:
+        "<benchmarks>/references.tsv"
+    localrule: True
+    conda:
+        "../envs/sampling.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(30),
+    params:
+        asked={
+            "sources": list(TRAINING_SOURCES),
+            "wording": wording_of(STUDY),
+            "context": STUDY.model.context,
+            "trust_remote_code": STUDY.model.trust_remote_code,
+            "chat": STUDY.model.chat,
+        },
+        # Where the model lies is no reason to do it again; its tokenizer is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/references.py"

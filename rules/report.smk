@@ -1,5 +1,6 @@
 # Needs: everything.
 # Makes: <results>/study.yaml, <results>/report.html and <results>/figures/
+#        <results>/lineage.json where the model is a checkpoint of another study
 
 
 rule study_record:
@@ -21,6 +22,31 @@ rule study_record:
         study=STUDY.model_dump(),
     script:
         "../workflow_scripts/study_record.py"
+
+
+rule lineage:
+    """Says what a base that is a checkpoint of another study was made from."""
+    input:
+        weights=BASE_FILES,
+        library=library("lineage.py"),
+    output:
+        "<results>/lineage.json",
+    log:
+        "<logs>/lineage.log",
+    benchmark:
+        "<benchmarks>/lineage.tsv"
+    localrule: SMALL_MODEL
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=later(20),
+    params:
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/lineage.py"
 
 
 rule report:
@@ -61,6 +87,8 @@ rule report:
             *(BASE_FILES if STUDY.model.hub else []),
             *(f"<results>/hub/sources/{source}.json" for source in LOADED),
         ],
+        lineage=LINEAGE,
+        origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
         library=library("report.py"),
         page=local(

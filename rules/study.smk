@@ -12,6 +12,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.hub.copies import check_copies
 from selfdistill.models.hub.revisions import check_pins
 from selfdistill.problems.datasets.registry import dataset_of
+from selfdistill.problems.wording import check_wording
 from selfdistill.study.identity import refuse_other_results
 from selfdistill.study.lines import at_its_line, read_with_lines
 from selfdistill.study.load import load_study, without_paths
@@ -53,6 +54,7 @@ try:
     REVISIONS = f"{WORK}/revisions.lock"
     LOOK_RECORD = f"{WORK}/{RECORD}"
     with at_its_line(LINES):
+        check_wording(STUDY)
         refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
         # Where a study with looks stands: read once, before the graph is made (docs/run-a-study.md).
         LOOKS = record_of(STUDY, Path(LOOK_RECORD)) if STUDY.evaluation.looks else None

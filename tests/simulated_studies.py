@@ -210,6 +210,7 @@ def answers(
             "finish_class": pl.Series(["answered", "cut"]).gather(cut.astype(np.int64)),
             "think_closed": ~cut,
             "boxed": ~cut,
+            "other_correct": pl.Series([None], dtype=pl.Boolean).gather(np.zeros(right.size, dtype=np.int64)),
             "verdict": pl.Series(["wrong", "correct", "unanswered"]).gather(np.where(cut, 2, right.astype(np.int64))),
         }
     )

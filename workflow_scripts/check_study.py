@@ -7,8 +7,14 @@ import sys
 from pathlib import Path
 
 from selfdistill.foundation.programs import as_program
+from selfdistill.problems.wording import check_wording
 from selfdistill.study.load import study_of
 
-as_program(
-    lambda: print(f"{study_of(Path(sys.argv[1])).study}: nothing is wrong with the study file.", file=sys.stderr)
-)
+
+def main() -> None:
+    study = study_of(Path(sys.argv[1]))
+    check_wording(study)
+    print(f"{study.study}: nothing is wrong with the study file.", file=sys.stderr)
+
+
+as_program(main)

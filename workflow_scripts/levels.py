@@ -23,7 +23,7 @@ def main() -> None:
         for name, mixture in asked.get("mixtures", {}).items()
     }
     draws = asked.get("mixture_draws", {})
-    graded = read_graded(snakemake.input.graded, ("eval", MIXTURE))
+    graded = read_graded(snakemake.input.graded, ("eval", MIXTURE), ("other_correct",))
     table = levels(graded, asked["budgets"], asked["pass_at"], mixtures, draws)
     write_table(table, snakemake.output[0], ESTIMATES)
 

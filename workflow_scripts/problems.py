@@ -19,8 +19,11 @@ def main() -> None:
         name: {**source, "path": str(path)}
         for (name, source), path in zip(described, snakemake.input.sources, strict=True)
     }
-    settings = Problems.model_validate({**asked["problems"], "sources": sources, "prompt": "{problem}"})
-    train, evaluation, contamination = assemble(settings, asked["seed"])
+    examples = [str(path) for path in snakemake.input.examples]
+    shown = {"examples": examples[0]} if examples else {}
+    settings = Problems.model_validate({**asked["problems"], **shown, "sources": sources, "prompt": "{problem}"})
+    answer = asked.get("examples_answer", "boxed")
+    train, evaluation, contamination = assemble(settings, asked["seed"], examples_answer=answer)
     write_table(train, snakemake.output.train, PROBLEMS)
     write_table(evaluation, snakemake.output.evaluation, PROBLEMS)
     write_table(contamination, snakemake.output.contamination, CONTAMINATION)

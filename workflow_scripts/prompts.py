@@ -8,6 +8,7 @@ import polars as pl
 
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.folder import inspect_model
+from selfdistill.problems.examples import read_examples
 from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 from selfdistill.tables.whole import read_table, write_table
@@ -23,7 +24,10 @@ def main() -> None:
     facts = inspect_model(model, asked["context"], asked["trust_remote_code"])
     for note in facts.notes:
         print(note, file=sys.stderr)
-    prompts = tokenise_prompts(problems, asked["prompt"], model, asked.get("chat", {}), facts.trust_remote_code)
+    examples = [example for path in snakemake.input.examples for example in read_examples(str(path))]
+    prompts = tokenise_prompts(
+        problems, asked["prompt"], model, asked.get("chat", {}), facts.trust_remote_code, examples
+    )
     write_table(prompts, snakemake.output[0], PROMPTS)
 
 

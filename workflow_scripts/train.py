@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
     parser.add_argument("--slow-kernels", action="store_true", help="on a GPU, do without kernels that make it fast")
+    parser.add_argument("--study", help="its name, which checkpoints keep beside what else they were made from")
     parser.add_argument("--node", type=int, help="which of several nodes this is, where Slurm does not say it")
     parser.add_argument("--meeting", help="host:port of the first node, likewise")
     asked = parser.parse_args(arguments)
@@ -74,6 +75,7 @@ def train(asked: argparse.Namespace, settings: "RunSettings", stop_requested: "S
             stop_requested,
             asked.targets,
             asked.slow_kernels,
+            asked.study,
         )
     except Stopped as stopped:
         print(stopped, file=sys.stderr)

@@ -40,6 +40,11 @@ def mixture_of_more_draws(study: dict[str, Any]) -> None:
     study["evaluation"] |= {"mixtures": {"hard": {"olympiad": 10}}, "mixture_draws": {"hard": 4}}
 
 
+def on_solutions(study: dict[str, Any]) -> None:
+    study["arms"]["solved"] = {"samples": "reference"}
+    study["problems"]["reference"] = "{solution}\n</think>\n\nThe answer is \\boxed{{answer}}."
+
+
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
@@ -69,6 +74,11 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         put("arms/soft", {"decode": "t11", "keep": "finished", "targets": "soft"}),
         {"dataset", "teacher", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "teacher": 1, "train": 1, "plan": 2},
     ),
+    "one more arm, on the dataset's solutions": (
+        on_solutions, {"references", "reference_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE,
+        {"references": 1, "reference_dataset": 1, "train": 1, "plan": 2},
+    ),
+    "the wording of solutions that no arm learns": (put("problems/reference", "{solution} {answer}"), PAGE, {}),
     "more training samples": (
         put("training/samples", 280), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 2 + 8},
     ),

@@ -55,6 +55,9 @@ def test_results_of_an_older_version_are_taken_up_and_every_number_stays(older: 
     for name, table in before.items():
         if name.startswith(JUDGED_ANEW):
             continue
+        # Later versions know more rates of one model.
+        if name.startswith("analysis/levels"):
+            after[name] = after[name].filter(pl.col("estimand").is_in(table["estimand"].unique().to_list()))
         left_out = (*NO_NUMBERS, *(ENDS if name.startswith("analysis/levels") else ()))
         kept = [column for column in table.columns if column not in left_out]
         # Sums of a group are taken in whatever order polars' threads come to them: the last bits of noise tables are chance.

@@ -69,11 +69,11 @@ def answers(
                     "family": f"f{i if families is None else families[i]}", "split": "dev" if i % 4 == 3 else "test",
                     "rank": first_rank + i, "n_tokens": tokens, "finish_reason": "length" if is_cut else "stop",
                     "finish_class": "loop" if i in loop else "cut" if is_cut else "answered",
-                    "think_closed": not is_cut, "boxed": not is_cut,
+                    "think_closed": not is_cut, "boxed": not is_cut, "other_correct": None,
                     "verdict": "unanswered" if is_cut else "correct" if right else "wrong",
                 }
             )  # fmt: skip
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides={"other_correct": pl.Boolean}, infer_schema_length=None)
 
 
 def one(frame: pl.DataFrame, **wanted: Any) -> dict[str, Any]:
@@ -494,15 +494,42 @@ def test_what_is_better_depends_on_the_outcome() -> None:
 
 
 def test_at_the_floor_and_at_the_ceiling_nothing_is_measured() -> None:
-    """A model that never wrote an answer in the asked form: 0 of 60 on both sides are no equivalence."""
+    """A model that never wrote an answer in the asked format: 0 of 60 on both sides are no equivalence."""
     floor = one(verdict_table([0] * 600, [0] * 600), role="hypothesis")
     assert floor["equivalence_p"] < 0.05 and floor["verdict"] == "not measurable"
     assert "Only 0.0 % (ssd) and 0.0 % (base) of the answers are right" in floor["sentence"]
-    assert "In the asked form" in floor["sentence"]
+    assert "In the asked format are" in floor["sentence"]
     ceiling = one(verdict_table([1] * 600, [1] * 599 + [0]), role="hypothesis")
     assert ceiling["verdict"] == "not measurable" and "no gain of 5.0 points could be seen" in ceiling["sentence"]
     assert decided(0.02, 0.001, 0.001, level=0.029, against_level=0.001) == "improved"  # what is found is found
     assert decided(0.0, 1.0, 0.001, level=0.031, against_level=0.02) == "equivalent within the margin"
+
+
+def test_a_side_that_does_not_know_the_format_is_named_beside_the_verdict() -> None:
+    def sentence_of(knows: bool) -> str:
+        base = answers("base", "t07", [0] * 200).with_columns(boxed=pl.lit(knows))
+        arm = answers("ssd/seed-0/at-100", "t07", [1, 0] * 100)
+        plan = {"it-helps": Hypothesis(arm="ssd", comparison="matched", decode="t07", margin=0.05)}
+        settings = evaluation(budgets={"quick": 20, "full": 200})
+        table = verdicts(comparisons(pl.concat([base, arm]), settings, 0, plan), plan, ARMS, DECODES)
+        row = one(table, role="hypothesis")
+        assert row["verdict"] == "improved"
+        return str(row["sentence"])
+
+    told = "Only 0.0 % of the answers of base are in the asked format: the difference says who knows the format"
+    assert told in sentence_of(False) and "asked format" not in sentence_of(True)
+
+
+def test_the_rates_of_the_wrong_format_are_levels_of_their_own() -> None:
+    rows = answers("base", "t07", [1] * 60).with_columns(
+        finish_class=pl.when(pl.col("rank") < 30).then(pl.lit("no_answer")).otherwise(pl.lit("answered")),
+        verdict=pl.when(pl.col("rank") < 30).then(pl.lit("unanswered")).otherwise(pl.lit("correct")),
+        other_correct=pl.when(pl.col("rank") < 12).then(True).when(pl.col("rank") < 20).then(False),
+    )
+    table = levels(rows, {"full": 60}).filter(pl.col("split") == "all")
+    found = {row["estimand"]: row["estimate"] for row in table.to_dicts()}
+    assert found["no_answer_rate"] == pytest.approx(0.5) and found["right_otherwise_rate"] == pytest.approx(0.2)
+    assert found["accuracy"] == pytest.approx(0.5)
 
 
 def test_other_outcomes_and_non_inferiority_have_verdicts_of_their_own() -> None:

@@ -36,7 +36,9 @@ def answered(
         "finish_class": np.where(cut, "loop" if looping else "cut", "answered"), "think_closed": ~cut, "boxed": ~cut,
         "verdict": np.where(cut, "unanswered", np.where(right.ravel(), "correct", "wrong")),
         "split": ["dev" if i % 4 == 3 else "test" for i in problem],
-    }).with_columns(model_id=pl.lit(model), decode_id=pl.lit(decode), purpose=pl.lit("eval"))  # fmt: skip
+    }).with_columns(
+        model_id=pl.lit(model), decode_id=pl.lit(decode), purpose=pl.lit("eval"), other_correct=pl.lit(None, pl.Boolean)
+    )  # fmt: skip
 
 
 def sampled(

@@ -40,8 +40,26 @@ def all_pairs() -> list[Pair]:
 
 BEGINNING = r"""# Grading
 
-An answer is the content of the last closed `\boxed{}` after `</think>` of a completion that ended by itself
+An answer stands in the format that the study asks for, after `</think>`, in a completion that ended by itself
 (`grading/answers.py`). It is right when it is the gold answer, however it is written.
+
+## Where an answer stands
+`grading.answer` names the format, and `problems.prompt` asks the model for it.
+
+- **`boxed`**, the usual one: the content of the last closed `\boxed{}`. An unclosed last box is no answer, and an earlier
+  one does not stand in for it.
+- **`line`**: what follows `Answer:` at the beginning of the last line that is not empty. Dollars, `\( \)`, a full stop and a
+  box around the whole are taken off. It asks for exactly this line, as DAPO's own prompt does: `answer:`, `**Answer:**`, an
+  `Answer:` within a line or above another, an empty one and the prompt's own `$Answer` are no answer.
+
+What stands there is read alike in both: `5 apples` by its number, a sentence not at all. Prose behind an answer
+(`5 because 2+3=5`) is wrong, as it is in a box.
+
+A completion that ended by itself without such an answer is of the class `no_answer` and counts as wrong. A lenient look
+(`grading/other_formats.py`) says where an answer stands in it all the same: in a box, on an `Answer:` line anywhere, after
+"the answer is", after `####`, or as its last number. The columns `other_format` and `other_correct` of the graded table
+hold what it found. They are in no accuracy: they tell a model that does not know the format from one that does not know
+the answer ([what to do](run-a-study.md#a-model-that-does-not-know-the-format)).
 
 ## Who judges
 1. **Texts and plain numbers** are compared at once and exactly (`grading/verify.py`, `grading/rationals.py`).

@@ -184,6 +184,19 @@ def test_every_card_and_every_slice_is_leased_once(start: Start, machine: Path) 
         lease_gpus(3)
 
 
+def test_small_processes_share_cards_that_their_user_says_may_be_shared(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("FORKLOCK_PROCESSES_PER_GPU", "2")
+    assert [told(start(1)) for _ in range(4)] == ["0", "1", "0", "1"]
+    with pytest.raises(UserError, match=r"GPU 0 is held by process \d+, GPU 1 is held"):
+        lease_gpus(1, timeout=0)
+    monkeypatch.setenv("FORKLOCK_PROCESSES_PER_GPU", "some")
+    with pytest.raises(UserError, match="FORKLOCK_PROCESSES_PER_GPU='some'"):
+        lease_gpus(1)
+
+
 def test_an_index_and_a_uuid_are_one_card(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia_smi(machine, LISTING)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")

@@ -67,6 +67,29 @@ def test_hours_disk_and_money_are_the_figures_times_what_is_asked(capsys: pytest
     assert plan["total"]["expected"]["gpu_hours"] < plan["total"]["worst"]["gpu_hours"]
 
 
+def test_an_arm_on_solutions_is_trained_and_nothing_is_sampled_for_it(tmp_path: Path) -> None:
+    """Its tokens are those of the prompts and of the solutions, which are not drawn and so have no worst case."""
+    raw = read_study(ROOT / "config.yaml")
+    study = load_study(raw, ROOT)
+    raw["arms"]["solved"] = {"samples": "reference"}
+    solved = load_study(raw, ROOT)
+    stated = load_throughputs(FIGURES)
+    before, after = (
+        {part.name: part for part in stages(each, Figures(stated, each, FIGURES))} for each in (study, solved)
+    )
+    assert after["sample training data"] == before["sample training data"]
+    assert after["train"].rules == before["train"].rules | {
+        "reference_dataset": 1, "train": before["train"].rules["train"] + 1,
+    }  # fmt: skip
+    assert "references" in after["problems, plans, analysis"].rules
+    more = after["train"].expected.tokens - before["train"].expected.tokens
+    assert more == pytest.approx(study.training.examples * (55 + 68))
+    assert after["train"].worst.tokens - before["train"].worst.tokens == pytest.approx(more)
+    without = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].pop("reference_tokens"))
+    with pytest.raises(UserError, match=r"models\.lab\.reference_tokens is not stated"):
+        stages(solved, Figures(load_throughputs(without), solved, without))
+
+
 def test_a_figure_that_is_not_stated_is_asked_for_by_name(tmp_path: Path) -> None:
     without = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].pop("completion_tokens"))
     with pytest.raises(UserError, match=r"models\.lab\.completion_share is not stated; measure it .* assumed"):
@@ -156,3 +179,16 @@ def test_no_more_cores_work_than_there_are_jobs() -> None:
     assert waiting(study, [one, four], 2, "expected") == 1 + 4
     assert waiting(study, [one, four], 8, "worst") == 2 + 2
     assert "about 5 hours on the 2 cores of this machine" in time_line(study, [one, four], cores=2)
+
+
+def test_examples_make_every_trained_prompt_longer(tmp_path: Path) -> None:
+    solved = {"problem": "p" * 100, "completion": "c" * 200}
+    (tmp_path / "shown.jsonl").write_text(f"{json.dumps(solved)}\n" * 3)
+    raw = read_study(ROOT / "config.yaml")
+    usual = Figures(load_throughputs(FIGURES), load_study(raw), FIGURES)
+    raw["problems"]["examples"] = str(tmp_path / "shown.jsonl")
+    shown = Figures(load_throughputs(FIGURES), load_study(raw), FIGURES)
+    wording = len(raw["problems"]["prompt"]) - len("{problem}")
+    longer = 3 * (wording + 300) / 3
+    assert shown.value("prompt_tokens") == pytest.approx(usual.value("prompt_tokens") + longer)
+    assert "3 to a token" in shown.used[f"models.{shown.name}.prompt_tokens"].source

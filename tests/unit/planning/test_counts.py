@@ -103,4 +103,12 @@ def test_further_draws_cost_what_as_many_more_answers_cost() -> None:
 
 
 def test_the_shipped_figures_know_every_loader() -> None:
-    assert sorted(load_throughputs(FILE).problems) == LOADERS
+    assert sorted({name.split()[0] for name in load_throughputs(FILE).problems}) == LOADERS
+
+
+def test_all_of_a_split_are_as_many_as_the_figures_state_for_it() -> None:
+    given = {name: {"loader": "gsm8k", "path": f"hub/{name}", "use": "eval", "options": options} for name, options in (
+        ("usual", {}), ("held-out", {"splits": ["test"]}), ("both", {"splits": ["train", "test"], "limit": 120}))}  # fmt: skip
+    study = read("config/smoke.yaml", {"mixtures": {name: {name: "all"} for name in given}}, given)
+    found = counted(study, figures(study, **{"gsm8k": 100, "gsm8k test": 30})).evaluation
+    assert found.mixtures == {"usual": {"usual": 100}, "held-out": {"held-out": 30}, "both": {"both": 120}}

@@ -13,7 +13,7 @@ import pytest
 from converted import SHARD, numina, outcome
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.verify import unreadable
-from selfdistill.problems.datasets.convert import convert
+from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.datasets.document import page
 from selfdistill.problems.datasets.loaders.numina_math_cot import LEVELS
 from selfdistill.problems.datasets.registry import all_datasets
@@ -156,7 +156,7 @@ def test_what_is_no_json_names_its_line(tmp_path: Path) -> None:
     [
         ("hendrycks-meth", {}, "there is no such loader; did you mean 'hendrycks-math'?"),
         ("hendrycks-math", {"level": [5]}, "there is no option 'level'; did you mean 'levels'?"),
-        ("beyond-aime", {"years": [1, 2]}, "there is no option 'years'; there are: pictures, limit."),
+        ("beyond-aime", {"years": [1, 2]}, "there is no option 'years'; there are: pictures, limit, skip."),
         ("hendrycks-math", {"levels": 5}, "levels: must be a list of some of 1, 2, 3, 4, 5, but is 5."),
         ("hendrycks-math", {"levels": [4, 6]}, "levels: there is no 6; there are: 1, 2, 3, 4, 5."),
         ("hendrycks-math", {"levels": []}, "levels: must be a list"),
@@ -186,6 +186,18 @@ def test_a_limit_draws_the_same_problems_whatever_the_order_and_the_neighbours(t
     assert [row["id"] for row in more] == sorted((row["id"] for row in more), key=int)
 
 
+def test_what_is_skipped_is_what_a_limit_alone_would_keep(tmp_path: Path) -> None:
+    write_in_shape("omni-math-2", tmp_path, LAB)
+    first, rest, part = (
+        convert("omni-math-2", tmp_path, options) for options in ({"limit": 40}, {"skip": 40}, {"skip": 40, "limit": 9})
+    )
+    texts = [{row["problem"] for row in rows} for rows, _ in (first, rest, part)]
+    assert not texts[0] & texts[1] and len(texts[0] | texts[1]) == len(LAB)
+    assert texts[2] < texts[1] and len(texts[2]) == 9
+    assert rest.dropped == {"left for another study": 40}
+    assert part.dropped == {"left for another study": 40, "over the limit": len(LAB) - 49}
+
+
 def test_a_limit_is_filled_although_some_answers_cannot_be_read(tmp_path: Path) -> None:
     rows = [omni_row(n, ASK.format(n), "1/0" if n % 2 else str(n), 5) for n in range(40)]
     json_lines(tmp_path / "Omni-Math-2.jsonl", rows)
@@ -194,6 +206,61 @@ def test_a_limit_is_filled_although_some_answers_cannot_be_read(tmp_path: Path) 
     assert "1/0" not in answers
     assert dropped["unreadable answer"] > 0
     assert len(answers) + sum(dropped.values()) == 40
+
+
+# Reference solutions
+
+WITH_SOLUTIONS = {
+    "hendrycks-math": r"Step by step we arrive at $\boxed{7}$.",
+    "numina-math-cot": r"It must be $\boxed{7}$.",
+    "math-500": r"Therefore $\boxed{7}$.",
+    "omni-math-2": "It is 7.",
+    "olympiad-bench": "So it is $7$.",
+    "aime-24": r"We get $\boxed{7}$.",
+    "gsm8k": "One of them is 7.\nSo it is 7.",
+    "svamp": "7 * 1 = 7",
+    "asdiv": "7 + 0 = 7",
+    "mawps": "7 * 1 = 7",
+}
+
+
+@pytest.mark.parametrize("loader", DATASETS)
+def test_a_line_has_the_datasets_solution_and_no_such_key_where_there_is_none(loader: str, tmp_path: Path) -> None:
+    write_in_shape(loader, tmp_path, [(ASK.format(n), "7", 1) for n in range(4)])
+    conversion = convert(loader, tmp_path, {})
+    assert conversion.rows
+    assert {row.get("solution") for row in conversion.rows} == {WITH_SOLUTIONS.get(loader)}
+    assert audit(loader, {}, conversion)["solutions"] == (4 if loader in WITH_SOLUTIONS else 0)
+    assert all(("solution" in row) is (loader in WITH_SOLUTIONS) for row in conversion.rows)
+
+
+@pytest.mark.parametrize(
+    ("raw", "cleaned"),
+    [
+        ("Half of 14 is\r\n\x00 7: \\boxed{7}. ", "Half of 14 is\n 7: \\boxed{7}."),
+        ("It is \x08oxed{7}, for $\x0crac{14}{2}$.", r"It is \boxed{7}, for $\frac{14}{2}$."),
+        ("Two lines:\n$a = 7\nu = a$, so \\boxed{7}.", "Two lines:\n$a = 7\nu = a$, so \\boxed{7}."),
+        ("$\x0cunny$: \\boxed{7}", None),
+        ("As in https://example.org/page: \\boxed{7}", None),
+    ],
+)
+def test_a_solution_that_cannot_be_read_is_left_out_and_the_problem_stays(
+    raw: str, cleaned: str | None, tmp_path: Path
+) -> None:
+    write_in_shape("hendrycks-math", tmp_path, [])
+    parquet(tmp_path / "algebra/train-00000-of-00001.parquet", MATH, [math_row(ASK.format(1), "7", 5, solution=raw)])
+    (row,) = convert("hendrycks-math", tmp_path, {})[0]
+    assert row.get("solution") == cleaned
+    assert not row["mended"]
+
+
+def test_a_copy_without_the_column_of_solutions_is_read(tmp_path: Path) -> None:
+    for loader, file in (("olympiad-bench", OLYMPIAD_FILE), ("aime-24", "data/train-00000-of-00001.parquet")):
+        write_in_shape(loader, tmp_path / loader, [(ASK.format(1), "7", 1)])
+        path = tmp_path / loader / file
+        pq.write_table(pq.read_table(path).drop_columns(["solution"]), path)
+        (row,) = convert(loader, tmp_path / loader, {})[0]
+        assert "solution" not in row
 
 
 # MATH

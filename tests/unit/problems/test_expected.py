@@ -59,6 +59,8 @@ def test_the_exams_are_kept_whole_or_nearly() -> None:
         ("hendrycks-math", {"levels": [5]}, 1900, {"level not asked for": 5500, "several answers": 100}, False),
         ("hendrycks-math", {"levels": [5]}, 1500, {"level not asked for": 5500, "several answers": 500}, True),
         ("hendrycks-math", {"levels": [5], "limit": 100}, 100, {"level not asked for": 5500, "over the limit": 1800}, False),
+        ("hendrycks-math", {"levels": [5], "limit": 100}, 100, {"over the limit": 1800, "several answers": 100}, False),
+        ("hendrycks-math", {"levels": [5], "limit": 100}, 100, {"over the limit": 1800, "several answers": 900}, True),
         ("hendrycks-math", {"pictures": ["no"]}, 6669, {"a picture would help": 705}, False),
         ("hendrycks-math", {"levels": [1, 2, 3, 4, 5]}, 4500, {"needs a picture": 3000}, True),  # all is the default
         ("omni-math-2", {}, 4100, {"tagged as not of one exact answer": 247, "several answers": 80}, False),

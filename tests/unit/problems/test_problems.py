@@ -97,6 +97,11 @@ def assembled(folder: Path, seed: int = 5) -> tuple[pl.DataFrame, pl.DataFrame, 
         ('{"problem": "p", "answer": "1", "level": true}', "level must be an integer"),
         ('{"problem": "p", "answer": "1", "level": 1, "id": ["x"]}', "id must be text"),
         ('{"problem": "p", "answer": "1", "level": 1, "id": "first"}', "stands in line 1 already"),
+        (
+            '{"problem": "p", "answer": "1", "level": 1, "solution": " "}',
+            "solution is empty; write the reference solution",
+        ),
+        ('{"problem": "p", "answer": "1", "level": 1, "solution": ["x"]}', "solution must be text but is"),
     ],
 )
 def test_a_bad_row_is_one_sentence_naming_file_and_line(tmp_path: Path, line: str, complaint: str) -> None:
@@ -126,6 +131,17 @@ def test_integer_answers_and_unknown_fields_are_fine(tmp_path: Path) -> None:
     write_source(tmp_path, "a.jsonl", [{"problem": "p", "answer": 204, "level": 1, "url": "x", "id": 7}])
     (problem,) = read_source("a", "a.jsonl", tmp_path)
     assert (problem.answer, problem.id, problem.family) == ("204", "7", None)
+
+
+def test_a_reference_solution_is_read_where_there_is_one(tmp_path: Path) -> None:
+    sound: dict[str, object] = {"answer": "2", "level": 1}
+    rows: list[dict[str, object]] = [
+        {"problem": "p", "solution": " One and one.\n"},
+        {"problem": "q", "solution": None},
+        {"problem": "r"},
+    ]
+    write_source(tmp_path, "a.jsonl", [row | sound for row in rows])
+    assert [problem.solution for problem in read_source("a", "a.jsonl", tmp_path)] == ["One and one.", None, None]
 
 
 # Names of problems

@@ -28,7 +28,13 @@ from selfdistill.reporting.tables.pass_at_k import pass_at_k
 from selfdistill.reporting.tables.rates import base_at_every_decode, rates_of_models
 from selfdistill.reporting.tables.study import budgets, how_it_was_sampled, mixtures
 from selfdistill.reporting.tables.table import Table
-from selfdistill.reporting.tables.training import exports_checked, filter_audit, gradient_noise, soft_targets
+from selfdistill.reporting.tables.training import (
+    exports_checked,
+    filter_audit,
+    gradient_noise,
+    references,
+    soft_targets,
+)
 from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_of_differences, rates_and_lengths
 from selfdistill.reporting.tables.variance import where_errors_come_from
 from selfdistill.study.study import Study
@@ -344,6 +350,9 @@ def test_a_conversion_that_kept_far_fewer_problems_than_documented_is_an_alarm_a
     assert "Fewer problems than documented" in top and "exams: 25 are kept" in top and "<script>alert" not in top
     table = rest[rest.index("Model and datasets from the hub") :].split("</table>")[0]
     assert "ALARM" in table and "5 needs a picture" in table and "<td>4</td>" in table.replace(' class="number"', "")
+    solved = render_report(report_inputs(hub={"exams": facts}, conversions={"exams": audit | {"solutions": 17}}))
+    assert "with a solution" in table and "<td>17</td>" not in table.replace(' class="number"', "")
+    assert "<td>17</td>" in solved.replace(' class="number"', "")
     calm = render_report(report_inputs(hub={"exams": facts}, conversions={"exams": audit | {"alarm": ""}}))
     assert "ALARM" not in calm and "Fewer problems than documented" not in calm
 
@@ -533,3 +542,50 @@ def test_the_table_of_errors_marks_what_is_below_0_taken_or_unknown() -> None:
     assert rows["aa"][4].startswith("37.4†") and rows["ssd"][6] == "0.59" and rows["aa"][6] == formatting.MISSING
     assert rows["keep-cut"][7] == formatting.MISSING and rows["ssd"][7].endswith("%")
     assert where_errors_come_from(report_inputs(variance=None)) is None
+
+
+SOLVED = {
+    "samples": "reference", "problems": 640, "without_solution": 31, "ends_within": 1, "too_long": 2, "refused": 4, "kept": 602,
+    "used": 512, "last_rank": 540, "mean_tokens": 67.7, "median_tokens": 66.0, "most_tokens": 114,
+    "levels": {"1": {"problems": 640, "used": 512}},
+}  # fmt: skip
+
+
+def test_what_an_arm_on_solutions_trained_on_is_told_apart_from_what_filters_chose() -> None:
+    inputs = report_inputs()
+    study = copy.deepcopy(STUDY)
+    study["arms"]["solved"] = {"samples": "reference", "seeds": [0]}
+    with_it = report_inputs(study=study, audits=inputs.audits | {"solved": SOLVED})
+    page = Page(render_report(with_it))
+    assert "trained on the dataset’s own solutions and on nothing of the model’s own" in page.words
+    told = references(with_it)
+    assert told and told.groups[0].rows[0].cells == ["solved", "640", "31", "2", "1", "4", "602", "512", "68", "114"]
+    chosen, before = filter_audit(with_it), filter_audit(inputs)
+    assert chosen and before and chosen.groups == before.groups
+    alone = report_inputs(study=study, audits={"solved": SOLVED})
+    assert filter_audit(alone) is None and "No arm was trained." not in Page(render_report(alone)).words
+
+
+def made_by(study: str | None, base: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "study": study, "arm": "reference", "training_seed": 0, "percent": 100, "step": 13, "digest": "c" * 64, "examples": 208,
+        "samples_of": "reference", "dataset_digest": "d" * 64, "code": {"commit": "e" * 40, "uncommitted changes": "yes"},
+        "base": base,
+    } | more  # fmt: skip
+
+
+def test_a_model_that_is_a_checkpoint_is_told_with_all_that_it_was_made_from() -> None:
+    assert "The model:" not in Page(render_report(report_inputs())).words
+    first = made_by(HOSTILE, {"digest": "b" * 64, "path": "models/smol", "lineage": None}, samples_of=None, code=None)
+    chain = made_by("warm", {"digest": "f" * 64, "path": "x", "lineage": first}, percent=50)
+    html = render_report(report_inputs(lineage={"lineage": chain, "digest": "c" * 64, "unchanged": True}))
+    page = Page(html)
+    assert (
+        "The model: a checkpoint of study warm, arm reference, seed 0, at 50 % of its training, trained on 208 of the dataset's own "
+        "solutions; itself trained from a checkpoint of study"
+    ) in page.words
+    assert "trained on 208 examples; first trained from models/smol (digest bbbbbbbbbbbbbbbb)." in page.words
+    assert f"{'e' * 16} with uncommitted changes" in page.words
+    assert HOSTILE not in html and "they were changed since" not in page.words
+    changed = report_inputs(lineage={"lineage": chain, "digest": "0" * 64, "unchanged": False})
+    assert "are not those that this is told of: they were changed since" in Page(render_report(changed)).words

@@ -14,8 +14,10 @@ import yaml
 from selfdistill.foundation.errors import UserError
 from selfdistill.problems.datasets.registry import all_datasets
 from selfdistill.study.arms import Arm
+from selfdistill.study.factorial import factorial_cells
 from selfdistill.study.load import load_study
 from selfdistill.study.loaders import LOADERS
+from selfdistill.study.models import evaluated, runs, sources_of_samples
 from selfdistill.study.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,7 +71,7 @@ WRONG_OF_THE_HUB = {
     "a source's commit without its loader": (
         "problems/sources/quiz/revision", "1" * 40, "problems.sources.quiz.revision: is for public datasets; name the loader",
     ),
-    "an unknown loader": ("problems/sources/quiz/loader", "gsm8k", "problems.sources.quiz.loader: there is no loader 'gsm8k'; there are: aime-1983-2024"),
+    "an unknown loader": ("problems/sources/quiz/loader", "mathqa", "problems.sources.quiz.loader: there is no loader 'mathqa'; there are: aime-1983-2024"),
     "a file where a folder is read": (
         "problems/sources/quiz/loader", "beyond-aime", "problems.sources.quiz.path: 'resources/lab/problems/quiz.jsonl' is a file",
     ),
@@ -116,6 +118,11 @@ WRONG = {
     "draws in words": ("evaluation/draws", "two", "evaluation.draws: needs a whole number above 0 or a section, but is 'two'."),
     "pass@k of neither side": ("evaluation/draws", {"base": 1, "arms": 1}, "pass@2 needs that many draws; evaluation.draws is 1."),
     "a trained arm without a filter": ("arms/ssd", {"decode": "t11"}, "needs both decode and keep"),
+    "a decode of an arm on solutions": ("arms/ssd", {"samples": "reference", "decode": "t11"}, "arms.ssd.decode: an arm with samples: reference learns the dataset's own solutions, and nothing is sampled for it; remove the key."),
+    "a filter of an arm on solutions": ("arms/ssd", {"samples": "reference", "keep": "finished"}, "arms.ssd.keep: an arm with samples: reference"),
+    "soft targets of solutions": ("arms/ssd", {"samples": "reference", "targets": "soft"}, "arms.ssd.targets: an arm with samples: reference"),
+    "solutions for what trains nothing": ("arms/aa/samples", "reference", "arms.aa: an arm with resample trains nothing"),
+    "samples of nobody": ("arms/ssd/samples", "teacher", "arms.ssd.samples: needs own or reference"),
     "two equal arms": ("arms/twin", {"decode": "t11", "keep": "finished"}, "is the same as arms.ssd"),
     "two equal decodes": ("decodes/twin", {"temperature": 0.7, "top_k": 20, "top_p": 0.95, "max_tokens": 224}, "is the same as decodes.t07"),
     "an arm called base": ("arms/base", {"decode": "t10", "keep": "finished"}, "belong to the untrained model"),
@@ -219,6 +226,24 @@ def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:
     assert study.recipe("long").steps(study.training.examples) == 2 * study.recipe("ssd").steps(study.training.examples)
     equal = arm | {"training": {"epochs": 2, "batch": 64}, "unequal_budget": False}
     assert not load_study(changed("arms/long", equal), ROOT).arms["long"].unequal_budget
+
+
+def test_an_arm_on_solutions_is_another_method_and_leaves_that_of_all_others_as_it_was() -> None:
+    assert "samples" not in Arm(decode="t11", keep="finished").method
+    assert Arm(samples="reference").method["samples"] == "reference"
+    study = load_study(
+        changed("arms/solved", {"samples": "reference", "seeds": [0, 1], "training": {"lr": 1e-5}}), ROOT
+    )
+    assert "solved/seed-1" in runs(study) and "solved/seed-0/at-100" in evaluated(study)
+    assert sources_of_samples(study) == sources_of_samples(load_study(LAB, ROOT))
+    assert factorial_cells(study.arms, study.decodes) == factorial_cells(load_study(LAB, ROOT).arms, study.decodes)
+
+
+def test_a_study_may_train_on_solutions_alone() -> None:
+    study = load_study(
+        changed("arms", {"solved": {"samples": "reference"}, "aa": {"resample": True}}) | {"hypotheses": {}}, ROOT
+    )
+    assert sources_of_samples(study) == [] and factorial_cells(study.arms, study.decodes) is None
 
 
 def test_the_word_for_an_unequal_budget_distinguishes_no_arm_by_itself() -> None:

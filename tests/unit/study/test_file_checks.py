@@ -18,7 +18,7 @@ LAB = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 @pytest.fixture
 def study(tmp_path: Path) -> dict[str, Any]:
-    shutil.copytree(ROOT / "resources", tmp_path / "resources", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "resources", tmp_path / "resources", ignore=shutil.ignore_patterns("__pycache__", "models"))
     return copy.deepcopy(LAB)
 
 
@@ -59,3 +59,49 @@ def test_missing_sources_are_all_told_and_their_lines_not_counted(study: dict[st
     assert [line.split(": ")[1] for line in str(error.value).splitlines()] == [
         f"problems.sources.{name}.path" for name in LAB["problems"]["sources"]
     ]
+
+
+def test_a_study_cannot_begin_with_its_own_checkpoint(study: dict[str, Any], tmp_path: Path) -> None:
+    """Nor by another way to the same folder."""
+    study["results"] = "results/lab"
+    checkpoint = tmp_path / "results/lab/runs/ssd/seed-0/at-100"
+    shutil.copytree(tmp_path / "resources/lab/model", checkpoint)
+    (tmp_path / "another-way").symlink_to(checkpoint)
+    for path in ("results/lab/runs/ssd/seed-0/at-100", "another-way"):
+        study["model"]["path"] = path
+        with pytest.raises(
+            UserError, match=f"model.path: {path!r} lies in the results of this very study .results/lab."
+        ):
+            load_study(study, tmp_path)
+    for results in ("results/second", "results"):  # the second holds the folder of the first study, and is not it
+        study["results"] = results
+        load_study(study, tmp_path)
+
+
+def test_a_checkpoint_that_is_not_made_yet_says_which_study_makes_it(study: dict[str, Any], tmp_path: Path) -> None:
+    study["results"] = "results/second"
+    study["model"]["path"] = "results/warm/runs/reference/seed-0/at-100"
+    said = r"the study whose results go to results/warm; .*: snakemake --cores 2 results/warm/runs/reference/seed-0/manifest.json --configfile "
+    with pytest.raises(UserError, match=f"{said}THE-FILE-OF-THAT-STUDY"):
+        load_study(study, tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/first.yaml").write_text("study: warm\n")
+    with pytest.raises(UserError, match=f"{said}config/first.yaml"):
+def test_examples_that_are_not_there_are_told(study: dict[str, Any], tmp_path: Path) -> None:
+    study["problems"]["examples"] = "shown.jsonl"
+    with pytest.raises(UserError, match=r"problems\.examples: there is no file 'shown\.jsonl'; correct its path"):
+        load_study(study, tmp_path)
+    (tmp_path / "shown.jsonl").write_text("{}")
+    load_study(study, tmp_path)
+
+
+def test_a_prompt_that_asks_for_another_format_than_is_graded_is_told(study: dict[str, Any], tmp_path: Path) -> None:
+    study["grading"] = {**study.get("grading", {}), "answer": "line"}
+    with pytest.raises(UserError, match=r"problems\.prompt: asks for \\boxed\{\}, but grading\.answer: line counts"):
+        load_study(study, tmp_path)
+    for prompt in ("{problem}\nEnd with a line of Answer: and no \\boxed.", "{problem}"):
+        study["problems"]["prompt"] = prompt
+        load_study(study, tmp_path)
+    study["grading"]["answer"] = "lines"
+    with pytest.raises(UserError, match=r"grading\.answer"):
+        load_study(study, tmp_path)

@@ -11,7 +11,7 @@ import polars as pl
 
 from selfdistill.analysis.differences import Difference, Row, estimated
 from selfdistill.analysis.pairing import Comparison, paired_cells
-from selfdistill.analysis.problem_means import Evaluations, family_codes, unit_of
+from selfdistill.analysis.problem_means import Evaluations, family_codes, unit_of, with_means
 from selfdistill.analysis.reported import reported_pairs, reported_split
 from selfdistill.statistics.clusters import Array
 from selfdistill.study.evaluation import Evaluation
@@ -44,18 +44,6 @@ def grader_panel(graded: pl.DataFrame, evaluation: Evaluation) -> pl.DataFrame:
         for row in _rows(evaluations, comparison)
     ]
     return conform(pl.DataFrame(rows, schema=GRADER), GRADER, "panel of the grader")
-
-
-def with_means(evaluations: Evaluations, graded: pl.DataFrame, shares: Mapping[str, pl.Expr]) -> Evaluations:
-    """The evaluations with more means by problem, of shares of its answers."""
-    key = ("model_id", "decode_id", "problem_id")
-    more = graded.filter(pl.col("purpose") == "eval").group_by(key).agg(
-        share.cast(pl.Float64).mean().alias(name) for name, share in shares.items()
-    )  # fmt: skip
-    cells = {
-        name: cell.join(more, on=key, how="left", maintain_order="left") for name, cell in evaluations.cells.items()
-    }
-    return Evaluations(cells, evaluations.budgets)
 
 
 def _rows(evaluations: Evaluations, comparison: Comparison) -> Iterator[Row]:

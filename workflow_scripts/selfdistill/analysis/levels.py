@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from selfdistill.analysis.problem_means import (
+    MEANS_OF,
     SPLITS,
     Evaluations,
     Side,
@@ -20,7 +21,9 @@ from selfdistill.analysis.problem_means import (
     known,
     pool,
     problem_means,
+    shares_by_problem,
     unit_of,
+    with_means,
 )
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
 from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval, wilson_interval
@@ -29,6 +32,7 @@ from selfdistill.study.evaluation import Size
 from selfdistill.study.names import parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.endings import NO_ANSWER
 from selfdistill.tables.schema import conform
 
 SHARES = (
@@ -38,7 +42,14 @@ SHARES = (
     words.BOXED_RATE,
     words.CUT_RATE,
     words.LOOP_RATE,
+    words.NO_ANSWER_RATE,
+    words.RIGHT_OTHERWISE_RATE,
 )
+# Shares of a problem's answers that the means by problem lack.
+IN_THE_WRONG_FORMAT = {
+    words.NO_ANSWER_RATE: pl.col("finish_class") == NO_ANSWER,
+    words.RIGHT_OTHERWISE_RATE: pl.col("other_correct").fill_null(False),
+}
 
 Row = dict[str, Any]
 
@@ -56,7 +67,7 @@ def levels(
     of their own rest on all of these; for the others and for the budgets the first draws count, which everything has.
     A model with fewer than k draws has no row of pass@k.
     """
-    evaluations = Evaluations.of(graded, budgets)
+    evaluations = with_means(Evaluations.of(graded, budgets), graded, IN_THE_WRONG_FORMAT)
     rows: list[Row] = []
     for side, seeds in _sides(evaluations):
         reached = evaluations.reached(side.models[0], side.decode_id)
@@ -88,7 +99,8 @@ def _more_answers(graded: pl.DataFrame, model: str, decode: str, ids: frozenset[
     """What one model did on a mixture with draws of its own, the first of which are those of the budgets."""
     here = (pl.col("model_id") == model) & (pl.col("decode_id") == decode)
     asked = graded.filter(here & pl.col("problem_id").is_in(list(ids)) & (pl.col("draw") < draws))
-    return problem_means(asked.with_columns(pl.lit("eval").alias("purpose")))
+    means = problem_means(asked.with_columns(pl.lit("eval").alias("purpose")))
+    return means.join(shares_by_problem(asked, IN_THE_WRONG_FORMAT), on=MEANS_OF, how="left", maintain_order="left")
 
 
 def _sides(evaluations: Evaluations) -> Iterator[tuple[Side, int | None]]:

@@ -18,7 +18,7 @@ from selfdistill.study.evaluation import LOOK, Size, size_of
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, FINISHED, LOOP, UNANSWERED
-from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.sampling import GRADED, LATER_GRADED
 from selfdistill.tables.whole import read_table
 
 # The columns of GRADED that analysis reads: callers may leave the heavy ones on disk.
@@ -39,9 +39,10 @@ NEEDED = (
 )
 
 
-def read_graded(paths: Sequence[str], purposes: Sequence[str] = ("eval",)) -> pl.DataFrame:
+def read_graded(paths: Sequence[str], purposes: Sequence[str] = ("eval",), more: Sequence[str] = ()) -> pl.DataFrame:
     """The evaluation answers of several models, without the columns that weigh."""
-    return pl.concat(read_table(path, GRADED, NEEDED) for path in paths).filter(pl.col("purpose").is_in(purposes))
+    tables = (read_table(path, GRADED, (*NEEDED, *more), LATER_GRADED) for path in paths)
+    return pl.concat(tables).filter(pl.col("purpose").is_in(purposes))
 
 
 SPLITS = ("dev", "test", "all")
@@ -224,3 +225,22 @@ class Evaluations:
         if split != "all":
             wanted = wanted & (pl.col("split") == split)
         return self.cells[model, decode].filter(wanted)
+
+
+MEANS_OF = ("model_id", "decode_id", "problem_id")
+
+
+def shares_by_problem(graded: pl.DataFrame, shares: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Means by problem that `problem_means` lacks, of shares of its answers."""
+    found = (share.cast(pl.Float64).mean().alias(name) for name, share in shares.items())
+    return graded.group_by(MEANS_OF).agg(found)
+
+
+def with_means(evaluations: Evaluations, graded: pl.DataFrame, shares: Mapping[str, pl.Expr]) -> Evaluations:
+    """The evaluations with such means beside their own."""
+    more = shares_by_problem(graded.filter(pl.col("purpose") == "eval"), shares)
+    cells = {
+        name: cell.join(more, on=MEANS_OF, how="left", maintain_order="left")
+        for name, cell in evaluations.cells.items()
+    }
+    return Evaluations(cells, evaluations.budgets)

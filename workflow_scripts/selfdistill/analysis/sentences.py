@@ -26,6 +26,8 @@ COUNTED = {
     words.MEAN_TOKENS: "Tokens of all answers, those that were cut with their cap.",
 }
 
+KNOWS_THE_FORMAT = 0.05  # share of a side's answers below which its accuracy is one of form
+
 
 def sentence(row: Row) -> str:
     """The verdict for a reader who sees only this line."""
@@ -65,6 +67,7 @@ def _beside(row: Row) -> Iterator[str]:
     if row["verdict"] == words.EQUIVALENT:
         adjusted = f"TOST p = {row['equivalence_p_adjusted']:.2g} after Holm"
         yield f"It lies within {margin} in either direction ({adjusted})."
+    yield from _of_the_format(row)
     if row["verdict"] == words.NOT_MEASURABLE:
         yield from _why_not_measurable(row, margin)
     elif row["mde80"] is not None:
@@ -74,6 +77,18 @@ def _beside(row: Row) -> Iterator[str]:
         else:
             yield f"This study had 80 % power for a true difference of {power}."
     yield claim_in_words(row)
+
+
+def _of_the_format(row: Row) -> Iterator[str]:
+    """Where a side does not know the asked format, a difference in accuracy is one of form before it is one of skill."""
+    if row["estimand"] != words.ACCURACY or row["verdict"] == words.NOT_MEASURABLE:
+        return
+    for side, rate in ((row["arm"], row["boxed_rate"]), (row["against"], row["against_boxed_rate"])):
+        if rate is not None and rate < KNOWS_THE_FORMAT:
+            yield (
+                f"Only {number(100 * rate, 1)} % of the answers of {side} are in the asked format: the difference says who "
+                "knows the format, not who can solve the problems."
+            )
 
 
 def _within_margin(row: Row) -> bool:
@@ -89,7 +104,7 @@ def _why_not_measurable(row: Row, margin: str) -> Iterator[str]:
     levels = both(row["level"], row["against_level"])
     if max(row["level"], row["against_level"]) < row["margin"]:
         yield f"Only {levels} of the answers are right, so that no fall of {margin} could be seen."
-        yield f"In the asked form, a closed \\boxed{{}}, are {both(row['boxed_rate'], row['against_boxed_rate'])}."
+        yield f"In the asked format are {both(row['boxed_rate'], row['against_boxed_rate'])}."
     else:
         yield f"Of the answers {levels} are right, so that no gain of {margin} could be seen."
 

@@ -1,15 +1,24 @@
-r"""The answer that a completion gives, or none.
+r"""The answer that a completion gives in the format that the study asks for, or none.
 
-An answer is the content of the last \boxed{...} after `</think>`, and only if its braces close. What stands in a
-thought, or in a box that the token cap cut open, is no answer: math-verify alone would credit both.
+Format `boxed`: the content of the last \boxed{...} after `</think>`, and only if its braces close. Format `line`: what
+follows `Answer:` at the beginning of the last line after `</think>`. What stands in a thought, or in a box that the
+token cap cut open, is no answer: math-verify alone would credit both.
 """
 
 import re
 from typing import NamedTuple
 
+from selfdistill.study.grading import AnswerFormat
+
 CLOSE_THINK = "</think>"
 OPEN_THINK = "<think>"
 BOX = re.compile(r"\\boxed\s*\{")
+LINE = "Answer:"
+# A model that copies the prompt's "Answer: $Answer", or <answer>, has answered nothing.
+PLACEHOLDERS = frozenset({"", "answer", "your answer", "final answer"})
+AROUND_PLACEHOLDERS = "$<>[]{}(). "
+# Delimiters around one whole formula.
+DELIMITED = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:(?!\\\)).)+)\\\)|\\\[((?:(?!\\\]).)+)\\\]")
 
 SPACING = re.compile(r"(?<!\\)\\[,;:! ]|(?<!\\)\\(?:quad|qquad|thinspace|left|right|displaystyle)(?![a-zA-Z])|~")
 FRACTION = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
@@ -18,17 +27,44 @@ WHITESPACE = re.compile(r"\s+")
 
 class Answer(NamedTuple):
     think_closed: bool
-    boxed: bool  # the last box after the thought is closed
+    in_format: bool  # the box of the asked format is closed, or its line is there
     extracted: str | None
 
 
-def find_answer(text: str, think: bool = True) -> Answer:
+def find_answer(text: str, think: bool = True, asked: AnswerFormat = "boxed") -> Answer:
     """`think` is for models whose prompt opens a thought; without it the whole text is the final answer."""
     final = final_part(text) if think else text
     if final is None:
         return Answer(False, False, None)
-    content = last_box(final)
+    content = last_box(final) if asked == "boxed" else answer_line(final)
     return Answer(think, content is not None, content or None)
+
+
+def answer_line(text: str) -> str | None:
+    """What follows `Answer:` on the last line that is not empty; None where that line begins otherwise, or opens with a
+    box that does not close.
+
+    Dollars and a box around the whole are taken off, and the prompt's own placeholder is nothing. Prose behind the
+    answer stays: the grader refuses it as it does in a box.
+    """
+    last = text.strip().rpartition("\n")[2].strip()
+    if not last.startswith(LINE):
+        return None
+    content = without_delimiters(last.removeprefix(LINE))
+    if opening := BOX.match(content):
+        end = closing_brace(content, opening.end())
+        if end is None:
+            return None
+        if end == len(content) - 1:
+            content = without_delimiters(last_box(content) or "")
+    return "" if content.strip(AROUND_PLACEHOLDERS).casefold() in PLACEHOLDERS else content
+
+
+def without_delimiters(content: str) -> str:
+    r"""Without dollars, \( \) or \[ \] around the whole, and without a full stop behind them."""
+    text = without_full_stop(content.strip())
+    found = DELIMITED.fullmatch(text)
+    return next(part for part in found.groups() if part is not None).strip() if found else text
 
 
 def final_part(text: str) -> str | None:

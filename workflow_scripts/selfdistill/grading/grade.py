@@ -11,10 +11,11 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.classes import finish_class, finished
 from selfdistill.grading.loops import find_counter, find_loop
+from selfdistill.grading.other_formats import other_answer
 from selfdistill.grading.verify import CORRECT as CREDITED
-from selfdistill.grading.verify import GRADER, judge_answers
+from selfdistill.grading.verify import GRADER, judge_answers, verify_answers
 from selfdistill.study.grading import Grading
-from selfdistill.tables.endings import CORRECT, UNANSWERED, WRONG
+from selfdistill.tables.endings import CORRECT, NO_ANSWER, UNANSWERED, WRONG
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.schema import conform
 
@@ -31,10 +32,12 @@ ENDINGS = {
         "counter_start",
         "counter_period",
         "counter_repeats",
+        "other_format",
     )
 }
+FOUND = {"request_id": pl.String, **ENDINGS, "other_answer": pl.String}  # what is judged, and then dropped
 NO_LOOP = (None, None, None)
-JUDGED = ("verdict", "reason", "strict", "lenient", "disputed", "grader")
+JUDGED = ("verdict", "reason", "strict", "lenient", "disputed", "grader", "other_correct")
 
 
 def grade(
@@ -57,7 +60,7 @@ def grade(
     caps = plan.select("request_id", "max_tokens")
     endings = pl.concat(
         [
-            pl.DataFrame(schema={"request_id": pl.String, **ENDINGS}),
+            pl.DataFrame(schema=FOUND),
             *(_endings(piece, caps, frozenset(eos_ids), settings, think) for piece in completions()),
         ]
     )
@@ -115,12 +118,14 @@ def _endings(
         loop = find_loop(tokens[:-1] if last in eos_ids else tokens, settings.loops)
         counter = find_counter(text, settings.loops) if loop is None else None
         looping = loop is not None or finish_reason == "loop" or (settings.loops.counters and counter is not None)
-        answer = find_answer(text, think)
+        answer = find_answer(text, think, settings.answer)
         extracted = answer.extracted if ended else None
         kind = finish_class(text, ended, looping, extracted)
         tails = (*(loop or NO_LOOP), *(counter or NO_LOOP))
-        endings.append((request, kind, answer.think_closed, answer.boxed, extracted, *tails))
-    return pl.DataFrame(endings, schema={"request_id": pl.String, **ENDINGS}, orient="row")
+        other = other_answer(text, settings.answer, think) if kind == NO_ANSWER else None
+        found = (answer.think_closed, answer.in_format, extracted, *tails, *(other or (None, None)))
+        endings.append((request, kind, *found))
+    return pl.DataFrame(endings, schema=FOUND, orient="row")
 
 
 def _token_arrays(column: pl.Series) -> Iterator[npt.NDArray[np.int32]]:
@@ -133,16 +138,20 @@ def _token_arrays(column: pl.Series) -> Iterator[npt.NDArray[np.int32]]:
 
 
 def _verdicts(rows: pl.DataFrame, seconds: float, workers: int) -> pl.DataFrame:
-    """The strict reader's verdict counts; what both readers said stands beside it."""
-    answered = rows["extracted"].is_not_null()
+    """The strict reader's verdict counts; what both readers said stands beside it. An answer in another format is judged
+    for the record alone."""
+    answered, other = (rows[name].is_not_null() for name in ("extracted", "other_answer"))
     asked = rows.filter(answered).select("gold", "extracted").rows()
     judged = iter(judge_answers(asked, seconds, workers))
+    others = iter(verify_answers(rows.filter(other).select("gold", "other_answer").rows(), seconds, workers))
     graded: list[tuple[Any, ...]] = []
-    for has_answer, kind in zip(answered, rows["finish_class"], strict=True):
+    for has_answer, has_other, kind in zip(answered, other, rows["finish_class"], strict=True):
+        other_correct = next(others) in CREDITED if has_other else None
         if not has_answer:
-            graded.append((UNANSWERED, kind, None, None, False, GRADER))
+            graded.append((UNANSWERED, kind, None, None, False, GRADER, other_correct))
             continue
         judgement = next(judged)
         verdict = CORRECT if judgement.reason in CREDITED else WRONG
-        graded.append((verdict, judgement.reason, judgement.strict, judgement.lenient, judgement.disputed, GRADER))
+        said = (judgement.reason, judgement.strict, judgement.lenient, judgement.disputed)
+        graded.append((verdict, *said, GRADER, other_correct))
     return pl.DataFrame(graded, schema={name: GRADED[name] for name in JUDGED}, orient="row")

@@ -12,6 +12,7 @@ from selfdistill.machine.gpus import Gpu, gpus_in_words, list_gpus
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 HIDDEN = ("", "-1", "NoDevFiles")  # where CUDA stops reading it
 KEYS = "sampling.gpus or training.gpus"
+SHARED = "FORKLOCK_PROCESSES_PER_GPU"  # for models so small that one process leaves a card idle
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,18 @@ def of_this_machine(count: int) -> list[Device]:
         raise UserError(
             f"{gpus_in_words(count)} are asked for and {shown_by} shows {gpus_in_words(len(devices))}: lower {KEYS}."
         )
-    return devices
+    return _places_on(devices) if count == 1 else devices
+
+
+def _places_on(devices: list[Device]) -> list[Device]:
+    """Each card as often as processes may share it, one lock for each: the first place of every card before any second."""
+    said = os.environ.get(SHARED) or "1"
+    if not said.isdecimal() or int(said) < 1:
+        raise UserError(
+            f"{SHARED}={said!r}: how many processes may share a GPU is a number from 1; correct or unset it."
+        )
+    more = [Device(device.name, f"{place}-{device.lock}") for place in range(2, int(said) + 1) for device in devices]
+    return devices + more
 
 
 def _chosen_by_user(entries: list[str], gpus: list[Gpu]) -> list[Device]:

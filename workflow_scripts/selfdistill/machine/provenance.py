@@ -20,7 +20,7 @@ def provenance() -> dict[str, Any]:
     """Which code, which versions, which machine: enough to run the study again and to explain a difference."""
     return {
         "forklock": tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"],
-        **_state_of_the_code(),
+        **state_of_the_code(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -46,7 +46,7 @@ def rule_seconds(folder: str | Path) -> pl.DataFrame:
     )
 
 
-def _state_of_the_code() -> dict[str, str]:
+def state_of_the_code() -> dict[str, str]:
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return {

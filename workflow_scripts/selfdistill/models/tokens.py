@@ -1,7 +1,8 @@
 """Where completions end, whether the tokenizer knows it, and the chat template that a problem is put into."""
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,28 @@ def end_tokens(model: Path) -> list[int]:
                 raise UserError(f"{model / name}: eos_token_id is {found!r}; give a number or a list of numbers.")
             return list(dict.fromkeys(ids))
     raise UserError(f"{model}: neither {GENERATION} nor {CONFIG} names an eos_token_id; add one to {GENERATION}.")
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer as tokenizer.json has it. transformers 5 builds those of some classes (GPT2Tokenizer, which SmolLM2's
+    makers name) from the vocabulary alone, and loses how the file splits a text: a number behind two line ends becomes
+    other tokens than the model was trained on."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    given = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    loaded = AutoTokenizer.from_pretrained(str(folder), **given)
+    file = folder / "tokenizer.json"
+    if not file.is_file() or not getattr(loaded, "backend_tokenizer", None):
+        return loaded
+    written, built = read_json(file), json.loads(loaded.backend_tokenizer.to_str())
+    if all(written.get(part) == built.get(part) for part in ("normalizer", "pre_tokenizer")):
+        return loaded
+    print(
+        f"{folder}: transformers reads its tokenizer as a {type(loaded).__name__}, which splits texts otherwise than "
+        f"{file.name} says; the file is believed.",
+        file=sys.stderr,
+    )
+    return PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
 
 
 def check_tokens(folder: Path, config: dict[str, Any], stop_ids: list[int]) -> Iterator[str]:
@@ -75,6 +98,25 @@ def _end_of_turn(folder: Path) -> str | None:
         if text:
             return str(text)
     return None
+
+
+def closing_token(tokenizer: Any, stop_ids: Collection[int], folder: Path, chat: Mapping[str, Any] = {}) -> int:
+    """The token with which the chat template closes the model's turn; a completion ends with it."""
+    said = "closing"
+    turns = [{"role": "user", "content": "asked"}, {"role": "assistant", "content": said}]
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False, **chat))
+    _, found, rest = text.rpartition(said)
+    ids = tokenizer(rest.lstrip(), add_special_tokens=False)["input_ids"] if found else []
+    if not ids or ids[0] not in stop_ids:
+        names = ", ".join(
+            f"{name} ({number})" for number in stop_ids for name in tokenizer.convert_ids_to_tokens([number])
+        )
+        raise UserError(
+            f"{folder}: its chat template closes the model's turn with {rest.strip()[:40]!r} and not with one of the end tokens "
+            f"{names}, so a model that learns solutions would not learn to end; mend the template or eos_token_id in "
+            f"{GENERATION}."
+        )
+    return int(ids[0])
 
 
 def check_chat_template(folder: Path) -> None:

@@ -3,6 +3,7 @@
 It serves twice: to see how far a plan was off, and to state figures measured on a trial before a large study.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from selfdistill.planning.cost import Stage
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.power import Reach, detectable
-from selfdistill.study.models import evaluated, sources_of_samples
+from selfdistill.study.models import evaluated, reference_arms, sources_of_samples
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.study import Study
 from selfdistill.tables import words
@@ -90,6 +91,9 @@ def _power(power: list[Reach], results: Path) -> Iterator[Found]:
 def _figures(study: Study, figures: Figures, graded: pl.DataFrame, results: Path) -> Iterator[Found]:
     tokens = graded["n_tokens"].to_numpy()
     yield Found("prompt_tokens", figures.value("prompt_tokens"), _mean(graded["prompt_ids"].list.len()))
+    if arms := reference_arms(study):
+        learned = [json.loads((results / f"arms/{arm}/audit.json").read_text())["mean_tokens"] for arm in arms]
+        yield Found("reference_tokens", figures.value("reference_tokens"), float(np.mean(learned)))
     if figures.has("completion_tokens"):
         yield Found("completion_tokens", figures.value("completion_tokens"), float(tokens.mean()))
     else:

@@ -7,11 +7,13 @@ work that is done again after a failure, and an hour of a job that holds a GPU i
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from selfdistill.models.lineage import is_checkpoint
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
-from selfdistill.study.models import evaluated, runs, sources_of_samples, trained_arms
+from selfdistill.study.models import evaluated, reference_arms, runs, sampled_arms, sources_of_samples, trained_arms
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.study.study import Study
@@ -155,7 +157,10 @@ def _training(study: Study, figures: Figures) -> Stage:
     def amount(length: Length) -> Amount:
         found = Amount(disk_bytes=kept + resumable)
         for name, arm in trained_arms(study).items():
-            example = min(study.model.context, figures.value("prompt_tokens") + length(study.decodes[arm.decode or ""]))
+            learned = (
+                figures.value("reference_tokens") if arm.on_references else length(study.decodes[arm.decode or ""])
+            )
+            example = min(study.model.context, figures.value("prompt_tokens") + learned)
             recipe = study.recipe(name)
             examples = study.training.examples * recipe.epochs
             if recipe.max_steps is not None:
@@ -170,7 +175,10 @@ def _training(study: Study, figures: Figures) -> Stage:
                 found += _hours(study.training.examples * example * per_token, 1, on_gpu)
         return found
 
-    rules = {"dataset": len(trained_arms(study)), "teacher": len(taught), "train": len(runs(study))}
+    rules = {
+        "dataset": len(sampled_arms(study)), "reference_dataset": len(reference_arms(study)), "teacher": len(taught),
+        "train": len(runs(study)),
+    }  # fmt: skip
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
     return Stage("train", rules, 0, amount(expected_length(figures)), amount(longest))
 
@@ -203,6 +211,7 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     loaded = sum(source.loader is not None for source in study.problems.sources.values())
     rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study))}
     rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
+    rules |= {"references": int(bool(reference_arms(study))), "lineage": int(is_checkpoint(Path(study.model.path)))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
     answers = sum(requests_of(asked_of(study, model)) for model in evaluated(study))
     seconds = sum(rules.values()) * figures.common("job_seconds")

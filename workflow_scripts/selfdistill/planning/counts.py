@@ -1,7 +1,7 @@
 """How many problems a study asks where it says `all`, before anything is read: numbers in place of every `all`.
 
 A source of the user's own has as many as its file has lines, a public one as many as config/throughputs.yaml states for its
-loader with the usual options, and no more than its limit. Duplicates make them fewer, so the plan is for the most.
+loader with the usual options or for the splits that are asked for, and no more than its limit. Duplicates make them fewer, so the plan is for the most.
 """
 
 from pathlib import Path
@@ -50,5 +50,5 @@ def _problems_of(source: Source, figures: Figures) -> int:
     if source.loader is None:
         return written_lines(Path(source.path))
     limit = source.options.get("limit")
-    there = figures.problems(source.loader)
+    there = sum(figures.problems(source.loader, split) for split in source.options.get("splits", [""]))
     return there if limit is None else min(limit, there)

@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.headers import read_header
+from selfdistill.problems.examples import read_examples
 from selfdistill.study.study import Study
 
 How = Literal["measured", "computed", "assumed"]
+CHARACTERS_PER_TOKEN = 3  # of solved school problems: 2.7 and 3.2 with SmolLM2's tokenizer
 
 
 class Stated(BaseModel):
@@ -51,6 +53,7 @@ class ModelFigures(Stated):
     weight_bytes: Figure | None = None
     prompt_tokens: Figure | None = None
     completion_tokens: Figure | None = None
+    reference_tokens: Figure | None = None  # of the dataset's own solutions in the study's wording
     completion_share: Figure | None = None
     finished_share: Figure | None = None
     bytes_per_token: Figure | None = None
@@ -68,7 +71,9 @@ class Throughputs(Stated):
     gpu: str
     job_seconds: Figure
     analysis_seconds_per_thousand_answers: Figure
-    problems: dict[str, Figure] = {}  # loader → how many it keeps with its usual options
+    problems: dict[
+        str, Figure
+    ] = {}  # loader → how many it keeps with its usual options; `loader split` → of that split
     models: dict[str, ModelFigures]
 
 
@@ -89,6 +94,7 @@ class Figures:
         self.name = max(known, key=lambda name: len(stated.models[name].known_by))
         self.model = stated.models[self.name]
         self._take_sizes(Path(study.model.path))
+        self._take_examples(study)
 
     def value(self, key: str) -> float:
         """A figure of the model."""
@@ -101,9 +107,10 @@ class Figures:
         """A figure of all models alike."""
         return self._noted(key, getattr(self.stated, key)).value
 
-    def problems(self, loader: str) -> int:
-        """How many problems of a public dataset there are to ask."""
-        return round(self._noted(f"problems.{loader}", self.stated.problems.get(loader)).value)
+    def problems(self, loader: str, split: str = "") -> int:
+        """How many problems of a public dataset there are to ask; a split without a figure has those of the loader."""
+        name = f"{loader} {split}" if f"{loader} {split}" in self.stated.problems else loader
+        return round(self._noted(f"problems.{name}", self.stated.problems.get(name)).value)
 
     def seconds(self, key: str, on_gpu: bool) -> float:
         """A duration at the place where a job runs."""
@@ -187,6 +194,21 @@ class Figures:
         }
         found = {key: Figure(value=value, how="measured", source=source) for key, value in sizes.items()}
         self.model = self.model.model_copy(update=found)
+
+    def _take_examples(self, study: Study) -> None:
+        """Examples make every prompt longer. A sampler reads it faster than it writes, so that this counts in training."""
+        stated = self.model.prompt_tokens
+        if stated is None or not study.problems.examples:
+            return
+        examples = read_examples(study.problems.examples)
+        wording = len(study.problems.prompt.replace("{problem}", ""))
+        characters = sum(wording + len(example.problem) + len(example.completion) for example in examples)
+        longer = Figure(
+            value=stated.value + characters / CHARACTERS_PER_TOKEN,
+            how="assumed",
+            source=f"{stated.source}; and {characters:,} characters of {study.problems.examples}, {CHARACTERS_PER_TOKEN:g} to a token",
+        )
+        self.model = self.model.model_copy(update={"prompt_tokens": longer})
 
 
 def load_throughputs(file: Path) -> Throughputs:

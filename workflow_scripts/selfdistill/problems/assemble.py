@@ -15,8 +15,11 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.budgets import ranking, split_families
 from selfdistill.problems.contamination import Match, find_contamination
+from selfdistill.problems.example_checks import check_examples
+from selfdistill.problems.examples import read_examples
 from selfdistill.problems.families import find_families
 from selfdistill.problems.sources import RawProblem, read_source
+from selfdistill.study.grading import AnswerFormat
 from selfdistill.study.problems import Problems
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.schema import conform
@@ -30,11 +33,17 @@ class ProblemTables(NamedTuple):
     contamination: pl.DataFrame  # sorted by training problem
 
 
-def assemble(problems: Problems, seed: int, root: Path = Path(".")) -> ProblemTables:
+def assemble(
+    problems: Problems, seed: int, root: Path = Path("."), examples_answer: AnswerFormat = "boxed"
+) -> ProblemTables:
+    """`examples_answer` is the format in which the examples of the prompts, where there are some, have to answer."""
     raw: dict[str, list[RawProblem]] = {"train": [], "eval": []}
     for name, source in problems.sources.items():
         raw[source.use].extend(read_source(name, source.path, root))
     check_golds(raw["train"] + raw["eval"])
+    if problems.examples:
+        examples = read_examples(problems.examples, root)
+        check_examples(examples, raw["train"], raw["eval"], problems.contamination, examples_answer)
     order = list(problems.sources)
     public = {name for name, source in problems.sources.items() if source.loader}
     evaluation, train = (without_duplicates(raw[use], order, public) for use in ("eval", "train"))

@@ -13,7 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Problem = tuple[str, str, int]  # problem, answer, level
-WHOLE_NUMBERS = ("beyond-aime", "aime-1983-2024", "aime-2025", "aime-24", "aime-25", "amc23")
+WHOLE_NUMBERS = (
+    "beyond-aime",
+    "aime-1983-2024",
+    "aime-2025",
+    "aime-24",
+    "aime-25",
+    "amc23",
+    "gsm8k",
+    "svamp",
+    "asdiv",
+    "mawps",
+)
 
 TEXT, TEXTS, NUMBER = pa.string(), pa.list_(pa.string()), pa.int64()
 MATH = pa.schema([("problem", TEXT), ("level", TEXT), ("type", TEXT), ("solution", TEXT)])
@@ -58,6 +69,22 @@ DAPO = pa.schema(
         ("ability", TEXT),
         ("reward_model", pa.struct([("ground_truth", TEXT), ("style", TEXT)])),
         ("extra_info", pa.struct([("index", TEXT)])),
+    ]
+)
+GSM8K = pa.schema([("question", TEXT), ("answer", TEXT)])
+SVAMP = pa.schema(
+    [(name, TEXT) for name in ("ID", "Body", "Question", "Equation", "Answer", "Type", "question_concat")]
+)
+ASDIV = pa.schema([(name, TEXT) for name in ("body", "question", "solution_type", "answer", "formula")])
+MAWPS = pa.schema(
+    [
+        ("id", TEXT),
+        ("question", TEXT),
+        ("chain", TEXT),
+        ("result", TEXT),
+        ("result_float", pa.float64()),
+        ("equation", TEXT),
+        ("expression", TEXT),
     ]
 )
 # What stands before and after each problem of DAPO-Math-17k.
@@ -193,6 +220,46 @@ def dapo_row(number: int, problem: str, answer: str, **other: object) -> dict:
     } | other
 
 
+def gsm8k_row(problem: str, answer: str, **other: object) -> dict:
+    steps = f"One of them is <<{answer}*1={answer}>>{answer}.\nSo it is {answer}."
+    return {"question": problem, "answer": f"{steps}\n#### {answer}"} | other
+
+
+def svamp_row(number: int, problem: str, answer: str, **other: object) -> dict:
+    body, stop, question = problem.rpartition(". ")
+    return {
+        "ID": f"chal-{number}",
+        "Body": body + stop.strip(),
+        "Question": question,
+        "Equation": f"( {answer}.0 * 1.0 )",
+        "Answer": answer,
+        "Type": "Multiplication",
+    } | other
+
+
+def asdiv_row(problem: str, answer: str, **other: object) -> dict:
+    body, stop, question = problem.rpartition(". ")
+    return {
+        "body": body + stop.strip(),
+        "question": question,
+        "solution_type": "Addition",
+        "answer": f"{answer} (apples)",
+        "formula": f"{answer}+0={answer}",
+    } | other
+
+
+def mawps_row(name: str, problem: str, answer: str, **other: object) -> dict:
+    return {
+        "id": f"mawps__{name}",
+        "question": problem,
+        "chain": f"<gadget>{answer} * 1</gadget> <output>{answer}</output> <result>{answer}</result>",
+        "result": answer,
+        "result_float": float(answer),
+        "equation": f"x={answer}*1.0",
+        "expression": f"{answer} * 1",
+    } | other
+
+
 def _math(folder: Path, problems: Sequence[Problem]) -> None:
     rows = [math_row(problem, answer, min(level, 5)) for problem, answer, level in problems]
     subjects = ("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory",
@@ -276,6 +343,31 @@ def _dapo(folder: Path, problems: Sequence[Problem]) -> None:
     parquet(folder / "data/dapo-math-17k.parquet", DAPO, rows)
 
 
+def _gsm8k(folder: Path, problems: Sequence[Problem]) -> None:
+    """Both splits say the same, here and in the next, so that whichever a study asks for is there."""
+    rows = [gsm8k_row(problem, answer) for problem, answer, _ in problems]
+    for split in ("train", "test"):
+        parquet(folder / f"main/{split}-00000-of-00001.parquet", GSM8K, rows)
+
+
+def _svamp(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [svamp_row(number, problem, answer) for number, (problem, answer, _) in enumerate(problems, start=1)]
+    whole = [row | {"question_concat": f"{row['Body']} {row['Question']}"} for row in rows]
+    for split in ("train", "test"):
+        parquet(folder / f"data/{split}-00000-of-00001.parquet", SVAMP, whole)
+
+
+def _asdiv(folder: Path, problems: Sequence[Problem]) -> None:
+    rows = [asdiv_row(problem, answer) for problem, answer, _ in problems]
+    parquet(folder / "asdiv/validation-00000-of-00001.parquet", ASDIV, rows)
+
+
+def _mawps(folder: Path, problems: Sequence[Problem]) -> None:
+    for split in ("train", "validation", "test"):
+        rows = [mawps_row(f"{split}{number}", problem, answer) for number, (problem, answer, _) in enumerate(problems)]
+        parquet(folder / f"data/{split}-00000-of-00001-4bb1451333aad61c.parquet", MAWPS, rows)
+
+
 WRITERS: dict[str, Callable[[Path, Sequence[Problem]], None]] = {
     "hendrycks-math": _math,
     "numina-math-cot": _numina,
@@ -291,4 +383,8 @@ WRITERS: dict[str, Callable[[Path, Sequence[Problem]], None]] = {
     "hmmt-feb-2025": _hmmt,
     "olymmath": _olymmath,
     "dapo-math-17k": _dapo,
+    "gsm8k": _gsm8k,
+    "svamp": _svamp,
+    "asdiv": _asdiv,
+    "mawps": _mawps,
 }

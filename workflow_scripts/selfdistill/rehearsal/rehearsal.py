@@ -86,7 +86,8 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     study["study"] += SUFFIX
     study.pop("results", None)
     study["model"] |= {"revision": "", "context": CONTEXT, "chat": {}, "trust_remote_code": None}
-    study["problems"]["prompt"] = PROMPT  # the only wording that the lab's model knows
+    study["problems"]["prompt"] = PROMPT  # the only wording and the only format that the lab's model knows
+    study["problems"].pop("examples", None)
     for source in study["problems"]["sources"].values():
         if "loader" in source:
             # With a limit nobody expects the whole dataset of the few problems that stand in for it.
@@ -96,6 +97,7 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
         decode["max_tokens"] = LARGEST_CAP - BETWEEN_CAPS * caps.index(decode["max_tokens"])
     study["sampling"] = study.get("sampling", {}) | SAMPLING | {"engine": engine}
     study["grading"] = study.get("grading", {}) | {"loops": LOOPS}
+    study["grading"].pop("answer", None)
     usual_batch = study["training"].get("batch", TRAINING["batch"])
     study["training"] |= TRAINING
     for arm in study["arms"].values():

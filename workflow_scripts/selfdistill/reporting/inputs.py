@@ -40,10 +40,13 @@ class ReportInputs:
     solving: pl.DataFrame | None = None  # SOLVING
     completions: pl.DataFrame | None = None  # graded rows: model_id, decode_id, n_tokens, finish_class, verdict
     sampled: pl.DataFrame | None = None  # graded rows, training samples too: which engine, how long, how it ended
+    formats: pl.DataFrame | None = None  # FORMATS, of evaluation answers
     examples: pl.DataFrame | None = None  # a few completions to read
     problem_counts: pl.DataFrame | None = None  # source, level, split, count, …
     contamination: pl.DataFrame | None = None
     hub: dict[str, dict[str, Any]] = field(default_factory=dict)  # model or source → which commit of which repository
+    lineage: dict[str, Any] = field(default_factory=dict)  # what a base that is a checkpoint was made from
+    origin: str = ""  # where the model's weights come from, if not from its makers
     conversions: dict[str, dict[str, Any]] = field(default_factory=dict)  # source → rows kept, rows dropped by reason
     checks: list[dict[str, Any]] = field(default_factory=list)  # name, passed, sentence
     results: str = "results"  # the folder that paths in the report start from

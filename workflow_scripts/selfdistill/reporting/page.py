@@ -24,7 +24,9 @@ from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.tables import (
     difficulty,
     factorial,
+    formats,
     grading,
+    lineage,
     looks,
     main,
     pass_at_k,
@@ -85,6 +87,9 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         controls_counted=controls_counted(inputs),
         unmeasurable=unmeasurable_answers(answers(inputs)),
         population=population(inputs),
+        the_model=lineage.the_model(inputs),
+        origin=inputs.origin,
+        shown_first=shown_first(inputs.study),
         single_seed_arms=single_seed_arms(inputs.study),
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
         truncation_decode=truncation_decode(inputs),
@@ -94,6 +99,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         tables=tables(inputs),
         examples=examples(inputs),
         checks=inputs.checks,
+        asked_format=formats.asked_format(inputs),
+        format_alarms=formats.alarms(inputs),
         alarms=[audit["alarm"] for audit in inputs.conversions.values() if audit.get("alarm")],
     )
 
@@ -108,6 +115,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "factorial": factorial.factorial,
         "variance": variance.where_errors_come_from,
         "audit": training.filter_audit,
+        "references": training.references,
         "targets": training.soft_targets,
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
@@ -115,6 +123,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "gain_parts": truncation.parts_of_differences,
         "cap_rates": truncation.rates_and_lengths,
         "base_answers": truncation.gains_by_base_answer,
+        "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,
         "disputes": grading.disputes_the_other_way,
@@ -127,6 +136,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "budgets": study.budgets,
         "looks": looks.looks,
         "provided": study.provided,
+        "lineage": lineage.lineage,
         "mixtures": study.mixtures,
         "contamination": study.contamination,
         "sampled": study.how_it_was_sampled,
@@ -207,6 +217,17 @@ def population(inputs: ReportInputs) -> str:
     asked = f"the look of {formatting.count(sizes[row['budget']])} problems" if sizes else f"the {row['budget']} budget"
     where = f"of the {row['split']} split at {asked}"
     return f"{units} {where}, {_answers_to_each(inputs.study)}, at most {most} tokens.{_shared_noise(evaluation)}"
+
+
+def shown_first(study: dict[str, Any]) -> str:
+    """What every prompt shows before its problem; nothing where it shows none."""
+    examples = study.get("problems", {}).get("examples")
+    if not examples:
+        return ""
+    return (
+        f"Every prompt, of training and of evaluation, shows the solved problems of {examples} first: the numbers describe "
+        "models that are shown how to answer."
+    )
 
 
 def _answers_to_each(study: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from selfdistill.analysis.formats import count_formats
 from selfdistill.analysis.runs import of_all_runs
 from selfdistill.machine.provenance import provenance, rule_seconds
 from selfdistill.reporting.answers.choice import choose_examples
@@ -37,14 +38,14 @@ from selfdistill.tables.analysis import (
     WEIGHT_CHANGE,
 )
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
-from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.sampling import GRADED, LATER_GRADED
 from selfdistill.tables.schema import of_runs
 from selfdistill.tables.training import RUN_LOG
 from selfdistill.tables.whole import read_table
 
 ANSWERS = (
     "model_id", "problem_id", "purpose", "decode_id", "draw", "split", "n_tokens", "text", "gold", "finish_class",
-    "extracted", "verdict", "reason",
+    "extracted", "verdict", "reason", "source", *LATER_GRADED,
 )  # fmt: skip
 # What version 2 of the grader and the search for counting loops added: the report of older results reads it as null.
 LATER = ("strict", "lenient", "disputed", "grader", "counter_period")
@@ -56,7 +57,7 @@ HOW_SAMPLED = (
 def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: Path) -> ReportInputs:
     study_text = Path(files["study"]).read_text()
     study = yaml.safe_load(study_text)
-    answers = pl.concat(read_table(path, GRADED, ANSWERS) for path in files["graded"])
+    answers = pl.concat(read_table(path, GRADED, ANSWERS, LATER_GRADED) for path in files["graded"])
     answers = answers.filter(pl.col("purpose") == "eval")
     problems = pl.concat(read_table(files[name], PROBLEMS) for name in ("train", "evaluation"))
     sampled = (read_table(path, GRADED, HOW_SAMPLED, LATER) for path in (*files["graded"], *files["training_samples"]))
@@ -88,15 +89,24 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         difficulty=read_table(files["difficulty"], DIFFICULTY),
         solving=read_table(files["solving"], SOLVING),
         completions=answers.select("model_id", "decode_id", "n_tokens", "finish_class", "verdict"),
+        formats=count_formats(answers),
         examples=choose_examples(answers, problems, study),
         sampled=pl.concat(sampled),
         problem_counts=problems.group_by("source", "level", "split").agg(pl.len().alias("problems")).sort(pl.all()),
         contamination=read_table(files["contamination"], CONTAMINATION),
         hub=_read_each(asked["from_hub"], files["hub"]),
+        origin=_origin(files),
         conversions=_read_each(asked["converted"], files["conversions"]),
+        lineage=next((json.loads(Path(path).read_text()) for path in files.get("lineage", [])), {}),
         checks=json.loads(Path(files["checks"]).read_text()),
         results=asked["results"],
     )
+
+
+def _origin(files: Mapping[str, Any]) -> str:
+    """The sentence that the model's folder, or what was found of it when it was looked at, tells of its weights."""
+    told = (json.loads(Path(path).read_text()) for path in files["origin"])
+    return "".join(str(facts.get("origin") or facts.get("sentence") or "") for facts in told)
 
 
 def _read_each(names: Sequence[str], paths: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -196,6 +196,11 @@ def total(table: pl.DataFrame | None, geometry: str = words.EUCLIDEAN) -> pl.Dat
     return table
 
 
+def on_references(audit: dict[str, Any]) -> bool:
+    """Whether an arm learned the dataset's own solutions, which no filter chose."""
+    return bool(audit.get("samples") == words.REFERENCE)
+
+
 def share_correct(audit: dict[str, Any], stage: Literal["before", "after"]) -> float | None:
     """Share of correct samples before or after the filter of an arm."""
     return (audit.get(stage) or {}).get("correctness", {}).get("rate")

@@ -8,9 +8,13 @@ from selfdistill.study.section import Name, Section
 
 
 class Arm(Section):
-    """One way of making a model out of its own samples. Controls are arms like any other."""
+    """One way of making a model, out of its own samples or out of the dataset's solutions. Controls are arms like any other."""
 
     resample: bool = Field(False, description="Train nothing: sample the base anew (the A/A control).")
+    samples: Literal["own", "reference"] = Field(
+        "own",
+        description="reference: train on the dataset's own solutions (problems.reference) and on nothing sampled.",
+    )
     decode: Name | None = Field(None, description="Decode of the training samples.")
     keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")
     targets: Literal["sampled", "soft"] = Field(
@@ -24,5 +28,12 @@ class Arm(Section):
 
     @property
     def method(self) -> dict[str, Any]:
-        """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys."""
-        return self.model_dump(exclude={"seeds", "unequal_budget"})
+        """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys. Samples of its
+        own are what an arm has that says nothing of them, as it was before there were others."""
+        others = {"samples"} if self.samples == "own" else set()
+        return self.model_dump(exclude={"seeds", "unequal_budget", *others})
+
+    @property
+    def on_references(self) -> bool:
+        """Whether it trains on the dataset's own solutions."""
+        return self.samples == "reference"

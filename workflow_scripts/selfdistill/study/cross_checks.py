@@ -26,7 +26,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
         key = "results" if "results" in study.model_fields_set else "study"
         yield f"{key}: {room!r} is the name of something inside every folder of results; give another name."
     if all(arm.resample for arm in study.arms.values()):
-        yield "arms: at least one arm must train something (decode and keep)."
+        yield "arms: at least one arm must train something (decode and keep, or samples: reference)."
     else:
         yield from _hypotheses(study)
     for name in study.arms:
@@ -67,9 +67,12 @@ def _token_limits(study: Study) -> Iterator[str]:
 def _arms(study: Study) -> Iterator[str]:
     seen: dict[str, str] = {}
     for name, arm in study.arms.items():
-        if arm.resample and (arm.decode or arm.keep or arm.training or arm.unequal_budget or arm.targets != "sampled"):
+        trains = arm.decode or arm.keep or arm.training or arm.unequal_budget or arm.targets != "sampled"
+        if arm.resample and (trains or arm.on_references):
             yield f"arms.{name}: an arm with resample trains nothing; leave it only resample and seeds."
-        if not arm.resample and not (arm.decode and arm.keep):
+        elif arm.on_references:
+            yield from _without_samples(name, arm)
+        elif not arm.resample and not (arm.decode and arm.keep):
             yield f"arms.{name}: a trained arm needs both decode and keep."
         if not arm.seeds or len(set(arm.seeds)) < len(arm.seeds) or min(arm.seeds) < 0:
             yield f"arms.{name}.seeds: give at least one seed, none twice, none negative."
@@ -79,6 +82,14 @@ def _arms(study: Study) -> Iterator[str]:
         twin = seen.setdefault(json.dumps(arm.method, sort_keys=True), name)
         if twin != name:
             yield f"arms.{name}: is the same as arms.{twin}; change one of them or give one more seeds."
+
+
+def _without_samples(name: str, arm: Arm) -> Iterator[str]:
+    """Keys that speak of samples, in an arm that has none."""
+    needless = [key for key in ("decode", "keep") if getattr(arm, key)]
+    needless += ["targets"] if arm.targets != "sampled" else []
+    for key in needless:
+        yield f"arms.{name}.{key}: an arm with samples: reference learns the dataset's own solutions, and nothing is sampled for it; remove the key."
 
 
 def against_soft_targets(decode: Decode) -> str:

@@ -2,13 +2,19 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
+from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
+
+CHECKPOINT_PATH = re.compile(r"(?P<results>.+)/(?P<run>runs/[^/]+/seed-\d+)/at-\d{3}/?")
 
 
 def file_checks(study: Study, root: Path) -> Iterator[str]:
@@ -42,10 +48,23 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
             yield f"{key}: asks for {wanted} problems, but the {use} sources hold {lines} at most; lower it or add problems."
     if "{problem}" not in study.problems.prompt:
         yield "problems.prompt: must contain {problem}, where the problem's text goes."
+    if study.problems.examples is not None and not (root / study.problems.examples).is_file():
+        yield f"problems.examples: there is no file {study.problems.examples!r}; correct its path, or remove the key."
+    yield from _format_asked_for(study)
 
     filled = study.evaluation.audit.filled
     if filled and not (root / filled).is_file():
         yield f"evaluation.audit.filled: there is no file {filled!r}; name the filled copy of audit/sheet.csv, or remove the key."
+
+
+def _format_asked_for(study: Study) -> Iterator[str]:
+    """A prompt that asks for one format while another is graded makes every answer wrong. One that asks for none is left
+    alone: the model may know it."""
+    if study.grading.answer == "line" and "\\boxed" in study.problems.prompt and "Answer:" not in study.problems.prompt:
+        yield (
+            "problems.prompt: asks for \\boxed{}, but grading.answer: line counts what follows Answer: on the last line; "
+            "ask for that line, or remove grading.answer."
+        )
 
 
 def written_lines(file: Path) -> int:
@@ -59,8 +78,15 @@ def _model_files(study: Study, root: Path) -> Iterator[str]:
         yield "model.revision: is a commit of a repository; name that as model.hub, or remove the revision."
     if study.model.hub and not (model / "config.json").is_file():
         return  # it will be downloaded
+    if lies_in_own_results(study, root):
+        yield (
+            f"model.path: {study.model.path!r} lies in the results of this very study ({study.results}), which cannot begin with "
+            "what it makes; give the model that it began with, or begin a second study from the checkpoint (study, results)."
+        )
+        return
     if not model.is_dir():
-        yield f"model.path: there is no folder {study.model.path!r}; put the model there or correct the path."
+        of_study = checkpoint_to_make(study.model.path, root)
+        yield f"model.path: there is no folder {study.model.path!r}; {of_study or 'put the model there or correct the path.'}"
         return
     if not (model / "config.json").is_file() or not list(model.glob("*.safetensors")):
         yield f"model.path: {study.model.path!r} holds no config.json with safetensors weights; put the model there."
@@ -76,6 +102,35 @@ def _model_files(study: Study, root: Path) -> Iterator[str]:
     for switch in study.model.chat:
         if template and switch not in template:
             yield f"model.chat.{switch}: the chat template of {study.model.path} reads no {switch}; remove it."
+
+
+def lies_in_own_results(study: Study, root: Path) -> bool:
+    """Also by another way to the same place. What lies in a folder of results and in none of its rooms is another study's."""
+    model, results = ((root / path).resolve() for path in (study.model.path, study.results))
+    return model.is_relative_to(results) and model.relative_to(results).parts[:1] in {(room,) for room in ROOMS}
+
+
+def checkpoint_to_make(path: str, root: Path) -> str:
+    """How to make the checkpoint of another study that a path names; nothing where it names none."""
+    found = CHECKPOINT_PATH.fullmatch(path)
+    if not found:
+        return ""
+    results, run = found["results"], found["run"]
+    file = study_file_of(results, root) or "THE-FILE-OF-THAT-STUDY"
+    return (
+        f"it is a checkpoint of the study whose results go to {results}; run that study first, as far as this training: "
+        f"snakemake --cores 2 {results}/{run}/manifest.json --configfile {file}"
+    )
+
+
+def study_file_of(results: str, root: Path) -> str | None:
+    """The study file, of those that lie where study files do, whose results go to a folder."""
+    for file in (root / "config.yaml", *sorted((root / "config").glob("*.yaml"))):
+        with contextlib.suppress(OSError, yaml.YAMLError, AttributeError):
+            study = yaml.safe_load(file.read_text(encoding="utf-8"))
+            if "study" in study and study.get("results", usual_folder(study)) == results:
+                return str(file.relative_to(root))
+    return None
 
 
 def _chat_template(model: Path) -> str:

@@ -1,8 +1,12 @@
 """Section `grading`: how answers are judged."""
 
+from typing import Any, Literal
+
 from pydantic import Field
 
 from selfdistill.study.section import Section
+
+AnswerFormat = Literal["boxed", "line"]
 
 
 class Loops(Section):
@@ -20,7 +24,17 @@ class Loops(Section):
 
 
 class Grading(Section):
+    answer: AnswerFormat = Field(
+        "boxed",
+        description="Where an answer stands that counts: boxed, in the last closed \\boxed{} of the final part; line, after "
+        "Answer: on its last line. problems.prompt has to ask for it.",
+    )
     loops: Loops = Loops()
     seconds_per_answer: float = Field(
         10.0, gt=0, description="Hard limit for one answer; the process is killed after it."
     )
+
+    def as_param(self) -> dict[str, Any]:
+        """For the params of a rule: the usual format adds nothing, so that results from before there were others stay."""
+        plain = self.model_dump()
+        return {key: value for key, value in plain.items() if key != "answer" or value != "boxed"}

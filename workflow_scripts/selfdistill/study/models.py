@@ -9,13 +9,23 @@ def trained_arms(study: Study) -> dict[str, Arm]:
     return {name: arm for name, arm in study.arms.items() if not arm.resample}
 
 
+def sampled_arms(study: Study) -> dict[str, Arm]:
+    """Trained arms that learn from the base's own samples."""
+    return {name: arm for name, arm in trained_arms(study).items() if not arm.on_references}
+
+
+def reference_arms(study: Study) -> dict[str, Arm]:
+    """Trained arms that learn from the dataset's own solutions."""
+    return {name: arm for name, arm in trained_arms(study).items() if arm.on_references}
+
+
 def runs(study: Study) -> list[str]:
     return [f"{name}/seed-{seed}" for name, arm in trained_arms(study).items() for seed in arm.seeds]
 
 
 def sources_of_samples(study: Study) -> list[str]:
     """The base as the source of training samples: one model a decode."""
-    return sorted({f"{SAMPLES}{arm.decode}" for arm in trained_arms(study).values()})
+    return sorted({f"{SAMPLES}{arm.decode}" for arm in sampled_arms(study).values()})
 
 
 def evaluated(study: Study) -> list[str]:

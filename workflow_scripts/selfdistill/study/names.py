@@ -7,6 +7,7 @@ from typing import NamedTuple
 from selfdistill.foundation.errors import UserError
 
 CHECKPOINT = re.compile(r"(?P<arm>[a-z][a-z0-9-]*)/seed-(?P<seed>\d+)/at-(?P<percent>\d{3})")
+EXPORT = re.compile(r"at-\d{3}")  # the folder of a checkpoint, in that of its run
 SAMPLES = "samples-"
 UNTRAINED = re.compile(r"[a-z][a-z0-9-]*")
 

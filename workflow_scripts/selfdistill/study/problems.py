@@ -12,7 +12,7 @@ Loader = Annotated[str, Field(json_schema_extra={"enum": [*LOADERS]})]
 
 class Source(Section):
     path: str = Field(
-        description="JSON Lines with problem, answer, level and, where known, family; with a loader, a dataset's folder."
+        description="JSON Lines with problem, answer, level and, where known, family and solution; with a loader, a dataset's folder."
     )
     use: Literal["train", "eval"] = Field(description="Whether models are trained or evaluated on it.")
     loader: Loader | None = Field(None, description="Reads a public dataset as it lies on the hub (docs/datasets.md).")
@@ -32,6 +32,16 @@ class Contamination(Section):
 
 class Problems(Section):
     prompt: str = Field(description="What is asked; {problem} is replaced by the problem's text.")
+    reference: str | None = Field(
+        None,
+        description="How an arm with samples: reference is shown a solution; {solution} and {answer} are replaced by the "
+        "dataset's. Unless given, the solution and a sentence with its answer in the format that is graded.",
+    )
+    examples: str | None = Field(
+        None,
+        description="JSON Lines with problem and completion: solved problems that every prompt shows the model first, as "
+        "earlier turns of the chat. For models that do not know the asked format.",
+    )
     sources: dict[Name, Source]
     contamination: Contamination = Contamination()
     dev_share: Share = Field(0.3, description="Share of evaluation families used for choices; the rest is reported on.")

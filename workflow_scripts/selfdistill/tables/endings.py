@@ -8,7 +8,7 @@ from typing import Literal
 FinishClass = Literal["answered", "no_answer", "empty", "cut", "loop"]
 
 ANSWERED: FinishClass = "answered"
-NO_ANSWER: FinishClass = "no_answer"  # ended by itself, without a closed answer
+NO_ANSWER: FinishClass = "no_answer"  # ended by itself, without an answer in the asked format
 EMPTY: FinishClass = "empty"  # ended by itself, without a word
 CUT: FinishClass = "cut"  # by the token cap, or exactly at it
 LOOP: FinishClass = "loop"  # cut, and its tail repeats itself; with grading.loops.counters, also one that counts
@@ -36,3 +36,6 @@ Reading = Literal["equal", "different", "unread", "timeout", "grader failed"]
 TIMEOUT: Reason = "timeout"
 GRADER_FAILED: Reason = "grader failed"
 UNDECIDED = (TIMEOUT, GRADER_FAILED)
+
+# Where an answer stands that a completion without one in the asked format gives all the same. It never counts.
+OtherFormat = Literal["box", "box in the thought", "answer line", "the answer is", "####", "last number"]

@@ -31,3 +31,11 @@ PROMPTS: Schema = {
     "problem_id": pl.String,
     "prompt_ids": TOKENS,  # the study's wording inside the model's chat template
 }
+
+# Of the training problems that have one, the dataset's own solution as what a model would have to write.
+REFERENCES: Schema = {
+    "problem_id": pl.String,
+    "text": pl.String,  # in the study's wording, without the end token
+    "completion_ids": TOKENS,  # what follows the prompt's ids, with the end token that closes a turn
+    "ends_within": pl.Boolean,  # the text holds an end token of the model: it would be cut short there
+}

@@ -50,7 +50,7 @@ GRADED: Schema = {
     "gold": pl.String,
     "finish_class": pl.String,  # answered | no_answer | empty | cut | loop: endings.py
     "think_closed": pl.Boolean,
-    "boxed": pl.Boolean,  # a closed \boxed{} after </think>
+    "boxed": pl.Boolean,  # in the asked format: a closed \boxed{}, or a last line of Answer:, after </think>
     "extracted": pl.String,  # null when there is no answer
     "verdict": pl.String,  # correct | wrong | unanswered
     "reason": pl.String,  # how the verdict was reached: equal, different, unparsed, timeout, grader failed, cut, loop, …
@@ -64,4 +64,9 @@ GRADED: Schema = {
     "counter_start": pl.Int32,  # index in the text; null when there is no counting loop, or a plain one was found
     "counter_period": pl.Int32,  # characters, a number being one
     "counter_repeats": pl.Int32,
+    "other_format": pl.String,  # where a completion of the class no_answer answers otherwise: endings.py; else null
+    "other_correct": pl.Boolean,  # whether that answer is right, which never counts; null without one
 }
+
+# What versions before them did not write: it is read as null.
+LATER_GRADED = ("other_format", "other_correct")

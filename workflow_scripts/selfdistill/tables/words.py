@@ -17,9 +17,10 @@ METHOD = "the method"  # trainings, too
 ACCURACY = "accuracy"
 UNANSWERED_RATE = "unanswered_rate"
 THINK_CLOSE_RATE = "think_close_rate"
-BOXED_RATE = "boxed_rate"
+BOXED_RATE = "boxed_rate"  # in the asked format, a box or a line
 CUT_RATE = "cut_rate"  # of unfinished answers: those that loop, too
 LOOP_RATE = "loop_rate"
+RIGHT_OTHERWISE_RATE = "right_otherwise_rate"  # right in another format than the asked one, which never counts
 MEAN_TOKENS = "mean_tokens"
 WHEN_FINISHED = "accuracy_when_finished"
 WHEN_BOTH_FINISHED = "accuracy_when_both_finished"
@@ -141,7 +142,7 @@ KINDS = (DISPUTED, CREDITED, REFUSED, NOT_READ)
 UNREAD_RATE = "unread_rate"
 TIMED_OUT_RATE = "timed_out_rate"
 DISPUTED_RATE = "disputed_rate"
-NO_ANSWER_RATE = "no_answer_rate"  # ended by themselves, without a closed box
+NO_ANSWER_RATE = "no_answer_rate"  # ended by themselves, without an answer in the asked format; of one model, too
 GRADER_RATES = (UNREAD_RATE, TIMED_OUT_RATE, DISPUTED_RATE, NO_ANSWER_RATE)
 DISPUTES_AGAINST = "accuracy difference, every dispute against the arm"
 DISPUTES_FOR = "accuracy difference, every dispute for the arm"
@@ -161,3 +162,7 @@ MAJORITY_AT = "maj@"
 
 def majority_estimand(k: int) -> str:
     return f"{MAJORITY_AT}{k}"
+
+
+# Column `model_id` of a dataset whose examples nobody sampled, and the key `samples` of its audit.
+REFERENCE = "reference"  # the dataset's own solutions

@@ -46,10 +46,12 @@ def train_run(
     stop_requested: Callable[[], bool] = lambda: False,
     targets_file: Path | None = None,
     slow_kernels: bool = False,
+    study: str | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, and put the results into `out`. Returns the manifest.
 
-    With a file of soft targets the examples are learnt from it and not from the tokens that were drawn.
+    With a file of soft targets the examples are learnt from it and not from the tokens that were drawn. The study's name
+    decides nothing: it is written into what the checkpoints say of their making.
     """
     refuse_missing_trackers(settings)
     padding_free = settings.training.collation == "padding-free"
@@ -61,6 +63,7 @@ def train_run(
     if targets_file:
         dataset = with_targets(dataset, targets_file)
     work = WorkFolder(work_folder)
+    told = {"study": study, "samples_of": dataset["model_id"][0]}
 
     def take_up() -> TakenUp:
         origin = {"model": model_digest(model_folder), "dataset": dataset_digest(dataset)}
@@ -75,7 +78,15 @@ def train_run(
             _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
         else:
             _train(
-                model_folder, dataset[order.tolist()], settings, identity, work, exports, total_steps, stop_requested
+                model_folder,
+                dataset[order.tolist()],
+                settings,
+                identity,
+                work,
+                exports,
+                total_steps,
+                stop_requested,
+                told,
             )
         ranks.by_first(lambda: work.result.publish_to(out, exports))
     return dict(json.loads((out / MANIFEST).read_text()))
@@ -131,6 +142,7 @@ def _train(
     exports: dict[str, int],
     total_steps: int,
     stop_requested: Callable[[], bool],
+    told: dict[str, Any],
 ) -> None:
     """Train from the last checkpoint to the end, and leave everything finished in the work folder."""
     from selfdistill.training.trainer.memory import is_out_of_memory, out_of_memory
@@ -149,7 +161,7 @@ def _train(
             f"training stopped after step {trainer.state.global_step} of {total_steps}; run the same command to go on from "
             "there."
         )
-    ranks.by_first(lambda: _finish(trainer, ordered.height, settings, identity, work, exports))
+    ranks.by_first(lambda: _finish(trainer, ordered.height, settings, identity, work, exports, told))
 
 
 def _finish(
@@ -159,12 +171,13 @@ def _finish(
     identity: dict[str, Any],
     work: WorkFolder,
     exports: dict[str, int],
+    told: dict[str, Any],
 ) -> None:
     rows = work.journal.rows()
     for name, schema in TABLES.items():
         meter = trainer.weights_meter
         write_table(MAKERS[name](rows, meter.groups, meter.weights), work.finished / name, schema)
-    manifest = run_manifest(settings, identity, trainer, rows, examples, work, exports)
+    manifest = run_manifest(settings, identity, trainer, rows, examples, work, exports) | told
     write_json(work.finished / MANIFEST, manifest)
     work.clear()
 

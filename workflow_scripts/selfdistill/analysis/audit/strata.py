@@ -1,7 +1,7 @@
 """Which answers a person judges: a stratified sample, drawn by the study's seed. Graded answers in, AUDIT_KEY out.
 
 A stratum is one side (the base, or a finished arm with all its trainings) and what the grader made of the answer. Answers
-that were cut or boxed nothing are in none: they are wrong by the study's rule, whoever reads them.
+that were cut or are not in the asked format are in none: they are wrong by the study's rule, whoever reads them.
 """
 
 import hashlib

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.headers import INDEX, tensors_by_file
 from selfdistill.models.hub.repository import Repository, matches
+from selfdistill.models.origin import read_origin
 from selfdistill.models.reading import read_json
 from selfdistill.study.study import Study
 
@@ -91,6 +92,9 @@ def revision_of_copy(wanted: Repository, files: list[str]) -> str:
     commits = {_first_line(path) for path in papers}
     if len(commits) == 1 and COMMIT.fullmatch(commit := commits.pop()):
         return commit
+    if told := read_origin(wanted.folder).get("sentence"):
+        print(f"{wanted.folder}: is not the hub's copy of {wanted.hub}: {told}", file=sys.stderr)
+        return ""
     print(f"{wanted.folder}: does not say which commit of {wanted.hub} it is; its digest is kept.", file=sys.stderr)
     return ""
 

@@ -11,6 +11,7 @@ from selfdistill.models.hub.copies import files_of, refuse_part_of_a_copy, revis
 from selfdistill.models.hub.downloads import download, newest
 from selfdistill.models.hub.repository import Repository
 from selfdistill.models.hub.revisions import NOTHING_KNOWN, read_revisions, revision_begun_with, two_commits
+from selfdistill.models.origin import origin_of
 
 
 def obtain(wanted: Repository, lock: Path) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def obtain(wanted: Repository, lock: Path) -> dict[str, Any]:
     revision = revision_of_copy(wanted, files)
     refuse_part_of_a_copy(wanted, files)
     sums = {name: sha256(wanted.folder / name) for name in files}
+    origin = origin_of(wanted.folder, sums)
     digest = hashlib.sha256("".join(f"{name}\0{sums[name]}\n" for name in files).encode()).hexdigest()
     revision = _settle(lock, wanted, revision, digest)
     sizes = {name: (wanted.folder / name).stat().st_size for name in files}
@@ -35,6 +37,7 @@ def obtain(wanted: Repository, lock: Path) -> dict[str, Any]:
         "digest": digest,
         "sums": sums,
         "sizes": sizes,
+        **({"origin": origin} if origin else {}),
     }
 
 

@@ -15,11 +15,11 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
 from selfdistill.problems.datasets.dataset import Dropped, Kept
-from selfdistill.problems.datasets.expected import alarm
+from selfdistill.problems.datasets.expected import OVER_LIMIT, SKIPPED, alarm
 from selfdistill.problems.datasets.gold import read_gold
 from selfdistill.problems.datasets.latex import is_broken, mended
 from selfdistill.problems.datasets.options import checked_options
-from selfdistill.problems.datasets.pictures import NEEDS, REASONS, has_link, needs_picture, without_marks
+from selfdistill.problems.datasets.pictures import NEEDS, REASONS, Need, has_link, needs_picture, without_marks
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.datasets.text import clean, speaks_of_other_answers
 from selfdistill.problems.normalise import problem_id
@@ -30,7 +30,7 @@ LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut 
 
 
 class Conversion(NamedTuple):
-    # Problem, answer, level, id, family, needs_picture and mended, in the order of the raw files.
+    # Problem, answer, level, id, family, needs_picture, mended and, where there is one, solution: in the raw files' order.
     rows: list[dict[str, Any]]
     dropped: dict[str, int]  # by reason
 
@@ -41,10 +41,10 @@ def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int 
     dataset = dataset_of(loader)
     asked = checked_options(loader, dataset.options, options)
     dropped: Counter[str] = Counter()
-    kept = _gradable(dataset.read(folder, asked), asked, dropped)
+    kept = _gradable(dataset.read(folder, asked), asked, dropped, dataset.text_only)
     kept = _without_copies(kept, dropped, workers)
-    kept = _readable(kept, asked["limit"], dropped, workers)
-    return Conversion([row._asdict() for row in kept], dict(sorted(dropped.items())))
+    kept = _readable(kept, asked["skip"] or 0, asked["limit"], dropped, workers)
+    return Conversion([_fields(row) for row in kept], dict(sorted(dropped.items())))
 
 
 def audit(loader: str, options: Mapping[str, Any], conversion: Conversion) -> dict[str, Any]:
@@ -55,17 +55,27 @@ def audit(loader: str, options: Mapping[str, Any], conversion: Conversion) -> di
         "loader": loader,
         "kept": len(rows),
         "mended": sum(row["mended"] for row in rows),
+        "solutions": sum("solution" in row for row in rows),
         "pictures": {need: needs[need] for need in NEEDS if needs[need]},
         "dropped": dropped,
         "alarm": alarm(dataset_of(loader), options, len(rows), dropped),
     }
 
 
-def _gradable(items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped: Counter[str]) -> list[Kept]:
+def _fields(row: Kept) -> dict[str, Any]:
+    fields = row._asdict()
+    if row.solution is None:
+        del fields["solution"]
+    return fields
+
+
+def _gradable(
+    items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped: Counter[str], text_only: bool
+) -> list[Kept]:
     kept: list[Kept] = []
     names: set[str] = set()
     for item in items:
-        checked = _checked(item, asked) if isinstance(item, Kept) else item
+        checked = _checked(item, asked, text_only) if isinstance(item, Kept) else item
         if isinstance(checked, Kept) and checked.id in names:
             checked = Dropped(checked.id, "id of another row")
         if isinstance(checked, Dropped):
@@ -76,19 +86,19 @@ def _gradable(items: Iterable[Kept | Dropped], asked: Mapping[str, Any], dropped
     return kept
 
 
-def _checked(row: Kept, asked: Mapping[str, Any]) -> Kept | Dropped:
+def _checked(row: Kept, asked: Mapping[str, Any], text_only: bool) -> Kept | Dropped:
     if len(row.problem) > LONGEST_PROBLEM:
         return Dropped(row.id, "problem too long")
     text, answer = mended(row.problem), mended(row.answer, formula=True)
     if is_broken(text) or is_broken(answer, formula=True):
         return Dropped(row.id, "broken LaTeX")
     problem = clean(without_marks(clean(text)))
-    need = needs_picture(clean(text))
+    need: Need = "no" if text_only else needs_picture(clean(text))
     if not problem:
         return Dropped(row.id, "no problem")
     if has_link(problem):
         return Dropped(row.id, "a link")
-    if speaks_of_other_answers(problem):
+    if not text_only and speaks_of_other_answers(problem):
         return Dropped(row.id, "speaks of another answer")
     if need not in asked["pictures"]:
         return Dropped(row.id, REASONS[need])
@@ -96,7 +106,19 @@ def _checked(row: Kept, asked: Mapping[str, Any]) -> Kept | Dropped:
     if gold.reason:
         return Dropped(row.id, gold.reason)
     was_mended = (text, answer) != (row.problem, row.answer)
-    return row._replace(problem=problem, answer=gold.answer, needs_picture=need, mended=was_mended)
+    return row._replace(
+        problem=problem,
+        answer=gold.answer,
+        needs_picture=need,
+        mended=was_mended,
+        solution=_clean_solution(row.solution or "", was_mended),
+    )
+
+
+def _clean_solution(solution: str, row_was_eaten: bool) -> str | None:
+    """None where there is none to learn from; the problem stays. Its lines are many, and one that begins with u is no \\nu."""
+    text = mended(solution) if row_was_eaten or is_broken(solution) else solution
+    return None if is_broken(text) or has_link(text) else clean(without_marks(clean(text))) or None
 
 
 def _without_copies(rows: Sequence[Kept], dropped: Counter[str], workers: int) -> list[Kept]:
@@ -118,10 +140,11 @@ def _without_copies(rows: Sequence[Kept], dropped: Counter[str], workers: int) -
     return [row for name, row in first.items() if name not in quarrels]
 
 
-def _readable(rows: Sequence[Kept], limit: int | None, dropped: Counter[str], workers: int) -> list[Kept]:
-    """All rows that math-verify can read, or the first `limit` of them in the order of their hashes."""
-    order = range(len(rows)) if limit is None else sorted(range(len(rows)), key=lambda n: _draw(rows[n].problem))
-    wanted = len(rows) if limit is None else limit
+def _readable(rows: Sequence[Kept], skip: int, limit: int | None, dropped: Counter[str], workers: int) -> list[Kept]:
+    """All rows that math-verify can read; or, in the order of their hashes, `limit` of them behind the first `skip`."""
+    drawn = bool(skip) or limit is not None
+    order = sorted(range(len(rows)), key=lambda n: _draw(rows[n].problem)) if drawn else range(len(rows))
+    wanted = len(rows) if limit is None else skip + limit
     chosen: list[int] = []
     looked_at = 0
     while len(chosen) < wanted and looked_at < len(rows):
@@ -133,8 +156,10 @@ def _readable(rows: Sequence[Kept], limit: int | None, dropped: Counter[str], wo
         chosen += good
         looked_at += len(piece)
     if looked_at < len(rows):
-        dropped["over the limit"] += len(rows) - looked_at
-    return [rows[n] for n in sorted(chosen)]
+        dropped[OVER_LIMIT] += len(rows) - looked_at
+    if skip:
+        dropped[SKIPPED] += len(chosen[:skip])
+    return [rows[n] for n in sorted(chosen[skip:])]
 
 
 def _draw(problem: str) -> bytes:

@@ -19,6 +19,7 @@ class Kept(NamedTuple):
     family: str | None = None
     needs_picture: Need = "no"  # these two `convert` finds out
     mended: bool = False
+    solution: str | None = None  # the dataset's own, where it gives one: `convert` cleans it or leaves it out
 
 
 class Dropped(NamedTuple):
@@ -57,4 +58,8 @@ class Dataset:
     read: Callable[[Path, Mapping[str, Any]], Iterator[Kept | Dropped]]  # takes checked options
     options: dict[str, Option] = field(default_factory=dict)  # besides those that every loader has
     revision: str | None = None  # one whose files public code or notes describe; None where none is known
+    elsewhere: tuple[
+        tuple[str, ...], ...
+    ] = ()  # patterns of the same dataset as others than the hub serve it, a layout each
+    text_only: bool = False  # nobody took a picture or another problem away, and what sounds like it is part of a story
     counted: tuple[Counted, ...] = ()  # where no real copy was found, there is nothing to judge a conversion by

@@ -9,8 +9,8 @@ from selfdistill.problems.datasets.registry import all_datasets
 
 BEGINNING = """# Public datasets
 
-A loader turns the files of a public dataset, as its hub serves them, into problems of ours. Every raw row is either kept
-or counted under the reason for which it was dropped. What a file must hold is checked; a file that is something else
+A loader turns the files of a public dataset, as its hub serves them, into problems of ours. Some read the authors' own files
+as well: whoever puts those into the folder of the study file needs no hub. Every raw row is either kept or counted under the reason for which it was dropped. What a file must hold is checked; a file that is something else
 (a page that asks to sign in, a Git LFS pointer, other columns) is one sentence.
 
 This page is made from `workflow_scripts/selfdistill/problems/datasets/` (`make datasets`); the head of each module
@@ -30,6 +30,8 @@ the dataset's own card before passing anything on.
   grader's own reader reads them ([grading](grading.md)). What could be read in two ways is not guessed.
 - Answers lose dollars, a box around them and a full stop. Units, degrees, per cent and `x =` stay: the grader sees past them.
 - One row of each problem is kept, and none where two rows of a problem give different answers.
+- Where a dataset gives a solution, it stands under the key `solution` of the problem's line, without the marks of its
+  format. One with a link or with LaTeX that cannot be mended is left out, and the problem stays.
 - A level is a stratum: it can be compared within a dataset, not between two.
 """
 
@@ -80,6 +82,29 @@ All 52 texts as they are that the rules now call `yes` (MMLU and TheoremQA apart
 without a picture. A problem whose picture was taken away without a word ("What is the value of x?") cannot be known, and is `no`.
 """
 
+WORD_PROBLEMS = """## What the sets of word problems share
+
+SVAMP was made of ASDiv and MAWPS, MAWPS was gathered from where ASDiv was, and SVAMP's split was drawn without regard to stories. The study's
+filter of contamination, with its defaults, finds between the authors' files (of MAWPS: MWPToolkit's) so many problems of the first that
+resemble so many of the second. Asked again with numerals for the words of numbers ("five bags"), it finds a few more; asked with every number
+alike, it finds the same story with other numbers, which stays in training. `python benchmarks/word_problem_overlap.py data`:
+
+| train | evaluation | as they are | numerals for words | every number alike |
+|---|---|---|---|---|
+| GSM8K train (7,473) | GSM8K test (1,319) | 0 and 0 | 0 and 0 | 3 and 2 |
+| GSM8K train (7,473) | SVAMP test (300) | 0 and 0 | 0 and 0 | 0 and 0 |
+| GSM8K train (7,473) | ASDiv (2,137) | 0 and 0 | 0 and 0 | 5 and 5 |
+| SVAMP train (699) | GSM8K test (1,319) | 0 and 0 | 0 and 0 | 0 and 0 |
+| SVAMP train (699) | SVAMP test (300) | 22 and 20 | 22 and 20 | 221 and 141 |
+| SVAMP train (699) | ASDiv (2,137) | 2 and 2 | 2 and 2 | 65 and 32 |
+| MAWPS train (1,660) | GSM8K test (1,319) | 0 and 0 | 0 and 0 | 1 and 1 |
+| MAWPS train (1,660) | SVAMP test (300) | 0 and 0 | 0 and 0 | 6 and 5 |
+| MAWPS train (1,660) | ASDiv (2,137) | 298 and 273 | 315 and 284 | 703 and 343 |
+
+So a study that trains on SVAMP's training split has met the story of nearly every second problem of its test split, and one that trains on MAWPS
+that of every sixth of ASDiv; GSM8K's two splits share next to nothing, with each other or with the rest.
+"""
+
 
 def page() -> str:
     sections = [
@@ -87,6 +112,7 @@ def page() -> str:
         LOADERS + _table(),
         COUNTS + _counts() + _not_counted(),
         PICTURES,
+        WORD_PROBLEMS,
         *(_section(dataset) for dataset in all_datasets().values()),
     ]
     return "\n".join(sections)
@@ -131,8 +157,22 @@ def _section(dataset: Dataset) -> str:
         *(f"| {theirs} | {ours} |" for theirs, ours in dataset.columns.items()),
     ]
     return "\n".join(
-        [f"## {dataset.name}", dataset.about, "", f"Files: {files}", "", *columns, "", _options(dataset.options)]
+        [
+            f"## {dataset.name}",
+            dataset.about,
+            "",
+            f"Files: {files}{_elsewhere(dataset)}",
+            "",
+            *columns,
+            "",
+            _options(dataset.options),
+        ]
     )
+
+
+def _elsewhere(dataset: Dataset) -> str:
+    layouts = [listed([f"`{pattern}`" for pattern in layout]) for layout in dataset.elsewhere]
+    return f"; or, put into the folder by hand: {'; or '.join(layouts)}" if layouts else ""
 
 
 def _options(own: Mapping[str, Option]) -> str:

@@ -17,7 +17,8 @@ TOLERANCE = (
     0.1  # of the share, where something else was asked for: a level or a subject may hold more that cannot be graded
 )
 FEWEST, MANY = 50, 500  # rows of a conversion, and of the copy it is compared with, from which a share says anything
-NOT_WANTED = ("not asked for", "over the limit")
+OVER_LIMIT, SKIPPED = "over the limit", "left for another study"
+NOT_WANTED = ("not asked for", OVER_LIMIT, SKIPPED)
 
 
 def alarm(dataset: Dataset, asked: Mapping[str, Any], kept: int, dropped: Mapping[str, int]) -> str:
@@ -55,6 +56,7 @@ def _place(one: Counted) -> str:
 
 
 def _share(kept: int, dropped: Mapping[str, int]) -> float | None:
-    """Of the rows that were asked for, those that could be used."""
+    """Of the rows that were asked for, those that could be used. What a limit leaves out could be, for all that is known."""
+    usable = kept + dropped.get(OVER_LIMIT, 0) + dropped.get(SKIPPED, 0)
     lost = sum(count for reason, count in dropped.items() if not reason.endswith(NOT_WANTED))
-    return kept / (kept + lost) if kept + lost >= FEWEST else None
+    return usable / (usable + lost) if usable + lost >= FEWEST else None

@@ -5,6 +5,7 @@ from typing import Any
 
 from selfdistill.models.hub.obtain import obtain
 from selfdistill.models.hub.repository import MODEL_FILES, Kind, Repository
+from selfdistill.problems.datasets.dataset import Dataset
 from selfdistill.problems.datasets.registry import dataset_of
 
 
@@ -16,6 +17,12 @@ def fetch(
     dataset = dataset_of(loader) if loader else None
     home = hub or (dataset.hub if dataset else None)
     assert home is not None, f"{key} names no repository"
-    files = dataset.files if dataset else MODEL_FILES
+    files = layout_of(dataset, Path(folder)) if dataset else MODEL_FILES
     facts = obtain(Repository(key, kind, home, revision, Path(folder), files), Path(lock))
     return facts | {"loader": loader, "licence": dataset.licence if dataset else None}
+
+
+def layout_of(dataset: Dataset, folder: Path) -> tuple[str, ...]:
+    """The patterns of the dataset's files in this folder: the hub's, unless somebody put those of another layout there."""
+    layouts = (dataset.files, *dataset.elsewhere)
+    return next((each for each in layouts if any(any(folder.glob(pattern)) for pattern in each)), dataset.files)

@@ -79,6 +79,10 @@ COMMON: dict[str, Option] = {
     "limit": Count(
         None, "Keep so many problems at most: those whose texts have the lowest hashes, so always the same ones."
     ),
+    "skip": Count(
+        None,
+        "Leave out so many problems: those that `limit` alone would keep. Two studies in a row share a dataset so.",
+    ),
 }
 
 

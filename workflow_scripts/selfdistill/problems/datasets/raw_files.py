@@ -1,13 +1,14 @@
-"""Opens raw dataset files: Parquet, CSV, JSON Lines. What is not as expected is one sentence with the file and the mend.
+"""Opens raw dataset files: Parquet, CSV, JSON, JSON Lines, XML. What is not as expected is one sentence with the file and the mend.
 
 Rows come one at a time and Parquet is read in batches of few columns, so that a file of any size fits in memory.
 """
 
 import csv
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from xml.etree import ElementTree
 
 import pyarrow
 import pyarrow.parquet
@@ -29,16 +30,29 @@ def find_files(folder: Path, pattern: str) -> list[Path]:
     return found
 
 
-def parquet_rows(path: Path, columns: Mapping[str, Kind]) -> Iterator[Row]:
+def first_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files of the first pattern that has any: a dataset may lie as its hub or as its authors serve it."""
+    for pattern in patterns:
+        if any(path.is_file() for path in folder.glob(pattern)):
+            return find_files(folder, pattern)
+    return find_files(folder, patterns[0])
+
+
+def parquet_rows(
+    path: Path, columns: Mapping[str, Kind], where_there: Mapping[str, Kind] | None = None
+) -> Iterator[Row]:
+    """`where_there` are columns that a copy may lack: a row has them where the file does."""
     _look_at_the_beginning(path)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             _check_columns(path, columns, file.schema_arrow.names)
-            for name, kind in columns.items():
+            others = {name: kind for name, kind in (where_there or {}).items() if name in file.schema_arrow.names}
+            wanted = {**columns, **others}
+            for name, kind in wanted.items():
                 found = file.schema_arrow.field(name).type
                 if not _is_of_kind(found, kind):
                     raise UserError(f"{path}: its column {name!r} must be of {kind} but is of {found}; {AGAIN}.")
-            for batch in file.iter_batches(BATCH, columns=list(columns)):
+            for batch in file.iter_batches(BATCH, columns=list(wanted)):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         said = (str(error).splitlines() or [""])[0].rstrip(".")
@@ -70,11 +84,53 @@ def json_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
         raise UserError(f"{path}: cannot be read as text ({error}); {AGAIN}.") from None
 
 
+def json_array(path: Path, columns: Collection[str]) -> Iterator[Row]:
+    """A file that is one list of objects."""
+    _look_at_the_beginning(path)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text ({error}); {AGAIN}.") from None
+    except (json.JSONDecodeError, RecursionError):
+        raise UserError(f"{path}: is not JSON; {AGAIN}.") from None
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: is not a JSON list; {AGAIN}.")
+    for number, row in enumerate(rows, start=1):
+        yield _with_columns(f"{path}, row {number}", row, columns)
+
+
+def xml_rows(path: Path, element: str, children: Mapping[str, str], attributes: Collection[str]) -> Iterator[Row]:
+    """The elements of one name: the texts of their children under our names, and attributes. Entities are never resolved."""
+    _look_at_the_beginning(path, xml=True)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if "<!doctype" in text.lower() or "<!entity" in text.lower():
+            raise UserError(
+                f"{path}: declares a document type or entities, which the dataset's file does not; {AGAIN}."
+            )
+        found = list(ElementTree.fromstring(text).iter(element))
+    except (OSError, UnicodeDecodeError, ValueError, LookupError, ElementTree.ParseError) as error:
+        raise UserError(f"{path}: cannot be read as XML ({error}); {AGAIN}.") from None
+    if not found:
+        raise UserError(f"{path}: holds no <{element}>; {AGAIN}.")
+    for number, one in enumerate(found, start=1):
+        row: Row = {ours: one.findtext(theirs) for ours, theirs in children.items()}
+        row |= {name: one.get(name) for name in attributes}
+        missing = [children.get(name, name) for name, value in row.items() if value is None]
+        if missing:
+            raise UserError(f"{path}, <{element}> {number}: has no {missing[0]!r}; {AGAIN}.")
+        yield row
+
+
 def _json_row(place: str, text: str, columns: Collection[str]) -> Row:
     try:
         row = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         raise UserError(f"{place}: is not JSON; {AGAIN}.") from None
+    return _with_columns(place, row, columns)
+
+
+def _with_columns(place: str, row: Any, columns: Collection[str]) -> Row:
     if not isinstance(row, dict):
         raise UserError(f"{place}: is not a JSON object; {AGAIN}.")
     for name in columns:
@@ -83,7 +139,13 @@ def _json_row(place: str, text: str, columns: Collection[str]) -> Row:
     return row
 
 
-def _look_at_the_beginning(path: Path) -> None:
+def text_of(row: Row, column: str) -> str | None:
+    """What a column holds that a copy may lack."""
+    value = row.get(column)
+    return value if isinstance(value, str) else None
+
+
+def _look_at_the_beginning(path: Path, xml: bool = False) -> None:
     """Downloads that went wrong leave files of the right name: a pointer, a page that asks to sign in, nothing at all."""
     try:
         with open(path, "rb") as handle:
@@ -94,7 +156,7 @@ def _look_at_the_beginning(path: Path) -> None:
         raise UserError(f"{path}: is empty; {AGAIN}.")
     if beginning.startswith(b"version https://git-lfs"):
         raise UserError(f"{path}: is a Git LFS pointer and not the file itself; run `git lfs pull` or {AGAIN}.")
-    if beginning.startswith((b"<!doctype", b"<html", b"<?xml")):
+    if beginning.startswith((b"<!doctype", b"<html", *(() if xml else (b"<?xml",)))):
         raise UserError(f"{path}: is a web page and not the dataset's file; see what it says, then {AGAIN}.")
 
 

@@ -5,6 +5,9 @@ import re
 # \ud800-\udfff alone are no characters and cannot be written as UTF-8.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
 
+# U+2028 and U+2029 are newlines to whoever cuts a file of JSON Lines by the rules of Unicode.
+NEWLINE = re.compile(r"\r\n?|[\u2028\u2029]")
+
 # Relay and team rounds hand an answer on: what the text asks for depends on a number that stands elsewhere.
 NUMBERED = r"(?:problem|question|exercise|item)\s*(?:#|no\.?|number)?\s*\d+"
 BEFORE = r"(?:previous|preceding|last|prior)\s+(?:problem|question|exercise|part)"
@@ -20,7 +23,7 @@ OTHER_ANSWERS = re.compile(
 
 def clean(text: str) -> str:
     """The text with nothing but newlines and tabs beside its printable characters."""
-    return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    return CONTROL.sub("", NEWLINE.sub("\n", text)).strip()
 
 
 def speaks_of_other_answers(text: str) -> bool:

@@ -1,6 +1,6 @@
 """Which completions a reader is shown: chosen by rule before anyone read them, so that none is picked for its looks.
 
-For one trained model and one decode: problems gained and lost against the base, and answers that were cut or looped.
+For one trained model and one decode: problems gained and lost against the base, and answers that were cut, looped or are not in the asked format.
 Within a kind, by problem id: a hash of the text, so an order that knows nothing of the answers.
 """
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from selfdistill.reporting.select import lead_decode
 from selfdistill.tables import words
-from selfdistill.tables.endings import CORRECT, CUT, LOOP, WRONG
+from selfdistill.tables.endings import CORRECT, CUT, LOOP, NO_ANSWER, WRONG
 
 SHOWN = (
     "kind",
@@ -47,6 +47,7 @@ def choose_examples(
         words.LOST: (pl.col("verdict") == WRONG) & base_right,
         CUT: ended == CUT,
         LOOP: ended == LOOP,
+        NO_ANSWER: ended == NO_ANSWER,
     }
     chosen = [
         paired.filter(rule)

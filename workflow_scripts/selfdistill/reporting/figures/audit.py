@@ -4,9 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from selfdistill.reporting.inputs import ReportInputs, arm_names
-from selfdistill.reporting.select import (
-    share_correct,
-)
+from selfdistill.reporting.select import on_references, share_correct
 from selfdistill.reporting.style import (
     AS_PERCENT,
     FINISH_COLOURS,
@@ -20,7 +18,11 @@ from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP
 
 def audit(inputs: ReportInputs) -> Figure | None:
     """What the filter of each arm kept of what was sampled, and how often the kept ones were right."""
-    audits = [(arm, inputs.audits[arm]) for arm in arm_names(inputs.study) if arm in inputs.audits]
+    audits = [
+        (arm, inputs.audits[arm])
+        for arm in arm_names(inputs.study)
+        if arm in inputs.audits and not on_references(inputs.audits[arm])
+    ]
     if not audits:
         return None
     figure, [left, right] = new_figure(8.4, 1.0 + 0.42 * len(audits), 1, 2, width_ratios=[1.15, 1], sharey=True)

@@ -184,7 +184,7 @@ PLANS: dict[str, Plan] = {
         endings,
         "How answers end",
         "The base and the finished arms. Only an answered one can be right: it ended by itself, with room to spare, and "
-        "closed a box. A looping answer is a cut one whose tail repeats itself.",
+        "gave an answer in the asked format. A looping answer is a cut one whose tail repeats itself.",
         "models/*/graded.parquet",
         _of_endings,
     ),

@@ -16,7 +16,7 @@ RATES = {
     words.UNREAD_RATE: "unreadable",
     words.TIMED_OUT_RATE: "out of time",
     words.DISPUTED_RATE: "disputed",
-    words.NO_ANSWER_RATE: "no box",
+    words.NO_ANSWER_RATE: "not in the format",
 }
 BOUNDS = {
     words.ACCURACY: "as graded",
@@ -70,7 +70,7 @@ def grader_panel(inputs: ReportInputs) -> Table | None:
     note = (
         "Shares of all answers, and differences from the base in percentage points with 95 % intervals. Unreadable: neither "
         "reader makes an object of the answer. Disputed: one of the two readers sees the gold in it and the other another "
-        "answer; the strict one counts. No box: it finished without a closed one. All but the credited count as wrong. An error "
+        "answer; the strict one counts. Not in the format: it finished without an answer in the asked one. All but the credited count as wrong. An error "
         "that meets an arm and the base alike leaves their difference alone; one that meets them differently moves it."
     )
     return Table(
@@ -136,7 +136,7 @@ def corrected_effects(inputs: ReportInputs) -> Table | None:
         "rows say how far the grader is off in each stratum, and the strata\u2019s shares of all answers carry that to the "
         "effect; the interval holds the uncertainty of the audit too. If what is open went either way: unclear rows, and strata "
         "of which no row was audited, all against the arm or all for it. At one decode it is taken that within a stratum the "
-        "grader errs there as it does at the others. Answers that were cut or boxed nothing stay wrong: the study says so."
+        "grader errs there as it does at the others. Answers that were cut or are not in the asked format stay wrong: the study says so."
     )
     columns = ["arm", "as graded", "corrected", "if what is open went either way", "rows audited"]
     return Table("Effects with the grader\u2019s errors taken out", columns, groups, "analysis/corrected.parquet", note)

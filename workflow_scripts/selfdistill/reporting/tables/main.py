@@ -36,7 +36,7 @@ def main_results(inputs: ReportInputs) -> Table | None:
             Group(alone, f"Decoding alone, nothing trained: the base at other decodes against the base at {lead}")
         )
     columns = [
-        "model", "accuracy", "difference, pp", "p", "p adjusted", "80 % power for", "speaks of", "cut rate", "mean tokens", "n",
+        "model", "accuracy", "difference, pp", "p", "p adjusted", "80 % power for", "speaks of", "cut rate", "wrong format", "mean tokens", "n",
     ]  # fmt: skip
     return Table(
         f"Every finished model on the {split_to_report(levels)} problems",
@@ -48,7 +48,8 @@ def main_results(inputs: ReportInputs) -> Table | None:
         "exactly where the interval leaves out 0. p adjusted is Benjamini–Hochberg over the rows of one kind. The answers above "
         "give Holm’s adjustment of the planned hypotheses. 80 % power for: the true difference that this row would have found with "
         "80 % power, at the level that the smallest p of its kind must beat. Rows that speak of the method hold the noise of "
-        "training anew; rows of checkpoints speak of these weights only. "
+        "training anew; rows of checkpoints speak of these weights only. Wrong format: answers that ended by themselves but do "
+        "not stand in the asked format; they count as wrong. "
         f"Levels come from analysis/levels.parquet. {n_counts(levels)} {fair_menus(inputs)}".strip(),
         text_columns=frozenset({0, 6}),
     )
@@ -112,14 +113,16 @@ def _difference_row(inputs: ReportInputs, row: dict[str, Any], label: str, minor
 
 
 def _level_cells(inputs: ReportInputs, model_id: str, decode: str, difference: list[str]) -> list[str]:
-    """accuracy | the cells of the difference | cut rate | mean tokens | n"""
-    accuracy, cut, tokens = (
-        level_of(inputs, name, model_id, decode) for name in (words.ACCURACY, words.CUT_RATE, words.MEAN_TOKENS)
+    """accuracy | the cells of the difference | cut rate | wrong format | mean tokens | n"""
+    accuracy, cut, wrong_format, tokens = (
+        level_of(inputs, name, model_id, decode)
+        for name in (words.ACCURACY, words.CUT_RATE, words.NO_ANSWER_RATE, words.MEAN_TOKENS)
     )
     return [
         fmt.percent_with_interval(accuracy),
         *difference,
         fmt.percent(cut.get("estimate")),
+        fmt.percent(wrong_format.get("estimate")),
         fmt.count(tokens.get("estimate")),
         fmt.count(accuracy.get("n")),
     ]

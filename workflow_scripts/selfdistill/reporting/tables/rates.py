@@ -18,14 +18,17 @@ from selfdistill.tables import words
 RATES = {
     words.ACCURACY: "correct",
     words.THINK_CLOSE_RATE: "closed its thinking",
-    words.BOXED_RATE: "boxed an answer",
+    words.BOXED_RATE: "in the asked format",
+    words.NO_ANSWER_RATE: "ended in another",
+    words.RIGHT_OTHERWISE_RATE: "right in another",
     words.CUT_RATE: "cut",
     words.LOOP_RATE: "looped",
 }
 
 
 _RATES_NOTE = (
-    "Shares of all answers; cut includes looped. Brackets are 95 % intervals: Wilson, at the effective n where problems "
+    "Shares of all answers; cut includes looped. Ended in another: finished without an answer in the asked format; right in "
+    "another: of these those that would be right if another format counted, which they are not. Brackets are 95 % intervals: Wilson, at the effective n where problems "
     "have several draws or share families."
 )
 

@@ -47,21 +47,23 @@ def provided(inputs: ReportInputs) -> Table | None:
         "licence, as stated",
         "problems kept",
         "of them mended",
+        "with a solution",
         "rows left out, and why",
     ]
     note = "A local copy has no known commit; its digest tells copies apart. The file revisions.lock keeps all of this."
-    return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 7}))
+    return Table("Model and datasets from the hub", columns, [Group(rows)], "hub/", note, frozenset({0, 1, 2, 3, 4, 8}))
 
 
 def _converted(audit: dict[str, Any]) -> list[Any]:
-    """What was kept of a dataset, how many of its texts had LaTeX to mend, and what was left out. Older conversions did
-    not mend."""
+    """What was kept of a dataset, how many of its texts had LaTeX to mend, how many have a reference solution, and what
+    was left out. Older conversions did not mend, and took no solutions along."""
     if not audit:
-        return [fmt.MISSING, fmt.MISSING, word(fmt.MISSING)]
+        return [fmt.MISSING, fmt.MISSING, fmt.MISSING, word(fmt.MISSING)]
     left_out = sorted(audit["dropped"].items(), key=lambda item: (-item[1], item[0]))
     said = "; ".join(f"{fmt.count(count)} {reason}" for reason, count in left_out) or fmt.MISSING
     alarm = f"ALARM: {audit['alarm']} " if audit.get("alarm") else ""
-    return [fmt.count(audit["kept"]), fmt.count(audit.get("mended", 0)), word(alarm + said)]
+    solutions = fmt.count(audit["solutions"]) if "solutions" in audit else fmt.MISSING
+    return [fmt.count(audit["kept"]), fmt.count(audit.get("mended", 0)), solutions, word(alarm + said)]
 
 
 def mixtures(inputs: ReportInputs) -> Table | None:
@@ -91,7 +93,7 @@ def mixtures(inputs: ReportInputs) -> Table | None:
         for name, parts in names.items()
     )
     note = f"Dev and test together. {parts}."
-    columns = ["mixture", "model", "decode", "n", "accuracy", "boxed", "cut"]
+    columns = ["mixture", "model", "decode", "n", "accuracy", "in the asked format", "cut"]
     return Table("Other mixtures", columns, [Group(rows)], "analysis/levels.parquet", note, frozenset({0, 1, 2}))
 
 

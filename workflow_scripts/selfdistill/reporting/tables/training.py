@@ -6,7 +6,7 @@ import polars as pl
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names
-from selfdistill.reporting.select import runs_in_order, share_correct, total
+from selfdistill.reporting.select import on_references, runs_in_order, share_correct, total
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -14,7 +14,7 @@ from selfdistill.tables import words
 def filter_audit(inputs: ReportInputs) -> Table | None:
     rows = []
     for arm in arm_names(inputs.study):
-        if not (entry := inputs.audits.get(arm)):
+        if not (entry := inputs.audits.get(arm)) or on_references(entry):
             continue
         counts = [
             fmt.count(entry.get(key)) for key in ("sampled", "finished", "cut", "looped", "empty", "kept", "used")
@@ -37,6 +37,29 @@ def filter_audit(inputs: ReportInputs) -> Table | None:
         "interval of a percentile bootstrap over the sampled problems."
     )
     return Table("What each arm trained on", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2}))
+
+
+def references(inputs: ReportInputs) -> Table | None:
+    rows = [
+        Row([arm, *(fmt.count(entry[key]) for key in (
+            "problems", "without_solution", "too_long", "ends_within", "refused", "kept", "used", "mean_tokens", "most_tokens",
+        ))])
+        for arm in arm_names(inputs.study)
+        if (entry := inputs.audits.get(arm)) and on_references(entry)
+    ]  # fmt: skip
+    if not rows:
+        return None
+    columns = ["arm", "training problems", "without a solution", "too long", "end token within", "answer refused", "left", "used",
+               "mean tokens", "longest"]  # fmt: skip
+    note = (
+        "These arms trained on the dataset’s own solutions and on nothing of the model’s own: no sample was drawn for them and no "
+        "filter chose. The first problems of the ranking were taken whose solution fits the context, holds no end token before "
+        "its end, and has an answer that the grader finds and takes for the problem’s. Other arms took their problems from the "
+        "same ranking; which of them is left out differs."
+    )
+    return Table(
+        "The dataset’s own solutions", columns, [Group(rows)], "arms/*/audit.json, problems/references.parquet", note
+    )
 
 
 def _leaning(favour: dict[str, Any]) -> str:

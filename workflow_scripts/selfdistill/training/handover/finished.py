@@ -15,13 +15,14 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.files import sync_folder, sync_tree, whole_file
+from selfdistill.foundation.files import sync_folder, sync_tree, whole_file, write_json
 from selfdistill.models.digests import file_digest, model_digest
+from selfdistill.models.lineage import LINEAGE, MANIFEST, Lineage, checkpoint_lineage
 from selfdistill.tables.schema import Schema
 from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS
 from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE, TRAINED_LOGPROBS_FILE
 
-MANIFEST = "manifest.json"  # written last: a folder that holds it is whole
+# The manifest is written last: a folder that holds it is whole.
 TABLES: dict[str, Schema] = {
     "log.parquet": RUN_LOG,
     "noise.parquet": NOISE,
@@ -97,8 +98,9 @@ class FinishedRun:
         out.mkdir(parents=True, exist_ok=True)
         (out / MANIFEST).unlink(missing_ok=True)  # a copy: the run's own is in `finished/`
         sync_folder(out)
+        manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         for name in exports:
-            publish(self.exports / name, out / name)
+            publish(self.exports / name, out / name, checkpoint_lineage(manifest, name))
         tables = sorted(path for path in self.folder.iterdir() if path.name != MANIFEST)
         for path in (*tables, self.folder / MANIFEST):
             for leftover in out.glob(f".{path.name}.*.part"):  # of a publication that was killed
@@ -107,12 +109,14 @@ class FinishedRun:
                 shutil.copyfile(path, part)
 
 
-def publish(source: Path, target: Path) -> None:
-    """Put a finished folder under its public name at once; the source stays, for a rerun after a crash here."""
+def publish(source: Path, target: Path, lineage: Lineage) -> None:
+    """Put a finished folder under its public name at once, and with it where it comes from; the source stays, for a rerun
+    after a crash here."""
     part = target.with_name(f".{target.name}.part")
     remove_tree(part)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, part, copy_function=_link_or_copy)
+    write_json(part / LINEAGE, lineage)
     sync_tree(part)
     remove_tree(target)
     os.replace(part, target)

@@ -10,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.machine.provenance import state_of_the_code
 from selfdistill.models.digests import model_digest
+from selfdistill.models.lineage import lineage_of
 from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.settings import PACKAGES, RunSettings, identity_hash
@@ -100,6 +102,9 @@ def run_manifest(
         "targets_digest": identity["origin"].get("targets"),  # null: the sampled tokens
         "examples": examples,
         "base_digest": identity["origin"]["model"],
+        "base_path": str(trainer.source),
+        "base_lineage": lineage_of(trainer.source),
+        "code": state_of_the_code(),
         "checkpoints": {
             name: {"step": step, "digest": model_digest(work.exports / name)} for name, step in exports.items()
         },

@@ -23,7 +23,7 @@ ADDRESS = re.compile(r".*AIME_(I{1,2})_Problems/Problem_(\d+)")
 
 def read(folder: Path, options: Mapping[str, Any]) -> Iterator[Kept | Dropped]:
     for path in find_files(folder, FILES):
-        for number, row in enumerate(parquet_rows(path, COLUMNS)):
+        for number, row in enumerate(parquet_rows(path, COLUMNS, {"solution": "text"})):
             yield _item(f"{path.stem}/{number}", row, options["exams"])
 
 
@@ -33,7 +33,8 @@ def _item(name: str, row: Row, exams: list[str]) -> Kept | Dropped:
         return Dropped(name, "no exam or no number")
     if match[1] not in exams:
         return Dropped(name, "exam not asked for")
-    return exam_problem(f"{match[1]}-{match[2]}", row["problem"] or "", row["answer"] or "", int(match[2]))
+    item = exam_problem(f"{match[1]}-{match[2]}", row["problem"] or "", row["answer"] or "", int(match[2]))
+    return item._replace(solution=row.get("solution")) if isinstance(item, Kept) else item
 
 
 DATASET = Dataset(
@@ -44,6 +45,7 @@ DATASET = Dataset(
     columns={
         "problem": "problem",
         "answer": "answer (033 is 33)",
+        "solution": "solution",
         "url": "id (exam and number) and level (1 to 5 is 1, 6 to 10 is 2, 11 to 15 is 3)",
     },
     about=(

@@ -49,7 +49,9 @@ def _item(name: str, row: Row, levels: list[int]) -> Kept | Dropped:
     if level not in levels:
         return Dropped(name, "level not asked for")
     gold = boxed_answer(row["solution"] or "")
-    return Dropped(name, gold.reason) if gold.reason else Kept(name, row["problem"] or "", gold.answer, level)
+    if gold.reason:
+        return Dropped(name, gold.reason)
+    return Kept(name, row["problem"] or "", gold.answer, level, solution=row["solution"])
 
 
 DATASET = Dataset(
@@ -59,7 +61,7 @@ DATASET = Dataset(
     licence="MIT, on the hub's page of the dataset",
     columns={
         "problem": "problem",
-        "solution": "answer (the content of its box)",
+        "solution": "solution, and answer (the content of its box)",
         "level": "level ('Level 5' is 5)",
         "subject folder, split and row": "id",
     },

@@ -11,7 +11,7 @@ from typing import Any
 
 from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import LETTERS, Flag, Some
-from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows
+from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows, text_of
 
 FILES = "test.jsonl"
 COLUMNS = ("problem", "answer", "subject", "level", "unique_id")
@@ -43,7 +43,7 @@ def _item(name: str, row: Row, options: Mapping[str, Any]) -> Kept | Dropped:
         return Dropped(name, "subject not asked for")
     if not isinstance(row["problem"], str) or not isinstance(row["answer"], str):
         return Dropped(name, "no problem or no answer")
-    return Kept(name, row["problem"], row["answer"], int(level))
+    return Kept(name, row["problem"], row["answer"], int(level), solution=text_of(row, "solution"))
 
 
 DATASET = Dataset(
@@ -51,7 +51,7 @@ DATASET = Dataset(
     hub="HuggingFaceH4/MATH-500",
     files=(FILES,),
     licence="none on the dataset's card; the problems are those of MATH, which is MIT",
-    columns={"problem": "problem", "answer": "answer", "level": "level", "unique_id": "id"},
+    columns={"problem": "problem", "answer": "answer", "solution": "solution", "level": "level", "unique_id": "id"},
     about=(
         "500 problems of MATH's test split. `hendrycks-math` leaves that split out unless asked for it, so training on "
         "MATH and evaluating here is fair."

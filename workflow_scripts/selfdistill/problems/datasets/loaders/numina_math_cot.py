@@ -65,7 +65,7 @@ def _item(name: str, row: Row, options: Mapping[str, Any]) -> Kept | Dropped:
         return Dropped(name, CHOICE)
     if _stand_in_order(PART_MARKS, problem):
         return Dropped(name, "several questions")
-    return Kept(name, problem, gold.answer, LEVELS[row["source"]])
+    return Kept(name, problem, gold.answer, LEVELS[row["source"]], solution=row["solution"])
 
 
 def _stand_in_order(marks: list[re.Pattern[str]], text: str) -> bool:
@@ -86,7 +86,7 @@ DATASET = Dataset(
     licence="Apache-2.0, on the dataset's card (it first said CC-BY-NC-4.0, in 2024)",
     columns={
         "problem": "problem",
-        "solution": "answer (the content of its box)",
+        "solution": "solution, and answer (the content of its box)",
         "source": "level (" + ", ".join(f"{source} {level}" for source, level in LEVELS.items()) + ")",
         "file and row": "id",
     },

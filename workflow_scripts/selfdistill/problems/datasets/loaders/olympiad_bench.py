@@ -30,7 +30,7 @@ COLUMNS: dict[str, Kind] = {
 
 def read(folder: Path, options: Mapping[str, Any]) -> Iterator[Kept | Dropped]:
     for path in find_files(folder, FILES):
-        for row in parquet_rows(path, COLUMNS):
+        for row in parquet_rows(path, COLUMNS, {"solution": "texts"}):
             yield _item(str(row["id"]), row, options["kinds"])
 
 
@@ -46,7 +46,8 @@ def _item(name: str, row: Row, kinds: list[str]) -> Kept | Dropped:
         return Dropped(name, "an answer with a tolerance")
     if (row["context"] or "").strip():
         return Dropped(name, "needs a context that stands elsewhere")
-    return Kept(name, row["question"] or "", str(answers[0]), level=1)
+    solutions = row.get("solution") or [None]
+    return Kept(name, row["question"] or "", str(answers[0]), level=1, solution=solutions[0])
 
 
 DATASET = Dataset(
@@ -54,7 +55,12 @@ DATASET = Dataset(
     hub="Hothan/OlympiadBench",
     files=(FILES,),
     licence="Apache-2.0, on the hub's page of the dataset",
-    columns={"question": "problem", "final_answer": "answer (its only entry)", "id": "id"},
+    columns={
+        "question": "problem",
+        "final_answer": "answer (its only entry)",
+        "solution": "solution (the first)",
+        "id": "id",
+    },
     about=(
         "674 problems. Dropped: several answers, answers with a tolerance, and problems that build on a context. "
         "Units are no part of the answers. All have level 1: the dataset calls every one of them 'Competition'."

@@ -12,7 +12,7 @@ from typing import Any
 
 from selfdistill.problems.datasets.dataset import Counted, Dataset, Dropped, Kept
 from selfdistill.problems.datasets.options import Some
-from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows
+from selfdistill.problems.datasets.raw_files import Row, find_files, json_rows, text_of
 
 FILES = "Omni-Math-2*.jsonl"
 COLUMNS = ("id", "problem", "answer", "difficulty", "tags")
@@ -35,7 +35,7 @@ def _item(name: str, row: Row, levels: list[int]) -> Kept | Dropped:
         return Dropped(name, "level not asked for")
     if not isinstance(row["problem"], str) or not isinstance(row["answer"], str | int | float):
         return Dropped(name, "no problem or no answer")
-    return Kept(name, row["problem"], str(row["answer"]), level)
+    return Kept(name, row["problem"], str(row["answer"]), level, solution=text_of(row, "solution"))
 
 
 def _level(difficulty: Any) -> int | None:
@@ -52,6 +52,7 @@ DATASET = Dataset(
     columns={
         "problem": "problem",
         "answer": "answer",
+        "solution": "solution",
         "difficulty": "level (rounded to 1 to 10, a half upwards)",
         "id": "id",
     },
