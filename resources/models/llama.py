@@ -138,8 +138,8 @@ def tokenizer(file: GgufFile) -> Any:
 
 
 def tokenizer_configuration(file: GgufFile) -> dict[str, Any]:
-    """Of the class that takes tokenizer.json as it is: transformers 5 rebuilds a GPT2Tokenizer, the class that SmolLM2's makers
-    name, without the split of digits."""
+    """Of the class that takes tokenizer.json as it is: transformers 5 rebuilds a GPT2Tokenizer, SmolLM2's class in transformers
+    4, without the split of digits."""
     texts, ids = file.said["tokenizer.ggml.tokens"], special_ids(file)
     unknown = file.said.get("tokenizer.ggml.unknown_token_id")
     return {

@@ -23,6 +23,8 @@ from conftest import PATIENCE, REAL_MODEL, ROOT
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.classes import finish_class, finished
 from selfdistill.models.folder import inspect_model
+from selfdistill.models.lineage import lineage_of
+from selfdistill.models.origin import read_origin
 from selfdistill.models.tokens import load_tokenizer
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
@@ -49,7 +51,7 @@ FIRST: dict[str, dict[str, Any]] = {
     "plain": {"temperature": 1.0},
     "ssd": {"temperature": 1.1, "top_k": 20, "top_p": 0.95},
 }
-DRAWS = 600
+DRAWS = 300
 torch.set_num_threads(1)
 
 
@@ -264,7 +266,8 @@ def trained(given: list[Given], tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_four_steps_teach_the_real_model_and_are_measured(trained: Path) -> None:
     log = read_table(trained / "log.parquet", RUN_LOG)
     assert log["step"].to_list() == [1, 2, 3, 4] and log["loss"].is_finite().all()
-    assert log["loss"][2:].mean() < log["loss"][:2].mean()  # the second time that it sees the same four
+    loss = log["loss"].to_numpy()
+    assert loss[2:].mean() < loss[:2].mean()  # twice the same four
     assert read_table(trained / "weights.parquet", WEIGHTS).height > 0
 
 
@@ -279,3 +282,8 @@ def test_the_export_of_the_real_model_is_read_as_its_trainer_reads_it(trained: P
     assert ran.returncode == 0, ran.stderr[-5000:]
     check = json.loads((trained / "export_check.json").read_text())["checkpoints"]["at-100"]
     assert check["largest"] < 1e-3 < check["from_base"]
+
+
+def test_a_checkpoint_of_the_real_model_tells_where_its_weights_come_from(trained: Path) -> None:
+    lineage = lineage_of(trained / "at-100")
+    assert lineage and lineage["base"].get("origin") == read_origin(REAL_MODEL).get("sentence")

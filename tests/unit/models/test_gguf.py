@@ -65,7 +65,7 @@ def test_numbers_are_split_digit_by_digit_before_anything_else(gguf: Path, tmp_p
 def test_a_tokenizer_is_read_as_its_file_has_it_whatever_class_its_makers_name(
     gguf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As SmolLM2's own folder on the hub, which transformers 5 reads as a GPT2Tokenizer without the split of digits."""
+    """GPT2Tokenizer is SmolLM2's class in transformers 4; transformers 5 reads one without the split of digits."""
     from transformers import AutoTokenizer
 
     from_package.make_folder(gguf, tmp_path / "made", ABOUT)

@@ -10,6 +10,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.digests import file_digest
 from selfdistill.models.hub.obtain import obtain
 from selfdistill.models.hub.repository import Repository
+from selfdistill.models.lineage import checkpoint_lineage
 from selfdistill.models.origin import ORIGIN, origin_of, read_origin
 from selfdistill.reporting.page import render_report
 
@@ -60,6 +61,16 @@ def test_a_folder_whose_files_were_changed_is_refused(made: Path, tmp_path: Path
 
 def test_a_folder_without_a_record_says_nothing(tmp_path: Path) -> None:
     assert read_origin(tmp_path) == {} and origin_of(tmp_path, {}) == ""
+
+
+def test_a_checkpoint_hands_it_on(made: Path) -> None:
+    manifest = {
+        "arm": "ssd", "training_seed": 0, "examples": 8, "dataset_digest": "d" * 64, "base_digest": "b" * 64, "base_path": "hub/tiny",
+        "base_origin": SENTENCE, "checkpoints": {"at-100": {"step": 4, "digest": "c" * 64}},
+    }  # fmt: skip
+    told = checkpoint_lineage(manifest, "at-100")
+    page = render_report(report_inputs(lineage={"lineage": told, "unchanged": True}))
+    assert "first trained from hub/tiny (digest bbbbbbbbbbbbbbbb; Tiny, weights dequantised from a 4-bit GGUF)." in page
 
 
 def test_the_page_says_what_the_weights_are(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from selfdistill.rehearsal.recorded_shapes import (
     mawps_row,
     parquet,
     svamp_row,
+    write_in_shape,
 )
 
 ASK = "Ann has {} shells. How many are that?"
@@ -471,6 +472,13 @@ def test_the_hubs_files_come_before_others(tmp_path: Path) -> None:
     assert layout_of(dataset, tmp_path) == dataset.elsewhere[0]
     written(tmp_path / "main/train-00000-of-00001.parquet", "content")
     assert layout_of(dataset, tmp_path) == dataset.files
+
+
+@pytest.mark.parametrize(("loader", "split"), [("gsm8k", "test"), ("svamp", "test"), ("mawps", "validation")])
+def test_a_rehearsal_has_problems_in_every_split(loader: str, split: str, tmp_path: Path) -> None:
+    write_in_shape(loader, tmp_path, [(ASK.format(n), str(n), 1) for n in range(1, 9)])
+    for asked in ([split], ["train"]):
+        assert len(convert(loader, tmp_path, {"splits": asked}).rows) == 8
 
 
 # What a model may write for these answers

@@ -54,6 +54,19 @@ def test_presets_are_the_field_study_with_their_changes() -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["smollm2-360m", "smollm2-1.7b"])
+def test_a_larger_sister_of_smollm2_is_the_same_two_studies_of_another_model(name: str) -> None:
+    presets = runpy.run_path(str(ROOT / "config/make_presets.py"))
+    warm, main = (presets["sister"](study, name) for study in ("smollm2-135m-warm", "smollm2-135m"))
+    hub = f"HuggingFaceTB/SmolLM2-{name.removeprefix('smollm2-').upper()}-Instruct"
+    made, small = yaml.safe_load(warm), yaml.safe_load((ROOT / "config/smollm2-135m-warm.yaml").read_text())
+    assert made["model"] == small["model"] | {"hub": hub, "path": f"hub/{hub.split('/')[1]}"}
+    assert made | {"model": 0, "study": 0} == small | {"model": 0, "study": 0} and made["study"] == f"{name}-warm"
+    assert yaml.safe_load(main)["model"]["path"].startswith(f"results/{name}-warm/runs/")
+    assert "It has not been run" in warm and "135m" not in warm.split("# Every key is checked")[1].lower()
+    load_study(made, ROOT)
+
+
 def test_the_loaders_that_a_study_may_name_are_those_that_there_are() -> None:
     assert [dataset.name for dataset in all_datasets().values()] == LOADERS
 

@@ -44,6 +44,8 @@ def checkpoint_lineage(manifest: Mapping[str, Any], name: str) -> Lineage:
             "digest": manifest["base_digest"],
             "path": manifest.get("base_path"),
             "lineage": manifest.get("base_lineage"),
+            # Where its weights come from, if not from its makers.
+            **({"origin": manifest["base_origin"]} if manifest.get("base_origin") else {}),
         },
     }
 

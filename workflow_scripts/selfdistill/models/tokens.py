@@ -27,8 +27,8 @@ def end_tokens(model: Path) -> list[int]:
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
-    """The tokenizer as tokenizer.json has it. transformers 5 builds those of some classes (GPT2Tokenizer, which SmolLM2's
-    makers name) from the vocabulary alone, and loses how the file splits a text: a number behind two line ends becomes
+    """The tokenizer as tokenizer.json has it. transformers 5 builds those of some classes (GPT2Tokenizer, SmolLM2's in
+    transformers 4) from the vocabulary alone, and loses how the file splits a text: a number behind two line ends becomes
     other tokens than the model was trained on."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 

@@ -48,7 +48,8 @@ def _example(one: Lineage) -> tuple[str, str]:
 
 def _first(base: dict[str, Any]) -> str:
     digest = f"digest {base['digest'][:DIGITS]}"
-    return f"{base['path']} ({digest})" if base.get("path") else f"a model of {digest}"
+    told = f"; {base['origin'].rstrip('.')}" if base.get("origin") else ""
+    return f"{base['path']} ({digest}{told})" if base.get("path") else f"a model of {digest}{told}"
 
 
 def lineage(inputs: ReportInputs) -> Table | None:

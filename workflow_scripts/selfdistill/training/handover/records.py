@@ -13,6 +13,7 @@ import polars as pl
 from selfdistill.machine.provenance import state_of_the_code
 from selfdistill.models.digests import model_digest
 from selfdistill.models.lineage import lineage_of
+from selfdistill.models.origin import read_origin
 from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.settings import PACKAGES, RunSettings, identity_hash
@@ -104,6 +105,7 @@ def run_manifest(
         "base_digest": identity["origin"]["model"],
         "base_path": str(trainer.source),
         "base_lineage": lineage_of(trainer.source),
+        "base_origin": read_origin(trainer.source).get("sentence"),
         "code": state_of_the_code(),
         "checkpoints": {
             name: {"step": step, "digest": model_digest(work.exports / name)} for name, step in exports.items()
