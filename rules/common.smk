@@ -21,6 +21,7 @@ from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
+from selfdistill.planning.memory import needs_of
 from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
@@ -91,8 +92,8 @@ if STUDY.training.gpus:
     SEVERAL_NODES["slurm_extra"] = f"--gpus-per-node={STUDY.training.gpus}"
 # A large model's weights take a while to read for their digest, which is no work for a login node.
 SMALL_MODEL = not STUDY.sampling.gpus
-# Main memory of one process that trains: it reads the whole model in float32, and what trains on a GPU is large.
-TRAINING_MB = 48000 if STUDY.training.gpus else 3000
+# Main memory of one process of each rule that holds the model, from the model's size, the batch and the context.
+MEMORY = needs_of(STUDY)
 # The CUDA build of torch and what runs on it are gigabytes that only a GPU needs.
 SAMPLING_ENVIRONMENT = (
     "../envs/sampling-vllm.yaml"

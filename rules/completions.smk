@@ -21,7 +21,7 @@ rule check_export:
         SAMPLING_ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=larger(32000 if STUDY.sampling.gpus else 2000),
+        mem_mb=larger(MEMORY.check_export),
         runtime=later(60),
         gpu=STUDY.sampling.gpus,
     params:
@@ -92,7 +92,7 @@ rule sample:
         SAMPLING_ENVIRONMENT
     threads: 4 if STUDY.sampling.gpus else 1
     resources:
-        mem_mb=larger(32000 if STUDY.sampling.gpus else 2000),
+        mem_mb=larger(MEMORY.sample),
         # A retry goes on where the job before it stopped: it needs no longer time, which a partition may not have.
         runtime=720 if STUDY.sampling.gpus else 240,
         gpu=STUDY.sampling.gpus,

@@ -89,7 +89,7 @@ rule teacher:
         TRAINING_ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=larger(TRAINING_MB),
+        mem_mb=larger(MEMORY.teacher),
         runtime=later(240),
         gpu=min(1, STUDY.training.gpus),
     params:
@@ -143,7 +143,7 @@ rule train:
     threads: STUDY.training.processes_per_node
     resources:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
-        mem_mb=larger(TRAINING_MB * STUDY.training.processes_per_node),
+        mem_mb=larger(MEMORY.train * STUDY.training.processes_per_node),
         runtime=720,  # a retry goes on where the job before it stopped
         gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:

@@ -287,7 +287,20 @@ def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:
         cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
-    assert "mem_mb=3000" in said.stdout + said.stderr
+    asked = dict(re.findall(r"rule (sample|train|check_export):.*?mem_mb=(\d+)", said.stdout + said.stderr, re.DOTALL))
+    assert asked == {"sample": "900", "train": "1000", "check_export": "600"}
+
+
+def test_what_jobs_ask_of_memory_follows_the_model(fresh: Clone) -> None:
+    """The model is not here yet: its name says its size. 4 billion on GPUs: two bytes twice, and eight on the way to training."""
+    said = subprocess.run(
+        ["snakemake", "-n", "--profile", "slurm", "results/qwen3.5-4b/models/base/shard-0.parquet",
+         "results/qwen3.5-4b/runs/ssd/seed-0/manifest.json", "--configfile", FIELD],
+        cwd=fresh.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    asked = dict(re.findall(r"rule (sample|train):.*?mem_mb=(\d+)", said.stdout + said.stderr, re.DOTALL))
+    assert asked == {"sample": "31300", "train": "46600"}
 
 
 def test_a_training_on_several_nodes_is_one_launcher_on_each(fresh: Clone) -> None:

@@ -1,6 +1,7 @@
 """What a plan of cost refuses and asks for, and sums that can be done by hand."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import yaml
 import cost
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.planning.cost import stages, total
-from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.cost import Amount, Stage, stages, total
+from selfdistill.planning.figures import Figures, between_sizes, load_throughputs
+from selfdistill.planning.printed import time_line, waiting
 from selfdistill.study.load import load_study, read_study
 
 FIGURES = ROOT / "config/throughputs.yaml"
@@ -39,12 +41,14 @@ SHIPPED = [str(file.relative_to(ROOT)) for file in (ROOT / "config.yaml", *sorte
 
 @pytest.mark.parametrize("study", [name for name in SHIPPED if "throughputs" not in name])
 def test_every_shipped_study_has_a_plan(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    content = yaml.safe_load((ROOT / study).read_text())
+    if "/runs/" in content["model"]["path"]:  # a checkpoint of another study, which is to be run first
+        with pytest.raises(UserError, match="run that study first"):
+            cost.main([study])
+        return
     said = printed(capsys, study)
-    assert (
-        "total" in said
-        and "What this study detects with 80% power" in said
-        and "The plan rests on these figures" in said
-    )
+    assert "total" in said and "The plan rests on these figures" in said
+    assert ("What this study detects with 80% power" in said) == bool(content.get("hypotheses"))
 
 
 def test_hours_disk_and_money_are_the_figures_times_what_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +135,52 @@ def test_longer_and_more_answers_cost_more(tmp_path: Path) -> None:
     assert hours(lambda study: study["evaluation"].update(draws=3)) > base
     assert hours(lambda study: study["arms"]["ssd"].update(seeds=[0, 1, 2])) > base
     assert hours(lambda study: study["training"].update(max_steps=10)) < base
+
+
+def test_between_two_models_that_were_timed_a_speed_follows_the_size() -> None:
+    known = {1e6: 1e-4, 1e8: 1e-2}
+    assert between_sizes(1e7, known) == pytest.approx(1e-3)  # halfway on the scale of ratios
+    assert between_sizes(4e8, known) == pytest.approx(4e-2)  # in proportion beyond the largest
+    assert between_sizes(1e5, known) == 1e-4  # level below the smallest
+    assert between_sizes(1e8, known) == pytest.approx(1e-2)
+
+
+def without_gpus(study: dict[str, Any]) -> None:
+    study["sampling"]["gpus"] = study["training"]["gpus"] = 0
+
+
+def test_a_model_that_nobody_timed_on_a_cpu_is_planned_by_its_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = changed(tmp_path, ROOT / "config/qwen3.5-0.8b.yaml", without_gpus)
+    plan = json.loads(printed(capsys, str(study), "--json"))
+    assert plan["total"]["expected"]["gpu_hours"] == 0 and plan["total"]["expected"]["cpu_hours"] > 100
+    computed = [figure for key, figure in plan["figures"].items() if "qwen3.5-0.8b.places.cpu" in key]
+    assert computed and all(
+        figure["how"] == "computed" and "by the number of parameters" in figure["source"] for figure in computed
+    )
+    # Its 0.85 billion parameters beyond the 135 million of the largest that was timed.
+    stated = load_throughputs(FIGURES).models["smollm2-135m"]
+    assert stated.parameters
+    slowest = min(rate.per_second for rate in stated.places["cpu"].sampling)
+    found = next(figure for key, figure in plan["figures"].items() if "cpu.sampling" in key)
+    assert found["per_second"] == pytest.approx(slowest * stated.parameters.value / 0.85e9)
+
+
+def test_who_has_a_laptop_is_told_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    said = printed(capsys, "config.yaml")
+    assert re.search(r"Time: about \d+ minutes on the .*cores? of this machine", said)
+    assert re.search(r"Main memory of one process: sample \d\.\d GB, .*train \d\.\d GB", said)
+    assert "Time: about" not in printed(capsys, "config/qwen3.5-4b.yaml")
+
+
+def test_no_more_cores_work_than_there_are_jobs() -> None:
+    study = load_study(read_study(ROOT / "config.yaml"))
+    one = Stage("sample", {"sample": 1}, 10, Amount(cpu_hours=1), Amount(cpu_hours=2))
+    four = Stage("sample", {"sample": 4}, 10, Amount(cpu_hours=8), Amount(cpu_hours=8))
+    assert waiting(study, [one, four], 2, "expected") == 1 + 4
+    assert waiting(study, [one, four], 8, "worst") == 2 + 2
+    assert "about 5 hours on the 2 cores of this machine" in time_line(study, [one, four], cores=2)
 
 
 def test_examples_make_every_trained_prompt_longer(tmp_path: Path) -> None:

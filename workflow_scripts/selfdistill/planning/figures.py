@@ -4,7 +4,7 @@ What a study needs and the file lacks is asked for by name (`Figures.needed`): n
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -115,11 +115,16 @@ class Figures:
     def seconds(self, key: str, on_gpu: bool) -> float:
         """A duration at the place where a job runs."""
         place, name = self._place(on_gpu)
-        return self._noted(f"{name}.{key}", getattr(place, key)).value
+        figure: Figure | None = getattr(place, key)
+        if figure is None and not on_gpu:
+            figure = self._duration_by_size(key)
+        return self._noted(f"{name}.{key}", figure).value
 
     def seconds_per_token(self, key: str, on_gpu: bool, tokens: float) -> float:
         place, name = self._place(on_gpu)
         rates: list[Rate] = getattr(place, key)
+        if not rates and not on_gpu:
+            rates = self._rates_by_size(key)
         if not rates:
             raise self._asked(f"{name}.{key}")
         for rate in rates:
@@ -129,6 +134,41 @@ class Figures:
     def _place(self, on_gpu: bool) -> tuple[Place, str]:
         name = self.gpu if on_gpu else "cpu"
         return self.model.places.get(name, Place()), f"models.{self.name}.places.{name}"
+
+    # A CPU is asked of models that nobody timed on one: between those that were timed a speed follows the size.
+
+    def _rates_by_size(self, key: str) -> list[Rate]:
+        timed = {
+            name: seconds
+            for name, place in self._timed()
+            if (seconds := [1 / rate.per_second for rate in getattr(place, key)])
+        }
+        if not timed or self.model.parameters is None:
+            return []
+        found = between_sizes(
+            self.model.parameters.value, {self._size(name): min(each) for name, each in timed.items()}
+        )
+        longest = max(rate.tokens for name, place in self._timed() for rate in getattr(place, key))
+        return [Rate.model_validate({"tokens": longest, "per_second": 1 / found, **_by_size(timed)})]
+
+    def _duration_by_size(self, key: str) -> Figure | None:
+        timed = {name: figure.value for name, place in self._timed() if (figure := getattr(place, key))}
+        if not timed or self.model.parameters is None:
+            return None
+        value = between_sizes(self.model.parameters.value, {self._size(name): each for name, each in timed.items()})
+        return Figure.model_validate({"value": value, **_by_size(timed)})
+
+    def _timed(self) -> list[tuple[str, Place]]:
+        return [
+            (name, model.places["cpu"])
+            for name, model in self.stated.models.items()
+            if "cpu" in model.places and model.parameters
+        ]
+
+    def _size(self, name: str) -> float:
+        parameters = self.stated.models[name].parameters
+        assert parameters
+        return parameters.value
 
     def _noted(self, key: str, figure: Figure | None) -> Figure:
         if figure is None:
@@ -196,6 +236,24 @@ def interpolated(rates: Sequence[Rate], tokens: float) -> float:
     near, far = ordered[above - 1], ordered[above]
     share = (tokens - near.tokens) / (far.tokens - near.tokens)
     return (1 - share) / near.per_second + share / far.per_second
+
+
+def between_sizes(parameters: float, known: Mapping[float, float]) -> float:
+    """Seconds of a model of this size, from those of models that were timed: a power of the size between two of them, in
+    proportion to it beyond the largest, and level below the smallest."""
+    sizes = sorted(known)
+    if parameters <= sizes[0]:
+        return known[sizes[0]]
+    if parameters >= sizes[-1]:
+        return known[sizes[-1]] * parameters / sizes[-1]
+    above = next(place for place, size in enumerate(sizes) if size >= parameters)
+    low, high = sizes[above - 1], sizes[above]
+    share = math.log(parameters / low) / math.log(high / low)
+    return known[low] ** (1 - share) * known[high] ** share
+
+
+def _by_size(timed: Iterable[str]) -> dict[str, str]:
+    return {"how": "computed", "from": f"the CPU's figures of {', '.join(timed)}, by the number of parameters"}
 
 
 def parameters_in(file: Path) -> int:

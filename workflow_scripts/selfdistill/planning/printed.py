@@ -1,5 +1,6 @@
 """A plan of cost as text for a terminal, and as plain data."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,7 @@ from selfdistill.planning.cost import Amount, Stage, total
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.looks import expectations
+from selfdistill.planning.memory import needs_of
 from selfdistill.planning.power import POWER, Reach
 from selfdistill.planning.proposal import Proposal, Proposed
 from selfdistill.study.study import Study
@@ -78,7 +80,9 @@ def as_text(
             f"{study.study}: sampling on {sampling}, training on {training}, by the figures of the model {figures.name}. Each "
             "amount is the expected one, then the worst, where every completion runs to its cap.",
             cost_table(parts),
+            time_line(study, parts),
             disk_line(study, figures),
+            memory_line(study),
             money_line(total(parts), price),
             examples_line(study, figures),
             power_table(found),
@@ -90,6 +94,44 @@ def as_text(
         )
         if part
     )
+
+
+def time_line(study: Study, parts: list[Stage], cores: int | None = None) -> str:
+    """For who has a laptop: hours of waiting where nothing runs on a GPU, a core for each job."""
+    if study.sampling.gpus or study.training.gpus:
+        return ""
+    cores = cores or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    mean, worst = (waiting(study, parts, cores, which) for which in ("expected", "worst"))
+    plural = "core" if cores == 1 else f"{cores} cores"
+    return (
+        f"Time: about {_waited(mean)} on the {plural} of this machine if nothing else runs on it, {_waited(worst)} at worst; the speeds "
+        "are those of the machine that the figures are from."
+    )
+
+
+def waiting(study: Study, parts: list[Stage], cores: int, which: str) -> float:
+    """Hours: the stages run one after the other, and a stage keeps no more cores busy than it has jobs' threads."""
+    hours = 0.0
+    for part in parts:
+        heavy = max([count for rule, count in part.rules.items() if rule not in ("dataset", "teacher")], default=1)
+        threads = study.training.processes_per_node if "train" in part.rules else 1
+        hours += getattr(part, which).cpu_hours / max(1, min(cores, heavy * threads))
+    return hours
+
+
+def _waited(hours: float) -> str:
+    if hours < 1 / 60:
+        return "a minute"
+    return (
+        f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:,.0f} hours" if hours < 72 else f"{hours / 24:,.0f} days"
+    )
+
+
+def memory_line(study: Study) -> str:
+    """What the jobs that hold the model ask for."""
+    needs = needs_of(study)
+    asked = ", ".join(f"{rule} {megabytes / 1000:.1f} GB" for rule, megabytes in vars(needs).items())
+    return f"Main memory of one process: {asked} (by the model's size, sampling.batch, training.micro_batch and model.context)."
 
 
 def disk_line(study: Study, figures: Figures) -> str:

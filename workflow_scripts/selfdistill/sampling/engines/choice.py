@@ -6,7 +6,9 @@ from selfdistill.sampling.engines.contract import Engine, EngineSettings
 
 
 def choose_engine(asked: str, device: str, begun_by: str | None = None) -> str:
-    """`auto` goes on with the engine that began a journal, and else takes vLLM where it is installed and there is a GPU."""
+    """`auto` goes on with the engine that began a journal, and else takes vLLM where it is installed and there is a GPU.
+
+    On a CPU it takes torch although vLLM may be there: benchmarks/real_model_speed.md."""
     if asked != "auto":
         return asked
     return begun_by or ("vllm" if device == "cuda" and find_spec("vllm") else "torch")

@@ -20,6 +20,8 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.headers import weight_files
 from selfdistill.models.weights import check_weights
 
+LARGE_MATRIX = 2**18  # numbers; the lab model has none so large, so its samples stay what they were
+PACKED_FOR = 64  # rows
 ARCHITECTURES = ("Qwen3ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM")
 
 
@@ -119,10 +121,12 @@ class Decoder:
         self.shape = shape = read_shape(folder)
         self.device = device
         weights = {key: value.to(device=device, dtype=dtype) for key, value in read_weights(folder).items()}
-        self.embedding = weights["model.embed_tokens.weight"]
+        # A copy, for a tensor that safetensors read keeps the whole file in memory.
+        self.embedding = weights["model.embed_tokens.weight"].clone()
         self.head = _matrix(self.embedding if shape.tied else weights["lm_head.weight"])
         self.final_norm = _norm(weights["model.norm.weight"], shape)
         self.layers = [_layer(weights, f"model.layers.{i}.", shape) for i in range(shape.layers)]
+        del weights  # the file is let go before the cache is made
         length = padded(length)
         cache = (shape.layers, rows * shape.kv_heads)
         self.keys = torch.zeros(*cache, shape.head_dim, length, dtype=dtype, device=device)
@@ -253,13 +257,20 @@ def _layer(weights: dict[str, Tensor], prefix: str, shape: Shape) -> Layer:
 
 
 def _matrix(weight: Tensor) -> Tensor:
-    """Inputs first. On a CPU a matrix that lies so multiplies a fifth faster; a GPU does not mind and saves the copy."""
-    return weight.T.contiguous() if weight.device.type == "cpu" else weight.T
+    """Inputs first. On a CPU a matrix that lies so multiplies a fifth faster; a GPU does not mind and saves the copy. A large
+    one is packed as oneDNN likes it, which multiplies at more than twice MKL's speed on an AMD processor."""
+    if weight.device.type != "cpu":
+        return weight.T
+    packed = weight.dtype == torch.float32 and weight.numel() >= LARGE_MATRIX and torch.backends.mkldnn.is_available()
+    return torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR) if packed else weight.T.contiguous()
 
 
 def _times(x: Tensor, matrix: Tensor) -> Tensor:
     """x @ matrix, row by row the same bits whatever the number of rows: a single row takes another routine, so it gets company."""
-    return x @ matrix if len(x) > 1 else (x.expand(2, -1) @ matrix)[:1]
+    rows = x if len(x) > 1 else x.repeat(2, 1)
+    packed = matrix.is_mkldnn
+    product = torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], "") if packed else rows @ matrix
+    return product if len(x) > 1 else product[:1]
 
 
 def _norm(weight: Tensor, shape: Shape) -> Norm:
