@@ -87,6 +87,9 @@ def test_a_checkpoint_that_is_not_made_yet_says_which_study_makes_it(study: dict
     (tmp_path / "config").mkdir()
     (tmp_path / "config/first.yaml").write_text("study: warm\n")
     with pytest.raises(UserError, match=f"{said}config/first.yaml"):
+        load_study(study, tmp_path)
+
+
 def test_examples_that_are_not_there_are_told(study: dict[str, Any], tmp_path: Path) -> None:
     study["problems"]["examples"] = "shown.jsonl"
     with pytest.raises(UserError, match=r"problems\.examples: there is no file 'shown\.jsonl'; correct its path"):
