@@ -46,6 +46,9 @@ LINES = [
     ("Answer: <answer>", None),
     ("Answer: [Your answer]", None),
     ("Answer: ...", None),
+    ("Answer: $Answer (without quotes)", None),
+    (r"Answer: \emptyset", r"\emptyset"),
+    ("Answer: ∞", "∞"),
 ]
 
 
@@ -88,6 +91,10 @@ OTHERWISE: list[tuple[str, AnswerFormat, bool, tuple[str, str] | None]] = [
     ("The final answer is: 1,234 apples.", "boxed", False, ("the answer is", "1,234 apples")),
     ("Hence the answer is $7.50. Well done!", "boxed", False, ("the answer is", "$7.50")),
     ("The answer is that Jane will pay 7 dollars for 2 of them, so 14.", "boxed", False, ("the answer is", "14")),
+    # Endings of a small model that was asked for a last line of Answer:.
+    ("Answer: 2\n\nIn the math problem, you found it.\n\nThe answer is 3.", "line", False, ("the answer is", "3")),
+    ("The form is Answer: $Answer (without quotes)\n\nSo it is 3.", "line", False, ("last number", "3")),
+    ("The answer is Answer: 8", "line", False, ("answer line", "8")),
     ("It sums to 7\n#### 7", "boxed", False, ("####", "7")),
     ("9 * 2 = $18 every day.", "boxed", False, ("last number", "18")),
     ("first 3, then -4", "boxed", False, ("last number", "-4")),

@@ -14,7 +14,6 @@ CLOSE_THINK = "</think>"
 OPEN_THINK = "<think>"
 BOX = re.compile(r"\\boxed\s*\{")
 LINE = "Answer:"
-# A model that copies the prompt's "Answer: $Answer", or <answer>, has answered nothing.
 PLACEHOLDERS = frozenset({"", "answer", "your answer", "final answer"})
 AROUND_PLACEHOLDERS = "$<>[]{}(). "
 # Delimiters around one whole formula.
@@ -57,7 +56,12 @@ def answer_line(text: str) -> str | None:
             return None
         if end == len(content) - 1:
             content = without_delimiters(last_box(content) or "")
-    return "" if content.strip(AROUND_PLACEHOLDERS).casefold() in PLACEHOLDERS else content
+    return "" if is_placeholder(content) else content
+
+
+def is_placeholder(content: str) -> bool:
+    """Whether a model copied the prompt's "Answer: $Answer (without quotes)", or <answer>, and so answered nothing."""
+    return content.replace("(without quotes)", "").strip(AROUND_PLACEHOLDERS).casefold() in PLACEHOLDERS
 
 
 def without_delimiters(content: str) -> str:

@@ -36,8 +36,8 @@ def answers_in_other_formats(inputs: ReportInputs) -> Table | None:
                 groups.append(Group(rows, f"{model} at {decode}"))
     note = (
         f"Completions that ended by themselves without an answer in the asked format, which is {asked_format(inputs)}. "
-        "They count as wrong. A lenient look says whether an answer stands there all the same: the clearest statement, "
-        "and of several the last. Right there: those that would be right if that counted; they are in no accuracy."
+        "They count as wrong. A lenient look says whether an answer stands there all the same: a box, else what is last said to "
+        "be the answer, else the last number. Right there: those that would be right if that counted; they are in no accuracy."
     )
     columns = ["where the answer stands", "answers", "of all answers", "right there", "right there, of all answers"]
     return Table("Answers that are not in the asked format", columns, groups, "models/*/graded.parquet", note)

@@ -7,8 +7,8 @@ prompts, on the cards of copies without repeated rows; the sentences around a pr
 in the first rows of public copies; that answers are whole numbers, in 512 of its rows in a public repository. At second
 hand: the licence, and the revision.
 
-The sentences ask for a last line "Answer: …". They are taken off, because our own prompt asks for \boxed{}, and the
-grader reads that alone.
+The sentences ask for a last line "Answer: …". They are taken off, because a study asks with its own prompt; one with
+grading.answer: line may ask in these very sentences.
 """
 
 import re
@@ -76,7 +76,7 @@ DATASET = Dataset(
     },
     about=(
         "17,398 problems for training, each of which stands in the file a hundred times or more: the copies are counted as "
-        "such. Models are asked with the study's own prompt, so for a boxed answer, and not in the dataset's format. All "
+        "such. Models are asked with the study's own prompt, and in the dataset's format only by grading.answer: line. All "
         "have level 1: the dataset knows no difficulty. It holds problems of past exams, which the study's filter of "
         "contamination finds."
     ),
