@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, whatever_it_begins_with
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.rehearsal.rehearsal import LEAST, TRAIN_PROBLEMS, rehearse
 from selfdistill.study.load import load_study
@@ -19,10 +19,9 @@ STUDIES = [
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_every_shipped_study_can_be_rehearsed(file: Path, tmp_path: Path) -> None:
-    real = load_study(yaml.safe_load(file.read_text()), ROOT)
-    small = load_study(
-        yaml.safe_load(rehearse(yaml.safe_load(file.read_text()), tmp_path / "given", "auto").read_text()), ROOT
-    )
+    raw = whatever_it_begins_with(yaml.safe_load(file.read_text()))
+    real = load_study(raw, ROOT)
+    small = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "auto").read_text()), ROOT)
     for part in ("arms", "decodes", "hypotheses"):
         assert list(getattr(small, part)) == list(getattr(real, part))
     assert {arm.method["keep"] for arm in small.arms.values()} == {arm.method["keep"] for arm in real.arms.values()}
