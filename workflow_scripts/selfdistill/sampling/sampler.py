@@ -50,7 +50,7 @@ def sample_shard(
     plan: Path, model: Path, shard: int, journal_folder: Path, output: Path, settings: SamplerSettings
 ) -> None:
     wanted = wanted_requests(plan, shard, settings.context)
-    engine_name = choose_engine(settings.engine, settings.device, engine_of(journal_folder))
+    engine_name = choose_engine(settings.engine, settings.device, model, engine_of(journal_folder))
     with Journal(journal_folder, engine_name) as journal, ExitStack() as until_sealed:
         missing = without(wanted, journal.held())
         if len(missing):

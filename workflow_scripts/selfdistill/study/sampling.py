@@ -31,7 +31,8 @@ class AbortLoops(Section):
 
 class Sampling(Section):
     engine: Literal["auto", "vllm", "torch"] = Field(
-        "auto", description="auto takes vllm where it is installed and the job has a GPU, and torch elsewhere."
+        "auto",
+        description="auto takes vllm where it is installed, the job has a GPU and the model is worth it, and torch elsewhere.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the weights that sample; training.precision is that of training."

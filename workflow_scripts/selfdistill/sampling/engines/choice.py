@@ -1,17 +1,34 @@
 """Which engine samples, and opening it. The engines are imported when they are opened: vLLM is not everywhere."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
+from selfdistill.models.configuration import read_config
+from selfdistill.models.sizes import size_of
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
 
+# Parameters. A smaller model waits for the host and not for the GPU: vLLM samples it no faster and starts a minute later
+# (measured at 135 million: benchmarks/gpu/README.md).
+WORTH_VLLM = 250_000_000
 
-def choose_engine(asked: str, device: str, begun_by: str | None = None) -> str:
-    """`auto` goes on with the engine that began a journal, and else takes vLLM where it is installed and there is a GPU.
 
-    On a CPU it takes torch although vLLM may be there: benchmarks/real_model_speed.md."""
+def choose_engine(asked: str, device: str, model: Path, begun_by: str | None = None) -> str:
+    """`auto` goes on with the engine that began a journal, and else takes vLLM where it is installed, there is a GPU, and
+    the model is worth it."""
     if asked != "auto":
         return asked
-    return begun_by or ("vllm" if device == "cuda" and find_spec("vllm") else "torch")
+    if begun_by:
+        return begun_by
+    return "vllm" if device == "cuda" and find_spec("vllm") and not _is_small(model) else "torch"
+
+
+def _is_small(model: Path) -> bool:
+    """And one that the torch engine can sample."""
+    from selfdistill.sampling.engines.decoder import ARCHITECTURES
+
+    known = set(read_config(model).get("architectures") or ()) & set(ARCHITECTURES)
+    size = size_of(model) if known else None
+    return size is not None and size.parameters < WORTH_VLLM
 
 
 def open_engine(name: str, settings: EngineSettings) -> Engine:

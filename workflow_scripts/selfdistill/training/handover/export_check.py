@@ -64,7 +64,7 @@ def check_exports(
 ) -> None:
     """Compare every checkpoint, write down how far each is off, and refuse those that are not what was trained."""
     base_digest = str(json.loads(manifest.read_text())["base_digest"])
-    name = choose_engine(settings.engine, settings.device)
+    name = choose_engine(settings.engine, settings.device, checkpoints[0])
     with lease_gpus(settings.gpus), one_after_another(name) as each:
         found = list(each(partial(compare, engine_name=name, settings=settings, limit=limit), checkpoints))
     write_json(
