@@ -132,6 +132,14 @@ def test_the_lab_model_asks_for_little_and_an_unknown_one_for_what_it_always_did
     assert needs_of(study.model_copy(update=gpus)) == UNKNOWN_ON_GPU
 
 
+def test_vllm_is_given_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = lab(monkeypatch)
+    alone = needs_of(study)
+    with_vllm = needs_of(study.model_copy(update={"sampling": study.sampling.model_copy(update={"engine": "vllm"})}))
+    assert min(with_vllm.sample, with_vllm.check_export) >= 2000 > alone.sample
+    assert (with_vllm.teacher, with_vllm.train) == (alone.teacher, alone.train)
+
+
 def test_an_arm_with_a_recipe_of_its_own_counts() -> None:
     larger = RECIPE.model_copy(update={"micro_batch": 4})
     assert training_memory(ROUND, larger, 100) > training_memory(ROUND, RECIPE, 100)

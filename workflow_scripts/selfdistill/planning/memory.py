@@ -8,11 +8,13 @@ On a CPU a process holds, beside the interpreter and its libraries:
     teacher       the weights, what one example computes, and some copies of a few positions' logits
     train         the weights, their gradients and two moments; what a backward pass keeps; copies of its logits
 
+vLLM on a CPU is given a fixed amount and twice the weights: its own memory was not measured.
+
 On a GPU all of this lies in the GPU's memory. Main memory then holds CUDA's libraries and the weights on their way.
 `benchmarks/job_memory.py` holds the CPU's figures against what jobs took; nobody has measured the GPU's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfdistill.foundation.errors import UserError
@@ -42,6 +44,7 @@ class Needs:
 
 # What was asked for whatever the model was: where nothing says how large it is.
 UNKNOWN_ON_CPU = Needs(sample=2000, check_export=2000, teacher=3000, train=3000)
+VLLM_ON_CPU = 2000 * MIB  # what a job with vLLM was given before its model counted, and never lacked
 UNKNOWN_ON_GPU = Needs(sample=32000, check_export=32000, teacher=48000, train=48000)
 
 
@@ -60,6 +63,9 @@ def needs_of(study: Study) -> Needs:
         teacher=_megabytes(teaching_memory(size, context)),
         train=_megabytes(max(training_memory(size, recipe, context) for recipe in _recipes(study))),
     )
+    if sampling.engine == "vllm":
+        by_vllm = _megabytes(VLLM_ON_CPU + 2 * size.stored_bytes)
+        on_cpu = replace(on_cpu, sample=by_vllm, check_export=by_vllm)
     sampled, trained = _megabytes(GPU_BASE + 2 * size.stored_bytes), _megabytes(GPU_BASE + 8 * size.parameters)
     return _by_device(study, on_cpu, Needs(sampled, sampled, trained, trained))
 
