@@ -9,14 +9,8 @@ from snakemake.exceptions import WorkflowError
 from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
-from selfdistill.study.models import (
-    evaluated,
-    reference_arms,
-    runs,
-    sampled_arms,
-    sources_of_samples,
-    trained_arms,
-)
+from selfdistill.study.models import evaluated, runs, sources_of_samples
+from selfdistill.study.models import reference_arms, sampled_arms, trained_arms
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id

@@ -24,6 +24,7 @@ from selfdistill.study.training import Recipe
 
 MIB = 2**20
 SPARE = 1.25  # of what is reckoned
+STARTED_BY = 400 * MIB  # the Snakemake that starts a job's program on a cluster, and counts with it
 WIDTHS = {"float32": 4, "bfloat16": 2, "pure-bf16": 2}
 SAMPLING_BASE, TEACHING_BASE, TRAINING_BASE = 360 * MIB, 520 * MIB, 680 * MIB  # interpreter and libraries
 DRAWING_COPIES, TEACHING_COPIES, TRAINING_COPIES = 7, 6, 6  # of logits, in float32
@@ -49,6 +50,7 @@ UNKNOWN_ON_GPU = Needs(sample=32000, check_export=32000, teacher=48000, train=48
 
 
 def needs_of(study: Study) -> Needs:
+    """Of a model that is known by its name alone, a CPU is asked for what it always was: a rehearsal bears a large name."""
     unknown = _by_device(study, UNKNOWN_ON_CPU, UNKNOWN_ON_GPU)
     try:
         size = size_of(Path(study.model.path), study.model.hub or "")
@@ -57,7 +59,7 @@ def needs_of(study: Study) -> Needs:
     if size is None:
         return unknown
     sampling, context = study.sampling, study.model.context
-    on_cpu = Needs(
+    reckoned = Needs(
         sample=_megabytes(sampling_memory(size, sampling.batch, context, sampling.precision)),
         check_export=_megabytes(checking_memory(size, sampling.batch, context, sampling.precision)),
         teacher=_megabytes(teaching_memory(size, context)),
@@ -65,7 +67,8 @@ def needs_of(study: Study) -> Needs:
     )
     if sampling.engine == "vllm":
         by_vllm = _megabytes(VLLM_ON_CPU + 2 * size.stored_bytes)
-        on_cpu = replace(on_cpu, sample=by_vllm, check_export=by_vllm)
+        reckoned = replace(reckoned, sample=by_vllm, check_export=by_vllm)
+    on_cpu = reckoned if (Path(study.model.path) / "config.json").is_file() else UNKNOWN_ON_CPU
     sampled, trained = _megabytes(GPU_BASE + 2 * size.stored_bytes), _megabytes(GPU_BASE + 8 * size.parameters)
     return _by_device(study, on_cpu, Needs(sampled, sampled, trained, trained))
 
@@ -81,8 +84,8 @@ def _by_device(study: Study, on_cpu: Needs, on_gpu: Needs) -> Needs:
 
 
 def _megabytes(memory: float) -> int:
-    """Rounded up to whole hundreds."""
-    return -int(-memory // (100 * MIB)) * 100
+    """Of a whole job, rounded up to whole hundreds."""
+    return -int(-(memory + STARTED_BY) // (100 * MIB)) * 100
 
 
 # On a CPU, in bytes
