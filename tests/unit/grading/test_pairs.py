@@ -6,6 +6,8 @@ from pairs import Pair, all_pairs, kinds, page
 from conftest import ROOT
 from selfdistill.grading.verify import CORRECT, Judgement, judge_answers
 
+# All pairs are judged at once, which every worker would do for itself.
+pytestmark = pytest.mark.xdist_group("pairs")
 SECONDS = 60.0  # a busy machine must not decide
 
 
