@@ -288,7 +288,7 @@ def test_the_slurm_profile_plans_the_lab(fresh: Clone) -> None:
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
     asked = dict(re.findall(r"rule (sample|train|check_export):.*?mem_mb=(\d+)", said.stdout + said.stderr, re.DOTALL))
-    assert asked == {"sample": "900", "train": "1000", "check_export": "600"}
+    assert asked == {"sample": "1300", "train": "1400", "check_export": "1000"}
 
 
 def test_what_jobs_ask_of_memory_follows_the_model(fresh: Clone) -> None:
@@ -300,7 +300,7 @@ def test_what_jobs_ask_of_memory_follows_the_model(fresh: Clone) -> None:
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
     asked = dict(re.findall(r"rule (sample|train):.*?mem_mb=(\d+)", said.stdout + said.stderr, re.DOTALL))
-    assert asked == {"sample": "31300", "train": "46600"}
+    assert asked == {"sample": "31700", "train": "47000"}
 
 
 def test_a_training_on_several_nodes_is_one_launcher_on_each(fresh: Clone) -> None:
