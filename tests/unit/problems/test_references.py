@@ -108,6 +108,24 @@ def test_prompt_and_completion_are_the_tokens_of_the_conversation_up_to_its_end(
     assert tokenizer.decode(row["completion_ids"][:-1]) == row["text"] == f"{text} 72" and not row["ends_within"]
 
 
+def test_solutions_are_split_as_the_tokenizers_file_says_whatever_class_its_makers_name(chatml: Path) -> None:
+    """As prompts are. Of a GPT2Tokenizer transformers 5 forgets that digits stand alone."""
+    by_digits = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    ])  # fmt: skip
+    file = byte_level(by_digits)
+    file.save(str(chatml / "tokenizer.json"))
+    (chatml / "generation_config.json").write_text(json.dumps({"eos_token_id": file.token_to_id("<|im_end|>")}))
+    config = json.loads((chatml / "tokenizer_config.json").read_text()) | {"tokenizer_class": "GPT2Tokenizer"}
+    (chatml / "tokenizer_config.json").write_text(json.dumps(config))
+    text = "Clips.\n\n48 and 24"
+    asked = pl.DataFrame([problem("What is 48+24?")])
+    prompts = tokenise_prompts(asked, "{problem}", chatml)
+    [row] = references(asked, prompts, {asked["problem_id"][0]: text}, "{solution}", chatml).to_dicts()
+    assert row["completion_ids"][:-1] == file.encode(text).ids
+    assert tokenizer_of(chatml)(text)["input_ids"] != file.encode(text).ids, "the class reads it as the file does"
+
+
 def test_a_first_token_that_depends_on_what_is_before_it_is_read_behind_the_prompt() -> None:
     """A tokenizer that puts a space before every text would begin a solution with a space that the prompt did not leave open."""
     from transformers import PreTrainedTokenizerFast

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.tokens import closing_token, end_tokens
+from selfdistill.models.tokens import closing_token, end_tokens, load_tokenizer
 from selfdistill.problems.sources import read_source
 from selfdistill.study.problems import Source
 from selfdistill.tables.problems import REFERENCES
@@ -48,9 +48,7 @@ def references(
     trust_remote_code: bool = False,
 ) -> pl.DataFrame:
     """In the order of the training problems, of those that have a solution."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(model, trust_remote_code)
     stop_ids = end_tokens(model)
     end = closing_token(tokenizer, stop_ids, model, chat)
     prompted = train.join(prompts, on="problem_id", how="left", maintain_order="left")
