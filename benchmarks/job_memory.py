@@ -157,8 +157,9 @@ def page(result: dict[str, Any]) -> str:
         f"`{result['command']}` · {result['measured']} · commit {result['commit'][:7]} · {result['machine']} · torch "
         f"{result['versions']['torch']}, float32, one thread",
         "",
-        "What each program took at its peak, and what its rule asks for (`planning/memory.py`). Contexts are full. The batch of "
-        "`train` is its micro-batch.",
+        "What each program took at its peak, and what is asked for it (`planning/memory.py`); its rule asks for 400 MiB more, for "
+        "the Snakemake that starts it on a cluster. Contexts are full. The batch of "
+        f"`train` is its micro-batch. {result.get('note', '')}".strip(),
         "",
         "| program | model | context | batch | took, MiB | asked for, MiB | to spare |",
         "|---|---|---|---|---|---|---|",
