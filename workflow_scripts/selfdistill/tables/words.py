@@ -166,3 +166,34 @@ def majority_estimand(k: int) -> str:
 
 # Column `model_id` of a dataset whose examples nobody sampled, and the key `samples` of its audit.
 REFERENCE = "reference"  # the dataset's own solutions
+
+# Column `half` of the carriers: classes are chosen on the one, measures are taken on the other.
+SELECTING = "selecting"
+MEASURING = "measuring"
+
+# Column `kinds` of the probe plan: why a position is probed.
+REGULAR = "regular"  # at even distances
+RANDOM = "random"
+BEFORE_BOX = "in the box"  # the token after `\\boxed{`
+LINE_START = "line start"
+BEFORE_DOUBT = "doubt begins"  # the first token of a word of doubt
+AFTER_DOUBT = "after doubt"
+STRIP = "strip"  # every token of a carrier that the report shows
+POSITION_KINDS = (REGULAR, RANDOM, BEFORE_BOX, LINE_START, BEFORE_DOUBT, AFTER_DOUBT, STRIP)
+EVERY_KIND = "all positions"
+
+# Column `token_class`: by the base alone; the finer ones split locks by what training did to them.
+LOCK = "lock"  # one token has nearly all the mass
+FORK = "fork"  # several share it, and little lies beyond them
+DIFFUSE = "diffuse"  # much lies beyond those that the decode keeps
+MIXED = "mixed"  # none of these
+TOKEN_CLASSES = (LOCK, FORK, DIFFUSE, MIXED)
+STRICT_LOCK = "strict lock"  # the same token is likeliest after training
+SWAPPED_LOCK = "swapped lock"  # another one is
+SELF_CORRECTION = "self-correction"  # a lock, or a swap, where a word of doubt stands or is likeliest
+EVERY_CLASS = "all classes"
+
+# Column `carriers`: whose texts the positions stand in.
+BY_THE_BASE = "written by the base"
+BY_TRAINED = "written by trained models"
+BY_ALL = "all carriers"
