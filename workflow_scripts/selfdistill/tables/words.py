@@ -174,7 +174,7 @@ MEASURING = "measuring"
 # Column `kinds` of the probe plan: why a position is probed.
 REGULAR = "regular"  # at even distances
 RANDOM = "random"
-BEFORE_BOX = "in the box"  # the token after `\\boxed{`
+BEFORE_BOX = "in the box"  # the token after `\boxed{`
 LINE_START = "line start"
 BEFORE_DOUBT = "doubt begins"  # the first token of a word of doubt
 AFTER_DOUBT = "after doubt"
