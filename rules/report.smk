@@ -19,7 +19,7 @@ rule study_record:
         mem_mb=500,
         runtime=5,
     params:
-        study=STUDY.model_dump(),
+        study=STUDY.as_param(),
     script:
         "../workflow_scripts/study_record.py"
 
