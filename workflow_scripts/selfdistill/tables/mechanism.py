@@ -9,7 +9,7 @@ import polars as pl
 
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
-from selfdistill.tables.schema import TOKENS, Schema
+from selfdistill.tables.schema import Schema
 
 # The texts that are probed, the same for every model.
 CARRIERS: Schema = {
@@ -108,5 +108,13 @@ CURVES: Schema = {
     "model": pl.String,  # the base, or the arm
     "decode_id": pl.String,
     "x": pl.Float64,
+    **_INTERVAL,
+}
+
+# Does depth go with the class? By the base's classes; `token_class` is words.EVERY_CLASS where two of them are told apart.
+DEPTH: Schema = {
+    "model_id": pl.String,  # whose depth
+    **{k: _COMPARED[k] for k in ("carriers", "token_class", "position_kind")},
+    "measure": pl.String,
     **_INTERVAL,
 }
