@@ -39,19 +39,14 @@ def ssd_sentence(fit: pl.DataFrame, arm: str, decode_id: str | None = None) -> s
 
 
 def _moved(arm: str, ways: dict[str, Row], asked: str) -> str:
+    target = f"the target of {asked}"
     nearer = [f"{share(row)} of the way at {plural}" for plural, row in ways.items() if row["estimate"] >= 0]
-    further = [
-        f"away from it at {plural}, where it is now {share(_negative(row))} further off"
-        for plural, row in ways.items()
-        if row["estimate"] < 0
-    ]
-    return (
-        f"Training moved {arm} to the target of {asked} {' and '.join(nearer)}"
-        + (f", and {' and '.join(further)}" if further else "")
-        if nearer
-        else f"Training moved {arm} away from the target of {asked}: it is now "
-        + " and ".join(f"{share(_negative(row))} further off at {plural}" for plural, row in ways.items())
-    )
+    further = [f"{share(_negative(row))} at {plural}" for plural, row in ways.items() if row["estimate"] < 0]
+    away = f"{' and '.join(further)} of the distance that there was"
+    if not nearer:
+        return f"Training moved {arm} away from {target}, by {away}"
+    moved = f"Training moved {arm} towards {target}, {' and '.join(nearer)}"
+    return f"{moved}, and away from it by {away}" if further else moved
 
 
 def _negative(row: Row) -> Row:
