@@ -110,3 +110,11 @@ CURVES: Schema = {
     "x": pl.Float64,
     **_INTERVAL,
 }
+
+# Does depth go with the class? By the base's classes; `token_class` is words.EVERY_CLASS where two of them are told apart.
+DEPTH: Schema = {
+    "model_id": pl.String,  # whose depth
+    **{k: _COMPARED[k] for k in ("carriers", "token_class", "position_kind")},
+    "measure": pl.String,
+    **_INTERVAL,
+}
