@@ -197,3 +197,40 @@ EVERY_CLASS = "all classes"
 BY_THE_BASE = "written by the base"
 BY_TRAINED = "written by trained models"
 BY_ALL = "all carriers"
+
+# Column `part` of a gradient at a frozen checkpoint: that of the tokens of a class; TOTAL is all of them.
+REST = "rest"  # neither lock nor fork
+GRADIENT_PARTS = (LOCK, FORK, REST)
+BY_TOO_FEW_SEQUENCES = "no interval: fewer than 8 sequences"
+JACKKNIFE_SEQUENCES = "jackknife over sequences, t"
+UNRESOLVED_SIGNAL = "no share: the signal is not resolved"
+
+# Column `estimand` of the branches: short trainings at several batch sizes.
+HELD_OUT_LOSS = "held-out loss"
+HELD_OUT_DIFFERENCE = "difference in held-out loss from the study's batch"
+EXAMPLES_TO_TARGET = "examples to the target loss"
+STEPS_LEAST = "fewest steps"  # S_min
+EXAMPLES_LEAST = "fewest examples"  # E_min
+CRITICAL_BATCH = "critical batch"  # E_min / S_min
+T_OVER_ORDERS = "t over data orders"
+FIELLER_ORDERS = "Fieller, t over data orders"
+
+# Column `measure` of the weights of finished models.
+CHANGED_OVERLAP = "overlap of changed weights"
+TOP_OVERLAP = "overlap of the weights that moved most, "  # and the share
+SAME_DIRECTION = "same direction, of weights changed in both"
+COSINE = "cosine of the changes"
+RELATIVE_DISTANCE = "relative distance"
+STABLE_RANK = "stable rank"
+CHANGED_SHARE = "changed weights"
+BY_MAGNITUDE = "independent, by row and size of the weight"
+BY_CHANCE = "independent, by size of the weight"
+BY_DIFFERENCE = "difference of the two trainings"
+BY_SHUFFLED_SIGNS = "signs shuffled"
+JACKKNIFE_TENSORS = "jackknife over tensors, t"
+T_OVER_TENSORS = "t over matrices"
+TOO_FEW_TENSORS = "no interval: too few tensors"
+
+
+def top_overlap(share: float) -> str:
+    return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
