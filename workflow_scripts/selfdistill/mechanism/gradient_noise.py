@@ -99,7 +99,8 @@ def probe_rows(gradients: Gradients, seed: int, resamples: int = RESAMPLES) -> p
         here = _noise(own, tokens, gradients, seed, resamples)
         here |= _share("square_share", Pairs(own, tokens), whole, resolved)
         here |= _share("signal_share", with_whole, whole, resolved)
-        here |= {"tokens": int(gradients.tokens[index].sum()), "noise_share": with_whole.trace[0] / whole.trace[0]}
+        here |= _as_columns("noise_share", jackknifed(with_whole.trace / whole.trace))
+        here |= {"tokens": int(gradients.tokens[index].sum())}
         rows.append({"part": part, "token_share": gradients.tokens[index].sum() / tokens.sum(), **here})
     for first, second in combinations(range(len(words.GRADIENT_PARTS)), 2):
         cross = gradients.products[first, :, second]
@@ -119,15 +120,17 @@ def _with_all_columns(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _signal(pairs: Pairs) -> dict[str, float | None]:
-    signal = jackknifed(pairs.signal)
-    return {"signal": signal.value, "signal_low": signal.low, "signal_high": signal.high}
+    return _as_columns("signal", jackknifed(pairs.signal))
+
+
+def _as_columns(name: str, estimate: Estimate) -> dict[str, float | None]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def _share(name: str, part: Pairs, whole: Pairs, resolved: bool) -> dict[str, float | None]:
     if not resolved:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-    share = jackknifed(part.signal / whole.signal)
-    return {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+    return _as_columns(name, jackknifed(part.signal / whole.signal))
 
 
 def _noise(

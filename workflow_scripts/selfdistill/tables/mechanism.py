@@ -145,6 +145,8 @@ NOISE_PROBE: Schema = {
     "signal_share_high": pl.Float64,
     "trace_per_sequence": pl.Float64,  # tr Σ
     "noise_share": pl.Float64,  # the part's covariance with the whole, of tr Σ; the parts add up to 1
+    "noise_share_low": pl.Float64,
+    "noise_share_high": pl.Float64,
     "signal_to_noise": pl.Float64,  # ρ = |G|² / tr Σ: the interval lives here
     "signal_to_noise_low": pl.Float64,
     "signal_to_noise_high": pl.Float64,
