@@ -31,8 +31,12 @@ class Classes(Section):
 
 
 class Depth(Section):
+    """The layer from which on the next-token law, read through the final norm and head, stays near the last layer's. Torch
+    engine only."""
+
     distance: Share = Field(
-        0.5, description="Jensen–Shannon distance (base 2, 0 to 1) from the last layer that counts as settled."
+        0.5,
+        description="Largest Jensen–Shannon divergence (in bits, 0 to 1; not its root) from the last layer's law that counts as settled.",
     )
 
 
@@ -56,6 +60,9 @@ class Branches(Section):
 
 
 class Mechanism(Section):
+    """Left out, nothing is probed. Texts of the base and of finished models are read by all of them, and their laws at
+    chosen positions are kept."""
+
     carriers: int = Field(48, ge=2, description="Texts that are probed, as many of the base as of trained models.")
     decode: Name = Field(description="Decode by which the carriers were sampled.")
     positions: Positions = Positions()
@@ -69,6 +76,6 @@ class Mechanism(Section):
     )
     doubt: list[str] = Field(DOUBT, min_length=1, description="Words of doubt, whole words in any case.")
     classes: Classes = Classes()
-    depth: Depth | None = Field(None, description="Depth of a thought: torch engine only.")
+    depth: Depth | None = Field(None, description="Depth of a thought.")
     noise: NoiseProbe | None = Field(None, description="Gradient noise at frozen checkpoints.")
     branches: Branches | None = Field(None, description="Short trainings at several batch sizes.")
