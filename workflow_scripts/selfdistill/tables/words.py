@@ -213,6 +213,8 @@ STEPS_LEAST = "fewest steps"  # S_min
 EXAMPLES_LEAST = "fewest examples"  # E_min
 CRITICAL_BATCH = "critical batch"  # E_min / S_min
 T_OVER_ORDERS = "t over data orders"
+T_ORDERS_EXAMPLES = "t over data orders, with the scatter of examples"
+LOSS_NOT_LOWERED = "not resolved: not every branch lowers the held-out loss to one target"
 FIELLER_ORDERS = "Fieller, t over data orders"
 
 # Column `measure` of the weights of finished models.
