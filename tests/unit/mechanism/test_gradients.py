@@ -110,7 +110,7 @@ def test_the_signal_of_the_sketch_is_that_of_all_pairs_of_whole_gradients() -> N
 
 
 def test_classes_are_those_of_the_thresholds() -> None:
-    top, second, tail = torch.tensor([0.95, 0.6, 0.6, 0.5, 0.85]), torch.tensor([0.04, 0.3, 0.3, 0.05, 0.1]), torch.zeros(5)
+    top, second, tail = torch.tensor([0.95, 0.6, 0.6, 0.5, 0.85]), torch.tensor([0.04, 0.3, 0.3, 0.05, 0.1]), torch.zeros(5, dtype=torch.float64)
     tail[2] = 0.15  # much beyond the kept set
     lock, fork, rest = range(3)
     assert words.GRADIENT_PARTS == (words.LOCK, words.FORK, words.REST)

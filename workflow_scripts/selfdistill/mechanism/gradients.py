@@ -23,6 +23,8 @@ from torch import Tensor
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file, write_json
 from selfdistill.foundation.locks import held
+from selfdistill.mechanism.classes import token_class
+from selfdistill.mechanism.theory import Laws
 from selfdistill.models.digests import model_digest
 from selfdistill.sampling.law import Law, law_numbers, steps_of, token_weights
 from selfdistill.study.mechanism import Classes
@@ -138,15 +140,15 @@ def token_parts(base: Any, prompt: list[int], completion: list[int], settings: P
             p = logits.softmax(-1)
             top, second = p.topk(2).values.unbind(-1)
             found.append(parts_of(top, second, 1 - (p * kept).sum(-1), settings.classes))
-    return torch.cat(found).cpu().numpy().astype(np.int8)
+    return np.concatenate(found)
 
 
-def parts_of(top: Tensor, second: Tensor, tail: Tensor, thresholds: Classes) -> Tensor:
-    lock = top >= thresholds.lock_top
-    fork = ~lock & (top <= thresholds.fork_top) & (second >= thresholds.fork_second) & (tail <= thresholds.fork_tail)
-    index = {part: place for place, part in enumerate(words.GRADIENT_PARTS)}
-    rest = torch.full(top.shape, index[words.REST], device=top.device)
-    return rest.masked_fill_(lock, index[words.LOCK]).masked_fill_(fork, index[words.FORK])
+def parts_of(top: Tensor, second: Tensor, tail: Tensor, thresholds: Classes) -> np.ndarray:
+    """The probed positions' classes, of which only locks and forks are told apart here."""
+    laws = Laws.of(torch.stack([top, second], dim=-1).double().log().cpu().numpy())
+    classes = token_class(laws, tail.double().cpu().numpy(), thresholds)
+    lock, fork, rest = map(words.GRADIENT_PARTS.index, (words.LOCK, words.FORK, words.REST))
+    return np.select([classes == words.LOCK, classes == words.FORK], [lock, fork], rest).astype(np.int8)
 
 
 def hidden_states(model: Any, prompt: list[int], completion: list[int]) -> Tensor:

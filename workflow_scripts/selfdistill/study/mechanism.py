@@ -22,9 +22,9 @@ class Classes(Section):
     """Classes of tokens by the base's law at temperature 1, before any decode. A lock has one likely token; a fork has
     several, and little mass beyond the decode's kept set; a diffuse position has much beyond it; the rest is mixed."""
 
-    lock_top: Share = Field(0.9, description="Smallest probability of the likeliest token of a lock.")
-    fork_top: Share = Field(0.8, description="Largest probability of the likeliest token of a fork.")
-    fork_second: Share = Field(0.1, description="Smallest probability of the second token of a fork.")
+    lock_top: Share = Field(0.95, description="Smallest probability of the likeliest token of a lock.")
+    fork_top: Share = Field(0.95, description="Largest probability of the likeliest token of a fork.")
+    fork_second: Share = Field(0.05, description="Smallest probability of the second token of a fork.")
     fork_tail: Share = Field(0.1, description="Largest mass beyond the kept set at a fork.")
     diffuse_tail: Share = Field(0.2, description="Smallest mass beyond the kept set at a diffuse position.")
     least: int = Field(30, ge=2, description="Positions that a row needs for an interval.")

@@ -111,6 +111,14 @@ CURVES: Schema = {
     **_INTERVAL,
 }
 
+# Does depth go with the class? By the base's classes; `token_class` is words.EVERY_CLASS where two of them are told apart.
+DEPTH: Schema = {
+    "model_id": pl.String,  # whose depth
+    **{k: _COMPARED[k] for k in ("carriers", "token_class", "position_kind")},
+    "measure": pl.String,
+    **_INTERVAL,
+}
+
 # Gradients at a frozen checkpoint, one row a sequence and part: its products with those of every sequence and part, in the
 # order of the rows. A gradient is the sum over the part's tokens, folded into a sketch that keeps products on average.
 GRADIENT_PRODUCTS: Schema = {
