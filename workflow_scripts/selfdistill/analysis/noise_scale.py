@@ -65,15 +65,17 @@ def estimates(steps: pl.DataFrame, beta1: float, resamples: int, seed: int) -> d
         "detection_limit": detection_limit(batch, noise, scatter, n_steps),
         "effective_rank": effective_rank(noise, scatter, micro_batches),
         "autocorrelation": autocorrelation(data.signal_influence()),
-        **two_batches(data),
+        **two_batches(steps),
     }
 
 
-def two_batches(data: "StepSums") -> dict[str, float | None]:
+def two_batches(steps: pl.DataFrame) -> dict[str, float | None]:
     """The usual estimate from two batch sizes (McCandlish et al. 2018, appendix A.1), as it is usually taken: from the mean
     norm of micro-batches' own gradients and that of steps, as if all sequences were equally long. To be held against ours."""
-    large, small = data.sequences.mean(), (data.sequences / data.micro_batches).mean()
-    of_steps, of_micro_batches = data.step_norms.mean(), data.mean_loss_norms.mean()
+    names = ("sequences", "micro_batches", "step_norm_squared", "mean_loss_norm_squared")
+    sequences, micro_batches, step_norms, mean_loss_norms = (steps[name].to_numpy().astype(float) for name in names)
+    large, small = sequences.mean(), (sequences / micro_batches).mean()
+    of_steps, of_micro_batches = step_norms.mean(), mean_loss_norms.mean()
     if large <= small:
         return {"two_batch_signal": None, "two_batch_trace": None, "two_batch_noise_scale": None}
     signal = (large * of_steps - small * of_micro_batches) / (large - small)
@@ -90,7 +92,6 @@ class StepSums:
         self.pair_sum = steps["pair_sum"].to_numpy().astype(float)
         self.pair_weight = steps["pair_weight"].to_numpy().astype(float)
         self.step_norms = steps["step_norm_squared"].to_numpy().astype(float)
-        self.mean_loss_norms = steps["mean_loss_norm_squared"].to_numpy().astype(float)
         self.sequences = steps["sequences"].to_numpy().astype(float)
         self.tokens = steps["tokens"].to_numpy().astype(float)
         self.micro_batches = steps["micro_batches"].to_numpy().astype(float)
