@@ -36,16 +36,24 @@ def test_the_rate_goes_with_the_root_of_the_batch_and_the_memory_with_the_exampl
     assert four_times.lr == pytest.approx(2 * study.training.lr) and four_times.lr_floor == four_times.lr
     assert math.log(four_times.beta2) / (4 * BATCH) == pytest.approx(math.log(study.training.beta2) / BATCH)
     same = branch_settings(study, BATCH, 7).training
-    assert (same.lr, same.beta2, same.weight_decay) == (study.training.lr, study.training.beta2, study.training.weight_decay)
+    assert (same.lr, same.beta2, same.weight_decay) == (
+        study.training.lr,
+        study.training.beta2,
+        study.training.weight_decay,
+    )
     assert branch_settings(study, 3, 7).training.micro_batch == 1
 
 
 def test_no_held_out_problem_is_shown(tiny: tuple[Path, Path]) -> None:
     dataset = read_table(tiny[1], DATASET)
-    shown, held_out = split(pl.concat([dataset, dataset.with_columns(request_id="x" + pl.col("request_id"))]), ASKED, 64)
+    shown, held_out = split(
+        pl.concat([dataset, dataset.with_columns(request_id="x" + pl.col("request_id"))]), ASKED, 64
+    )
     assert shown.height == 32 and held_out.height == 8
     assert not set(shown["problem_id"]) & set(held_out["problem_id"])
-    with pytest.raises(UserError, match="mechanism.branches: 8 held-out and 32 shown examples are more than the arm's 30"):
+    with pytest.raises(
+        UserError, match="mechanism.branches: 8 held-out and 32 shown examples are more than the arm's 30"
+    ):
         split(dataset.head(30), ASKED, 64)
 
 
@@ -77,5 +85,7 @@ def test_a_killed_study_of_branches_goes_on_and_sees_what_the_model_says(
         ids = torch.tensor([row["prompt_ids"] + row["completion_ids"]])
         labels = torch.tensor([[-100] * len(row["prompt_ids"]) + row["completion_ids"]])
         with torch.no_grad():
-            assert loss == pytest.approx(float(base(input_ids=ids, labels=labels).loss) * len(row["completion_ids"]), rel=1e-4)
+            assert loss == pytest.approx(
+                float(base(input_ids=ids, labels=labels).loss) * len(row["completion_ids"]), rel=1e-4
+            )
     assert trade_off(table, BATCH).height > 0

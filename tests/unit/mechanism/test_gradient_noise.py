@@ -25,7 +25,9 @@ SPECTRUM = 1 / np.arange(1, 101) ** 0.5  # of Σ: its trace and effective rank a
 TRACE, RANK = SPECTRUM.sum(), SPECTRUM.sum() ** 2 / (SPECTRUM**2).sum()
 
 
-def sum_gradients(rng: np.random.Generator, n: int, signal: float, lengths: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def sum_gradients(
+    rng: np.random.Generator, n: int, signal: float, lengths: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """s_i of n sequences with |G|² = signal and tr Σ = TRACE · mean(T)² of the sums."""
     direction = np.full(len(SPECTRUM), 1 / np.sqrt(len(SPECTRUM)))
     tokens = rng.integers(20, 61, n).astype(float) if lengths else np.full(n, 40.0)

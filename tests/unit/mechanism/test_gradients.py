@@ -110,7 +110,11 @@ def test_the_signal_of_the_sketch_is_that_of_all_pairs_of_whole_gradients() -> N
 
 
 def test_classes_are_those_of_the_thresholds() -> None:
-    top, second, tail = torch.tensor([0.96, 0.6, 0.6, 0.5, 0.85]), torch.tensor([0.04, 0.3, 0.3, 0.05, 0.1]), torch.zeros(5, dtype=torch.float64)
+    top, second, tail = (
+        torch.tensor([0.96, 0.6, 0.6, 0.5, 0.85]),
+        torch.tensor([0.04, 0.3, 0.3, 0.05, 0.1]),
+        torch.zeros(5, dtype=torch.float64),
+    )
     thresholds = Classes(lock_top=0.9, fork_top=0.8, fork_second=0.1, fork_tail=0.1)
     tail[2] = 0.15  # much beyond the kept set
     lock, fork, rest = range(3)

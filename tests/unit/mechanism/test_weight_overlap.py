@@ -52,7 +52,10 @@ def trained(seed: int, common: float = 0.0, decay: float = 0.0, dtype: str = "bf
 
 
 def two_runs(tmp_path: Path, **how: Any) -> pl.DataFrame:
-    base = write(tmp_path / "base", {name: tensor.to(DTYPES[how.get("dtype", "bf16")]) for name, tensor in base_weights().items()})
+    base = write(
+        tmp_path / "base",
+        {name: tensor.to(DTYPES[how.get("dtype", "bf16")]) for name, tensor in base_weights().items()},
+    )
     runs = {f"ssd/seed-{seed}": write(tmp_path / f"run-{seed}", trained(seed, **how)) for seed in (1, 2)}
     return overlaps(base, runs, 0)
 
@@ -80,7 +83,9 @@ def test_the_intervals_of_noise_cover_as_often_as_they_say(tmp_path: Path) -> No
     inside = total = 0
     base = write(tmp_path / "base", base_weights())
     for repeat in range(30):
-        runs = {f"ssd/seed-{seed}": write(tmp_path / f"{repeat}-{seed}", trained(1000 * seed + repeat)) for seed in (1, 2)}
+        runs = {
+            f"ssd/seed-{seed}": write(tmp_path / f"{repeat}-{seed}", trained(1000 * seed + repeat)) for seed in (1, 2)
+        }
         table = overlaps(base, runs, 0)
         for measure in (words.CHANGED_OVERLAP, words.SAME_DIRECTION, words.COSINE):
             found = row(table, measure)
@@ -93,7 +98,9 @@ def test_a_movement_that_both_share_is_found_in_its_size(tmp_path: Path) -> None
     cosine = row(table, words.COSINE)
     assert cosine["low"] < 0.5 < cosine["high"] and cosine["high"] - cosine["low"] < 0.2  # common² / (common² + noise²)
     agreeing = row(table, words.SAME_DIRECTION)
-    assert agreeing["low"] > 0 and 2 / 3 < agreeing["estimate"] < 0.85  # 1/2 + arcsin(1/2)/π, and more of those that bf16 sees move
+    assert (
+        agreeing["low"] > 0 and 2 / 3 < agreeing["estimate"] < 0.85
+    )  # 1/2 + arcsin(1/2)/π, and more of those that bf16 sees move
     assert row(table, words.top_overlap(0.1))["low"] > 0
     distance = row(table, words.RELATIVE_DISTANCE)
     assert distance["estimate"] / distance["expected"] == pytest.approx(2**0.5, rel=0.03)
@@ -125,7 +132,9 @@ def test_of_one_training_it_is_said_what_cannot_be_told(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(5)
     for name, tensor in weights.items():  # a planted direction in every matrix
         if tensor.ndim == 2:
-            planted = torch.outer(torch.randn(tensor.shape[0], generator=generator), torch.randn(tensor.shape[1], generator=generator))
+            planted = torch.outer(
+                torch.randn(tensor.shape[0], generator=generator), torch.randn(tensor.shape[1], generator=generator)
+            )
             weights[name] = (tensor.float() + planted * STEP * 2).bfloat16()
     table = overlaps(base, {"hot/seed-1": write(tmp_path / "run", weights)}, 0)
     assert table["against"].is_null().all() and words.COSINE not in table["measure"].to_list()

@@ -33,7 +33,10 @@ def test_gradients_are_counted_by_arm_and_checkpoint() -> None:
     found = stage(noise={"arms": ["ssd", "fixed-point"], "checkpoints": [0, 50, 100], "sequences": 64})
     assert found.rules == {"gradients": 6, "noise_probe": 1, "weight_overlap": 1}
     twice = stage(noise={"arms": ["ssd", "fixed-point"], "checkpoints": [0, 50, 100], "sequences": 128})
-    once, more = found.expected.cpu_hours - stage().expected.cpu_hours, twice.expected.cpu_hours - found.expected.cpu_hours
+    once, more = (
+        found.expected.cpu_hours - stage().expected.cpu_hours,
+        twice.expected.cpu_hours - found.expected.cpu_hours,
+    )
     assert 0 < more < once  # what starting takes is not doubled
 
 

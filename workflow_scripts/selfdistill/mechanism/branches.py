@@ -39,7 +39,13 @@ HELD_OUT = ["request_id", "prompt_ids", "completion_ids"]
 
 
 def write_branches(
-    model: Path, dataset_file: Path, targets_file: Path | None, asked: Branches, settings: RunSettings, out: Path, work: Path
+    model: Path,
+    dataset_file: Path,
+    targets_file: Path | None,
+    asked: Branches,
+    settings: RunSettings,
+    out: Path,
+    work: Path,
 ) -> None:
     shown, held_out = split(read_table(dataset_file, DATASET), asked, settings.context)
     if targets_file:
@@ -62,7 +68,9 @@ def write_branches(
 
 def split(dataset: pl.DataFrame, asked: Branches, context: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What the branches are shown, and what they are judged by; chosen by request ids, which are hashes."""
-    fitting = dataset.filter(pl.col("prompt_ids").list.len() + pl.col("completion_ids").list.len() <= context).sort("request_id")
+    fitting = dataset.filter(pl.col("prompt_ids").list.len() + pl.col("completion_ids").list.len() <= context).sort(
+        "request_id"
+    )
     held_out = fitting.unique("problem_id", keep="first", maintain_order=True).head(asked.held_out)
     shown = fitting.join(held_out, on="problem_id", how="anti", maintain_order="left").head(asked.examples)
     if held_out.height < asked.held_out or shown.height < asked.examples:
@@ -96,7 +104,9 @@ def branch_settings(settings: RunSettings, batch: int, seed: int) -> RunSettings
     return settings.model_copy(update={"training": training, "training_seed": seed, "processes": 1, "nodes": 1})
 
 
-def branch_losses(model: Path, shown: pl.DataFrame, held_out: pl.DataFrame, settings: RunSettings, work: Path) -> pl.DataFrame:
+def branch_losses(
+    model: Path, shown: pl.DataFrame, held_out: pl.DataFrame, settings: RunSettings, work: Path
+) -> pl.DataFrame:
     order = training_order(shown.height, settings)
     steps = -(-len(order) // settings.training.batch)
     WorkFolder(work).clear()

@@ -39,7 +39,9 @@ def gradients_of(table: pl.DataFrame) -> Gradients:
     sequences = table.height // parts
     products = np.array(table["products"].to_list()).reshape(sequences, parts, sequences, parts)
     tokens = table["tokens"].to_numpy().astype(float).reshape(sequences, parts).T
-    return Gradients(products.transpose(1, 0, 3, 2), tokens, int(table["fresh"].sum()) // parts, int(table["sketch"][0]))
+    return Gradients(
+        products.transpose(1, 0, 3, 2), tokens, int(table["fresh"].sum()) // parts, int(table["sketch"][0])
+    )
 
 
 class Estimate(NamedTuple):
@@ -107,9 +109,8 @@ def probe_rows(gradients: Gradients, seed: int, resamples: int = RESAMPLES) -> p
         both = Pairs(cross + cross.T, tokens)
         name = f"{words.GRADIENT_PARTS[first]} × {words.GRADIENT_PARTS[second]}"
         rows.append({"part": name, **_signal(both), **_share("square_share", both, whole, resolved)})
-    common = {"sequences": len(tokens), "fresh": gradients.fresh, "method": words.JACKKNIFE_SEQUENCES}
-    if not resolved:
-        common["method"] += f"; {words.UNRESOLVED_SIGNAL}"
+    method = words.JACKKNIFE_SEQUENCES + ("" if resolved else f"; {words.UNRESOLVED_SIGNAL}")
+    common = {"sequences": len(tokens), "fresh": gradients.fresh, "method": method}
     table = pl.DataFrame([common | row for row in rows], schema_overrides=NOISE_PROBE, infer_schema_length=None)
     return conform(_with_all_columns(table), NOISE_PROBE, "noise probe")
 

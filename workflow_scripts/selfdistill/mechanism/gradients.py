@@ -161,7 +161,9 @@ def hidden_states(model: Any, prompt: list[int], completion: list[int]) -> Tenso
 # The gradients
 
 
-def sequence_sketches(model: Any, sketch: Sketch, prompt: list[int], completion: list[int], parts: np.ndarray) -> Tensor:
+def sequence_sketches(
+    model: Any, sketch: Sketch, prompt: list[int], completion: list[int], parts: np.ndarray
+) -> Tensor:
     """A row for each part: the sketch of the gradient of the summed loss of its tokens."""
     device = model.device
     rows = torch.zeros(len(words.GRADIENT_PARTS), sketch.numbers, device=device)
@@ -276,7 +278,9 @@ def _table(model: Any, examples: pl.DataFrame, settings: ProbeSettings, parts: K
         counts = np.bincount(of_tokens, minlength=len(words.GRADIENT_PARTS))
         rows += [common | {"part": part, "tokens": int(counts[at])} for at, part in enumerate(words.GRADIENT_PARTS)]
     products = products_of(np.concatenate(found))
-    table = pl.DataFrame([row | {"products": products[at]} for at, row in enumerate(rows)], schema_overrides=GRADIENT_PRODUCTS)
+    table = pl.DataFrame(
+        [row | {"products": products[at]} for at, row in enumerate(rows)], schema_overrides=GRADIENT_PRODUCTS
+    )
     return table.select(list(GRADIENT_PRODUCTS))
 
 
@@ -291,11 +295,17 @@ def _gradients(
         if found is None:
             found = sequence_sketches(model, sketch, row["prompt_ids"], row["completion_ids"], of_tokens).cpu().numpy()
             if not np.isfinite(found).all():
-                raise UserError(f"request {name}: its gradient is not finite; look at this checkpoint before anything else.")
+                raise UserError(
+                    f"request {name}: its gradient is not finite; look at this checkpoint before anything else."
+                )
             sketches.put(name, found)
             tokens += len(row["completion_ids"])
         if number == examples.height or number % max(1, examples.height // 20) == 0:
             pace = round(tokens / max(time.monotonic() - began, 1e-9))
             progress = {"event": "progress", "label": "gradients", "done": number, "total": examples.height}
-            print(f"gradients {number}/{examples.height}  {pace} tokens/s\n{json.dumps(progress)}", file=sys.stderr, flush=True)
+            print(
+                f"gradients {number}/{examples.height}  {pace} tokens/s\n{json.dumps(progress)}",
+                file=sys.stderr,
+                flush=True,
+            )
         yield row, of_tokens, found

@@ -27,7 +27,9 @@ def trade_off(losses: pl.DataFrame, study_batch: int) -> pl.DataFrame:
     return conform(pl.DataFrame(rows, schema=BRANCHES), BRANCHES, "branches")
 
 
-def _row(estimand: str, estimate: float | None, interval: Interval, method: str, n: int, **of: int | None) -> dict[str, Any]:
+def _row(
+    estimand: str, estimate: float | None, interval: Interval, method: str, n: int, **of: int | None
+) -> dict[str, Any]:
     found = {"batch": None, "examples": None, "seed": None} | of
     return found | {
         "estimand": estimand, "estimate": estimate, "low": interval[0], "high": interval[1], "method": method, "n": n,
@@ -45,7 +47,9 @@ def _levels(losses: pl.DataFrame) -> list[dict[str, Any]]:
     for (batch, examples), here in _mean_losses(losses).group_by("batch", "examples", maintain_order=True):
         values = here["loss"].to_numpy()
         where = {"batch": int(str(batch)), "examples": int(str(examples))}
-        rows.append(_row(words.HELD_OUT_LOSS, float(values.mean()), _t(values), words.T_OVER_ORDERS, len(values), **where))
+        rows.append(
+            _row(words.HELD_OUT_LOSS, float(values.mean()), _t(values), words.T_OVER_ORDERS, len(values), **where)
+        )
     return rows
 
 
@@ -65,23 +69,39 @@ def _differences(losses: pl.DataFrame, batches: list[int], reference: int) -> li
         if batch == reference:
             continue
         pairs = last.filter(pl.col("batch") == batch).join(
-            last.filter(pl.col("batch") == reference).select("seed", "request_id", other="loss"), on=["seed", "request_id"]
+            last.filter(pl.col("batch") == reference).select("seed", "request_id", other="loss"),
+            on=["seed", "request_id"],
         )
         pairs = pairs.with_columns(difference=pl.col("loss") - pl.col("other"))
-        by_order = pairs.group_by("seed").agg(mean=pl.col("difference").sum() / pl.col("tokens").sum())["mean"].to_numpy()
+        by_order = (
+            pairs.group_by("seed").agg(mean=pl.col("difference").sum() / pl.col("tokens").sum())["mean"].to_numpy()
+        )
         by_example = pairs.group_by("request_id").agg(pl.col("difference").mean(), pl.col("tokens").first())
         influence = by_example["difference"].to_numpy() - by_order.mean() * by_example["tokens"].to_numpy()
         of_examples = influence.var(ddof=1) / len(influence) / by_example["tokens"].mean() ** 2  # type: ignore[operator]
         where = {"batch": batch, "examples": int(pairs["examples"][0])}
         interval = _t(by_order, float(of_examples))
-        rows.append(_row(words.HELD_OUT_DIFFERENCE, float(by_order.mean()), interval, words.T_ORDERS_EXAMPLES, len(by_order), **where))
+        rows.append(
+            _row(
+                words.HELD_OUT_DIFFERENCE,
+                float(by_order.mean()),
+                interval,
+                words.T_ORDERS_EXAMPLES,
+                len(by_order),
+                **where,
+            )
+        )
     return rows
 
 
 def _fit(losses: pl.DataFrame, batches: list[int]) -> list[dict[str, Any]]:
     means = _mean_losses(losses)
     seeds = sorted(means["seed"].unique().to_list())
-    curves = {(batch, seed): means.filter((pl.col("batch") == batch) & (pl.col("seed") == seed)) for batch in batches for seed in seeds}
+    curves = {
+        (batch, seed): means.filter((pl.col("batch") == batch) & (pl.col("seed") == seed))
+        for batch in batches
+        for seed in seeds
+    }
     target = max(curve["loss"].to_list()[-1] for curve in curves.values())
     needed = np.array([[examples_to(curves[batch, seed], target) for batch in batches] for seed in seeds])
     rows = []
@@ -89,9 +109,23 @@ def _fit(losses: pl.DataFrame, batches: list[int]) -> list[dict[str, Any]]:
         return [_row(words.CRITICAL_BATCH, None, (None, None), words.LOSS_NOT_LOWERED, len(seeds))]
     for place, batch in enumerate(batches):
         for seed, examples in zip(seeds, needed[:, place], strict=True):
-            rows.append(_row(words.EXAMPLES_TO_TARGET, float(examples), (None, None), words.T_OVER_ORDERS, 1, batch=batch, seed=seed))
+            rows.append(
+                _row(
+                    words.EXAMPLES_TO_TARGET,
+                    float(examples),
+                    (None, None),
+                    words.T_OVER_ORDERS,
+                    1,
+                    batch=batch,
+                    seed=seed,
+                )
+            )
         values = needed[:, place]
-        rows.append(_row(words.EXAMPLES_TO_TARGET, float(values.mean()), _t(values), words.T_OVER_ORDERS, len(seeds), batch=batch))
+        rows.append(
+            _row(
+                words.EXAMPLES_TO_TARGET, float(values.mean()), _t(values), words.T_OVER_ORDERS, len(seeds), batch=batch
+            )
+        )
     slopes, intercepts = np.polyfit(np.array(batches, dtype=float), needed.T, 1)
     critical = critical_batch(slopes, intercepts)
     for estimand, values in ((words.STEPS_LEAST, slopes), (words.EXAMPLES_LEAST, intercepts)):

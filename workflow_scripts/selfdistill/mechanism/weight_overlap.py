@@ -59,7 +59,8 @@ def overlaps(base: Path, runs: Mapping[str, Path], seed: int) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for arm in dict.fromkeys(run.split("/")[0] for run in runs):
         of_arm = [run for run in runs if run.split("/")[0] == arm]
-        for pair in list(combinations(of_arm, 2)) or [(of_arm[0],)]:
+        pairs: list[tuple[str, ...]] = [*combinations(of_arm, 2)] or [(of_arm[0],)]
+        for pair in pairs:
             sums = tensor_sums(StoredWeights(base), [StoredWeights(runs[run]) for run in pair], seed)
             rows += rows_of(sums, *pair)
     table = pl.DataFrame(rows, schema=WEIGHT_OVERLAP)
@@ -115,7 +116,9 @@ def _cells(bits: Array) -> Array:
 
 def _limits(before: Array, after: Array) -> list[float]:
     """|Δ| from which a weight is among those of the tensor that moved most; ties at the limit are all in."""
-    sizes = np.concatenate([np.abs(as_float32(after[rows]) - as_float32(before[rows])).ravel() for rows in _row_pieces(*before.shape)])
+    sizes = np.concatenate(
+        [np.abs(as_float32(after[rows]) - as_float32(before[rows])).ravel() for rows in _row_pieces(*before.shape)]
+    )
     ranks = [max(0, sizes.size - max(1, round(share * sizes.size))) for share in TOP_SHARES]
     return [float(limit) for limit in np.partition(sizes, ranks)[ranks]]
 
@@ -230,7 +233,14 @@ def _measures(members: Sequence[Sums], paired: bool) -> list[dict[str, Any]]:
     rows.append(_row(words.COSINE, words.BY_DECAY, lambda t: Ratio(t[0] / np.sqrt(t[1] * t[2]), 0.0), *sideways))
     apart = (own + others - 2 * product) / 2
     rows.append(
-        _row(words.RELATIVE_DISTANCE, words.BY_DIFFERENCE, lambda t: Ratio(np.sqrt(t[0] / t[2]), np.sqrt(t[1] / t[2])), own, apart, norm)
+        _row(
+            words.RELATIVE_DISTANCE,
+            words.BY_DIFFERENCE,
+            lambda t: Ratio(np.sqrt(t[0] / t[2]), np.sqrt(t[1] / t[2])),
+            own,
+            apart,
+            norm,
+        )
     )
     return rows + _rank_rows(members, words.BY_DIFFERENCE)
 
@@ -265,7 +275,8 @@ def _rank_rows(members: Sequence[Sums], null: str) -> list[dict[str, Any]]:
     if len(pairs) >= LEAST_TENSORS:
         reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1) * excess.std(ddof=1) / np.sqrt(len(pairs))
         low, high, method = excess.mean() - reach, excess.mean() + reach, words.T_OVER_TENSORS
-    return [_said(words.STABLE_RANK, *pairs.mean(0), low, high, null, method)]
+    estimate, expected = pairs.mean(0)
+    return [_said(words.STABLE_RANK, estimate, expected, low, high, null, method)]
 
 
 def _said(

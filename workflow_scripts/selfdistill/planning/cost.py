@@ -252,7 +252,9 @@ def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:
 
     def examples(arm: str, number: float, length: Length) -> Amount:
         learned = study.arms[arm]
-        shown = figures.value("reference_tokens") if learned.on_references else length(study.decodes[learned.decode or ""])
+        shown = (
+            figures.value("reference_tokens") if learned.on_references else length(study.decodes[learned.decode or ""])
+        )
         tokens = min(study.model.context, figures.value("prompt_tokens") + shown)
         return _hours(number * tokens * figures.seconds_per_token("training", on_gpu, tokens), 1, on_gpu)
 

@@ -37,9 +37,10 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
+from selfdistill.tables.mechanism import BRANCHES, NOISE_PROBE, WEIGHT_OVERLAP
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
-from selfdistill.tables.schema import of_runs
+from selfdistill.tables.schema import Schema, of_runs
 from selfdistill.tables.training import RUN_LOG
 from selfdistill.tables.whole import read_table
 
@@ -83,6 +84,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_summary=read_table(files["noise_summary"], of_runs(NOISE_SUMMARY)),
         weight_change=read_table(files["weight_change"], of_runs(WEIGHT_CHANGE)),
         coherence=read_table(files["coherence"], of_runs(PATH_COHERENCE)),
+        noise_probe=_asked_for(files, "noise_probe", NOISE_PROBE),
+        branches=_asked_for(files, "branches", BRANCHES),
+        weight_overlap=_asked_for(files, "weight_overlap", WEIGHT_OVERLAP),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),
@@ -111,3 +115,10 @@ def _origin(files: Mapping[str, Any]) -> str:
 
 def _read_each(names: Sequence[str], paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {name: json.loads(Path(path).read_text()) for name, path in zip(names, paths, strict=True)}
+
+
+def _asked_for(files: Mapping[str, Any], name: str, schema: Schema) -> pl.DataFrame | None:
+    """A table that only some studies have; rules name it as a list of one file, or of none."""
+    paths = files.get(name) or []
+    paths = [paths] if isinstance(paths, str) else list(paths)
+    return read_table(paths[0], schema) if paths else None

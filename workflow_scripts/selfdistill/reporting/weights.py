@@ -11,7 +11,14 @@ from typing import Any
 import polars as pl
 
 from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.inputs import ReportInputs, has_rows
 from selfdistill.tables import words
+
+
+def learning_or_rounding(inputs: ReportInputs) -> list[str]:
+    if inputs.weight_overlap is None or not has_rows(inputs.weight_overlap):
+        return []
+    return list(dict.fromkeys(weight_sentences(inputs.weight_overlap).values()))
 
 
 def weight_sentences(table: pl.DataFrame) -> dict[str, str]:

@@ -24,7 +24,9 @@ def layer_group(name: str) -> str:
 
 class Grouped(NamedTuple):
     names: list[str]  # of the groups
-    parameters: list[tuple[int, "torch.nn.Parameter"]]  # every trained one (tied ones once), with the index of its group
+    parameters: list[
+        tuple[int, "torch.nn.Parameter"]
+    ]  # every trained one (tied ones once), with the index of its group
 
 
 def grouped_parameters(model: "torch.nn.Module") -> Grouped:
