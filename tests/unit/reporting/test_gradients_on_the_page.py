@@ -152,7 +152,7 @@ def test_the_figures_are_drawn_from_the_tables() -> None:
     share = dict(zip(frozen.lines[0].get_xdata(), frozen.lines[0].get_ydata(), strict=True))  # type: ignore[arg-type]
     assert share[1.0] == pytest.approx(1 / (1 + 1000))  # f(B) = 1/(1 + B_noise/B)
     along, needed = _axes(time_and_data(inputs))
-    assert len(along.lines) == 2 and "not resolved" in needed.get_title(loc="left")
+    assert len(along.lines) == 2 and "not resolved" in needed.get_title()
 
 
 def _axes(figure: Figure | None) -> list[Axes]:
