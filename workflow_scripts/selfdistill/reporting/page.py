@@ -19,8 +19,9 @@ from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
-from selfdistill.reporting.inputs import ReportInputs, draws_by_side, is_resampled_base
+from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, is_resampled_base
 from selfdistill.reporting.select import final_levels
+from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
     difficulty,
     factorial,
@@ -101,6 +102,10 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         checks=inputs.checks,
         asked_format=formats.asked_format(inputs),
         format_alarms=formats.alarms(inputs),
+        shows_mechanism=has_rows(inputs.mechanism) or has_rows(inputs.strips),
+        strips=strips(inputs),
+        strip_legend=LEGEND,
+        strip_classes=LOOKS,
         alarms=[audit["alarm"] for audit in inputs.conversions.values() if audit.get("alarm")],
     )
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
-from selfdistill.tables.schema import TOKENS, Schema
+from selfdistill.tables.schema import Schema
 
 # The texts that are probed, the same for every model.
 CARRIERS: Schema = {
@@ -109,4 +109,18 @@ CURVES: Schema = {
     "decode_id": pl.String,
     "x": pl.Float64,
     **_INTERVAL,
+}
+
+# What the report shows of a few carriers: one row for each of their tokens and each model that was asked there.
+STRIPS: Schema = {
+    **{k: TOKEN_CLASSES[k] for k in ("carrier_id", "problem_id", "written_by")},
+    **{k: CARRIERS[k] for k in ("decode_id", "verdict", "finish_class")},
+    **{k: TOKEN_CLASSES[k] for k in ("position", "token_id", "token_class")},
+    "text": pl.String,  # of the token that stood there; U+FFFD where it writes part of a character
+    "model_id": pl.String,  # who was asked
+    "candidates": pl.List(pl.String),  # texts of the likeliest tokens, in falling order
+    "candidate_ids": pl.List(pl.Int32),
+    "probabilities": pl.List(pl.Float64),  # theirs, at temperature 1
+    "rank": pl.Int32,  # of the token that stood there
+    "probability": pl.Float64,
 }
