@@ -26,6 +26,13 @@ include: "rules/problems.smk"
 include: "rules/completions.smk"
 include: "rules/training.smk"
 include: "rules/analysis.smk"
+
+
+if MECHANISM:
+
+    include: "rules/mechanism.smk"
+
+
 include: "rules/report.smk"
 
 

@@ -36,7 +36,7 @@ def reference_text() -> str:
     parts = [BEGINNING, table("The study", [row for row in rows(Study) if "." not in row[0]])]
     for name, field in Study.model_fields.items():
         if (section := section_of(field.annotation)) is not None:
-            heading = f"`{name}`" if section is field.annotation else f"`{name}.NAME`"
+            heading = f"`{name}.NAME`" if get_origin(field.annotation) is dict else f"`{name}`"
             parts.append(table(heading, list(rows(section)), section.__doc__))
             parts += [arms_own()] if name == "arms" else []
     return "\n".join([*parts, kinds_of_text()])

@@ -10,7 +10,13 @@ from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
 from selfdistill.study.models import evaluated, runs, sources_of_samples
-from selfdistill.study.models import reference_arms, sampled_arms, trained_arms
+from selfdistill.study.models import (
+    probed,
+    reference_arms,
+    sampled_arms,
+    trained_arms,
+    writers,
+)
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
@@ -71,6 +77,9 @@ EXAMPLES = [STUDY.problems.examples] if STUDY.problems.examples else []
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
 EVALUATED = evaluated(STUDY)
+# The section of probes, whose texts are probed, and which models are asked; nothing where the study has none.
+MECHANISM = STUDY.mechanism
+WRITERS, PROBED = writers(STUDY), probed(STUDY)
 # What each model is asked at each decode at the present look; empty where the study has no looks.
 LOOK_SIZES = asked_sizes(STUDY, LOOKS)
 # The base, its A/A twins and what finished training made.

@@ -19,7 +19,7 @@ rule study_record:
         mem_mb=500,
         runtime=5,
     params:
-        study=STUDY.model_dump(),
+        study=STUDY.as_param(),
     script:
         "../workflow_scripts/study_record.py"
 
@@ -87,6 +87,9 @@ rule report:
             *(BASE_FILES if STUDY.model.hub else []),
             *(f"<results>/hub/sources/{source}.json" for source in LOADED),
         ],
+        carriers=["<results>/mechanism/carriers.parquet"] if MECHANISM else [],
+        probe_plan=["<results>/mechanism/plan.parquet"] if MECHANISM else [],
+        probes=of_models("<results>/mechanism/probes/MODEL.parquet", PROBED),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],

@@ -13,7 +13,17 @@ from selfdistill.models.lineage import is_checkpoint
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
-from selfdistill.study.models import evaluated, reference_arms, runs, sampled_arms, sources_of_samples, trained_arms
+from selfdistill.study.mechanism import Mechanism
+from selfdistill.study.models import (
+    evaluated,
+    probed,
+    reference_arms,
+    resample_arms,
+    runs,
+    sampled_arms,
+    sources_of_samples,
+    trained_arms,
+)
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.study.study import Study
@@ -68,6 +78,7 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         _sampling("sample earlier checkpoints", study, figures, earlier),
         _sampling("sample finished training", study, figures, final),
         _grading(study, figures),
+        *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         _analysis(study, figures),
     ]
 
@@ -197,6 +208,28 @@ def _grading(study: Study, figures: Figures) -> Stage:
     seconds = len(models) * figures.common("job_seconds") + answers / figures.value("answers_per_second")
     amount = _hours(seconds, 1, False)
     return Stage("grade", {"grade": len(models)}, 0, amount, amount)
+
+
+LAW_BYTES, PROBE_BYTES = 8, 100  # of a kept token, of what else a row of probes holds; before compression
+
+
+def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
+    """Every probed model reads every carrier once, at a training's speed at most. All carriers lie on disk once, the laws
+    once a model."""
+    on_gpu = study.sampling.gpus > 0
+    models, decode = len(probed(study)), study.decodes[mechanism.decode]
+    carriers = mechanism.carriers + len(resample_arms(study)) * (mechanism.carriers // 2)
+    chosen = mechanism.positions
+
+    def amount(length: Length) -> Amount:
+        read = figures.value("prompt_tokens") + length(decode)
+        seconds = models * carriers * read * figures.seconds_per_token("training", on_gpu, read)
+        probes = carriers * (chosen.regular + chosen.random + chosen.heuristic) + 2 * mechanism.strips * length(decode)
+        disk = models * probes * (LAW_BYTES * mechanism.top + PROBE_BYTES)
+        found = _hours(seconds + models * figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
+        return found + Amount(tokens=models * carriers * read, disk_bytes=disk)
+
+    return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
 # Rules of which there is one job each.

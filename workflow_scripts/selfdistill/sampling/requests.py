@@ -4,6 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 SAMPLER_VERSION = 2  # raise it when the same request would give another sample
 COUPLED = "coupled"
 
@@ -37,6 +40,29 @@ class Given:
     request_id: str
     prompt_ids: list[int]
     completion_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A completion, and the positions in it at which an engine is asked for its whole law."""
+
+    carrier_id: str
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    positions: list[int]  # in the completion
+
+
+@dataclass(frozen=True)
+class NextTokens:
+    """The laws at the positions of one Probed, in their order, at temperature 1. What an engine cannot tell is None."""
+
+    carrier_id: str
+    ids: NDArray[np.int32]  # [positions, likeliest tokens], in falling order
+    logprobs: NDArray[np.float32]
+    log_sum_exp: NDArray[np.float64] | None  # of the logits
+    entropy: NDArray[np.float64] | None  # in nats
+    ranks: NDArray[np.int32]  # of the tokens that stood there: 1 and how many are strictly likelier
+    given: NDArray[np.float64]  # their log-probabilities
 
 
 def request_id(

@@ -11,6 +11,7 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
+from selfdistill.study.mechanism_checks import mechanism_checks
 from selfdistill.study.models import trained_arms
 from selfdistill.study.names import SAMPLES
 from selfdistill.study.results import room_in
@@ -37,6 +38,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _arms(study)
     yield from _training(study)
     yield from _evaluation(study)
+    yield from mechanism_checks(study)
     yield from file_checks(study, root)
 
 

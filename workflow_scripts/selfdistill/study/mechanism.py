@@ -22,17 +22,21 @@ class Classes(Section):
     """Classes of tokens by the base's law at temperature 1, before any decode. A lock has one likely token; a fork has
     several, and little mass beyond the decode's kept set; a diffuse position has much beyond it; the rest is mixed."""
 
-    lock_top: Share = Field(0.9, description="Smallest probability of the likeliest token of a lock.")
-    fork_top: Share = Field(0.8, description="Largest probability of the likeliest token of a fork.")
-    fork_second: Share = Field(0.1, description="Smallest probability of the second token of a fork.")
+    lock_top: Share = Field(0.95, description="Smallest probability of the likeliest token of a lock.")
+    fork_top: Share = Field(0.95, description="Largest probability of the likeliest token of a fork.")
+    fork_second: Share = Field(0.05, description="Smallest probability of the second token of a fork.")
     fork_tail: Share = Field(0.1, description="Largest mass beyond the kept set at a fork.")
     diffuse_tail: Share = Field(0.2, description="Smallest mass beyond the kept set at a diffuse position.")
     least: int = Field(30, ge=2, description="Positions that a row needs for an interval.")
 
 
 class Depth(Section):
+    """The layer from which on the next-token law, read through the final norm and head, stays near the last layer's. Torch
+    engine only."""
+
     distance: Share = Field(
-        0.5, description="Jensen–Shannon distance (base 2, 0 to 1) from the last layer that counts as settled."
+        0.5,
+        description="Largest Jensen–Shannon divergence (in bits, 0 to 1; not its root) from the last layer's law that counts as settled.",
     )
 
 
@@ -56,6 +60,9 @@ class Branches(Section):
 
 
 class Mechanism(Section):
+    """Left out, nothing is probed. Texts of the base and of finished models are read by all of them, and their laws at
+    chosen positions are kept."""
+
     carriers: int = Field(48, ge=2, description="Texts that are probed, as many of the base as of trained models.")
     decode: Name = Field(description="Decode by which the carriers were sampled.")
     positions: Positions = Positions()
@@ -69,6 +76,6 @@ class Mechanism(Section):
     )
     doubt: list[str] = Field(DOUBT, min_length=1, description="Words of doubt, whole words in any case.")
     classes: Classes = Classes()
-    depth: Depth | None = Field(None, description="Depth of a thought: torch engine only.")
+    depth: Depth | None = Field(None, description="Depth of a thought.")
     noise: NoiseProbe | None = Field(None, description="Gradient noise at frozen checkpoints.")
     branches: Branches | None = Field(None, description="Short trainings at several batch sizes.")

@@ -41,3 +41,28 @@ def evaluated(study: Study) -> list[str]:
         for percent in checkpoints
     ]
     return ["base", *twins, *trained]
+
+
+def resample_arms(study: Study) -> list[str]:
+    return [name for name, arm in study.arms.items() if arm.resample]
+
+
+def probed_arms(study: Study) -> list[str]:
+    """Arms whose finished models are probed; none without the section `mechanism`."""
+    return [] if study.mechanism is None else study.mechanism.arms or list(trained_arms(study))
+
+
+def finished_models(study: Study, arms: list[str]) -> list[str]:
+    return [model_id(name, seed, 100) for name in arms for seed in study.arms[name].seeds]
+
+
+def writers(study: Study) -> list[str]:
+    """Whose texts are probed: the base's, those of resample arms, and those of every probed arm's finished models."""
+    return (
+        [] if study.mechanism is None else ["base", *resample_arms(study), *finished_models(study, probed_arms(study))]
+    )
+
+
+def probed(study: Study) -> list[str]:
+    """Which models are asked. A resample arm is the base."""
+    return [] if study.mechanism is None else ["base", *finished_models(study, probed_arms(study))]

@@ -1,10 +1,13 @@
 """The study file as types. What a key means is said once, in its section; `config/schema.json` is made from these classes."""
 
+from typing import Any
+
 from pydantic import Field
 
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
+from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.model import Model
 from selfdistill.study.problems import Problems
 from selfdistill.study.results import usual_folder
@@ -28,8 +31,16 @@ class Study(Section):
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
+    mechanism: Mechanism | None = Field(
+        None,
+        description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
+    )
 
     def recipe(self, arm: str) -> Recipe:
         """How this arm is trained: the study's training with the arm's changes."""
         shared = self.training.model_dump(include=set(Recipe.model_fields))
         return Recipe.model_validate(shared | self.arms[arm].training)
+
+    def as_param(self) -> dict[str, Any]:
+        """As a study without probes always wrote it, so that its record needs not be written anew."""
+        return self.model_dump(exclude=set() if self.mechanism else {"mechanism"})

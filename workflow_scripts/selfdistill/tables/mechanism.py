@@ -22,7 +22,7 @@ CARRIERS: Schema = {
 
 # One row a position: the law asked for is that of `token_ids[position]` given all before it.
 PROBE_PLAN: Schema = {
-    "probe_id": pl.String,  # content key: of the tokens before the position, and of the token that stands there
+    "probe_id": pl.String,  # content key: of the carrier, the tokens before the position, and the token that stands there
     "carrier_id": pl.String,
     "position": pl.Int32,  # index in the carrier's token_ids
     "token_id": pl.Int32,  # that stands there
@@ -37,7 +37,7 @@ DISTRIBUTIONS: Schema = {
         pl.Int32
     ),  # the likeliest tokens, in falling order: 256, or fewer where the engine or vocabulary gives fewer
     "logprobs": pl.List(pl.Float32),  # theirs, at temperature 1
-    "log_sum_exp": pl.Float64,  # of the logits
+    "log_sum_exp": pl.Float64,  # of the logits; null where an engine cannot tell
     "entropy": pl.Float64,  # of the whole law, in nats; null where an engine cannot tell
     "rank": pl.Int32,  # of the token that stood there; 1 is the likeliest
     "logprob": pl.Float64,  # of the token that stood there
@@ -51,7 +51,7 @@ DEPTHS: Schema = {
     "model_id": pl.String,
     "layers": pl.Int32,  # of the model
     "depth": pl.Int32,  # 1 … layers
-    "distances": pl.List(pl.Float32),  # Jensen–Shannon distance to the last layer's law, one a layer
+    "distances": pl.List(pl.Float32),  # Jensen–Shannon divergence (bits) from the last layer's law, one a layer
 }
 
 # One row a position: what it is, by the base alone.
@@ -108,6 +108,14 @@ CURVES: Schema = {
     "model": pl.String,  # the base, or the arm
     "decode_id": pl.String,
     "x": pl.Float64,
+    **_INTERVAL,
+}
+
+# Does depth go with the class? By the base's classes; `token_class` is words.EVERY_CLASS where two of them are told apart.
+DEPTH: Schema = {
+    "model_id": pl.String,  # whose depth
+    **{k: _COMPARED[k] for k in ("carriers", "token_class", "position_kind")},
+    "measure": pl.String,
     **_INTERVAL,
 }
 

@@ -197,3 +197,54 @@ EVERY_CLASS = "all classes"
 BY_THE_BASE = "written by the base"
 BY_TRAINED = "written by trained models"
 BY_ALL = "all carriers"
+
+# Column `carriers` of a comparison of texts: the base's own law on an arm's texts, against that on the base's.
+BETWEEN_TEXTS = "its texts against the base's"
+
+# Column `measure` of what training did to laws. Before any decode, and under one.
+TOP_PROBABILITY = "top-1 probability"
+ENTROPY = "entropy"  # in nats, as every entropy here
+SWAPS = "share of swaps"  # another token is likeliest
+CLASS_SHARE = "share of the class"  # of positions
+KEPT_MASS = "kept mass"  # of the tempered law, in the model's own kept set
+NUCLEUS_SIZE = "nucleus size"  # tokens in it
+ENTROPY_BEFORE = "entropy before truncation"  # at the decode's temperature
+ENTROPY_AFTER = "entropy after truncation"
+TAIL_MASS = "tail mass"  # at temperature 1, outside what the decode keeps of the base
+COMPRESSION = "support compression"  # the terms of the loss against a decode's target, and their sum
+RESHAPING = "within-support reshaping"
+ANCHOR = "anchor"
+LOSS = "loss against the target"
+LOSS_TERMS = (COMPRESSION, RESHAPING, ANCHOR, LOSS)
+
+# Column `curve`.
+MASS_BY_RANK = "cumulative mass by rank"
+SURVIVORS_BY_TEMPERATURE = "survivors by temperature"
+ENTROPY_BY_TEMPERATURE = "entropy after truncation by temperature"
+
+# Column `measure` of the way to the target of self-distillation.
+FIT_RATIO = "fit ratio"  # share of KL(target, base) that training closed
+FIT_OF_SUPPORT = "fit ratio, support compression"  # of its part that is mass outside the support
+FIT_WITHIN = "fit ratio, within the support"  # of the other part
+FIT_BEYOND_NULL = "fit ratio beyond the null"
+ALIGNMENT = "alignment of shifts"  # cosine of the shift seen and the shift asked for, within the support
+PROJECTION = "part of the shift made"  # 1: the whole shift that the target asks for within its support
+MOVEMENT = "movement"  # mean squared distance of root probabilities, of the base and the model
+REMAINDER = "share of the movement not towards the target"
+REMAINDER_HERE = "part of what is not towards the target that falls here"
+DISTANCE_OF_BASE = "KL(target, base)"  # mean, in nats
+
+# Column `method` of rows without an interval, and what follows a method.
+TOO_FEW_PROBLEMS = "no interval: fewer than two problems"
+TARGET_IS_BASE = "no estimate: the target is the base itself"
+CHOSEN_BY_OTHER_TRAINING = "chosen by another training"
+CHOSEN_BY_OTHER_HALF = "chosen by tokens of the other half"
+
+
+def too_few_positions(there: int, least: int) -> str:
+    return f"no interval: {there} positions of the {least} needed"
+
+
+# Column `measure` of the depth of a thought.
+DEPTH_AUROC = "AUROC of depth, fork against lock"
+MEAN_DEPTH = "mean depth"  # as a share of the layers

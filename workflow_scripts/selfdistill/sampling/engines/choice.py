@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from selfdistill.foundation.errors import UserError
 from selfdistill.models.configuration import read_config
 from selfdistill.models.sizes import size_of
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
@@ -20,6 +21,20 @@ def choose_engine(asked: str, device: str, model: Path, begun_by: str | None = N
     if begun_by:
         return begun_by
     return "vllm" if device == "cuda" and find_spec("vllm") and not _is_small(model) else "torch"
+
+
+def choose_reader(asked: str, model: Path) -> str:
+    """Which engine reads texts for their laws: `auto` takes the torch engine wherever it knows the model, for it tells
+    entropies and is as fast, since nothing is decoded."""
+    from selfdistill.sampling.engines.decoder import read_shape
+
+    if asked != "auto":
+        return asked
+    try:
+        read_shape(model)
+    except UserError:
+        return "vllm" if find_spec("vllm") else "torch"
+    return "torch"
 
 
 def _is_small(model: Path) -> bool:

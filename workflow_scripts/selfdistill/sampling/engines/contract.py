@@ -2,17 +2,17 @@
 turns requests into samples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from selfdistill.sampling.requests import Given, Request, Sample
+from selfdistill.sampling.requests import Given, NextTokens, Probed, Request, Sample
 from selfdistill.study.sampling import AbortLoops
 
 
 class Engine(Protocol):
-    """To add an engine, write these four and name it in `choice.py: open_engine` and in `study/sampling.py: Sampling.engine`."""
+    """To add an engine, write these five and name it in `choice.py: open_engine` and in `study/sampling.py: Sampling.engine`."""
 
     name: str
     version: str
@@ -27,6 +27,12 @@ class Engine(Protocol):
         the model's own, at temperature 1. Prompt and completion are shorter than the context."""
         ...
 
+    def distributions(self, given: Iterable[Probed], top: int) -> Iterator[NextTokens]:
+        """The laws at the asked positions of each completion, one completion after the other as they are done: the `top`
+        likeliest tokens, or all where the vocabulary has fewer. Prompt and completion are shorter than the context. The
+        logits of a whole text are never held at once: there may be 32,000 tokens and 150,000 in the vocabulary."""
+        ...
+
 
 @dataclass(frozen=True)
 class EngineSettings:
@@ -38,3 +44,4 @@ class EngineSettings:
     device: str = "cpu"  # cpu | cuda
     abort_loops: AbortLoops | None = None
     trust_remote_code: bool = False
+    top: int = 0  # most tokens of a law that `distributions` will be asked for

@@ -7,6 +7,7 @@ Models of other shapes need another engine.
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -179,6 +180,29 @@ class Decoder:
             hidden = self._finish(hidden, attended.view(len(tokens), -1), layer)
         return self._logits(hidden)
 
+    def read(self, tokens: list[int]) -> Iterator[Tensor]:
+        """The hidden states of one text after each layer, [tokens, hidden]. The text is read at once, past the cache; no mask
+        and no square of its length is ever held."""
+        shape, group = self.shape, self.shape.heads // self.shape.kv_heads
+        cosine, sine = self.cosine[: len(tokens), None], self.sine[: len(tokens), None]
+        hidden = functional.embedding(self._tensor(tokens), self.embedding)
+        for layer in self.layers:
+            turned, value = self._turned(hidden, layer, cosine, sine)
+            query, key = turned[:, : shape.heads], turned[:, shape.heads :]
+            key, value = (each.repeat_interleave(group, 1) for each in (key, value))
+            query, key, value = (each.transpose(0, 1)[None] for each in (query, key, value))
+            attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+            hidden = self._finish(hidden, attended[0].transpose(0, 1).flatten(1), layer)
+            yield hidden
+
+    def float32_head(self) -> Tensor:
+        """For `float32_logits`. Rounded to 16 bits, logits of 20 lie an eighth apart, and a law has ties that it has not."""
+        return self.head if self.head.is_mkldnn else self.head.float()
+
+    def float32_logits(self, hidden: Tensor, head: Tensor) -> Tensor:
+        """Of the last layer's hidden states; of an earlier one's, what they would be if it were the last."""
+        return _times(_normed(hidden.float(), self.final_norm), head)
+
     def move(self, source: int, target: int, length: int) -> None:
         """Copies one row of the cache over another."""
         here, there = (self._span(slice(row, row + 1)) for row in (source, target))
@@ -200,6 +224,14 @@ class Decoder:
     def _project(self, hidden: Tensor, layer: Layer, places: Places, keys: Tensor, values: Tensor) -> Tensor:
         """The queries [tokens, heads, head_dim]; keys and values go into the layer's cache."""
         shape = self.shape
+        turned, value = self._turned(hidden, layer, places.cosine, places.sine)
+        keys[places.rows, :, places.columns] = turned[:, shape.heads :].flatten(0, 1)
+        values[places.rows, places.columns] = value.flatten(0, 1)
+        return turned[:, : shape.heads]
+
+    def _turned(self, hidden: Tensor, layer: Layer, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor]:
+        """The queries and then the keys, turned to their positions, and the values: [tokens, heads, head_dim]."""
+        shape = self.shape
         merged = _times(_normed(hidden, layer.attention_norm), layer.qkv)
         if layer.qkv_bias is not None:
             merged = merged + layer.qkv_bias
@@ -207,10 +239,7 @@ class Decoder:
         turned, value = merged[:, : -shape.kv_heads], merged[:, -shape.kv_heads :]
         if layer.head_norm is not None:
             turned = _normed(turned, layer.head_norm)
-        turned = turned * places.cosine + turned.roll(shape.head_dim // 2, -1) * places.sine
-        keys[places.rows, :, places.columns] = turned[:, shape.heads :].flatten(0, 1)
-        values[places.rows, places.columns] = value.flatten(0, 1)
-        return turned[:, : shape.heads]
+        return turned * cosine + turned.roll(shape.head_dim // 2, -1) * sine, value
 
     def _hide(self, positions: Tensor, width: int) -> Tensor:
         """What `_attend` adds to the scores: minus infinity right of each token's own position."""

@@ -5,7 +5,7 @@ the rows in use are always the first ones, so that no step computes rows that no
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.decoder import Decoder, Span, padded
+from selfdistill.sampling.engines.laws import next_tokens, positions_together
 from selfdistill.sampling.law import Law, draw, law_numbers, shares, steps_of
-from selfdistill.sampling.requests import Given, Request, Sample
+from selfdistill.sampling.requests import Given, NextTokens, Probed, Request, Sample
 
 SPAN = 32  # rows that attend together on a CPU
 
@@ -53,6 +54,26 @@ class TorchEngine:
             found |= self._score_together(longest_first[begin : begin + self.settings.batch])
         return [found[each.request_id] for each in given]
 
+    @torch.inference_mode()
+    def distributions(self, given: Iterable[Probed], top: int) -> Iterator[NextTokens]:
+        """One text at a time: a long one fills any device, and short ones take no time."""
+        head = self.decoder.float32_head()
+        together = positions_together(self.decoder.shape.vocabulary)
+        for each in given:
+            *_, hidden = self.decoder.read(read_for(each))
+            asked = hidden[self._before(each)]
+            stood = torch.tensor([each.completion_ids[position] for position in each.positions], device=self.device)
+
+            def logits_of(part: slice, asked: Tensor = asked) -> Tensor:
+                return self.decoder.float32_logits(asked[part], head)
+
+            yield next_tokens(each.carrier_id, logits_of, stood, top, together)
+
+    def _before(self, each: Probed) -> Tensor:
+        """Where the token stands whose hidden state says what comes at each position."""
+        places = [len(each.prompt_ids) + position - 1 for position in each.positions]
+        return torch.tensor(places, device=self.device)
+
     def _score_together(self, given: list[Given]) -> dict[str, list[float]]:
         """Token by token through the cache, as it samples. Shorter completions stand behind longer ones and drop out."""
         logits = self.decoder.prefill([each.prompt_ids for each in given], 0)
@@ -69,6 +90,11 @@ class TorchEngine:
                 tokens, torch.tensor(positions, device=self.device), [Span(slice(0, len(asked)), width)]
             )
         return found
+
+
+def read_for(each: Probed) -> list[int]:
+    """All that the asked laws are given."""
+    return (each.prompt_ids + each.completion_ids)[: len(each.prompt_ids) + max(each.positions)]
 
 
 class _Rows:

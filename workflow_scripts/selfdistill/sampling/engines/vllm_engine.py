@@ -7,13 +7,15 @@ ids go in and come out: vLLM never sees the tokenizer, and no default of the mod
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.engines.contract import EngineSettings
-from selfdistill.sampling.requests import Given, Request, Sample
+from selfdistill.sampling.requests import Given, NextTokens, Probed, Request, Sample
 from selfdistill.study.sampling import AbortLoops
 
 # vLLM reads these when it is imported. What the user has set stays.
@@ -41,6 +43,7 @@ DEVICE_ENVIRONMENT = {
     },
 }
 FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "loop"}
+READ_TOGETHER = 1024  # tokens whose laws are asked for
 LOWEST_TEMPERATURE = 0.01  # vLLM takes what lies between 0 and this for this
 
 
@@ -88,6 +91,20 @@ class VllmEngine:
         while self.engine.has_unfinished_requests():
             found |= {output.request_id: output.prompt_logprobs.logprobs for output in self.engine.step()}
         return [found[each.request_id][-len(each.completion_ids) :] for each in given]
+
+    def distributions(self, given: Iterable[Probed], top: int) -> Iterator[NextTokens]:
+        """The log-probabilities of prompts, one text at a time: vLLM makes Python objects of those of every position. It tells
+        neither log-sum-exp nor entropy."""
+        vocabulary = int(self.engine.model_config.get_vocab_size())
+        for each in given:
+            read = each.prompt_ids + each.completion_ids
+            self._submit(each.carrier_id, read, max_tokens=1, prompt_logprobs=min(top, vocabulary))
+            finished = None
+            while self.engine.has_unfinished_requests():
+                for output in self.engine.step():
+                    finished = output if output.finished else finished
+            assert finished is not None
+            yield _next_tokens(each, finished.prompt_logprobs)
 
     def _add(self, request: Request) -> None:
         if 0 < request.temperature < LOWEST_TEMPERATURE:
@@ -157,10 +174,15 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
+    if settings.top:
+        arguments["max_logprobs"] = max(20, settings.top)  # 20 is its own limit
     config = json.loads((settings.model / "config.json").read_text())
     if "vision_config" in config:
         arguments["language_model_only"] = True  # else vLLM asks for an image processor
     if settings.device == "cuda":
+        if settings.top:
+            # It makes the logits of all tokens that it reads together: of 8,192 and a vocabulary of 150,000 they are 5 GB.
+            arguments["max_num_batched_tokens"] = READ_TOGETHER
         return arguments | {"gdn_prefill_backend": "triton"}  # Qwen3.5: the default is compiled at every cold start
     # A seeded request whose prompt is prefilled in parts crashes on CPU ("CPU Generator does not use offset").
     whole_prompts = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(settings.context, 4096)}
@@ -200,6 +222,25 @@ def _sample(output: Any, seconds: float) -> Sample:
         logprobs=list(completion.logprobs.logprobs),
         seconds=seconds,
     )
+
+
+def _next_tokens(each: Probed, told: Any) -> NextTokens:
+    """`told` has for every token of the text a line of its own number, then the likeliest."""
+    ids, logprobs, ranks, given = [], [], [], []
+    for position in each.positions:
+        place = len(each.prompt_ids) + position
+        first, end = told.start_indices[place], told.end_indices[place]
+        best = np.array(told.logprobs[first + 1 : end], dtype=np.float32)
+        own = np.float32(told.logprobs[first])
+        ids.append(told.token_ids[first + 1 : end])
+        logprobs.append(best)
+        # vLLM counts a token's equals as likelier; among the likeliest we count ourselves.
+        ranks.append(1 + int((best > own).sum()) if own >= best[-1] else int(told.ranks[first]))
+        given.append(float(own))
+    return NextTokens(
+        each.carrier_id, np.array(ids, np.int32), np.array(logprobs, np.float32), None, None, np.array(ranks, np.int32),
+        np.array(given, np.float64),
+    )  # fmt: skip
 
 
 def _quote(error: Exception, longest: int = 400) -> str:

@@ -1,0 +1,81 @@
+# Needs: graded answers of the base, its A/A twins and finished training; their weights. Only with the section `mechanism`.
+# Makes: <results>/mechanism/{carriers,plan}.parquet, and <results>/mechanism/probes/{model}.parquet, whose parts are
+#        undeclared until all are there
+
+
+rule carriers:
+    """Says which texts are probed, the same for all models, and at which positions."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet", WRITERS),
+        tokenizer=TOKENIZER_FILES,
+        library=library("carriers.py"),
+    output:
+        carriers="<results>/mechanism/carriers.parquet",
+        plan="<results>/mechanism/plan.parquet",
+    log:
+        "<logs>/carriers.log",
+    benchmark:
+        "<benchmarks>/carriers.tsv"
+    localrule: True
+    conda:
+        "../envs/sampling.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(30),
+    params:
+        asked={
+            "mechanism": MECHANISM.model_dump(
+                include={"carriers", "decode", "positions", "strips", "doubt"}
+            ),
+            "context": STUDY.model.context,
+            "seed": STUDY.seed,
+        },
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/carriers.py"
+
+
+rule probe:
+    """Asks a model for its next-token laws at every position of the plan, without sampling anything."""
+    input:
+        carriers="<results>/mechanism/carriers.parquet",
+        plan="<results>/mechanism/plan.parquet",
+        weights=weights_of,
+        checked=check_of,
+    output:
+        "<results>/mechanism/probes/{model}.parquet",
+    log:
+        "<logs>/probe/{model}.log",
+    benchmark:
+        "<benchmarks>/probe/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(PROBED),
+    conda:
+        SAMPLING_ENVIRONMENT
+    threads: 4 if STUDY.sampling.gpus else 1
+    resources:
+        mem_mb=larger(MEMORY.sample),
+        # A retry goes on where the job before it stopped.
+        runtime=240,
+        gpu=STUDY.sampling.gpus,
+    params:
+        settings=to_json(ENGINE | {"top": MECHANISM.top}),
+        folder=folder_of,
+        # A param made with threads is not tracked.
+        work=lambda wildcards, threads: f"{WORK}/mechanism/probes/{wildcards.model}",
+        gpus=lambda wildcards, threads: STUDY.sampling.gpus,
+    shell:
+        """
+        python workflow_scripts/probe.py \
+            --carriers {input.carriers:q} \
+            --plan {input.plan:q} \
+            --model {params.folder:q} \
+            --model-id {wildcards.model:q} \
+            --work {params.work:q} \
+            --output {output:q} \
+            --settings {params.settings:q} \
+            --gpus {params.gpus} \
+            --threads {threads} 2>{log:q}
+        """

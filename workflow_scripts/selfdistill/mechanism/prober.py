@@ -1,0 +1,190 @@
+"""Asks one model for its laws at every probe of the plan, through an engine, and writes them in one table.
+
+Goes in: carriers, the plan, a model folder. Comes out: a row for every probe. One carrier is in memory at a time; what is
+done is kept (`parts.py`), and a job that was killed goes on.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+from tokenizers import Tokenizer
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.machine.leases import lease_gpus
+from selfdistill.machine.progress import Progress
+from selfdistill.mechanism.parts import Parts
+from selfdistill.mechanism.pieces import tokenizer_of
+from selfdistill.models.digests import model_digest
+from selfdistill.models.folder import ModelFacts, inspect_model
+from selfdistill.sampling.engines.choice import choose_reader, open_engine
+from selfdistill.sampling.engines.contract import Engine, EngineSettings
+from selfdistill.sampling.requests import NextTokens, Probed
+from selfdistill.tables.mechanism import CARRIERS, DISTRIBUTIONS, PROBE_PLAN
+from selfdistill.tables.schema import Schema
+from selfdistill.tables.whole import read_table
+
+
+@dataclass(frozen=True)
+class ProberSettings:
+    engine: str  # auto | vllm | torch
+    dtype: str
+    context: int
+    trust_remote_code: str | None = None
+    top: int = 256
+    gpus: int = 0
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpus else "cpu"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one model is asked."""
+
+    model_id: str
+    given: list[Probed]
+    probes: dict[str, list[str]]  # carrier → its probes, in the order of their positions
+
+
+Answers = Callable[[Engine, Asked, list[Probed]], Iterator[tuple[str, pl.DataFrame]]]
+
+
+def probe_model(
+    model_id: str, model: Path, carriers: Path, plan: Path, work: Path, output: Path, settings: ProberSettings
+) -> None:
+    settings = replace(settings, engine=choose_reader(settings.engine, model))
+
+    def laws(engine: Engine, asked: Asked, given: list[Probed]) -> Iterator[tuple[str, pl.DataFrame]]:
+        for told in engine.distributions(given, settings.top):
+            yield told.carrier_id, law_rows(told, asked, engine)
+
+    ask(model_id, model, carriers, plan, work, output, settings, DISTRIBUTIONS, laws)
+
+
+def ask(
+    model_id: str,
+    model: Path,
+    carriers: Path,
+    plan: Path,
+    work: Path,
+    output: Path,
+    settings: ProberSettings,
+    schema: Schema,
+    answers: Answers,
+) -> None:
+    """`answers` gives the rows of one carrier after the other."""
+    facts = inspect_model(model, settings.context, settings.trust_remote_code)
+    asked = asked_of(
+        model_id, read_table(carriers, CARRIERS), read_table(plan, PROBE_PLAN), tokenizer_of(model), facts.stop_ids, settings.context
+    )  # fmt: skip
+    about = {"model": model_digest(model), "engine": settings.engine, "dtype": settings.dtype, "top": settings.top}
+    parts = Parts(work, schema, about)
+    with parts.opened():
+        missing = parts.missing(asked.probes, asked.given)
+        held = len(asked.given) - len(missing)
+        print(f"{output}: {len(asked.given)} carriers, {held} done before, {len(missing)} to read", file=sys.stderr)
+        if missing:
+            with lease_gpus(settings.gpus) as lease:
+                if lease.devices:
+                    print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
+                lengths = {each.carrier_id: len(each.completion_ids) for each in missing}
+                engine = open_reader(model, facts, settings)
+                with Progress(len(missing), held, str(output.with_suffix(""))) as progress:
+                    for carrier, rows in answers(engine, asked, missing):
+                        parts.write(carrier, rows)
+                        progress.count(lengths[carrier], "stop")
+        parts.seal(asked.probes, output)
+
+
+def open_reader(model: Path, facts: ModelFacts, settings: ProberSettings) -> Engine:
+    """An engine that reads and writes nothing: its cache is of one text."""
+    return open_engine(
+        settings.engine,
+        EngineSettings(
+            model=model,
+            dtype=settings.dtype,
+            context=settings.context,
+            stop_ids=facts.stop_ids,
+            batch=1,
+            device=settings.device,
+            trust_remote_code=facts.trust_remote_code,
+            top=settings.top,
+        ),
+    )
+
+
+def law_rows(told: NextTokens, asked: Asked, engine: Engine) -> pl.DataFrame:
+    columns = {
+        "probe_id": asked.probes[told.carrier_id],
+        "model_id": [asked.model_id] * len(told.ranks),
+        "ids": told.ids.tolist(),
+        "logprobs": told.logprobs.tolist(),
+        "log_sum_exp": told.log_sum_exp,
+        "entropy": told.entropy,
+        "rank": told.ranks,
+        "logprob": told.given,
+    }
+    about = {"engine": engine.name, "engine_version": engine.version}
+    return pl.DataFrame(columns, strict=False).with_columns(pl.lit(value).alias(name) for name, value in about.items())
+
+
+def asked_of(
+    model_id: str,
+    carriers: pl.DataFrame,
+    plan: pl.DataFrame,
+    tokenizer: Tokenizer,
+    stop_ids: Sequence[int],
+    context: int,
+) -> Asked:
+    """The plan, by carrier; one that does not fit its carriers, or carriers of another model's tokens, are refused."""
+    given, probes = [], {}
+    texts = {row["carrier_id"]: row for row in carriers.iter_rows(named=True)}
+    for (carrier,), rows in plan.sort("position").partition_by("carrier_id", as_dict=True, maintain_order=True).items():
+        if carrier not in texts:
+            raise UserError(f"probe {rows['probe_id'][0]}: its carrier {carrier} is not among the carriers; plan anew.")
+        row = texts[carrier]
+        refuse_misplaced(row["token_ids"], rows)
+        refuse_too_long(row, context)
+        refuse_other_tokenizer(row, model_id, tokenizer, stop_ids)
+        given.append(Probed(str(carrier), row["prompt_ids"], row["token_ids"], rows["position"].to_list()))
+        probes[str(carrier)] = rows["probe_id"].to_list()
+    return Asked(model_id, given, probes)
+
+
+def refuse_misplaced(completion: list[int], rows: pl.DataFrame) -> None:
+    for probe, carrier, position, token in rows.select("probe_id", "carrier_id", "position", "token_id").iter_rows():
+        if not 0 <= position < len(completion):
+            raise UserError(
+                f"probe {probe}: position {position} lies beyond the end of carrier {carrier}, which has {len(completion)} tokens; "
+                "plan anew."
+            )
+        if completion[position] != token:
+            raise UserError(
+                f"probe {probe}: at position {position} of carrier {carrier} stands token {completion[position]} and not {token}; "
+                "plan anew."
+            )
+
+
+def refuse_too_long(row: dict[str, list[int]], context: int) -> None:
+    length = len(row["prompt_ids"]) + len(row["token_ids"])
+    if length >= context:
+        raise UserError(
+            f"carrier {row['carrier_id']}: {length} tokens of prompt and completion do not fit the context of {context} with one to "
+            "spare; choose carriers anew, or raise model.context."
+        )
+
+
+def refuse_other_tokenizer(
+    row: dict[str, object], model_id: str, tokenizer: Tokenizer, stop_ids: Sequence[int]
+) -> None:
+    ids = list(row["token_ids"])  # type: ignore[call-overload]
+    read = tokenizer.decode(ids[:-1] if ids[-1] in stop_ids else ids, skip_special_tokens=False)
+    if read != row["text"]:
+        raise UserError(
+            f"carrier {row['carrier_id']}: its tokens are another text in the tokenizer of {model_id}; probes compare models of one "
+            "tokenizer."
+        )

@@ -1,0 +1,87 @@
+"""Section `mechanism`, checked against the rest of the study."""
+
+from collections.abc import Iterator
+
+from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.mechanism import Mechanism
+from selfdistill.study.models import trained_arms
+from selfdistill.study.study import Study
+
+
+def mechanism_checks(study: Study) -> Iterator[str]:
+    if study.mechanism is None:
+        return
+    yield from _decode(study, study.mechanism)
+    yield from _arms(study, study.mechanism)
+    yield from _carriers(study.mechanism)
+    yield from _classes(study.mechanism)
+    yield from _lists(study.mechanism)
+    if study.mechanism.depth and study.sampling.engine == "vllm":
+        yield (
+            "mechanism.depth: is read from a model's layers, which only the torch engine gives; set sampling.engine to auto "
+            "or torch, or remove the key."
+        )
+
+
+def _decode(study: Study, mechanism: Mechanism) -> Iterator[str]:
+    if mechanism.decode not in study.decodes:
+        known = [name for name in study.evaluation.decodes.final if name in study.decodes]
+        yield f"mechanism.decode: no decode is named {mechanism.decode!r}; {suggested(mechanism.decode, known)}"
+        return
+    for side in ("base", "final"):
+        if mechanism.decode not in getattr(study.evaluation.decodes, side):
+            yield (
+                f"mechanism.decode: carriers are answers at {mechanism.decode!r}, which evaluation.decodes.{side} lacks; add it "
+                "there or name another."
+            )
+
+
+def _arms(study: Study, mechanism: Mechanism) -> Iterator[str]:
+    for key, arms in {"arms": mechanism.arms, "noise.arms": mechanism.noise.arms if mechanism.noise else []}.items():
+        yield from _named_arms(study, f"mechanism.{key}", arms)
+        if len(set(arms)) < len(arms):
+            yield f"mechanism.{key}: names an arm twice; once is enough."
+    if mechanism.branches:
+        yield from _named_arms(study, "mechanism.branches.arm", [mechanism.branches.arm])
+
+
+def _named_arms(study: Study, key: str, arms: list[str]) -> Iterator[str]:
+    trained = trained_arms(study)
+    for arm in arms:
+        if arm not in study.arms:
+            yield f"{key}: no arm is named {arm!r}; {suggested(arm, trained)}"
+        elif arm not in trained:
+            yield f"{key}: {arm!r} trains nothing, it is the base sampled anew; name trained arms."
+
+
+def _carriers(mechanism: Mechanism) -> Iterator[str]:
+    if mechanism.carriers % 2:
+        yield f"mechanism.carriers: {mechanism.carriers} are not as many of the base as of trained models; give an even number."
+    if mechanism.strips > mechanism.carriers // 2:
+        yield (
+            f"mechanism.strips: {mechanism.strips} of each side are more than its carriers ({mechanism.carriers // 2}); lower it."
+        )
+    positions = mechanism.positions
+    if not (positions.regular or positions.random or positions.heuristic):
+        yield "mechanism.positions: names no position; give at least one of regular, random and heuristic."
+
+
+def _classes(mechanism: Mechanism) -> Iterator[str]:
+    classes = mechanism.classes
+    for low, high in (("fork_top", "lock_top"), ("fork_second", "fork_top"), ("fork_tail", "diffuse_tail")):
+        below, above = getattr(classes, low), getattr(classes, high)
+        if below > above:
+            yield f"mechanism.classes.{low}: {below} lies above {high} ({above}), so that classes overlap; lower it."
+    if classes.fork_second > 0.5:
+        yield f"mechanism.classes.fork_second: no second token has {classes.fork_second}, half of all is its most; lower it."
+
+
+def _lists(mechanism: Mechanism) -> Iterator[str]:
+    if min(mechanism.temperatures) <= 0:
+        yield "mechanism.temperatures: a temperature is above 0; remove what is not."
+    if len(set(mechanism.temperatures)) < len(mechanism.temperatures):
+        yield "mechanism.temperatures: names one twice; once is enough."
+    if not all(word.strip() for word in mechanism.doubt):
+        yield "mechanism.doubt: holds an empty word; remove it."
+    if mechanism.branches and len(set(mechanism.branches.batches)) < len(mechanism.branches.batches):
+        yield "mechanism.branches.batches: names one twice; once is enough."
