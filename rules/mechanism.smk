@@ -1,6 +1,6 @@
 # Needs: graded answers of the base, its A/A twins and finished training; their weights. Only with the section `mechanism`.
-# Makes: <results>/mechanism/{carriers,plan}.parquet, and <results>/mechanism/probes/{model}.parquet, whose parts are
-#        undeclared until all are there
+# Makes: <results>/mechanism/{carriers,plan}.parquet, and <results>/mechanism/{probes,depths}/{model}.parquet, whose
+#        parts are undeclared until all are there
 
 
 rule carriers:
@@ -79,3 +79,51 @@ rule probe:
             --gpus {params.gpus} \
             --threads {threads} 2>{log:q}
         """
+
+
+if MECHANISM.depth:
+
+    rule depths:
+        """Measures at every position of the plan how deep in a model its next-token law settles."""
+        input:
+            carriers="<results>/mechanism/carriers.parquet",
+            plan="<results>/mechanism/plan.parquet",
+            weights=weights_of,
+            checked=check_of,
+        output:
+            "<results>/mechanism/depths/{model}.parquet",
+        log:
+            "<logs>/depths/{model}.log",
+        benchmark:
+            "<benchmarks>/depths/{model}.tsv"
+        wildcard_constraints:
+            model=one_of(PROBED),
+        conda:
+            SAMPLING_ENVIRONMENT
+        threads: 4 if STUDY.sampling.gpus else 1
+        resources:
+            mem_mb=larger(MEMORY.sample),
+            # A retry goes on where the job before it stopped.
+            runtime=240,
+            gpu=STUDY.sampling.gpus,
+        params:
+            settings=to_json(ENGINE),
+            distance=MECHANISM.depth.distance,
+            folder=folder_of,
+            # A param made with threads is not tracked.
+            work=lambda wildcards, threads: f"{WORK}/mechanism/depths/{wildcards.model}",
+            gpus=lambda wildcards, threads: STUDY.sampling.gpus,
+        shell:
+            """
+            python workflow_scripts/probe.py \
+                --carriers {input.carriers:q} \
+                --plan {input.plan:q} \
+                --model {params.folder:q} \
+                --model-id {wildcards.model:q} \
+                --work {params.work:q} \
+                --output {output:q} \
+                --settings {params.settings:q} \
+                --depth {params.distance} \
+                --gpus {params.gpus} \
+                --threads {threads} 2>{log:q}
+            """

@@ -90,6 +90,11 @@ rule report:
         carriers=["<results>/mechanism/carriers.parquet"] if MECHANISM else [],
         probe_plan=["<results>/mechanism/plan.parquet"] if MECHANISM else [],
         probes=of_models("<results>/mechanism/probes/MODEL.parquet", PROBED),
+        depths=(
+            of_models("<results>/mechanism/depths/MODEL.parquet", PROBED)
+            if MECHANISM and MECHANISM.depth
+            else []
+        ),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],

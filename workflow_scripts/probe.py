@@ -1,4 +1,4 @@
-"""Asks one model for its next-token laws at every probe of the plan. A program, so that a launcher can start it.
+"""Asks one model for its next-token laws at every probe of the plan, or how deep its thoughts are there. A program, so that a launcher can start it.
 
 python workflow_scripts/probe.py --carriers carriers.parquet --plan plan.parquet --model DIR --model-id base --work DIR \
     --output base.parquet --settings JSON
@@ -20,6 +20,11 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=json.loads, required=True, help="JSON: engine, dtype, context, trust_remote_code, top"
     )
+    parser.add_argument(
+        "--depth",
+        type=float,
+        help="write depths instead: the distance from the last layer's law that counts as settled",
+    )
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 reads on the CPU")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
@@ -27,11 +32,16 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
     import torch
 
-    from selfdistill.mechanism.prober import ProberSettings, probe_model
+    from selfdistill.mechanism.depth import depths_of_model
+    from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
 
     torch.set_num_threads(asked.threads)
     settings = ProberSettings(**asked.settings, gpus=asked.gpus)
-    probe_model(asked.model_id, asked.model, asked.carriers, asked.plan, asked.work, asked.output, settings)
+    job = Job(asked.model_id, asked.model, asked.carriers, asked.plan, asked.work, asked.output)
+    if asked.depth is None:
+        probe_model(job, settings)
+    else:
+        depths_of_model(job, settings, asked.depth)
 
 
 if __name__ == "__main__":

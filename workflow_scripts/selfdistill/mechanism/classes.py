@@ -41,7 +41,7 @@ def tail_of(laws: Laws, rule: Rule) -> Array:
     """The mass at temperature 1 of what a decode leaves out."""
     view = decoded(laws, rule)
     kept = np.where(view.kept, np.exp(laws.log_p), 0.0).sum(-1) + np.where(view.rest_kept, laws.rest, 0.0)
-    return np.clip(1 - kept, 0.0, 1.0)
+    return np.asarray(np.clip(1 - kept, 0.0, 1.0))
 
 
 def doubt_ids(tokenizer: Tokenizer, doubt: Iterable[str]) -> set[int]:

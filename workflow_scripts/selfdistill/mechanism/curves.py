@@ -19,16 +19,18 @@ Curves = dict[tuple[str, float], Array]
 def curve_rows(
     positions: Positions, of_models: Mapping[str, Sequence[Curves]], decode_id: str, least: int
 ) -> pl.DataFrame:
-    """`of_models`: the base's, and by arm one a training."""
+    """`of_models`: the base's, and by arm one a training. The base's curve stands beside every arm's."""
     rows: list[Row] = []
     asked = positions.probed_for(words.EVERY_KIND)
-    for model, several in of_models.items():
+    sides = [(arm, model) for arm in of_models if arm != BASE for model in (BASE, arm)] or [(BASE, BASE)]
+    for arm, model in sides:
+        several = of_models[model]
         for token_class in (words.EVERY_CLASS, *words.TOKEN_CLASSES):
             mask = asked & positions.are(token_class)
             for curve, x in several[0]:
                 sums = positions.families.sums(np.stack([each[curve, x] for each in several]), mask)
                 rows.append({
-                    "arm": model, "training_seeds": 0 if model == BASE else len(several), "carriers": words.BY_ALL,
+                    "arm": arm, "training_seeds": len(of_models[arm]) if arm != BASE else 0, "carriers": words.BY_ALL,
                     "token_class": token_class, "position_kind": words.EVERY_KIND, "curve": curve, "model": model,
                     "decode_id": None if curve == words.MASS_BY_RANK else decode_id, "x": x, **interval_row(sums, least),
                 })  # fmt: skip

@@ -7,6 +7,7 @@ keep that finite, and their differences are, for small shifts, half the shift of
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -140,6 +141,6 @@ def _shifts(q: Array, base_log: Array, model_log: Array) -> tuple[Array, Array, 
     return seen - (weight * seen).sum(-1, keepdims=True), asked - (weight * asked).sum(-1, keepdims=True), weight
 
 
-def _append(found: dict[object, list[Array]], parts: Mapping[object, Array]) -> None:  # type: ignore[type-arg]
+def _append(found: dict[Any, list[Array]], parts: Mapping[Any, Array]) -> None:
     for key, part in parts.items():
         found.setdefault(key, []).append(part)

@@ -5,9 +5,11 @@ done is kept (`parts.py`), and a job that was killed goes on.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from tokenizers import Tokenizer
@@ -40,6 +42,21 @@ class ProberSettings:
     def device(self) -> str:
         return "cuda" if self.gpus else "cpu"
 
+    def of_engine(self, engine: str) -> "ProberSettings":
+        return replace(self, engine=engine)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which model is asked, what it reads, and where the answers go."""
+
+    model_id: str
+    model: Path
+    carriers: Path
+    plan: Path
+    work: Path
+    output: Path
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -53,51 +70,42 @@ class Asked:
 Answers = Callable[[Engine, Asked, list[Probed]], Iterator[tuple[str, pl.DataFrame]]]
 
 
-def probe_model(
-    model_id: str, model: Path, carriers: Path, plan: Path, work: Path, output: Path, settings: ProberSettings
-) -> None:
-    settings = replace(settings, engine=choose_reader(settings.engine, model))
-
-    def laws(engine: Engine, asked: Asked, given: list[Probed]) -> Iterator[tuple[str, pl.DataFrame]]:
-        for told in engine.distributions(given, settings.top):
-            yield told.carrier_id, law_rows(told, asked, engine)
-
-    ask(model_id, model, carriers, plan, work, output, settings, DISTRIBUTIONS, laws)
+def probe_model(job: Job, settings: ProberSettings) -> None:
+    settings = settings.of_engine(choose_reader(settings.engine, job.model))
+    ask(job, settings, DISTRIBUTIONS, partial(laws, top=settings.top), {"top": settings.top})
 
 
-def ask(
-    model_id: str,
-    model: Path,
-    carriers: Path,
-    plan: Path,
-    work: Path,
-    output: Path,
-    settings: ProberSettings,
-    schema: Schema,
-    answers: Answers,
-) -> None:
-    """`answers` gives the rows of one carrier after the other."""
-    facts = inspect_model(model, settings.context, settings.trust_remote_code)
-    asked = asked_of(
-        model_id, read_table(carriers, CARRIERS), read_table(plan, PROBE_PLAN), tokenizer_of(model), facts.stop_ids, settings.context
-    )  # fmt: skip
-    about = {"model": model_digest(model), "engine": settings.engine, "dtype": settings.dtype, "top": settings.top}
-    parts = Parts(work, schema, about)
+def laws(engine: Engine, asked: Asked, given: list[Probed], top: int) -> Iterator[tuple[str, pl.DataFrame]]:
+    for number, told in enumerate(engine.distributions(given, top)):
+        kept = told.ids.shape[1]
+        if number == 0 and kept < top:
+            print(
+                f"{engine.name} {engine.version} has {kept} tokens of a law where {top} were asked for", file=sys.stderr
+            )
+        yield told.carrier_id, law_rows(told, asked, engine)
+
+
+def ask(job: Job, settings: ProberSettings, schema: Schema, answers: Answers, about: Mapping[str, Any]) -> None:
+    """`answers` gives the rows of one carrier after the other; `about` is what they depend on beside model and precision."""
+    facts = inspect_model(job.model, settings.context, settings.trust_remote_code)
+    asked = asked_of(job, tokenizer_of(job.model), facts.stop_ids, settings.context)
+    known = {"model": model_digest(job.model), "engine": settings.engine, "dtype": settings.dtype, **about}
+    parts = Parts(job.work, schema, known)
     with parts.opened():
         missing = parts.missing(asked.probes, asked.given)
         held = len(asked.given) - len(missing)
-        print(f"{output}: {len(asked.given)} carriers, {held} done before, {len(missing)} to read", file=sys.stderr)
+        print(f"{job.output}: {len(asked.given)} carriers, {held} done before, {len(missing)} to read", file=sys.stderr)
         if missing:
             with lease_gpus(settings.gpus) as lease:
                 if lease.devices:
                     print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
                 lengths = {each.carrier_id: len(each.completion_ids) for each in missing}
-                engine = open_reader(model, facts, settings)
-                with Progress(len(missing), held, str(output.with_suffix(""))) as progress:
+                engine = open_reader(job.model, facts, settings)
+                with Progress(len(missing), held, str(job.output.with_suffix(""))) as progress:
                     for carrier, rows in answers(engine, asked, missing):
                         parts.write(carrier, rows)
                         progress.count(lengths[carrier], "stop")
-        parts.seal(asked.probes, output)
+        parts.seal(asked.probes, job.output)
 
 
 def open_reader(model: Path, facts: ModelFacts, settings: ProberSettings) -> Engine:
@@ -132,15 +140,9 @@ def law_rows(told: NextTokens, asked: Asked, engine: Engine) -> pl.DataFrame:
     return pl.DataFrame(columns, strict=False).with_columns(pl.lit(value).alias(name) for name, value in about.items())
 
 
-def asked_of(
-    model_id: str,
-    carriers: pl.DataFrame,
-    plan: pl.DataFrame,
-    tokenizer: Tokenizer,
-    stop_ids: Sequence[int],
-    context: int,
-) -> Asked:
+def asked_of(job: Job, tokenizer: Tokenizer, stop_ids: Sequence[int], context: int) -> Asked:
     """The plan, by carrier; one that does not fit its carriers, or carriers of another model's tokens, are refused."""
+    carriers, plan = read_table(job.carriers, CARRIERS), read_table(job.plan, PROBE_PLAN)
     given, probes = [], {}
     texts = {row["carrier_id"]: row for row in carriers.iter_rows(named=True)}
     for (carrier,), rows in plan.sort("position").partition_by("carrier_id", as_dict=True, maintain_order=True).items():
@@ -149,10 +151,10 @@ def asked_of(
         row = texts[carrier]
         refuse_misplaced(row["token_ids"], rows)
         refuse_too_long(row, context)
-        refuse_other_tokenizer(row, model_id, tokenizer, stop_ids)
+        refuse_other_tokenizer(row, job.model_id, tokenizer, stop_ids)
         given.append(Probed(str(carrier), row["prompt_ids"], row["token_ids"], rows["position"].to_list()))
         probes[str(carrier)] = rows["probe_id"].to_list()
-    return Asked(model_id, given, probes)
+    return Asked(job.model_id, given, probes)
 
 
 def refuse_misplaced(completion: list[int], rows: pl.DataFrame) -> None:
@@ -169,7 +171,7 @@ def refuse_misplaced(completion: list[int], rows: pl.DataFrame) -> None:
             )
 
 
-def refuse_too_long(row: dict[str, list[int]], context: int) -> None:
+def refuse_too_long(row: Mapping[str, Any], context: int) -> None:
     length = len(row["prompt_ids"]) + len(row["token_ids"])
     if length >= context:
         raise UserError(
@@ -179,9 +181,9 @@ def refuse_too_long(row: dict[str, list[int]], context: int) -> None:
 
 
 def refuse_other_tokenizer(
-    row: dict[str, object], model_id: str, tokenizer: Tokenizer, stop_ids: Sequence[int]
+    row: Mapping[str, Any], model_id: str, tokenizer: Tokenizer, stop_ids: Sequence[int]
 ) -> None:
-    ids = list(row["token_ids"])  # type: ignore[call-overload]
+    ids = row["token_ids"]
     read = tokenizer.decode(ids[:-1] if ids[-1] in stop_ids else ids, skip_special_tokens=False)
     if read != row["text"]:
         raise UserError(

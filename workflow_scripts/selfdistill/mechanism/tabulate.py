@@ -38,7 +38,9 @@ def token_classes(
         laws = probes.part(rows)
         tail = tail_of(laws.narrow(rule_of(decode)), rule_of(decode))
         parts.append((token_class(laws, tail, thresholds), top_two(laws)[0], tail))
-    found = [np.concatenate(each) for each in zip(*parts, strict=True)] if parts else [[], [], []]
+    found = [
+        np.concatenate(each) if each else np.array([]) for each in ([part[at] for part in parts] for at in range(3))
+    ]
     told = carriers.select("carrier_id", "problem_id", "family", "half", written_by="model_id")
     frame = plan.with_columns(
         token_class=pl.Series(found[0], dtype=pl.String),

@@ -1,4 +1,4 @@
-"""Is it self-distillation? One sentence an arm, from the table of the fit."""
+"""What the tables of the mechanism say, in a sentence each: made of their numbers, for the page and the log."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from selfdistill.tables import words
 
 Row = dict[str, Any]
 
-
-def verdicts(fit: pl.DataFrame) -> dict[str, str]:
-    """By arm, against the target of its own decode where the table has it, and else against the study's first."""
-    return {arm: verdict(fit, arm) for arm in fit["arm"].unique(maintain_order=True)}
+PLACES = {words.FORK: "forks", words.LOCK: "locks"}
 
 
-def verdict(fit: pl.DataFrame, arm: str, decode_id: str | None = None) -> str:
+def ssd_sentences(fit: pl.DataFrame) -> list[Row]:
+    """Is it self-distillation, by arm: against the target of its own decode where there is one, or else the study's first."""
+    return [{"arm": arm, "sentence": ssd_sentence(fit, arm)} for arm in fit["arm"].unique(maintain_order=True)]
+
+
+def ssd_sentence(fit: pl.DataFrame, arm: str, decode_id: str | None = None) -> str:
     """Training moved the model 31 % [27, 35] of the way to the SSD target at forks and 4 % [1, 7] at locks; 60 % [...] of the
     movement is not towards it."""
-    mine = fit.filter(
-        pl.col("arm") == arm, pl.col("carriers") == words.BY_ALL, pl.col("position_kind") == words.EVERY_KIND
-    )
+    mine = _everywhere(fit.filter(pl.col("arm") == arm))
     measured = mine.filter(pl.col("method") != words.TARGET_IS_BASE)
     if measured.is_empty():
         return "No decode of the study asks for another law than the base's own, so that there is no target to reach."
@@ -28,15 +28,30 @@ def verdict(fit: pl.DataFrame, arm: str, decode_id: str | None = None) -> str:
         (row["measure"], row["token_class"]): row
         for row in measured.filter(pl.col("decode_id") == asked).iter_rows(named=True)
     }
-    ways = [
-        f"{share(rows[words.FIT_RATIO, name])} at {plural}"
-        for name, plural in ((words.FORK, "forks"), (words.LOCK, "locks"))
+    ways = {
+        plural: rows[words.FIT_RATIO, name]
+        for name, plural in PLACES.items()
         if known(rows.get((words.FIT_RATIO, name)))
-    ]
+    }
     if not ways:
         return f"Too few locks and forks were probed to say how far {arm} moved to the target of {asked}."
-    moved = f"Training moved {arm} {' and '.join(ways)} of the way to the target of {asked}"
-    return f"{moved}; {_elsewhere(rows)}{_beyond(rows)}"
+    return f"{_moved(arm, ways, asked)}; {_elsewhere(rows)}{_beyond(rows)}"
+
+
+def _moved(arm: str, ways: dict[str, Row], asked: str) -> str:
+    target = f"the target of {asked}"
+    nearer = [f"{share(row)} of the way at {plural}" for plural, row in ways.items() if row["estimate"] >= 0]
+    further = [f"{share(_negative(row))} at {plural}" for plural, row in ways.items() if row["estimate"] < 0]
+    away = f"{' and '.join(further)} of the distance that there was"
+    if not nearer:
+        return f"Training moved {arm} away from {target}, by {away}"
+    moved = f"Training moved {arm} towards {target}, {' and '.join(nearer)}"
+    return f"{moved}, and away from it by {away}" if further else moved
+
+
+def _negative(row: Row) -> Row:
+    low, high = row["low"], row["high"]
+    return {"estimate": -row["estimate"], "low": None if high is None else -high, "high": None if low is None else -low}
 
 
 def _elsewhere(rows: dict[tuple[str, str], Row]) -> str:
@@ -68,3 +83,51 @@ def share(row: Row) -> str:
 
 def known(row: Row | None) -> bool:
     return row is not None and row["estimate"] is not None
+
+
+def lock_and_fork_sentences(mechanism: pl.DataFrame) -> list[Row]:
+    """What training did to the likeliest token of locks and to the entropy of forks, by arm, less the null."""
+    rows = _everywhere(mechanism).filter(pl.col("decode_id").is_null())
+    found = {(row["arm"], row["measure"], row["token_class"]): row for row in rows.iter_rows(named=True)}
+    arms = rows["arm"].unique(maintain_order=True)
+    return [{"arm": arm, "sentence": sentence} for arm in arms if (sentence := _locks_and_forks(arm, found))]
+
+
+def _locks_and_forks(arm: str, found: dict[tuple[str, str, str], Row]) -> str:
+    said = []
+    for name, measure, unit, factor, digits in (
+        (words.LOCK, words.TOP_PROBABILITY, "points", 100, 2),
+        (words.FORK, words.ENTROPY, "nats", 1, 3),
+    ):
+        row = found.get((arm, measure, name))
+        if not known(row) or row is None:
+            continue
+        what = {words.LOCK: "the likeliest token of locks", words.FORK: "the entropy of forks"}[name]
+        limits = (
+            f" [{factor * row['low']:+.{digits}f}, {factor * row['high']:+.{digits}f}]"
+            if row["low"] is not None
+            else ""
+        )
+        less = (
+            "" if row["beyond_null"] is None else f" ({factor * row['beyond_null']:+.{digits}f} beyond {row['null']})"
+        )
+        said.append(f"{what} by {factor * row['estimate']:+.{digits}f}{limits} {unit}{less}")
+    return f"{arm} moved {' and '.join(said)}." if said else ""
+
+
+def depth_sentence(depth: pl.DataFrame, model_id: str) -> str:
+    """Are forks deep and locks shallow?"""
+    row = next(
+        _everywhere(depth).filter(pl.col("model_id") == model_id, pl.col("measure") == words.DEPTH_AUROC).iter_rows(named=True),
+        None,
+    )  # fmt: skip
+    if not known(row) or row is None:
+        return "Too few locks and forks were probed to say which of them are deep."
+    if row["low"] is None:
+        return f"A fork settles at a deeper layer than a lock in {share(row)} of pairs, of too few positions for an interval."
+    told = "goes with" if row["low"] > 0.5 else "goes against" if row["high"] < 0.5 else "cannot be told to go with"
+    return f"A fork settles at a deeper layer than a lock in {share(row)} of pairs, ties counted half: depth {told} the class."
+
+
+def _everywhere(table: pl.DataFrame) -> pl.DataFrame:
+    return table.filter(pl.col("carriers") == words.BY_ALL, pl.col("position_kind") == words.EVERY_KIND)

@@ -214,8 +214,7 @@ LAW_BYTES, PROBE_BYTES = 8, 100  # of a kept token, of what else a row of probes
 
 
 def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
-    """Every probed model reads every carrier once, at a training's speed at most. All carriers lie on disk once, the laws
-    once a model."""
+    """Every probed model reads every carrier once, at a training's speed at most, and once more for depths."""
     on_gpu = study.sampling.gpus > 0
     models, decode = len(probed(study)), study.decodes[mechanism.decode]
     carriers = mechanism.carriers + len(resample_arms(study)) * (mechanism.carriers // 2)
@@ -227,9 +226,11 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
         probes = carriers * (chosen.regular + chosen.random + chosen.heuristic) + 2 * mechanism.strips * length(decode)
         disk = models * probes * (LAW_BYTES * mechanism.top + PROBE_BYTES)
         found = _hours(seconds + models * figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
-        return found + Amount(tokens=models * carriers * read, disk_bytes=disk)
+        found += Amount(tokens=models * carriers * read)
+        return (found + found if mechanism.depth else found) + Amount(disk_bytes=disk)
 
-    return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
+    rules = {"carriers": 1, "probe": models, **({"depths": models} if mechanism.depth else {})}
+    return Stage("probe", rules, 0, amount(expected_length(figures)), amount(longest))
 
 
 # Rules of which there is one job each.

@@ -61,18 +61,13 @@ class TorchEngine:
         together = positions_together(self.decoder.shape.vocabulary)
         for each in given:
             *_, hidden = self.decoder.read(read_for(each))
-            asked = hidden[self._before(each)]
+            asked = hidden[before(each, self.device)]
             stood = torch.tensor([each.completion_ids[position] for position in each.positions], device=self.device)
 
             def logits_of(part: slice, asked: Tensor = asked) -> Tensor:
                 return self.decoder.float32_logits(asked[part], head)
 
             yield next_tokens(each.carrier_id, logits_of, stood, top, together)
-
-    def _before(self, each: Probed) -> Tensor:
-        """Where the token stands whose hidden state says what comes at each position."""
-        places = [len(each.prompt_ids) + position - 1 for position in each.positions]
-        return torch.tensor(places, device=self.device)
 
     def _score_together(self, given: list[Given]) -> dict[str, list[float]]:
         """Token by token through the cache, as it samples. Shorter completions stand behind longer ones and drop out."""
@@ -95,6 +90,11 @@ class TorchEngine:
 def read_for(each: Probed) -> list[int]:
     """All that the asked laws are given."""
     return (each.prompt_ids + each.completion_ids)[: len(each.prompt_ids) + max(each.positions)]
+
+
+def before(each: Probed, device: torch.device) -> Tensor:
+    """Where the token stands whose hidden state says what comes at each position."""
+    return torch.tensor([len(each.prompt_ids) + position - 1 for position in each.positions], device=device)
 
 
 class _Rows:
