@@ -221,3 +221,32 @@ if MECHANISM.depth:
             asked={"least": MECHANISM.classes.least},
         script:
             "../workflow_scripts/depth.py"
+
+
+rule strips:
+    """Shows a few carriers token by token, with what the base and a trained model would have said in each place."""
+    input:
+        carriers="<results>/mechanism/carriers.parquet",
+        classes="<results>/analysis/token_classes.parquet",
+        probes=of_models("<results>/mechanism/probes/MODEL.parquet", PROBED),
+        tokenizer=TOKENIZER_FILES,
+        library=library("strips.py"),
+    output:
+        "<results>/analysis/strips.parquet",
+    log:
+        "<logs>/strips.log",
+    benchmark:
+        "<benchmarks>/strips.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(30),
+    params:
+        models=PROBED,
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/strips.py"

@@ -101,6 +101,7 @@ rule report:
         mechanism=["<results>/analysis/mechanism.parquet"] if MECHANISM else [],
         ssd_fit=["<results>/analysis/ssd_fit.parquet"] if MECHANISM else [],
         curves=["<results>/analysis/curves.parquet"] if MECHANISM else [],
+        strips=["<results>/analysis/strips.parquet"] if MECHANISM else [],
         depth=(
             ["<results>/analysis/depth.parquet"]
             if MECHANISM and MECHANISM.depth

@@ -28,7 +28,7 @@ class ReportInputs:
     mechanism: pl.DataFrame | None = None  # MECHANISM
     ssd_fit: pl.DataFrame | None = None  # SSD_FIT
     curves: pl.DataFrame | None = None  # CURVES
-    depth: pl.DataFrame | None = None  # depth of a thought by class
+    depth: pl.DataFrame | None = None  # DEPTH
     strips: pl.DataFrame | None = None  # STRIPS
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
