@@ -1,6 +1,6 @@
 # Needs: graded answers of the base, its A/A twins and finished training; their weights. Only with the section `mechanism`.
 # Makes: <results>/mechanism/{carriers,plan}.parquet, and <results>/mechanism/{probes,depths}/{model}.parquet, whose
-#        parts are undeclared until all are there
+#        parts are undeclared until all are there; <results>/analysis/{token_classes,mechanism,ssd_fit,curves,depth,strips}.parquet
 
 
 rule carriers:
@@ -127,6 +127,129 @@ if MECHANISM.depth:
                 --gpus {params.gpus} \
                 --threads {threads} 2>{log:q}
             """
+
+
+rule token_classes:
+    """Sorts the probed positions into locks, forks, diffuse and mixed ones, by the base alone."""
+    input:
+        carriers="<results>/mechanism/carriers.parquet",
+        plan="<results>/mechanism/plan.parquet",
+        base="<results>/mechanism/probes/base.parquet",
+        library=library("token_classes.py"),
+    output:
+        "<results>/analysis/token_classes.parquet",
+    log:
+        "<logs>/token_classes.log",
+    benchmark:
+        "<benchmarks>/token_classes.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(30),
+    params:
+        asked={
+            "classes": MECHANISM.classes.model_dump(),
+            "decode": STUDY.decodes[MECHANISM.decode].model_dump(),
+        },
+    script:
+        "../workflow_scripts/token_classes.py"
+
+
+rule mechanism:
+    """How training moved next-token laws, how far to the target of self-distillation, and how much elsewhere."""
+    input:
+        classes="<results>/analysis/token_classes.parquet",
+        probes=of_models("<results>/mechanism/probes/MODEL.parquet", PROBED),
+        tokenizer=TOKENIZER_FILES,
+        library=library("mechanism.py"),
+    output:
+        mechanism="<results>/analysis/mechanism.parquet",
+        ssd_fit="<results>/analysis/ssd_fit.parquet",
+        curves="<results>/analysis/curves.parquet",
+    log:
+        "<logs>/mechanism.log",
+    benchmark:
+        "<benchmarks>/mechanism.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(60),
+    params:
+        asked={
+            "mechanism": MECHANISM.model_dump(
+                include={"decode", "temperatures", "doubt", "classes"}
+            ),
+            "models": PROBED,
+            "decodes": dumped(STUDY.decodes),
+            "arms": dumped(STUDY.arms),
+            "evaluated": STUDY.evaluation.decodes.final,
+        },
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/mechanism.py"
+
+
+if MECHANISM.depth:
+
+    rule depth:
+        """Whether the depth of a thought goes with the class of its token."""
+        input:
+            classes="<results>/analysis/token_classes.parquet",
+            depths=of_models("<results>/mechanism/depths/MODEL.parquet", PROBED),
+            library=library("depth.py"),
+        output:
+            "<results>/analysis/depth.parquet",
+        log:
+            "<logs>/depth.log",
+        benchmark:
+            "<benchmarks>/depth.tsv"
+        localrule: True
+        conda:
+            "../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=larger(2000),
+            runtime=later(30),
+        params:
+            asked={"least": MECHANISM.classes.least},
+        script:
+            "../workflow_scripts/depth.py"
+
+
+rule strips:
+    """Shows a few carriers token by token, with what the base and a trained model would have said in each place."""
+    input:
+        carriers="<results>/mechanism/carriers.parquet",
+        classes="<results>/analysis/token_classes.parquet",
+        probes=of_models("<results>/mechanism/probes/MODEL.parquet", PROBED),
+        tokenizer=TOKENIZER_FILES,
+        library=library("strips.py"),
+    output:
+        "<results>/analysis/strips.parquet",
+    log:
+        "<logs>/strips.log",
+    benchmark:
+        "<benchmarks>/strips.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(30),
+    params:
+        models=PROBED,
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/strips.py"
 
 
 # Gradients at frozen checkpoints: of each arm at the base and at checkpoints of its first training.

@@ -108,6 +108,18 @@ rule report:
             if MECHANISM and MECHANISM.depth
             else []
         ),
+        token_classes=(
+            ["<results>/analysis/token_classes.parquet"] if MECHANISM else []
+        ),
+        mechanism=["<results>/analysis/mechanism.parquet"] if MECHANISM else [],
+        ssd_fit=["<results>/analysis/ssd_fit.parquet"] if MECHANISM else [],
+        curves=["<results>/analysis/curves.parquet"] if MECHANISM else [],
+        strips=["<results>/analysis/strips.parquet"] if MECHANISM else [],
+        depth=(
+            ["<results>/analysis/depth.parquet"]
+            if MECHANISM and MECHANISM.depth
+            else []
+        ),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],

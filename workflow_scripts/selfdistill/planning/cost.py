@@ -290,6 +290,8 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study))}
     rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
     rules |= {"references": int(bool(reference_arms(study))), "lineage": int(is_checkpoint(Path(study.model.path)))}
+    rules |= dict.fromkeys(("token_classes", "mechanism", "strips"), int(bool(study.mechanism)))
+    rules |= {"depth": int(bool(study.mechanism and study.mechanism.depth))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
     answers = sum(requests_of(asked_of(study, model)) for model in evaluated(study))
     seconds = sum(rules.values()) * figures.common("job_seconds")

@@ -37,7 +37,16 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
-from selfdistill.tables.mechanism import BRANCHES, NOISE_PROBE, WEIGHT_OVERLAP
+from selfdistill.tables.mechanism import (
+    BRANCHES,
+    CURVES,
+    DEPTH,
+    MECHANISM,
+    NOISE_PROBE,
+    SSD_FIT,
+    STRIPS,
+    WEIGHT_OVERLAP,
+)
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
 from selfdistill.tables.schema import Schema, of_runs
@@ -76,6 +85,11 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         variance=read_table(files["variance"], VARIANCE),
         truncation=read_table(files["truncation"], TRUNCATION),
         token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
+        mechanism=_if_there(files, "mechanism", MECHANISM),
+        ssd_fit=_if_there(files, "ssd_fit", SSD_FIT),
+        curves=_if_there(files, "curves", CURVES),
+        depth=_if_there(files, "depth", DEPTH),
+        strips=_if_there(files, "strips", STRIPS),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),
@@ -84,9 +98,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_summary=read_table(files["noise_summary"], of_runs(NOISE_SUMMARY)),
         weight_change=read_table(files["weight_change"], of_runs(WEIGHT_CHANGE)),
         coherence=read_table(files["coherence"], of_runs(PATH_COHERENCE)),
-        noise_probe=_asked_for(files, "noise_probe", NOISE_PROBE),
-        branches=_asked_for(files, "branches", BRANCHES),
-        weight_overlap=_asked_for(files, "weight_overlap", WEIGHT_OVERLAP),
+        noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
+        branches=_if_there(files, "branches", BRANCHES),
+        weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),
@@ -107,6 +121,12 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
     )
 
 
+def _if_there(files: Mapping[str, Any], name: str, schema: Schema) -> pl.DataFrame | None:
+    """A table that only some studies have: their input holds one path, that of others none."""
+    paths = files.get(name, [])
+    return None if not paths else read_table(paths if isinstance(paths, str) else paths[0], schema)
+
+
 def _origin(files: Mapping[str, Any]) -> str:
     """The sentence that the model's folder, or what was found of it when it was looked at, tells of its weights."""
     told = (json.loads(Path(path).read_text()) for path in files["origin"])
@@ -115,10 +135,3 @@ def _origin(files: Mapping[str, Any]) -> str:
 
 def _read_each(names: Sequence[str], paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {name: json.loads(Path(path).read_text()) for name, path in zip(names, paths, strict=True)}
-
-
-def _asked_for(files: Mapping[str, Any], name: str, schema: Schema) -> pl.DataFrame | None:
-    """A table that only some studies have; rules name it as a list of one file, or of none."""
-    paths = files.get(name) or []
-    paths = [paths] if isinstance(paths, str) else list(paths)
-    return read_table(paths[0], schema) if paths else None

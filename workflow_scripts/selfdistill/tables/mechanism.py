@@ -119,6 +119,20 @@ DEPTH: Schema = {
     **_INTERVAL,
 }
 
+# What the report shows of a few carriers: one row for each of their tokens and each model that was asked there.
+STRIPS: Schema = {
+    **{k: TOKEN_CLASSES[k] for k in ("carrier_id", "problem_id", "written_by")},
+    **{k: CARRIERS[k] for k in ("decode_id", "verdict", "finish_class")},
+    **{k: TOKEN_CLASSES[k] for k in ("position", "token_id", "token_class")},
+    "text": pl.String,  # of the token that stood there; U+FFFD where it writes part of a character
+    "model_id": pl.String,  # who was asked
+    "candidates": pl.List(pl.String),  # texts of the likeliest tokens, in falling order
+    "candidate_ids": pl.List(pl.Int32),
+    "probabilities": pl.List(pl.Float64),  # theirs, at temperature 1
+    "rank": pl.Int32,  # of the token that stood there
+    "probability": pl.Float64,
+}
+
 # Gradients at a frozen checkpoint, one row a sequence and part: its products with those of every sequence and part, in the
 # order of the rows. A gradient is the sum over the part's tokens, folded into a sketch that keeps products on average.
 GRADIENT_PRODUCTS: Schema = {
