@@ -93,5 +93,5 @@ def _draw_line(axes: Axes, pooled: pl.DataFrame, largest: float) -> None:
 def _critical(pooled: pl.DataFrame) -> str:
     row = pooled.row(by_predicate=pl.col("estimand") == words.CRITICAL_BATCH, named=True)
     if row["high"] is None:
-        return "not resolved"
+        return words.NOT_RESOLVED
     return f"{fmt.count(row['estimate'])} [{fmt.count(row['low'])}, {fmt.count(row['high'])}]"
