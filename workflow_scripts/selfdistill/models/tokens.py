@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +150,21 @@ def check_chat_template(folder: Path) -> None:
 
 def _has_text(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
+
+
+def token_texts(folder: Path, ids: Iterable[int]) -> dict[int, str]:
+    """What each token writes within a text, its leading space kept. Part of a character is U+FFFD, and what the tokenizer
+    does not know is empty: a model may have more rows than it has tokens."""
+    tokenizer = _tokenizer(folder)
+    before = tokenizer.encode("a", add_special_tokens=False).ids
+    known = tokenizer.decode(before, skip_special_tokens=False)
+
+    def text(number: int) -> str:
+        whole = str(tokenizer.decode([*before, number], skip_special_tokens=False))
+        return (
+            whole[len(known) :]
+            if whole.startswith(known)
+            else str(tokenizer.decode([number], skip_special_tokens=False))
+        )
+
+    return {number: text(number) for number in ids}

@@ -25,6 +25,11 @@ class ReportInputs:
     variance: pl.DataFrame | None = None  # VARIANCE
     truncation: pl.DataFrame | None = None  # TRUNCATION
     token_budgets: pl.DataFrame | None = None  # TOKEN_BUDGETS
+    mechanism: pl.DataFrame | None = None  # MECHANISM
+    ssd_fit: pl.DataFrame | None = None  # SSD_FIT
+    curves: pl.DataFrame | None = None  # CURVES
+    depth: pl.DataFrame | None = None  # DEPTH
+    strips: pl.DataFrame | None = None  # STRIPS
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`
@@ -33,6 +38,9 @@ class ReportInputs:
     noise_summary: pl.DataFrame | None = None
     weight_change: pl.DataFrame | None = None
     coherence: pl.DataFrame | None = None
+    noise_probe: pl.DataFrame | None = None  # NOISE_PROBE
+    branches: pl.DataFrame | None = None  # BRANCHES
+    weight_overlap: pl.DataFrame | None = None  # WEIGHT_OVERLAP
     grader: pl.DataFrame | None = None  # GRADER
     grader_errors: pl.DataFrame | None = None  # GRADER_ERRORS; without rows until a person has filled the sheet
     corrected: pl.DataFrame | None = None  # CORRECTED; likewise

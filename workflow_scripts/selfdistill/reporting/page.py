@@ -19,16 +19,21 @@ from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
-from selfdistill.reporting.inputs import ReportInputs, draws_by_side, is_resampled_base
+from selfdistill.reporting.gradients import branch_sentence, noise_sentences
+from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, is_resampled_base
+from selfdistill.reporting.mechanism import sentences as mechanism_sentences
 from selfdistill.reporting.select import final_levels
+from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
     difficulty,
     factorial,
     formats,
+    gradients,
     grading,
     lineage,
     looks,
     main,
+    mechanism,
     pass_at_k,
     rates,
     study,
@@ -38,6 +43,7 @@ from selfdistill.reporting.tables import (
 )
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.truncation import truncation_decode, truncation_sentences
+from selfdistill.reporting.weights import learning_or_rounding
 from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.tables import words
 
@@ -101,6 +107,18 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         checks=inputs.checks,
         asked_format=formats.asked_format(inputs),
         format_alarms=formats.alarms(inputs),
+        noise_sentences=noise_sentences(inputs),
+        branch_sentence=branch_sentence(inputs),
+        weight_sentences=learning_or_rounding(inputs),
+        shows={
+            "locks": has_rows(inputs.mechanism) or has_rows(inputs.strips),
+            "fit": has_rows(inputs.ssd_fit),
+            "depth": has_rows(inputs.depth),
+        },
+        mechanism_sentences=mechanism_sentences(inputs),
+        strips=strips(inputs),
+        strip_legend=LEGEND,
+        strip_classes=LOOKS,
         alarms=[audit["alarm"] for audit in inputs.conversions.values() if audit.get("alarm")],
     )
 
@@ -120,9 +138,22 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
         "weights": training.weights_changed,
+        "noise_probe": gradients.frozen_checkpoints,
+        "branches": gradients.branches,
+        "weight_overlap": gradients.weight_overlap,
         "gain_parts": truncation.parts_of_differences,
         "cap_rates": truncation.rates_and_lengths,
         "base_answers": truncation.gains_by_base_answer,
+        "classes": mechanism.classes,
+        "moved_by_class": mechanism.moved_by_class,
+        "decoded_by_class": mechanism.decoded_by_class,
+        "moved_beyond_null": mechanism.moved_beyond_null,
+        "between_texts": mechanism.between_texts,
+        "way_to_target": mechanism.way_to_target,
+        "parts_of_way": mechanism.parts_of_way,
+        "way_by_place": mechanism.way_by_place,
+        "loss_terms": mechanism.loss_terms,
+        "depth": mechanism.depth,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,

@@ -37,9 +37,19 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
+from selfdistill.tables.mechanism import (
+    BRANCHES,
+    CURVES,
+    DEPTH,
+    MECHANISM,
+    NOISE_PROBE,
+    SSD_FIT,
+    STRIPS,
+    WEIGHT_OVERLAP,
+)
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
-from selfdistill.tables.schema import of_runs
+from selfdistill.tables.schema import Schema, of_runs
 from selfdistill.tables.training import RUN_LOG
 from selfdistill.tables.whole import read_table
 
@@ -75,6 +85,11 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         variance=read_table(files["variance"], VARIANCE),
         truncation=read_table(files["truncation"], TRUNCATION),
         token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
+        mechanism=_if_there(files, "mechanism", MECHANISM),
+        ssd_fit=_if_there(files, "ssd_fit", SSD_FIT),
+        curves=_if_there(files, "curves", CURVES),
+        depth=_if_there(files, "depth", DEPTH),
+        strips=_if_there(files, "strips", STRIPS),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),
@@ -83,6 +98,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_summary=read_table(files["noise_summary"], of_runs(NOISE_SUMMARY)),
         weight_change=read_table(files["weight_change"], of_runs(WEIGHT_CHANGE)),
         coherence=read_table(files["coherence"], of_runs(PATH_COHERENCE)),
+        noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
+        branches=_if_there(files, "branches", BRANCHES),
+        weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),
@@ -101,6 +119,12 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         checks=json.loads(Path(files["checks"]).read_text()),
         results=asked["results"],
     )
+
+
+def _if_there(files: Mapping[str, Any], name: str, schema: Schema) -> pl.DataFrame | None:
+    """A table that only some studies have: their input holds one path, that of others none."""
+    paths = files.get(name, [])
+    return None if not paths else read_table(paths if isinstance(paths, str) else paths[0], schema)
 
 
 def _origin(files: Mapping[str, Any]) -> str:

@@ -8,15 +8,19 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from selfdistill.foundation.files import write_text
+from selfdistill.foundation.wording import THIN_SPACE, plural
 from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
 from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
+from selfdistill.reporting.figures.gradients import signal_share, time_and_data
 from selfdistill.reporting.figures.hypotheses import hypotheses
+from selfdistill.reporting.figures.mechanism import depth_by_class, fit_ratio, mass_by_rank, movement, survivors
 from selfdistill.reporting.figures.sweep import sweep
 from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
 from selfdistill.reporting.figures.truncation import token_budgets, token_differences
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.mechanism import everywhere
 from selfdistill.reporting.notes import between, fair_menus, n_of
 from selfdistill.reporting.select import (
     checkpoint_levels,
@@ -30,6 +34,7 @@ from selfdistill.reporting.style import Drawing, figure_style, svg_text
 from selfdistill.reporting.truncation import truncation_decode
 from selfdistill.tables import words
 from selfdistill.tables.analysis import TOKEN_BUDGETS, VERDICTS
+from selfdistill.tables.mechanism import CURVES, DEPTH, SSD_FIT
 
 
 def _nothing(_: ReportInputs) -> str:
@@ -77,6 +82,28 @@ def _of_token_differences(inputs: ReportInputs) -> str:
 
 def _at_truncation_decode(inputs: ReportInputs) -> pl.DataFrame:
     return there(inputs.token_budgets, TOKEN_BUDGETS).filter(pl.col("decode_id") == truncation_decode(inputs))
+
+
+def _of_curves(inputs: ReportInputs) -> str:
+    return _positions(there(inputs.curves, CURVES))
+
+
+def _of_fit(inputs: ReportInputs) -> str:
+    return _positions(there(inputs.ssd_fit, SSD_FIT))
+
+
+def _of_depth(inputs: ReportInputs) -> str:
+    rows = there(inputs.depth, DEPTH).filter(pl.col("measure") == words.MEAN_DEPTH)
+    return _positions(rows.with_columns(token_class=pl.lit(words.EVERY_CLASS)))
+
+
+def _positions(table: pl.DataFrame) -> str:
+    rows = everywhere(table).filter(pl.col("token_class") == words.EVERY_CLASS).sort("positions", descending=True)
+    if rows.is_empty():
+        return ""
+    most = rows.row(0, named=True)
+    counted = f"{plural(most['positions'], 'position')} in texts of {plural(most['n'], words.PROBLEM)}."
+    return counted.replace(THIN_SPACE, "\u202f")  # the same, and no line ends there
 
 
 def _n_and_split(rows: pl.DataFrame) -> str:
@@ -172,6 +199,23 @@ PLANS: dict[str, Plan] = {
         "signal. Squared norms on a linear scale that starts at zero.",
         "analysis/noise_summary.parquet",
     ),
+    "signal-share": Plan(
+        signal_share,
+        "Share of signal in a step's squared norm against the batch",
+        "f(B) = 1/(1 + B_noise/B), from the noise scale of each run's log (left) and of frozen checkpoints (right), with the band "
+        "of its 95 % interval. The dotted line is the study's batch. A band that reaches zero at every batch has resolved no "
+        "signal. Only the noise scale is measured: that a step of another batch would have this share is the theory.",
+        "analysis/noise_summary.parquet, analysis/noise_probe.parquet",
+    ),
+    "time-and-data": Plan(
+        time_and_data,
+        "What a larger batch costs in examples",
+        "Short trainings from the base, the learning rate by the square root of the batch. Left: loss of examples that no branch "
+        "was shown, mean over data orders. Right: examples that each batch takes to the loss that all branches reach, with 95 % "
+        "t intervals over data orders, and the line E = E_min + S_min·B of the trade-off (S/S_min - 1)(E/E_min - 1) = 1. Its "
+        "critical batch E_min/S_min takes twice the fewest steps and twice the fewest examples.",
+        "analysis/branches.parquet",
+    ),
     "weights-changed": Plan(
         weights_changed,
         "Weights changed, seen and predicted from rounding",
@@ -179,6 +223,51 @@ PLANS: dict[str, Plan] = {
         "weights move then says how large the steps are, not which weights matter. Near zero, rounding swallows "
         "the updates. These are counts of all weights, so they have no intervals.",
         "analysis/weight_change.parquet",
+    ),
+    "mass-by-rank": Plan(
+        mass_by_rank,
+        "Probability beyond the likeliest tokens, by class",
+        "Mean probability, at temperature 1, of all but so many of the likeliest tokens; both axes are logarithmic. A line below "
+        "the base’s is a tail that training cut; at forks the left end says how open the choice is. Classes of too few positions "
+        "are left out. Base and arms speak of the same positions, so compare them in the table, which pairs them; the intervals "
+        "of single curves stand in the file.",
+        "analysis/curves.parquet",
+        _of_curves,
+    ),
+    "survivors": Plan(
+        survivors,
+        "What truncation leaves, against the temperature of evaluation",
+        "The truncation is that of the decode by which the carriers were sampled, at other temperatures. Above: how many tokens survive it, "
+        "on average; below: the entropy among them. Self-distillation should keep locks near one token at temperatures at which the base "
+        "lets more through. Bars are 95 % intervals of single curves; points are shifted sideways so that they can be told apart.",
+        "analysis/curves.parquet",
+        _of_curves,
+    ),
+    "fit-ratio": Plan(
+        fit_ratio,
+        "Fit ratio by class and arm",
+        "The share of the way from the base to the target of self-distillation that training closed: 0 is the base, 100 % (dotted) the target, "
+        "and a mark below 0 lies further off than the base did. Right: less what the null closed. An arm whose own decode asks for no change "
+        "is shown against the study’s first target. Bars are 95 % intervals over problems; an open mark has none, for too few positions.",
+        "analysis/ssd_fit.parquet",
+        _of_fit,
+    ),
+    "movement": Plan(
+        movement,
+        "How far each arm was moved, and how much of it towards the target",
+        "Mean squared distance of the square roots of trained and base probabilities, with its 95 % interval. Blue: the part along the way to the "
+        "target, also as a percentage; hatched: the rest, which is noise and training that is not self-distillation. Each "
+        "panel has its own scale.",
+        "analysis/ssd_fit.parquet",
+        _of_fit,
+    ),
+    "depth": Plan(
+        depth_by_class,
+        "Depth by class",
+        "The layer from which on the law stays near the last one’s, as a share of all layers; classes are by the base. Bars are 95 % intervals over "
+        "problems; an open mark has none, for too few positions.",
+        "analysis/depth.parquet",
+        _of_depth,
     ),
     "endings": Plan(
         endings,
