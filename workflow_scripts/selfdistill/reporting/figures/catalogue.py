@@ -106,7 +106,7 @@ def _positions(table: pl.DataFrame) -> str:
     return _counted(most["positions"], most["n"])
 
 
-def _counted(positions: int, problems: Any) -> str:
+def _counted(positions: Any, problems: Any) -> str:
     counted = f"{plural(positions, 'position')} in texts of {plural(problems or 0, words.PROBLEM)}."
     return counted.replace(THIN_SPACE, "\u202f")  # the same, and no line ends there
 
