@@ -84,6 +84,7 @@ class Chosen:
     token_class: str
     mask: Array
     how: str = ""  # what `method` says of it, where a class was chosen by an outcome
+    honest: bool = True  # not chosen by the very training that is measured
 
 
 def classes_of(positions: Positions, side: Side) -> Iterator[Chosen]:
@@ -103,6 +104,10 @@ def classes_of(positions: Positions, side: Side) -> Iterator[Chosen]:
         measured = others & positions.measuring
         yield Chosen(words.STRICT_LOCK, measured & ~by_token, words.CHOSEN_BY_OTHER_HALF)
         yield Chosen(words.SWAPPED_LOCK, measured & by_token, words.CHOSEN_BY_OTHER_HALF)
+    if side.swapped:  # for a reader to see how far off that is
+        by_itself = np.stack(side.swapped)
+        yield Chosen(words.STRICT_BY_ITSELF, others & ~by_itself, words.CHOSEN_BY_ITSELF, honest=False)
+        yield Chosen(words.SWAPPED_BY_ITSELF, others & by_itself, words.CHOSEN_BY_ITSELF, honest=False)
 
 
 def slices(kinds: bool = True) -> Iterator[tuple[str, str]]:
