@@ -1,6 +1,7 @@
 # Needs: graded answers of the base, its A/A twins and finished training; their weights. Only with the section `mechanism`.
 # Makes: <results>/mechanism/{carriers,plan}.parquet, and <results>/mechanism/{probes,depths}/{model}.parquet, whose
-#        parts are undeclared until all are there; <results>/analysis/{token_classes,mechanism,ssd_fit,curves,depth,strips}.parquet
+#        parts are undeclared until all are there
+#        <results>/analysis/{token_classes,mechanism,ssd_fit,curves,depth,strips}.parquet
 
 
 rule carriers:

@@ -127,15 +127,19 @@ def _share(probability: float) -> str:
     return f"<{fmt.percent(0.001)}" if 0 < probability < 0.0005 else fmt.percent(probability)
 
 
+def reads_from_the_right(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text)
+
+
 def _candidate(share: str, text: str) -> str:
-    return f"“{ISOLATED.format(text)}” {share}"
+    return f"{ISOLATED.format(text) if reads_from_the_right(text) else text} {share}"
 
 
 def _as_text(title: str, asked: list[str], tokens: list[Token]) -> Table:
     """The same for who cannot point, prints, or reads with the ears."""
     rows = []
     for token in tokens:
-        lists = {said.model_id: ", ".join(_candidate(*pair) for pair in said.likeliest) for said in token.said}
+        lists = {said.model_id: "; ".join(_candidate(*pair) for pair in said.likeliest) for said in token.said}
         of_models = [lists.get(model, fmt.MISSING) for model in asked]
         swap = ", swapped" if token.swapped else ""
         rows.append(

@@ -208,7 +208,7 @@ def loss_terms(inputs: ReportInputs) -> Table | None:
     rows, groups = moved(inputs), []
     for arm in moved_arms(inputs):
         target = target_of(inputs, arm)
-        mine = rows.filter(pl.col("arm") == arm, pl.col("decode_id") == target)
+        mine = rows.filter(pl.col("arm") == arm, pl.col("decode_id").eq_missing(pl.lit(target)))
         found = []
         for name in CLASSES:
             terms = [row_of(mine, measure=term, token_class=name) for term in words.LOSS_TERMS]
