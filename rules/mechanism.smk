@@ -459,7 +459,7 @@ rule weight_overlap:
     resources:
         # A large model's embedding is the most that is held at once, some times in float32.
         mem_mb=larger(2000 if SMALL_MODEL else 24000),
-        runtime=later(120),
+        runtime=later(480),
     params:
         asked={"runs": RUNS, "seed": STUDY.seed},
         # Where the model lies is no reason to do it again; what it is is an input.

@@ -79,6 +79,17 @@ def test_parts_add_up_to_the_gradient_that_training_takes(tiny: Path, rows: pl.D
         assert np.abs(found.sum(0) * signs - whole).max() < 1e-5 * np.abs(whole).max()
 
 
+def test_layers_that_are_recomputed_once_for_every_class_give_the_same_gradients(
+    tiny: Path, rows: pl.DataFrame
+) -> None:
+    """As of large models on a GPU, whose activations are not kept between the backward passes."""
+    kept = load_model(tiny).eval()
+    recomputed = load_model(tiny).train()
+    recomputed.activation_checkpointing_enable({"use_reentrant": False})
+    ours, theirs = (of_each(model, rows.head(2), 4096) for model in (recomputed, kept))
+    assert np.allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
 def test_a_fold_that_wraps_around_puts_every_weight_on_its_number() -> None:
     """Of tensors larger and smaller than the sketch, against the definition."""
     tensors = [torch.nn.Parameter(torch.randn(size)) for size in (70, 3, 33, 128)]

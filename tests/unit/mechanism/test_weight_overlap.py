@@ -107,6 +107,18 @@ def test_a_movement_that_both_share_is_found_in_its_size(tmp_path: Path) -> None
     assert "learned" in weight_sentences(table)["ssd/seed-1"]
 
 
+def test_what_two_arms_have_in_common_is_told_by_the_cosine_alone(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", {name: tensor.float() for name, tensor in base_weights().items()})
+    runs = {
+        f"{arm}/seed-0": write(tmp_path / arm, trained(seed, 1.0, dtype="f32")) for arm, seed in (("a", 1), ("b", 2))
+    }
+    table = overlaps(base, runs, 0)
+    between = table.filter(pl.col("against") == "b/seed-0")
+    assert between["measure"].unique().to_list() == [words.COSINE] and row(between, words.COSINE)["low"] > 0
+    assert table.filter(pl.col("against").is_null())["run"].unique().sort().to_list() == ["a/seed-0", "b/seed-0"]
+    assert all("One training" in sentence for sentence in weight_sentences(table).values())
+
+
 def test_decay_is_no_learning(tmp_path: Path) -> None:
     table = two_runs(tmp_path, decay=DECAY, dtype="f32")
     for measure in (words.COSINE, words.SAME_DIRECTION):

@@ -83,7 +83,7 @@ def overlap(cosine: float, low: float | None, direction_low: float, run: str = "
         words.STABLE_RANK: (7.1, 8.4, -1.8, -0.8),
     }  # fmt: skip
     rows = [
-        (run, "ssd/seed-1000", words.TOTAL, measure, estimate, expected, None if expected is None else estimate - expected,
+        (run, f"{run.split('/')[0]}/seed-1000", words.TOTAL, measure, estimate, expected, None if expected is None else estimate - expected,
          ends, top, words.BY_MAGNITUDE, words.JACKKNIFE_TENSORS, 46, 820_608)
         for measure, (estimate, expected, ends, top) in found.items()
     ]  # fmt: skip
@@ -134,13 +134,13 @@ def test_the_page_shows_them_and_escapes_names_from_the_study(monkeypatch: pytes
     monkeypatch.setattr("selfdistill.reporting.figures.catalogue.svg_text", lambda figure, name: f"<svg>{name}</svg>")
     tables = {
         "noise_probe": probe(True, HOSTILE), "branches": fit(24.0, 18.0, 33.0),
-        "weight_overlap": overlap(0.4, 0.3, 0.1, f"{HOSTILE}/seed-0"),
+        "weight_overlap": overlap(0.4, 0.3, 0.1, "<script>alert(1)</seed-0"),
     }  # fmt: skip
     html = render_report(report_inputs(**tables))
     for text in ("Gradients at frozen checkpoints", "Short trainings at several batch sizes", "Learning, or rounding?"):
         assert text in html
     assert 'id="figure-signal-share"' in html and 'id="figure-time-and-data"' in html
-    assert HOSTILE not in html
+    assert HOSTILE not in html and "<script>alert(1)" not in html
     bare = report_inputs()
     assert noise_sentences(bare) == [] and branch_sentence(bare) == "" and learning_or_rounding(bare) == []
 

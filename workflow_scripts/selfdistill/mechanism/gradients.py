@@ -266,7 +266,7 @@ def _table(model: Any, examples: pl.DataFrame, settings: ProbeSettings, parts: K
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     weights = sum(parameter.numel() for parameter in learning)
     if settings.device == "cuda" and weights >= LARGE_MODEL:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
         model.train()  # else nothing is recomputed; there is no dropout
     sketch = Sketch(learning, settings.sketch, settings.seed)
     rows: list[dict[str, Any]] = []

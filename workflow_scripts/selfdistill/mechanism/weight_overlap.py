@@ -55,32 +55,40 @@ class Sums:
 
 
 def overlaps(base: Path, runs: Mapping[str, Path], seed: int) -> pl.DataFrame:
-    """Every two trainings of an arm, and arms with one training."""
+    """Every two trainings of an arm, and arms with one training; of the first trainings of two arms, the cosine alone."""
     rows: list[dict[str, Any]] = []
-    for arm in dict.fromkeys(run.split("/")[0] for run in runs):
+    arms = list(dict.fromkeys(run.split("/")[0] for run in runs))
+    for arm in arms:
         of_arm = [run for run in runs if run.split("/")[0] == arm]
         pairs: list[tuple[str, ...]] = [*combinations(of_arm, 2)] or [(of_arm[0],)]
         for pair in pairs:
             sums = tensor_sums(StoredWeights(base), [StoredWeights(runs[run]) for run in pair], seed)
             rows += rows_of(sums, *pair)
+    first = [next(run for run in runs if run.split("/")[0] == arm) for arm in arms]
+    for run, other in combinations(first, 2):
+        sums = tensor_sums(
+            StoredWeights(base), [StoredWeights(runs[each]) for each in (run, other)], seed, products=True
+        )
+        rows += [row for row in rows_of(sums, run, other) if row["measure"] == words.COSINE]
     table = pl.DataFrame(rows, schema=WEIGHT_OVERLAP)
     return conform(table, WEIGHT_OVERLAP, "weight overlap")
 
 
-def tensor_sums(base: StoredWeights, trained: Sequence[StoredWeights], seed: int) -> list[Sums]:
-    """Of every tensor that moved."""
+def tensor_sums(base: StoredWeights, trained: Sequence[StoredWeights], seed: int, products: bool = False) -> list[Sums]:
+    """Of every tensor that moved; of the changes' `products` alone, where nothing else is asked."""
     found = []
     for name in base.names():
         before, after = base.matrix(name), [model.matrix(name) for model in trained]
-        sums = sums_of_tensor(layer_group(name), before, after, seed)
+        sums = sums_of_tensor(layer_group(name), before, after, seed, products)
         if sums.own or sums.others:
             found.append(sums)
     return found
 
 
-def sums_of_tensor(group: str, before: Array, after: Sequence[Array], seed: int) -> Sums:
+def sums_of_tensor(group: str, before: Array, after: Sequence[Array], seed: int, products: bool = False) -> Sums:
     sums = Sums(group, before.size)
-    limits = [_limits(before, each) for each in after] if len(after) == 2 else []
+    sets = len(after) == 2 and not products
+    limits = [_limits(before, each) for each in after] if sets else []
     for rows in _row_pieces(*before.shape):
         start, bits = as_float32(before[rows]), as_bf16(before[rows])
         moves = [as_float32(each[rows]) - start for each in after]
@@ -92,8 +100,9 @@ def sums_of_tensor(group: str, before: Array, after: Sequence[Array], seed: int)
             sums.others += _dot(moves[1], moves[1])
             sums.product += _dot(moves[0], moves[1])
             sums.along = sums.along[0] + _dot(moves[0], start), sums.along[1] + _dot(moves[1], start)
+        if sets:
             _add_sets(sums, _cells(bits), moves, changed, limits, start)
-    if before.shape[0] > 1 and before.shape[1] > 1 and sums.own:
+    if not products and before.shape[0] > 1 and before.shape[1] > 1 and sums.own:
         sums.rank = _ranks(before, after, seed)
     return sums
 

@@ -240,7 +240,7 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
 FORWARD, BACKWARD = 1 / 3, 2 / 3
 BY_CLASS = 2 * FORWARD + 3 * BACKWARD
 LOOKS = 9  # at the held-out loss along a branch
-WEIGHTS_PER_SECOND = 8e6  # compared by one core, of two trainings
+WEIGHTS_PER_SECOND = 5e6  # of two trainings, compared by one core
 
 
 def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:

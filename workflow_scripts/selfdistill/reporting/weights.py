@@ -24,7 +24,8 @@ def learning_or_rounding(inputs: ReportInputs) -> list[str]:
 def weight_sentences(table: pl.DataFrame) -> dict[str, str]:
     """By run: the first of a pair speaks for both."""
     sentences: dict[str, str] = {}
-    of_all = table.filter(pl.col("group") == words.TOTAL)
+    of_one_arm = pl.col("against").is_null() | (_arm("run") == _arm("against"))
+    of_all = table.filter((pl.col("group") == words.TOTAL) & of_one_arm)
     for (run, against), rows in of_all.group_by("run", "against", maintain_order=True):
         by_measure = {row["measure"]: row for row in rows.to_dicts()}
         sentence = _of_two(str(run), str(against), by_measure) if against else _of_one(str(run), by_measure)
@@ -32,6 +33,10 @@ def weight_sentences(table: pl.DataFrame) -> dict[str, str]:
         if against:
             sentences.setdefault(str(against), sentence)
     return sentences
+
+
+def _arm(column: str) -> pl.Expr:
+    return pl.col(column).str.split("/").list.first()
 
 
 def _of_two(run: str, against: str, by_measure: dict[str, dict[str, Any]]) -> str:

@@ -93,12 +93,14 @@ def weight_overlap(inputs: ReportInputs) -> Table | None:
         "run", "against", maintain_order=True
     ):
         title = f"{run} and {against}" if against else f"{run}: one training"
+        if against and str(run).split("/")[0] != str(against).split("/")[0]:
+            title += ", of two arms"
         groups.append(Group([_measure(row) for row in rows.to_dicts()], title))
     columns = ["measure", "seen", "expected", "beyond it", "expected if"]
     note = (
         "Overlaps are shares of the sets' mean size. The relative distance and the stable rank |Δ|²/σ² of the changes are held against "
-        "half the difference of two trainings, in which what both learned is gone. Brackets are 95 % intervals over tensors. By layer "
-        "group the numbers stand in the file."
+        "half the difference of two trainings, in which what both learned is gone. Brackets are 95 % intervals over tensors. What "
+        "trainings of two arms have in common is no arm's own. By layer group the numbers stand in the file."
     )
     return Table(
         "Weights of finished models", columns, groups, "analysis/weight_overlap.parquet", note, frozenset({0, 4})
