@@ -9,7 +9,7 @@ import polars as pl
 
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
-from selfdistill.tables.schema import TOKENS, Schema
+from selfdistill.tables.schema import Schema
 
 # The texts that are probed, the same for every model.
 CARRIERS: Schema = {
