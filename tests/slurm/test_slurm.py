@@ -18,7 +18,8 @@ from studies import RESULTS, Run, journaled, tiny
 from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, begun
 
 pytestmark = pytest.mark.xdist_group("slurm")
-REPORT = str(RESULTS / "report.html")
+ANALYSED = ("levels", "comparisons", "flips", "verdicts", "noise_summary")
+TABLES = [str(RESULTS / f"analysis/{name}.parquet") for name in ANALYSED]
 BASE = str(RESULTS / "models/base/graded.parquet")
 SHARD = str(RESULTS / "models/base/shard-0.parquet")
 SAMPLED = ["request_id", "text", "n_tokens", "finish_reason", "finish_class", "extracted", "verdict"]
@@ -46,9 +47,9 @@ def slurm(slurm_is_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The tiny study, run without Slurm."""
+    """The tiny study, run without Slurm to the tables that are compared."""
     clone = Clone(tmp_path_factory.mktemp("local"))
-    finished = clone.snakemake(study=clone.changed_study(tiny))
+    finished = clone.snakemake(*TABLES, study=clone.changed_study(tiny))
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
     return clone
 
@@ -58,7 +59,7 @@ def test_a_study_whose_jobs_are_killed_gives_the_tables_of_a_local_run(
 ) -> None:
     study = fresh.changed_study(tiny)
     with Run(
-        slurm, fresh, study, REPORT, "--slurm-efficiency-report", "--slurm-efficiency-report-path", "report"
+        slurm, fresh, study, *TABLES, "--slurm-efficiency-report", "--slurm-efficiency-report-path", "report"
     ) as run:
         sampling = run.job_of("sample", "samples-t11_0")
         run.wait_until(lambda: journaled(fresh, "samples-t11").height >= 3, "sample")
@@ -82,7 +83,7 @@ def test_a_study_whose_jobs_are_killed_gives_the_tables_of_a_local_run(
         assert journal["request_id"].n_unique() == journal.height == ours.height
     assert kept.join(journaled(fresh, "samples-t11"), on=["request_id", "text"], how="semi").height == kept.height
     assert "going on after step" in (fresh.folder / RESULTS / "logs/train/ssd/seed-0.log").read_text()
-    for name in ("levels", "comparisons", "flips", "verdicts", "noise_summary"):
+    for name in ANALYSED:
         ours, theirs = (
             pl.read_parquet(clone.folder / RESULTS / f"analysis/{name}.parquet") for clone in (fresh, local)
         )
@@ -92,7 +93,7 @@ def test_a_study_whose_jobs_are_killed_gives_the_tables_of_a_local_run(
     with open(report) as handle:
         rules = {row["RuleName"].split("_wildcards")[0] for row in csv.DictReader(handle)}
     assert rules >= {"rule_problems", "rule_sample", "rule_grade", "rule_train", "rule_comparisons"}
-    assert "rule_plan" not in rules and "rule_report" not in rules  # they take seconds, and run beside the driver
+    assert "rule_plan" not in rules and "rule_verdicts" not in rules  # they take seconds, and run beside the driver
 
 
 def test_sampling_outlives_its_time_limit_its_memory_and_its_node(slurm: Cluster, local: Clone, tmp_path: Path) -> None:

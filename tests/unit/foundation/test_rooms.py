@@ -107,3 +107,21 @@ def test_a_word_of_the_report_or_a_loader_is_no_reason_to_make_problems_anew() -
     assert not {module_name(file) for file in modules_used_by("convert.py")} & {
         f"selfdistill.problems.datasets.loaders.{module_of(loader)}" for loader in LOADERS
     }
+
+
+def test_imports_are_found_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "import os; import json, selfdistill.tables.words as w\n"
+        "if TYPE_CHECKING:\n    from selfdistill.study.study import Study\n\n    from selfdistill.study import looks\n"
+        "try:\n    from selfdistill.statistics import (\n        power,  # of a test\n        sequential,\n    )\n"
+        "except ImportError: from selfdistill.tables import \\\n    endings\n"
+        "PROCESS = ['-m', 'selfdistill.grading.worker']  # not selfdistill.grading.verify\n"
+    )
+    found = {module_name(file) for file in modules_used_by(str(tmp_path / "odd.py"))}
+    named = ("tables.words", "statistics.power", "statistics.sequential", "tables.endings", "grading.worker")
+    wanted = {f"selfdistill.{name}" for name in named}
+    assert wanted <= found, wanted - found
+    assert not found & {
+        "selfdistill.study.study", "selfdistill.study.looks", "selfdistill.grading.verify",
+    }  # fmt: skip

@@ -14,6 +14,8 @@ from selfdistill.models.lineage import checkpoint_lineage
 from selfdistill.models.origin import ORIGIN, origin_of, read_origin
 from selfdistill.reporting.page import render_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SENTENCE = "Tiny, weights dequantised from a 4-bit GGUF."
 
 

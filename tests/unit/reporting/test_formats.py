@@ -3,12 +3,15 @@
 from typing import Any
 
 import polars as pl
+import pytest
 
 from report_fixture import HOSTILE, STUDY, report_inputs
 from selfdistill.analysis.formats import FORMATS, count_formats, format_alarms
 from selfdistill.reporting.page import render_report
 from selfdistill.reporting.tables.formats import answers_in_other_formats
 from selfdistill.tables.sampling import GRADED
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 ALARM = "Nobody answers in the asked format."
 

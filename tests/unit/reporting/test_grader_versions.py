@@ -14,6 +14,8 @@ from selfdistill.reporting.tables.study import how_it_was_sampled
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 Seen = tuple[str | None, str | None]
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import polars as pl
+import pytest
 
 from report_fixture import STUDY, report_inputs
 from selfdistill.reporting.page import render_report
@@ -10,6 +11,8 @@ from selfdistill.reporting.select import final_differences, final_levels
 from selfdistill.reporting.tables.looks import looks, saved
 from selfdistill.tables import words
 from selfdistill.tables.analysis import LOOKS
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 LOOKED: dict[str, Any] = STUDY | {"evaluation": STUDY["evaluation"] | {"looks": [100, 300]}}
 

@@ -13,6 +13,8 @@ from selfdistill.reporting.figures.truncation import token_budgets
 from selfdistill.reporting.page import render_report
 from selfdistill.study.sampling import Decode
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 COMMA = re.compile(r"\d,\d{3}\b")
 THIN = "\u2009"
 DECODES = {name: Decode.model_validate(decode) for name, decode in STUDY["decodes"].items()}

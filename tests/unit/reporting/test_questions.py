@@ -1,6 +1,7 @@
 """The sections "Was the grader right?" and "For which problems?", and the table of several draws."""
 
 import polars as pl
+import pytest
 
 from report_fixture import HOSTILE, STUDY, answers_by_question, report_inputs
 from selfdistill.reporting.page import render_report
@@ -9,6 +10,8 @@ from selfdistill.reporting.tables.table import Table
 from selfdistill.tables import words
 from selfdistill.tables.analysis import CORRECTED, DIFFICULTY, GRADER_ERRORS
 from selfdistill.tables.schema import empty_table
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 ARMS = list(STUDY["arms"])
 

@@ -48,6 +48,8 @@ from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_
 from selfdistill.reporting.tables.variance import where_errors_come_from
 from selfdistill.study.study import Study
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
 SECTIONS = ["answers", "estimand", "main", "factorial", "sweep", "truncation", "checkpoints", "audit", "training", "noise",
@@ -106,6 +108,7 @@ def test_what_a_model_wrote_is_shown_and_never_run(page: Page) -> None:
     assert "gold <b>4</b>" in page.words
 
 
+@pytest.mark.usefixtures("drawn")
 def test_hostile_names_of_arms_stay_text_in_figures_too() -> None:
     hostile = "$x^{<script>alert(1)</script>"
     study = {**STUDY, "arms": {hostile: STUDY["arms"]["ssd"], **STUDY["arms"]}}
@@ -205,10 +208,12 @@ def test_no_two_elements_share_an_id_although_figures_are_inline(html: str, page
     assert len(referenced) > 10 and referenced <= set(ids)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_same_inputs_give_the_same_bytes(html: str) -> None:
     assert render_report(whole_inputs()) == html
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figures_are_saved_as_the_svg_that_the_page_shows(tmp_path: Path, html: str) -> None:
     texts = save_figures(whole_inputs(), tmp_path)
     assert set(texts) == set(PLANS)
@@ -412,6 +417,7 @@ def test_the_page_says_what_was_asked_whole_and_how_often() -> None:
     assert table.note == "Dev and test together. contest: all of quiz, 16 answers to each."
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_report_finds_all_it_wants_in_what_the_analysis_writes() -> None:
     """The seam between two rooms: names of estimands, methods and models as the analysis really writes them."""
     study = Study.model_validate({**STUDY, "evaluation": {**STUDY["evaluation"], **SMALL}})

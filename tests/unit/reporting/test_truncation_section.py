@@ -15,6 +15,8 @@ from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_
 from selfdistill.reporting.truncation import truncation_decode, truncation_sentences
 from selfdistill.tables import words
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DECODE = "t10"
 Ends = tuple[float, float, float]
 
@@ -152,6 +154,7 @@ def test_captions_say_how_many_problems_are_behind_the_curves() -> None:
         assert drawings[name].caption.endswith("n = 210 problems, test split.")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_hostile_name_stays_text() -> None:
     arm = "<script>alert(1)</script>"
     study = {**STUDY, "arms": {arm: STUDY["arms"]["ssd"], **STUDY["arms"]}}

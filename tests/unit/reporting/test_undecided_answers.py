@@ -1,10 +1,13 @@
 """Answers that the grader came to no end with are counted by model and shown; where there are none, nothing is."""
 
 import polars as pl
+import pytest
 
 from report_fixture import report_inputs
 from selfdistill.reporting.page import render_report
 from selfdistill.reporting.tables.grading import count_undecided, undecided_answers
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def graded(**reasons: list[str]) -> pl.DataFrame:

@@ -4,15 +4,18 @@ Imports inside functions count, and so does a module that is named whole in a te
 its name. Imports for type checkers alone do not.
 """
 
-import ast
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 LIBRARY = "selfdistill"
 ROOT = Path(__file__).parents[2]  # the folder that holds the library and the scripts
-NAMED = re.compile(rf"{LIBRARY}(\.\w+)+")
+# Snakemake waits for this at every start, and Python's parser would take seven times as long.
+FOR_TYPE_CHECKERS = re.compile(r"^( *)if TYPE_CHECKING:\n(?:\1 +.*\n|\n)+", re.MULTILINE)
+NAME = rf"{LIBRARY}(?:\.\w+)*"
+IMPORTED_FROM = re.compile(rf"\bfrom ({NAME}) import (?:\(([^)]*)\)|((?:.*\\\n)*.*))")
+IMPORTED = re.compile(r"\bimport (.*)")
+NAMED = re.compile(rf"""(["'])({NAME})\1""")
 
 
 def modules_used_by(*files: str) -> list[Path]:
@@ -29,22 +32,10 @@ def modules_used_by(*files: str) -> list[Path]:
 
 @cache
 def _imported(file: Path) -> frozenset[Path]:
-    names: set[str] = set()
-    for node in _run_nodes(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and NAMED.fullmatch(node.value):
-            names.add(node.value)
-    modules = (ROOT / (name.replace(".", "/") + ".py") for name in names if name.startswith(f"{LIBRARY}."))
+    text = FOR_TYPE_CHECKERS.sub("", file.read_text(encoding="utf-8"))
+    names = {name for _, name in NAMED.findall(text)}
+    names.update(*(re.findall(NAME, line) for line in IMPORTED.findall(text)))
+    for package, several, one in IMPORTED_FROM.findall(text):
+        names |= {package, *(f"{package}.{name}" for name in re.findall(r"\w+", several or one))}
+    modules = (ROOT / (name.replace(".", "/") + ".py") for name in names)
     return frozenset(module for module in modules if module.is_file())
-
-
-def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those that only a type checker sees."""
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _run_nodes(child)

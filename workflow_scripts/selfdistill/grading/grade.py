@@ -1,6 +1,6 @@
 """From a plan and what was sampled by it to graded rows: how each completion ended, what it answers, and if that is right."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def grade(
     _refuse_repeated("problems", problems, "problem_id")
     golds = problems.rename({"answer": "gold"})
     _check_problems(plan, golds)
-    caps = plan.select("request_id", "max_tokens")
+    caps = dict(plan.select("request_id", "max_tokens").iter_rows())
     endings = pl.concat(
         [
             pl.DataFrame(schema=FOUND),
@@ -65,14 +65,27 @@ def grade(
         ]
     )
     _check_completeness(plan, endings)
-    asked = endings.join(plan.select("request_id", "problem_id"), on="request_id", how="left", maintain_order="left")
-    asked = asked.join(golds.select("problem_id", "gold"), on="problem_id", how="left", maintain_order="left")
+    # Where each completion's request and problem stand: to be looked up once, and not by every piece.
+    requests = _places(endings["request_id"], plan["request_id"])
+    problem_of = _places(plan["problem_id"][requests], golds["problem_id"])
+    asked = endings.with_columns(golds["gold"][problem_of])
     outcomes = endings.hstack(_verdicts(asked, settings.seconds_per_answer, workers))
+    request, problem = plan.drop("request_id"), golds.drop("problem_id")
+    done = 0
     for piece in completions():
-        rows = piece.join(plan, on="request_id", how="left", maintain_order="left")
-        rows = rows.join(golds, on="problem_id", how="left", maintain_order="left")
-        rows = rows.join(outcomes, on="request_id", how="left", maintain_order="left")
+        here = slice(done, done + piece.height)
+        rows = pl.concat(
+            [piece, request[requests[here]], problem[problem_of[here]], outcomes[here].drop("request_id")],
+            how="horizontal",
+        )
         yield conform(rows.select(list(GRADED)), GRADED, "graded completions")
+        done = here.stop
+
+
+def _places(wanted: pl.Series, among: pl.Series) -> pl.Series:
+    """The row of each of the names among others, where each stands once."""
+    rows = pl.DataFrame({"name": among}).with_row_index("row")
+    return pl.DataFrame({"name": wanted}).join(rows, on="name", how="left", maintain_order="left")["row"]
 
 
 def _refuse_repeated(name: str, frame: pl.DataFrame, key: str) -> None:
@@ -106,14 +119,13 @@ def _check_completeness(plan: pl.DataFrame, completions: pl.DataFrame) -> None:
 
 
 def _endings(
-    piece: pl.DataFrame, caps: pl.DataFrame, eos_ids: frozenset[int], settings: Grading, think: bool
+    piece: pl.DataFrame, caps: Mapping[str, int], eos_ids: frozenset[int], settings: Grading, think: bool
 ) -> pl.DataFrame:
-    rows = piece.join(caps, on="request_id", how="left", maintain_order="left")
     endings: list[tuple[Any, ...]] = []
-    columns = rows.select("request_id", "text", "finish_reason", "max_tokens").iter_rows()
-    for (request, text, finish_reason, cap), tokens in zip(columns, _token_arrays(rows["token_ids"]), strict=True):
+    columns = piece.select("request_id", "text", "finish_reason").iter_rows()
+    for (request, text, finish_reason), tokens in zip(columns, _token_arrays(piece["token_ids"]), strict=True):
         last = int(tokens[-1]) if len(tokens) else None
-        ended = finished(finish_reason, len(tokens), cap or 0)
+        ended = finished(finish_reason, len(tokens), caps.get(request, 0))
         # Every completion is looked at: one that loops and then ends by itself is worth knowing too.
         loop = find_loop(tokens[:-1] if last in eos_ids else tokens, settings.loops)
         counter = find_counter(text, settings.loops) if loop is None else None

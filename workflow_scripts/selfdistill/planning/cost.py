@@ -5,6 +5,7 @@ Expected is the stated mean length of a completion; worst is every completion ru
 work that is done again after a failure, and an hour of a job that holds a GPU is a GPU-hour, not also a CPU-hour.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,19 +138,20 @@ def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> S
     on_gpu = study.sampling.gpus > 0
     jobs = sum(each.shards for each in asked)
 
+    # Models are asked alike, but for their noise: a proposal of cheaper studies counts hundreds of studies.
+    completions: Counter[str] = Counter()
+    for each in asked:
+        for decodes, answers in ((each.train, each.train_samples), (each.eval, answers_of(each))):
+            completions.update(dict.fromkeys(decodes, answers))
+
     def amount(length: Length) -> Amount:
         found = Amount()
-        for each in asked:
-            for decodes, answers in (
-                (each.train, each.train_samples),
-                (each.eval, answers_of(each)),
-            ):
-                for decode in decodes:
-                    mean = length(each.decodes[decode])
-                    tokens = answers * mean
-                    seconds = tokens * figures.seconds_per_token("sampling", on_gpu, mean)
-                    found += _hours(seconds, 1, on_gpu)
-                    found += Amount(tokens=tokens, disk_bytes=tokens * figures.value("bytes_per_token"))
+        for decode, answers in completions.items():
+            mean = length(study.decodes[decode])
+            tokens = answers * mean
+            seconds = tokens * figures.seconds_per_token("sampling", on_gpu, mean)
+            found += _hours(seconds, 1, on_gpu)
+            found += Amount(tokens=tokens, disk_bytes=tokens * figures.value("bytes_per_token"))
         return found + _hours(jobs * figures.seconds("engine_seconds", on_gpu), 1, on_gpu) if jobs else found
 
     requests = sum(requests_of(each) for each in asked)

@@ -77,6 +77,9 @@ class Throughputs(Stated):
     models: dict[str, ModelFigures]
 
 
+UNTIMED = Place()
+
+
 class Figures:
     """The figures of one study's model, looked up by name; remembers which were used, to print them with the plan."""
 
@@ -133,7 +136,7 @@ class Figures:
 
     def _place(self, on_gpu: bool) -> tuple[Place, str]:
         name = self.gpu if on_gpu else "cpu"
-        return self.model.places.get(name, Place()), f"models.{self.name}.places.{name}"
+        return self.model.places.get(name, UNTIMED), f"models.{self.name}.places.{name}"
 
     # A CPU is asked of models that nobody timed on one: between those that were timed a speed follows the size.
 
