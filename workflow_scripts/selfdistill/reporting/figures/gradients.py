@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.gradients import checkpoint_name
 from selfdistill.reporting.figures.training import strength
+from selfdistill.reporting.gradients import checkpoint_name
 from selfdistill.reporting.inputs import ReportInputs, has_rows
 from selfdistill.reporting.select import arm_of_run, runs_in_order, total
 from selfdistill.reporting.style import AS_COUNT, AS_PERCENT, MUTED, arm_look, figure_legend, new_figure, whiskers
