@@ -59,7 +59,7 @@ def probe(resolved: bool, arm: str = "ssd") -> pl.DataFrame:
 
 
 def fit(estimate: float | None, low: float | None, high: float | None) -> pl.DataFrame:
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         ("held-out loss", batch, examples, None, 1.0 - examples / 1000, 0.9, 1.1, words.T_OVER_ORDERS, 3)
         for batch in (8, 32)
         for examples in (0, 256, 512)
