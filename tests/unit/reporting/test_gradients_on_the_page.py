@@ -71,7 +71,19 @@ def fit(estimate: float | None, low: float | None, high: float | None) -> pl.Dat
     rows.append((words.HELD_OUT_DIFFERENCE, 8, 512, None, -0.01, -0.02, 0.001, words.T_ORDERS_EXAMPLES, 3))
     rows += [(words.STEPS_LEAST, None, None, None, 1.0, 0.5, 1.5, words.T_OVER_ORDERS, 3)]
     rows += [(words.EXAMPLES_LEAST, None, None, None, 300.0, 290.0, 310.0, words.T_OVER_ORDERS, 3)]
-    rows += [(words.CRITICAL_BATCH, None, None, None, estimate, low, high, words.FIELLER_ORDERS, 3)]
+    rows += [
+        (
+            words.CRITICAL_BATCH,
+            None,
+            None,
+            None,
+            estimate,
+            low,
+            high,
+            words.FIELLER_ORDERS if low or estimate else words.LOSS_NOT_LOWERED,
+            3,
+        )
+    ]
     return pl.DataFrame(rows, schema=BRANCHES, orient="row")
 
 
@@ -112,7 +124,7 @@ def test_an_unresolved_one_is_told_by_what_would_have_been_found() -> None:
         ((24.0, 18.0, 33.0), "The critical batch is 24 examples [18, 33] over 3 data orders"),
         ((24.0, 18.0, None), "is not resolved over 3 data orders: the critical batch is at least 18 examples"),
         ((24.0, None, None), "is not resolved over 3 data orders"),
-        ((None, None, None), "is not resolved over 3 data orders"),
+        ((None, None, None), "The trade-off of time and data over 3 data orders is not resolved: not every branch"),
     ],
 )
 def test_the_trade_off_is_told_with_its_interval_or_as_not_resolved(
