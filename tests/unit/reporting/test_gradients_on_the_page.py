@@ -136,8 +136,8 @@ def test_the_trade_off_is_told_with_its_interval_or_as_not_resolved(
 
 
 def test_learning_rounding_and_neither_are_told_apart_by_the_stated_rule() -> None:
-    assert "learned something in common" in weight_sentences(overlap(0.4, 0.3, -0.1))["ssd/seed-0"]
-    assert "learned something in common" in weight_sentences(overlap(0.0, -0.1, 0.01))["ssd/seed-1000"]
+    assert "fitted their examples alike" in weight_sentences(overlap(0.4, 0.3, -0.1))["ssd/seed-0"]
+    assert "fitted their examples alike" in weight_sentences(overlap(0.0, -0.1, 0.01))["ssd/seed-1000"]
     assert "rounding and noise explain" in weight_sentences(overlap(0.01, -0.1, -0.1))["ssd/seed-0"]
     assert "too few tensors" in weight_sentences(overlap(0.4, None, 0.0))["ssd/seed-0"]
 
