@@ -11,6 +11,7 @@ from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
 from selfdistill.study.models import evaluated, runs, sources_of_samples
 from selfdistill.study.models import (
+    noise_probed,
     probed,
     reference_arms,
     sampled_arms,

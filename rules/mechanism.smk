@@ -251,3 +251,218 @@ rule strips:
         folder=lambda wildcards, threads: STUDY.model.path,
     script:
         "../workflow_scripts/strips.py"
+
+
+# Gradients at frozen checkpoints: of each arm at the base and at checkpoints of its first training.
+NOISE_PROBED = noise_probed(STUDY)
+
+
+def probed_for_noise(wildcards):
+    """The files or the folder of the checkpoint whose gradients are taken."""
+    arm, seed, percent = (
+        wildcards.arm,
+        STUDY.arms[wildcards.arm].seeds[0],
+        int(wildcards.percent),
+    )
+    return (
+        f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}" if percent else BASE_FILES
+    )
+
+
+rule gradients:
+    """Takes the gradient of each of an arm's examples at a frozen checkpoint, by class of token."""
+    input:
+        dataset="<results>/arms/{arm}/dataset.parquet",
+        graded=lambda wildcards: (
+            f"<results>/models/samples-{TRAINED[wildcards.arm].decode}/graded.parquet"
+            if wildcards.arm in FROM_SAMPLES
+            else []
+        ),
+        base=BASE_FILES,
+        weights=probed_for_noise,
+    output:
+        "<results>/mechanism/gradients/{arm}/at-{percent}.parquet",
+    log:
+        "<logs>/gradients/{arm}/at-{percent}.log",
+    benchmark:
+        "<benchmarks>/gradients/{arm}/at-{percent}.tsv"
+    wildcard_constraints:
+        percent=r"\d{3}",
+    conda:
+        TRAINING_ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=larger(MEMORY.train),
+        # A retry goes on where the job before it stopped.
+        runtime=720,
+        gpu=min(1, STUDY.training.gpus),
+    params:
+        settings=to_json(
+            {
+                "decode": STUDY.decodes[MECHANISM.decode].model_dump(),
+                "classes": MECHANISM.classes.model_dump(exclude={"least"}),
+                "sketch": MECHANISM.noise.sketch if MECHANISM.noise else 0,
+                "seed": STUDY.seed,
+                "context": STUDY.model.context,
+                "device": "cuda" if STUDY.training.gpus else "cpu",
+            }
+        ),
+        sequences=MECHANISM.noise.sequences if MECHANISM.noise else 0,
+        keep=lambda wildcards: TRAINED[wildcards.arm].keep or "everything",
+        # Where a model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+        checkpoint=lambda wildcards, input: (
+            input.weights if int(wildcards.percent) else STUDY.model.path
+        ),
+        # A param made with threads is not tracked.
+        work=lambda wildcards, threads: (
+            f"{WORK}/mechanism/gradients/{wildcards.arm}/at-{wildcards.percent}"
+        ),
+    shell:
+        """
+        python workflow_scripts/gradients.py \
+            --model {params.checkpoint:q} \
+            --base {params.folder:q} \
+            --dataset {input.dataset:q} \
+            --graded {input.graded:q} \
+            --keep {params.keep} \
+            --settings {params.settings:q} \
+            --sequences {params.sequences} \
+            --threads {threads} \
+            --work {params.work:q} \
+            --out {output:q} 2>{log:q}
+        """
+
+
+rule noise_probe:
+    """Signal and noise at frozen checkpoints, with intervals, and where among the tokens they sit."""
+    input:
+        products=[
+            f"<results>/mechanism/gradients/{arm}/at-{percent:03d}.parquet"
+            for arm, _, percent in NOISE_PROBED
+        ],
+        library=library("noise_probe.py"),
+    output:
+        "<results>/analysis/noise_probe.parquet",
+    log:
+        "<logs>/noise_probe.log",
+    benchmark:
+        "<benchmarks>/noise_probe.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(2000),
+        runtime=later(30),
+    params:
+        asked={"checkpoints": NOISE_PROBED, "seed": STUDY.seed},
+    script:
+        "../workflow_scripts/noise_probe.py"
+
+
+if MECHANISM.branches:
+
+    rule branch_runs:
+        """Trains an arm for a short while at several batch sizes, looking at held-out examples along the way."""
+        input:
+            dataset=f"<results>/arms/{MECHANISM.branches.arm}/dataset.parquet",
+            targets=(
+                f"<results>/arms/{MECHANISM.branches.arm}/targets.parquet"
+                if MECHANISM.branches.arm in TAUGHT
+                else []
+            ),
+            weights=BASE_FILES,
+        output:
+            "<results>/mechanism/branch_losses.parquet",
+        log:
+            "<logs>/branch_runs.log",
+        benchmark:
+            "<benchmarks>/branch_runs.tsv"
+        conda:
+            TRAINING_ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=larger(MEMORY.train),
+            # A retry goes on after the branches that are finished.
+            runtime=720,
+            gpu=min(1, STUDY.training.gpus),
+        params:
+            settings=to_json(
+                {
+                    "training": STUDY.recipe(MECHANISM.branches.arm).model_dump(
+                        exclude={"save_every", "trackers"}
+                    ),
+                    "study_seed": STUDY.seed,
+                    "training_seed": 0,
+                    "arm": MECHANISM.branches.arm,
+                    "context": STUDY.model.context,
+                    "device": "cuda" if STUDY.training.gpus else "cpu",
+                }
+            ),
+            branches=to_json(MECHANISM.branches.model_dump()),
+            # Where the model lies is no reason to do it again; what it is is an input.
+            folder=lambda wildcards, threads: STUDY.model.path,
+            work=lambda wildcards, threads: f"{WORK}/mechanism/branches",
+        shell:
+            """
+            python workflow_scripts/branch_runs.py \
+                --model {params.folder:q} \
+                --dataset {input.dataset:q} \
+                --targets {input.targets:q} \
+                --settings {params.settings:q} \
+                --branches {params.branches:q} \
+                --work {params.work:q} \
+                --out {output:q} 2>{log:q}
+            """
+
+    rule branches:
+        """What a larger batch costs in examples, against what the noise scale predicts."""
+        input:
+            losses="<results>/mechanism/branch_losses.parquet",
+            library=library("branches.py"),
+        output:
+            "<results>/analysis/branches.parquet",
+        log:
+            "<logs>/branches.log",
+        benchmark:
+            "<benchmarks>/branches.tsv"
+        localrule: True
+        conda:
+            "../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=larger(2000),
+            runtime=later(20),
+        params:
+            batch=STUDY.recipe(MECHANISM.branches.arm).batch,
+        script:
+            "../workflow_scripts/branches.py"
+
+
+rule weight_overlap:
+    """What trainings did to the same weights, against rounding and noise alone."""
+    input:
+        finished=of_runs("<results>/runs/RUN/at-100"),
+        base=BASE_FILES,
+        library=library("weight_overlap.py"),
+    output:
+        "<results>/analysis/weight_overlap.parquet",
+    log:
+        "<logs>/weight_overlap.log",
+    benchmark:
+        "<benchmarks>/weight_overlap.tsv"
+    localrule: SMALL_MODEL
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        # A large model's embedding is the most that is held at once, some times in float32.
+        mem_mb=larger(2000 if SMALL_MODEL else 24000),
+        runtime=later(480),
+    params:
+        asked={"runs": RUNS, "seed": STUDY.seed},
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/weight_overlap.py"

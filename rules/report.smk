@@ -67,6 +67,19 @@ rule report:
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",
         coherence="<results>/analysis/coherence.parquet",
+        noise_probe=(
+            ["<results>/analysis/noise_probe.parquet"]
+            if MECHANISM and MECHANISM.noise
+            else []
+        ),
+        branches=(
+            ["<results>/analysis/branches.parquet"]
+            if MECHANISM and MECHANISM.branches
+            else []
+        ),
+        weight_overlap=(
+            ["<results>/analysis/weight_overlap.parquet"] if MECHANISM else []
+        ),
         grader="<results>/analysis/grader.parquet",
         grader_errors="<results>/analysis/grader_errors.parquet",
         corrected="<results>/analysis/corrected.parquet",

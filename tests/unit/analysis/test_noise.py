@@ -19,6 +19,7 @@ from selfdistill.tables.schema import conform
 from selfdistill.tables.training import NOISE
 
 DIMENSION, MICRO_BATCHES = 300, 8
+TOTAL_RUN = (pl.col("window") == "run") & (pl.col("group") == "total") & (pl.col("geometry") == "euclidean")
 
 
 def noise_table(gradients: np.ndarray, tokens: np.ndarray, per_micro: int = 1) -> pl.DataFrame:
@@ -137,6 +138,20 @@ def test_random_signs_leave_no_signal() -> None:
     row = without.row(by_predicate=where, named=True)
     assert row["signal_low"] < 0 < row["signal_high"] and abs(row["signal"]) < 1
     assert row["noise_scale_high"] is None and row["noise_scale_text"].endswith("unbounded)")
+
+
+def test_the_usual_two_batch_estimate_agrees_where_sequences_are_equally_long_and_else_does_not() -> None:
+    """gns.md §2.3: log-normal lengths (σ 0.9) and noise of tokens: mean-loss gradients against the step's give 0.35 for 1."""
+    rng = np.random.default_rng(12)
+    equal = noise_summary(noise_steps(simulated(rng, 60, 1.0))).row(by_predicate=TOTAL_RUN, named=True)
+    assert equal["two_batch_signal"] == pytest.approx(equal["signal"])
+    assert equal["two_batch_noise_scale"] == pytest.approx(equal["noise_scale"])
+    tokens = np.maximum(1, np.exp(4 + 0.9 * rng.standard_normal((700, MICRO_BATCHES)))).round()
+    sums_ = np.full(20, np.sqrt(1 / 20)) * tokens[..., None]
+    sums_ = sums_ + np.sqrt(tokens)[..., None] * rng.standard_normal((700, MICRO_BATCHES, 20)) * 3.3
+    unequal = noise_summary(noise_steps(noise_table(sums_, tokens.astype(int)))).row(by_predicate=TOTAL_RUN, named=True)
+    assert unequal["signal"] == pytest.approx(1.0, abs=0.06)
+    assert 0.2 < unequal["two_batch_signal"] < 0.6
 
 
 def test_unequal_lengths_bias_the_equal_size_formula_and_not_the_pooled_one() -> None:

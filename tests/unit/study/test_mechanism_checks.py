@@ -34,6 +34,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a temperature of 0": ({"temperatures": [0.0, 1.0]}, "mechanism.temperatures: a temperature is above 0"),
     "a temperature twice": ({"temperatures": [1.0, 1.0]}, "mechanism.temperatures: names one twice"),
     "an empty word of doubt": ({"doubt": ["wait", " "]}, "mechanism.doubt: holds an empty word"),
+    "gradients at a checkpoint that is not made": (
+        {"noise": {"checkpoints": [0, 33]}}, "mechanism.noise.checkpoints: no checkpoint is made at 33 %; name 0 for the base",
+    ),
+    "gradients twice": ({"noise": {"checkpoints": [0, 0]}}, "mechanism.noise.checkpoints: names one twice"),
+    "a branch without a whole batch": (
+        {"branches": {"arm": "ssd", "batches": [8, 128], "examples": 64}}, "mechanism.branches.batches: a batch has 1 to 64",
+    ),
+    "more branches than examples": (
+        {"branches": {"arm": "ssd", "batches": [8, 16], "examples": 100000}}, "mechanism.branches: 100000 shown and 64 held-out",
+    ),
+    "an order twice": (
+        {"branches": {"arm": "ssd", "batches": [8, 16], "examples": 64, "seeds": [1, 1]}}, "mechanism.branches.seeds: names one",
+    ),
     "too few kept tokens": ({"top": 5}, "mechanism.top: needs a whole number"),
     "a misspelt key": ({"carrier": 4}, "mechanism.carrier: there is no such key; did you mean 'carriers'?"),
 }  # fmt: skip

@@ -66,12 +66,14 @@ def _noise_steps(noise: pl.DataFrame, geometry: str) -> pl.DataFrame:
             pl.len().alias("micro_batches"),
             pl.col("norm_squared").sum().alias("micro_norms_squared"),
             (pl.col("tokens").cast(pl.Float64) ** 2).sum().alias("token_squares"),
+            (pl.col("norm_squared") / pl.col("tokens").cast(pl.Float64) ** 2).mean().alias("per_token_squared"),
         )
     )
     whole = noise.filter(pl.col("micro_batch") == WHOLE_STEP).rename({"norm_squared": "step_norm_squared"})
     steps = whole.join(micro, on=["step", "group"], how="inner").with_columns(
         pair_sum=pl.col("tokens").cast(pl.Float64) ** 2 * (pl.col("step_norm_squared") - pl.col("micro_norms_squared")),
         pair_weight=pl.col("tokens").cast(pl.Float64) ** 2 - pl.col("token_squares"),
+        mean_loss_norm_squared=pl.col("tokens").cast(pl.Float64) ** 2 * pl.col("per_token_squared"),
     )
     steps = steps.with_columns(
         signal=pl.when(pl.col("micro_batches") > 1).then(pl.col("pair_sum") / pl.col("pair_weight")),

@@ -31,7 +31,7 @@ def estimates(steps: pl.DataFrame, beta1: float, resamples: int, seed: int) -> d
     signal_error = data.signal_influence().std(ddof=1) / np.sqrt(n_steps)
     upper = ratio_upper_bound(data, resamples, seed)
     fraction = signal / power
-    fraction_low, fraction_high = (_fraction_of_ratio(bound, batch) for bound in (low, high))
+    fraction_low, fraction_high = (fraction_of_ratio(bound, batch) for bound in (low, high))
     trace_tokens, ratio_tokens, _ = data.ratio_with_error(data.tokens)
     scatter = float(data.signal_influence().var(ddof=1))
     micro_batches = data.micro_batches.mean()
@@ -56,16 +56,32 @@ def estimates(steps: pl.DataFrame, beta1: float, resamples: int, seed: int) -> d
         "signal_to_noise": ratio,
         "signal_to_noise_low": low,
         "signal_to_noise_high": high,
-        "noise_scale": _inverse(ratio),
-        "noise_scale_low": _inverse(high),
-        "noise_scale_high": _inverse(low),
+        "noise_scale": inverse(ratio),
+        "noise_scale_low": inverse(high),
+        "noise_scale_high": inverse(low),
         "noise_scale_text": noise_scale_text(ratio, low, high),
-        "noise_scale_lower_bound": _inverse(upper),
-        "noise_scale_tokens": _inverse(ratio_tokens),
+        "noise_scale_lower_bound": inverse(upper),
+        "noise_scale_tokens": inverse(ratio_tokens),
         "detection_limit": detection_limit(batch, noise, scatter, n_steps),
         "effective_rank": effective_rank(noise, scatter, micro_batches),
         "autocorrelation": autocorrelation(data.signal_influence()),
+        **two_batches(steps),
     }
+
+
+def two_batches(steps: pl.DataFrame) -> dict[str, float | None]:
+    """The usual estimate from two batch sizes (McCandlish et al. 2018, appendix A.1), as it is usually taken: from the mean
+    norm of micro-batches' own gradients and that of steps, as if all sequences were equally long. To be held against ours."""
+    names = ("sequences", "micro_batches", "step_norm_squared", "mean_loss_norm_squared")
+    sequences, micro_batches, step_norms, mean_loss_norms = (steps[name].to_numpy().astype(float) for name in names)
+    large, small = sequences.mean(), (sequences / micro_batches).mean()
+    of_steps, of_micro_batches = step_norms.mean(), mean_loss_norms.mean()
+    if large <= small:
+        return {"two_batch_signal": None, "two_batch_trace": None, "two_batch_noise_scale": None}
+    signal = (large * of_steps - small * of_micro_batches) / (large - small)
+    trace = (of_micro_batches - of_steps) / (1 / small - 1 / large)
+    scale = float(trace / signal) if signal > 0 and trace > 0 else None
+    return {"two_batch_signal": float(signal), "two_batch_trace": float(trace), "two_batch_noise_scale": scale}
 
 
 class StepSums:
@@ -167,11 +183,11 @@ def autocorrelation(series: np.ndarray) -> float | None:
 
 def noise_scale_text(ratio: float, low: float, high: float) -> str:
     """B_simple with its interval, in sequences: `1 121 (775 to 2 026)`, `2 313 (1 159 to unbounded)`."""
-    estimate, least, most = (_in_words(_inverse(value)) for value in (ratio, high, low))
+    estimate, least, most = (_in_words(inverse(value)) for value in (ratio, high, low))
     return f"{estimate} ({least} to {most})" if high > 0 else "unbounded"
 
 
-def _fraction_of_ratio(ratio: float, batch: float) -> float | None:
+def fraction_of_ratio(ratio: float, batch: float) -> float | None:
     """f = ρB/(1 + ρB); a bound on ρ below -1/B is no bound on f."""
     return ratio * batch / (1 + ratio * batch) if 1 + ratio * batch > 0 else None
 
@@ -180,6 +196,6 @@ def _in_words(scale: float | None) -> str:
     return "unbounded" if scale is None else count(scale) if scale >= 10 else f"{scale:.2g}"
 
 
-def _inverse(ratio: float) -> float | None:
+def inverse(ratio: float) -> float | None:
     """A noise scale from a ratio; a ratio that is not positive means that none is large enough: null, unbounded."""
     return 1 / ratio if ratio > 0 else None

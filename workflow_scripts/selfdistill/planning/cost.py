@@ -5,7 +5,7 @@ Expected is the stated mean length of a completion; worst is every completion ru
 work that is done again after a failure, and an hour of a job that holds a GPU is a GPU-hour, not also a CPU-hour.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from selfdistill.sampling.plan import Asked, asked_of
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.models import (
     evaluated,
+    noise_probed,
     probed,
     reference_arms,
     resample_arms,
@@ -79,6 +80,7 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         _sampling("sample finished training", study, figures, final),
         _grading(study, figures),
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
+        *_gradients(study, figures),
         _analysis(study, figures),
     ]
 
@@ -231,6 +233,48 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
 
     rules = {"carriers": 1, "probe": models, **({"depths": models} if mechanism.depth else {})}
     return Stage("probe", rules, 0, amount(expected_length(figures)), amount(longest))
+
+
+# Of what a training spends on an example, a third is its forward pass. A gradient by class takes a forward pass of the base,
+# one of the checkpoint and three backward passes; a look at a held-out example takes one forward pass.
+FORWARD, BACKWARD = 1 / 3, 2 / 3
+BY_CLASS = 2 * FORWARD + 3 * BACKWARD
+LOOKS = 9  # at the held-out loss along a branch
+WEIGHTS_PER_SECOND = 5e6  # of two trainings, compared by one core
+
+
+def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:
+    """The noise probe, the branches and the comparison of weights, none of which runs on more than one device."""
+    mechanism = study.mechanism
+    if mechanism is None:
+        return
+    on_gpu, noise, branches = study.training.gpus > 0, mechanism.noise, mechanism.branches
+
+    def examples(arm: str, number: float, length: Length) -> Amount:
+        learned = study.arms[arm]
+        shown = (
+            figures.value("reference_tokens") if learned.on_references else length(study.decodes[learned.decode or ""])
+        )
+        tokens = min(study.model.context, figures.value("prompt_tokens") + shown)
+        return _hours(number * tokens * figures.seconds_per_token("training", on_gpu, tokens), 1, on_gpu)
+
+    def amount(length: Length) -> Amount:
+        found = _hours(pairs * figures.value("parameters") / WEIGHTS_PER_SECOND, 1, False)
+        for arm, _, _ in noise_probed(study):
+            found += examples(arm, noise.sequences * BY_CLASS if noise else 0, length)
+            found += _hours(figures.seconds("training_seconds", on_gpu), 1, on_gpu)
+        if branches:
+            trained = len(branches.batches) * len(branches.seeds)
+            shown = branches.examples + LOOKS * FORWARD * branches.held_out
+            found += examples(branches.arm, trained * shown, length)
+            found += _hours(trained * figures.seconds("training_seconds", on_gpu), 1, on_gpu)
+        return found
+
+    pairs = sum(max(1, len(arm.seeds) * (len(arm.seeds) - 1) // 2) for arm in trained_arms(study).values())
+    rules = {"gradients": len(noise_probed(study)), "noise_probe": int(bool(noise)), "weight_overlap": 1}
+    rules |= dict.fromkeys(("branch_runs", "branches"), 1 if branches else 0)
+    rules = {rule: jobs for rule, jobs in rules.items() if jobs}
+    yield Stage("gradients and weights", rules, 0, amount(expected_length(figures)), amount(longest))
 
 
 # Rules of which there is one job each.

@@ -38,6 +38,9 @@ class ReportInputs:
     noise_summary: pl.DataFrame | None = None
     weight_change: pl.DataFrame | None = None
     coherence: pl.DataFrame | None = None
+    noise_probe: pl.DataFrame | None = None  # NOISE_PROBE
+    branches: pl.DataFrame | None = None  # BRANCHES
+    weight_overlap: pl.DataFrame | None = None  # WEIGHT_OVERLAP
     grader: pl.DataFrame | None = None  # GRADER
     grader_errors: pl.DataFrame | None = None  # GRADER_ERRORS; without rows until a person has filled the sheet
     corrected: pl.DataFrame | None = None  # CORRECTED; likewise

@@ -19,6 +19,7 @@ from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.figures.catalogue import draw_figures
+from selfdistill.reporting.gradients import branch_sentence, noise_sentences
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, is_resampled_base
 from selfdistill.reporting.mechanism import sentences as mechanism_sentences
 from selfdistill.reporting.select import final_levels
@@ -27,6 +28,7 @@ from selfdistill.reporting.tables import (
     difficulty,
     factorial,
     formats,
+    gradients,
     grading,
     lineage,
     looks,
@@ -41,6 +43,7 @@ from selfdistill.reporting.tables import (
 )
 from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.truncation import truncation_decode, truncation_sentences
+from selfdistill.reporting.weights import learning_or_rounding
 from selfdistill.statistics.multiplicity import ALPHA
 from selfdistill.tables import words
 
@@ -104,6 +107,9 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         checks=inputs.checks,
         asked_format=formats.asked_format(inputs),
         format_alarms=formats.alarms(inputs),
+        noise_sentences=noise_sentences(inputs),
+        branch_sentence=branch_sentence(inputs),
+        weight_sentences=learning_or_rounding(inputs),
         shows={
             "locks": has_rows(inputs.mechanism) or has_rows(inputs.strips),
             "fit": has_rows(inputs.ssd_fit),
@@ -132,6 +138,9 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
         "weights": training.weights_changed,
+        "noise_probe": gradients.frozen_checkpoints,
+        "branches": gradients.branches,
+        "weight_overlap": gradients.weight_overlap,
         "gain_parts": truncation.parts_of_differences,
         "cap_rates": truncation.rates_and_lengths,
         "base_answers": truncation.gains_by_base_answer,

@@ -37,7 +37,16 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
-from selfdistill.tables.mechanism import CURVES, DEPTH, MECHANISM, SSD_FIT, STRIPS
+from selfdistill.tables.mechanism import (
+    BRANCHES,
+    CURVES,
+    DEPTH,
+    MECHANISM,
+    NOISE_PROBE,
+    SSD_FIT,
+    STRIPS,
+    WEIGHT_OVERLAP,
+)
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
 from selfdistill.tables.schema import Schema, of_runs
@@ -89,6 +98,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_summary=read_table(files["noise_summary"], of_runs(NOISE_SUMMARY)),
         weight_change=read_table(files["weight_change"], of_runs(WEIGHT_CHANGE)),
         coherence=read_table(files["coherence"], of_runs(PATH_COHERENCE)),
+        noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
+        branches=_if_there(files, "branches", BRANCHES),
+        weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),

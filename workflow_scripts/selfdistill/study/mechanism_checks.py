@@ -16,6 +16,7 @@ def mechanism_checks(study: Study) -> Iterator[str]:
     yield from _carriers(study.mechanism)
     yield from _classes(study.mechanism)
     yield from _lists(study.mechanism)
+    yield from _noise(study, study.mechanism)
     if study.mechanism.depth and study.sampling.engine == "vllm":
         yield (
             "mechanism.depth: is read from a model's layers, which only the torch engine gives; set sampling.engine to auto "
@@ -85,3 +86,30 @@ def _lists(mechanism: Mechanism) -> Iterator[str]:
         yield "mechanism.doubt: holds an empty word; remove it."
     if mechanism.branches and len(set(mechanism.branches.batches)) < len(mechanism.branches.batches):
         yield "mechanism.branches.batches: names one twice; once is enough."
+
+
+def _noise(study: Study, mechanism: Mechanism) -> Iterator[str]:
+    noise, branches = mechanism.noise, mechanism.branches
+    made = [0, *study.training.checkpoints]
+    for percent in noise.checkpoints if noise else []:
+        if percent not in made:
+            yield (
+                f"mechanism.noise.checkpoints: no checkpoint is made at {percent} %; name 0 for the base, or one of "
+                f"training.checkpoints ({', '.join(map(str, study.training.checkpoints))})."
+            )
+    if noise and len(set(noise.checkpoints)) < len(noise.checkpoints):
+        yield "mechanism.noise.checkpoints: names one twice; once is enough."
+    if branches is None or branches.arm not in trained_arms(study):
+        return
+    if min(branches.batches) < 1 or max(branches.batches) > branches.examples:
+        yield (
+            f"mechanism.branches.batches: a batch has 1 to {branches.examples} examples (mechanism.branches.examples); remove "
+            "what lies beyond."
+        )
+    if branches.examples + branches.held_out > study.training.examples:
+        yield (
+            f"mechanism.branches: {branches.examples} shown and {branches.held_out} held-out examples are more than an arm has "
+            f"(training.examples: {study.training.examples}); lower mechanism.branches.examples."
+        )
+    if len(set(branches.seeds)) < len(branches.seeds):
+        yield "mechanism.branches.seeds: names one twice; once is enough."

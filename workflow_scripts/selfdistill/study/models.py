@@ -66,3 +66,15 @@ def writers(study: Study) -> list[str]:
 def probed(study: Study) -> list[str]:
     """Which models are asked. A resample arm is the base."""
     return [] if study.mechanism is None else ["base", *finished_models(study, probed_arms(study))]
+
+
+def noise_probed(study: Study) -> list[tuple[str, int | None, int]]:
+    """Arm, training seed and percent of the checkpoints whose gradients are probed: the base, and an arm's first training."""
+    if study.mechanism is None or study.mechanism.noise is None:
+        return []
+    noise = study.mechanism.noise
+    return [
+        (name, study.arms[name].seeds[0] if percent else None, percent)
+        for name in noise.arms or list(trained_arms(study))
+        for percent in noise.checkpoints
+    ]

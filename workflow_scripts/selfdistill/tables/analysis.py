@@ -18,6 +18,7 @@ NOISE_STEPS: Schema = {
     "sequences": pl.Int32,
     "step_norm_squared": pl.Float64,  # |g|², before clipping
     "micro_norms_squared": pl.Float64,  # Σ_k |δ_k|²
+    "mean_loss_norm_squared": pl.Float64,  # mean over micro-batches of |∇ of their own mean loss|²
     "pair_sum": pl.Float64,  # Σ_{k≠l} s_k·s_l, the numerator of the pooled |G|²
     "pair_weight": pl.Float64,  # Σ_{k≠l} T_k T_l, its denominator; 0 for a step of one micro-batch
     "signal": pl.Float64,  # U_t: unbiased for |G|² of this step, often negative; null for a step of one micro-batch
@@ -59,6 +60,10 @@ NOISE_SUMMARY: Schema = {
     "signal_share": pl.Float64,  # of the total |G|², in this group
     "noise_share": pl.Float64,
     "autocorrelation": pl.Float64,  # of successive steps' signal; far from 0 the interval is too narrow
+    # As is often done from the same log: two batch sizes, all sequences taken for equally long. Off, and without an interval.
+    "two_batch_signal": pl.Float64,
+    "two_batch_trace": pl.Float64,  # per sequence
+    "two_batch_noise_scale": pl.Float64,  # null: not positive
 }
 
 # Weight change, one row per step and layer group ("total" is all of them).

@@ -132,3 +132,96 @@ STRIPS: Schema = {
     "rank": pl.Int32,  # of the token that stood there
     "probability": pl.Float64,
 }
+
+# Gradients at a frozen checkpoint, one row a sequence and part: its products with those of every sequence and part, in the
+# order of the rows. A gradient is the sum over the part's tokens, folded into a sketch that keeps products on average.
+GRADIENT_PRODUCTS: Schema = {
+    "request_id": pl.String,
+    "problem_id": pl.String,
+    "fresh": pl.Boolean,  # the checkpoint was not trained on it
+    "part": pl.String,  # words.GRADIENT_PARTS
+    "tokens": pl.Int64,  # supervised ones of the part
+    "products": pl.List(pl.Float64),
+    "sketch": pl.Int64,  # numbers that a gradient was folded into
+    "parameters": pl.Int64,
+}
+
+# What they say. One row a checkpoint and part.
+NOISE_PROBE: Schema = {
+    "arm": pl.String,
+    "training_seed": pl.Int64,  # null: the base
+    "percent": pl.Int32,
+    "part": pl.String,  # words.TOTAL, words.GRADIENT_PARTS, or two of these joined by ×: their cross term
+    "sequences": pl.Int64,
+    "fresh": pl.Int64,  # of them, not trained on by the checkpoint
+    "tokens": pl.Int64,
+    "token_share": pl.Float64,
+    "signal": pl.Float64,  # |G_part|², unbiased, never clipped at 0; of a cross term 2 G_a·G_b
+    "signal_low": pl.Float64,
+    "signal_high": pl.Float64,
+    "square_share": pl.Float64,  # of |G|²; parts and cross terms add up to 1
+    "square_share_low": pl.Float64,
+    "square_share_high": pl.Float64,
+    "signal_share": pl.Float64,  # G_part·G / |G|²; the parts add up to 1; null for a cross term
+    "signal_share_low": pl.Float64,
+    "signal_share_high": pl.Float64,
+    "trace_per_sequence": pl.Float64,  # tr Σ
+    "noise_share": pl.Float64,  # the part's covariance with the whole, of tr Σ; the parts add up to 1
+    "noise_share_low": pl.Float64,
+    "noise_share_high": pl.Float64,
+    "signal_to_noise": pl.Float64,  # ρ = |G|² / tr Σ: the interval lives here
+    "signal_to_noise_low": pl.Float64,
+    "signal_to_noise_high": pl.Float64,
+    "noise_scale": pl.Float64,  # 1/ρ in sequences; null: unbounded
+    "noise_scale_low": pl.Float64,
+    "noise_scale_high": pl.Float64,
+    "noise_scale_text": pl.String,
+    "noise_scale_lower_bound": pl.Float64,  # one-sided 95 %, bootstrap without pairs of one sequence with itself
+    "z": pl.Float64,  # of the martingale test of no signal
+    "p_value": pl.Float64,  # one-sided
+    "effective_rank": pl.Float64,  # (tr Σ)² / tr Σ²; null where the sketch is too small to tell
+    "detection_limit": pl.Float64,  # the largest noise scale that is told from no signal with 80 % power
+    "method": pl.String,
+}
+
+# Short trainings at several batch sizes: the loss of every held-out example along each.
+BRANCH_LOSSES: Schema = {
+    "batch": pl.Int64,
+    "seed": pl.Int64,  # of the order of the data
+    "step": pl.Int64,
+    "examples": pl.Int64,  # shown so far
+    "learning_rate": pl.Float64,  # the branch's
+    "request_id": pl.String,
+    "tokens": pl.Int64,
+    "loss": pl.Float64,  # nats, summed over the tokens
+}
+
+# What they say.
+BRANCHES: Schema = {
+    "estimand": pl.String,
+    "batch": pl.Int64,  # null: of the fit to all
+    "examples": pl.Int64,  # shown so far; null likewise, and where it is the estimand
+    "seed": pl.Int64,  # null: over all of them
+    "estimate": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,  # null with a low: unbounded
+    "method": pl.String,
+    "n": pl.Int64,  # data orders
+}
+
+# Weights of finished models against the base, one row a run, partner, layer group and measure.
+WEIGHT_OVERLAP: Schema = {
+    "run": pl.String,
+    "against": pl.String,  # another training of the arm; null: the arm has one, and the null is made of the run alone
+    "group": pl.String,  # layer group, or words.TOTAL
+    "measure": pl.String,
+    "estimate": pl.Float64,
+    "expected": pl.Float64,  # if there were noise and rounding alone; null where nothing says
+    "excess": pl.Float64,
+    "low": pl.Float64,  # of the excess; null where the tensors are too few
+    "high": pl.Float64,
+    "null": pl.String,  # how what was expected is made
+    "method": pl.String,
+    "tensors": pl.Int64,
+    "weights": pl.Int64,
+}

@@ -253,3 +253,43 @@ def too_few_positions(there: int, least: int) -> str:
 # Column `measure` of the depth of a thought.
 DEPTH_AUROC = "AUROC of depth, fork against lock"
 MEAN_DEPTH = "mean depth"  # as a share of the layers
+
+# Column `part` of a gradient at a frozen checkpoint: that of the tokens of a class; TOTAL is all of them.
+REST = "rest"  # neither lock nor fork
+GRADIENT_PARTS = (LOCK, FORK, REST)
+BY_TOO_FEW_SEQUENCES = "no interval: fewer than 8 sequences"
+JACKKNIFE_SEQUENCES = "jackknife over sequences, t"
+UNRESOLVED_SIGNAL = "no share: the signal is not resolved"
+
+# Column `estimand` of the branches: short trainings at several batch sizes.
+HELD_OUT_LOSS = "held-out loss"
+HELD_OUT_DIFFERENCE = "difference in held-out loss from the study's batch"
+EXAMPLES_TO_TARGET = "examples to the target loss"
+STEPS_LEAST = "fewest steps"  # S_min
+EXAMPLES_LEAST = "fewest examples"  # E_min
+CRITICAL_BATCH = "critical batch"  # E_min / S_min
+T_OVER_ORDERS = "t over data orders"
+T_ORDERS_EXAMPLES = "t over data orders, with the scatter of examples"
+LOSS_NOT_LOWERED = "not resolved: not every branch lowers the held-out loss to one target"
+FIELLER_ORDERS = "Fieller, t over data orders"
+
+# Column `measure` of the weights of finished models.
+CHANGED_OVERLAP = "overlap of changed weights"
+TOP_OVERLAP = "overlap of the weights that moved most, "  # and the share
+SAME_DIRECTION = "same direction, of weights changed in both"
+COSINE = "cosine of the changes"
+RELATIVE_DISTANCE = "relative distance"
+STABLE_RANK = "stable rank"
+CHANGED_SHARE = "changed weights"
+BY_MAGNITUDE = "independent, by row and size of the weight"
+BY_CHANCE = "independent, by size of the weight"
+BY_DECAY = "independent, without what points along the weights"
+BY_DIFFERENCE = "difference of the two trainings"
+BY_SHUFFLED_SIGNS = "signs shuffled"
+JACKKNIFE_TENSORS = "jackknife over tensors, t"
+T_OVER_TENSORS = "t over matrices"
+TOO_FEW_TENSORS = "no interval: too few tensors"
+
+
+def top_overlap(share: float) -> str:
+    return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")

@@ -14,6 +14,7 @@ from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
 from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
+from selfdistill.reporting.figures.gradients import signal_share, time_and_data
 from selfdistill.reporting.figures.hypotheses import hypotheses
 from selfdistill.reporting.figures.mechanism import depth_by_class, fit_ratio, mass_by_rank, movement, survivors
 from selfdistill.reporting.figures.sweep import sweep
@@ -203,6 +204,23 @@ PLANS: dict[str, Plan] = {
         "stroke far below the dots means that the steps are mostly noise; an interval across zero has resolved no "
         "signal. Squared norms on a linear scale that starts at zero.",
         "analysis/noise_summary.parquet",
+    ),
+    "signal-share": Plan(
+        signal_share,
+        "Share of signal in a step's squared norm against the batch",
+        "f(B) = 1/(1 + B_noise/B), from the noise scale of each run's log (left) and of frozen checkpoints (right), with the band "
+        "of its 95 % interval. The dotted line is the study's batch. A band that reaches zero at every batch has resolved no "
+        "signal. Only the noise scale is measured: that a step of another batch would have this share is the theory.",
+        "analysis/noise_summary.parquet, analysis/noise_probe.parquet",
+    ),
+    "time-and-data": Plan(
+        time_and_data,
+        "What a larger batch costs in examples",
+        "Short trainings from the base, the learning rate by the square root of the batch. Left: loss of examples that no branch "
+        "was shown, mean over data orders. Right: examples that each batch takes to the loss that all branches reach, with 95 % "
+        "t intervals over data orders, and the line E = E_min + S_min·B of the trade-off (S/S_min - 1)(E/E_min - 1) = 1. Its "
+        "critical batch E_min/S_min takes twice the fewest steps and twice the fewest examples.",
+        "analysis/branches.parquet",
     ),
     "weights-changed": Plan(
         weights_changed,

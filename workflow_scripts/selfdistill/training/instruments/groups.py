@@ -1,9 +1,10 @@
 """The layer groups by which everything in training is measured: a norm² of the whole is the sum of its groups'."""
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def layer_group(name: str) -> str:
@@ -23,10 +24,12 @@ def layer_group(name: str) -> str:
 
 class Grouped(NamedTuple):
     names: list[str]  # of the groups
-    parameters: list[tuple[int, torch.nn.Parameter]]  # every trained one (tied ones once), with the index of its group
+    parameters: list[
+        tuple[int, "torch.nn.Parameter"]
+    ]  # every trained one (tied ones once), with the index of its group
 
 
-def grouped_parameters(model: torch.nn.Module) -> Grouped:
+def grouped_parameters(model: "torch.nn.Module") -> Grouped:
     named = [(layer_group(name), parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     groups = list(dict.fromkeys(group for group, _ in named))
     return Grouped(groups, [(groups.index(group), parameter) for group, parameter in named])
