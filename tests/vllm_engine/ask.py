@@ -1,7 +1,8 @@
 """Asks vLLM, in its own environment, what the tests want to know: python ask.py QUESTIONS.json ANSWERS.json
 
 Questions come by engine, since starting one takes seconds: {name: {"settings": …, "questions": {name: question}}}. A
-question has `requests` to sample, of which only the first `only` are taken if it says so, or completions to `score`.
+question has `requests` to sample, of which only the first `only` are taken if it says so, completions to `score`, or some to
+`probe` for their laws.
 Answers keep the names. A user's mistake is an answer: `error`.
 """
 
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts")
 from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.engines.choice import open_engine
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
-from selfdistill.sampling.requests import Given, Request
+from selfdistill.sampling.requests import Given, Probed, Request
 from selfdistill.study.sampling import AbortLoops
 
 
@@ -43,6 +44,8 @@ def ask(settings: dict[str, Any], questions: dict[str, Any]) -> dict[str, Any]:
 def answer(engine: Engine, question: dict[str, Any]) -> dict[str, Any]:
     if "score" in question:
         return {"logprobs": engine.score([Given(**given) for given in question["score"]])}
+    if "probe" in question:
+        return laws(engine, [Probed(**probed) for probed in question["probe"]], question["top"])
     taken = Counted(Request(**request) for request in question["requests"])
     samples, ahead = [], 0
     try:
@@ -55,6 +58,18 @@ def answer(engine: Engine, question: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
     left = engine.engine.get_num_unfinished_requests()  # type: ignore[attr-defined]
     return {"samples": samples, "ahead": ahead, "left": left}
+
+
+def laws(engine: Engine, asked: list[Probed], top: int) -> dict[str, Any]:
+    try:
+        told = [asdict(each) for each in engine.distributions(iter(asked), top)]
+    except UserError as error:
+        return {"error": str(error)}
+    return {
+        "laws": [
+            {key: getattr(value, "tolist", lambda value=value: value)() for key, value in each.items()} for each in told
+        ]
+    }
 
 
 class Counted(Iterator[Request]):

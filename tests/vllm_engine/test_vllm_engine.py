@@ -18,13 +18,14 @@ import torch
 from scipy import stats
 from tokenizers import Tokenizer
 
+from law_examination import TOP, examine_all, lab_probes
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.grading.rationals import read_rational, same_number
 from selfdistill.sampling.engines.choice import open_engine
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
-from selfdistill.sampling.requests import Given, Request, Sample, request_id, seed_of
+from selfdistill.sampling.requests import Given, NextTokens, Request, Sample, request_id, seed_of
 
 pytestmark = pytest.mark.xdist_group("vllm")
 
@@ -84,6 +85,7 @@ ONE_TOKEN = {
 MANY = ask_for(300, "many", **DECODES["ssd"])
 GREEDY = ask_for(16, "greedy", temperature=0.0)
 WILD = ask_for(60, "wild", temperature=1.5) + GREEDY
+PROBED = lab_probes()
 NEIGHBOURS = [replace(request, seed=request.seed ^ 1) for request in WHOLE["plain"]]
 
 
@@ -104,13 +106,22 @@ def answers(
 ) -> dict[str, Any]:
     """All that vLLM says, by engine and by question."""
     folder = tmp_path_factory.mktemp("vllm")
-    settings = {"model": str(MODEL), "dtype": "float32", "context": CONTEXT, "stop_ids": END, "batch": BATCH}
+    settings = {
+        "model": str(MODEL),
+        "dtype": "float32",
+        "context": CONTEXT,
+        "stop_ids": END,
+        "batch": BATCH,
+        "top": TOP,
+    }
     rows = zip(WHOLE["ssd"], torch_samples["whole ssd"], strict=True)
     questions: dict[str, Any] = {
         **{f"whole {name}": {"requests": requests} for name, requests in WHOLE.items()},
         **{f"one token {name}": {"requests": requests} for name, requests in ONE_TOKEN.items()},
         **{f"alone {number}": {"requests": [WHOLE["ssd"][number]]} for number in range(8)},
         "score": {"score": [Given(each.request_id, each.prompt_ids, sample.token_ids) for each, sample in rows]},
+        "probe": {"probe": PROBED, "top": TOP},
+        "probe deeper": {"probe": PROBED, "top": TOP + 1},
         "many": {"requests": MANY},
         "given up": {"requests": MANY, "only": 5},
         "again": {"requests": WHOLE["plain"]},
@@ -217,6 +228,21 @@ def test_vllm_gives_the_torch_engines_samples_the_log_probabilities_that_the_tor
 ) -> None:
     for sample, given in zip(torch_samples["whole ssd"], answers["lab"]["score"]["logprobs"], strict=True):
         assert sample.logprobs == pytest.approx(given, abs=1e-3)
+
+
+def test_laws_at_chosen_positions_are_those_of_a_plain_forward_pass(answers: dict[str, Any]) -> None:
+    """The examination that the torch engine passes."""
+    told = [NextTokens(**each) for each in map(in_arrays, answers["lab"]["probe"]["laws"])]
+    examine_all(told, PROBED, within=1e-3)
+    assert all(each.log_sum_exp is None and each.entropy is None for each in told), "vLLM tells neither"
+
+
+def in_arrays(law: dict[str, Any]) -> dict[str, Any]:
+    return {key: np.array(value) if isinstance(value, list) else value for key, value in law.items()}
+
+
+def test_more_tokens_of_a_law_than_the_engine_was_opened_for_are_refused(answers: dict[str, Any]) -> None:
+    assert "greater than max allowed: 256" in answers["lab"]["probe deeper"]["error"]
 
 
 @pytest.mark.parametrize("decode", ONE_TOKEN)
