@@ -135,7 +135,7 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
         "bound. A scale of the detection limit is told from no signal with 80 % power, a smaller one with more. Norms are "
         "Euclidean; the column of Adam's norm weighs each coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured. The last "
         "column is the usual estimate from the same log: mean norms of micro-batches' own gradients and of steps, as if all "
-        "sequences were equally long. It has no interval, and unequal lengths bias it several times over."
+        "sequences were equally long. It has no interval, and unequal lengths can bias it several times over."
     )
     return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
 
