@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfdistill.foundation.programs import as_rule
-from selfdistill.mechanism.carriers import choose_carriers, read_texts
+from selfdistill.mechanism.carriers import choose_carriers, read_texts, with_texts
 from selfdistill.mechanism.pieces import tokenizer_of
 from selfdistill.mechanism.positions import probe_plan
 from selfdistill.study.mechanism import Mechanism
@@ -19,7 +19,8 @@ def main() -> None:
     asked = snakemake.params.asked
     mechanism = Mechanism.model_validate(asked["mechanism"])
     texts = read_texts(snakemake.input.graded, mechanism.decode)
-    carriers = choose_carriers(texts, mechanism.carriers, asked["context"], asked["seed"])
+    chosen = choose_carriers(texts, mechanism.carriers, asked["context"], asked["seed"])
+    carriers = with_texts(chosen, snakemake.input.graded)
     write_table(carriers, snakemake.output.carriers, CARRIERS)
     plan = probe_plan(carriers, mechanism, tokenizer_of(Path(snakemake.params.folder)), asked["seed"])
     write_table(plan, snakemake.output.plan, PROBE_PLAN)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from report_fixture import report_inputs
+from report_fixture import whole_inputs
 from selfdistill.reporting.page import build_report
 
 QUIET = [
@@ -19,7 +19,7 @@ PHONE = 500  # pixels: the narrowest window that desktop Chromium opens
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("results") / "report.html"
-    build_report(report_inputs(), path)
+    build_report(whole_inputs(), path)
     return path
 
 
@@ -40,7 +40,7 @@ def console_lines(log: str) -> list[str]:
 def test_the_report_opens_without_a_word_on_the_console(chromium: str, report: Path, tmp_path: Path) -> None:
     document, log = opened(chromium, report, tmp_path / "profile")
     assert console_lines(log) == []
-    assert 'id="provenance"' in document and document.count("<svg") == 11
+    assert 'id="provenance"' in document and document.count("<svg") == 16
     assert "<script" not in document
 
 
@@ -61,13 +61,43 @@ def test_a_script_that_slipped_through_would_be_refused_by_the_policy(
     assert console_lines(log)
 
 
+def measured(chromium: str, report: Path, folder: Path, width: int, script: str) -> str:
+    """What a script finds on the page, as its title; the policy, which would refuse it, is taken out."""
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text(encoding="utf-8"))
+    page = folder / "probed.html"
+    page.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    document, _ = opened(chromium, page, folder / "profile", f"--window-size={width},900")
+    found = re.search(r"<title>([^<]*)", document)
+    assert found, document[:300]
+    return found[1]
+
+
 @pytest.mark.parametrize("width", [PHONE, 1200])
 def test_the_page_never_scrolls_sideways(chromium: str, report: Path, tmp_path: Path, width: int) -> None:
-    probe = "<script>document.title = `wide ${document.documentElement.scrollWidth} of ${innerWidth}`</script></body>"
-    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text(encoding="utf-8"))
-    page = tmp_path / "probed.html"
-    page.write_text(html.replace("</body>", probe), encoding="utf-8")
-    document, _ = opened(chromium, page, tmp_path / "profile", f"--window-size={width},900")
-    measured = re.search(r"<title>wide (\d+) of (\d+)", document)
-    assert measured, document[:300]
-    assert int(measured[1]) <= int(measured[2]) == width
+    script = "document.title = `${document.documentElement.scrollWidth} of ${innerWidth}`"
+    wide, window = measured(chromium, report, tmp_path, width, script).split(" of ")
+    assert int(wide) <= int(window) == width
+
+
+TAPPED = """
+const seen = token => getComputedStyle(token.querySelector(".said")).display;
+const tokens = [...document.querySelectorAll(".tokens .t")];
+const told = tokens.map(token => {
+  const before = seen(token);
+  token.focus({preventScroll: true});
+  const box = token.querySelector(".said").getBoundingClientRect();
+  const within = box.width > 0 && box.left >= 0 && box.right <= innerWidth && box.top > token.getBoundingClientRect().top;
+  const after = seen(token);
+  token.blur();
+  return [before, after, within, seen(token)].join();
+});
+document.title = `${tokens.length} ${[...new Set(told)].join(" ")} ${document.documentElement.scrollWidth <= innerWidth}`;
+"""
+
+
+@pytest.mark.parametrize("width", [PHONE, 1200])
+def test_a_token_that_is_tapped_says_what_the_models_would_have_said_within_the_window(
+    chromium: str, report: Path, tmp_path: Path, width: int
+) -> None:
+    assert measured(chromium, report, tmp_path, width, TAPPED) == "154 none,flex,true,none true"
+    assert ".t:hover .said, .t:focus .said { display: flex; }" in report.read_text(encoding="utf-8")

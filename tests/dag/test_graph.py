@@ -45,6 +45,10 @@ def on_solutions(study: dict[str, Any]) -> None:
     study["problems"]["reference"] = "{solution}\n</think>\n\nThe answer is \\boxed{{answer}}."
 
 
+def probes(study: dict[str, Any]) -> None:
+    study["mechanism"] = {"decode": "t07", "carriers": 12, "depth": {}}
+
+
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
@@ -95,6 +99,7 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "more bootstrap resamples": (
         put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts"} | PAGE, {},
     ),
+    "probes": (probes, {"carriers", "probe"} | PAGE, {"probe": 1 + 4}),
     "a margin of equivalence": (
         put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
     ),

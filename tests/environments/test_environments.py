@@ -23,7 +23,7 @@ ON_CPU = {f"forklock-{name}" for name in lock.ENVIRONMENTS}
 # Whose Python each program must run with, `teacher` apart: the smoke study has no soft targets.
 PROGRAMS = {
     "forklock-workflow": {"study_record"},
-    "forklock-sampling": {"prompts", "plan", "sample", "check_export"},
+    "forklock-sampling": {"prompts", "plan", "sample", "check_export", "carriers", "probe"},
     "forklock-training": {"train"},
     "forklock-analysis": {
         "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
@@ -101,6 +101,7 @@ def short(study: dict[str, Any]) -> None:
     study["training"].update(samples=100, examples=64, checkpoints=[100])
     study["evaluation"].update(budgets={"quick": 12, "full": 24}, resamples=200)
     study["evaluation"]["decodes"]["base"] = ["t07", "t15"]
+    study["mechanism"] = {"decode": "t07", "carriers": 8, "strips": 1, "arms": ["ssd"]}
 
 
 @pytest.mark.xdist_group("conda")

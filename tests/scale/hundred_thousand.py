@@ -5,7 +5,7 @@ python tests/scale/hundred_thousand.py STEP FOLDER COUNT TOKENS
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import polars as pl
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from selfdistill.sampling.requests import Given, Request, Sample, request_id, seed_of  # noqa: E402
+from selfdistill.sampling.requests import Given, NextTokens, Probed, Request, Sample, request_id, seed_of  # noqa: E402
 from selfdistill.tables.problems import PROBLEMS  # noqa: E402
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN  # noqa: E402
 from selfdistill.tables.streams import TableWriter, read_pieces  # noqa: E402
@@ -58,6 +58,9 @@ class QuickEngine:
             yield Sample(request.request_id, ids, "stop", [-0.5] * self.tokens, 0.1)
 
     def score(self, given: list[Given]) -> list[list[float]]:
+        raise NotImplementedError
+
+    def distributions(self, given: Iterable[Probed], top: int) -> Iterator[NextTokens]:
         raise NotImplementedError
 
 

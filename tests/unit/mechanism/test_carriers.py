@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.mechanism.carriers import COLUMNS, choose_carriers, read_texts
+from selfdistill.mechanism.carriers import COLUMNS, choose_carriers, read_texts, with_texts
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import CARRIERS
 from selfdistill.tables.sampling import GRADED
@@ -32,8 +32,7 @@ def texts(problems: int = 120, draws: int = 2, models: list[str] | None = None, 
                 length = 200 if kind[1] == "cut" else rng.randint(5, 190)
                 rows.append(
                     {"request_id": f"{model}-{number}-{draw}", "model_id": model, "problem_id": f"p{number}", "source": "quiz",
-                     "family": f"f{number // 2}", "decode_id": "t07", "prompt_ids": [1, 2], "token_ids": [3] * length,
-                     "text": "x" * length, "n_tokens": length, "verdict": kind[0], "finish_class": kind[1]}
+                     "family": f"f{number // 2}", "decode_id": "t07", "prompt_ids": [1, 2], "n_tokens": length, "verdict": kind[0], "finish_class": kind[1]}
                 )  # fmt: skip
     return pl.DataFrame(rows)
 
@@ -44,7 +43,6 @@ def chosen(count: int = 48, **changed: Any) -> pl.DataFrame:
 
 def test_as_many_are_of_the_base_as_of_trained_models_and_of_each_resample_arm() -> None:
     carriers = chosen()
-    conform(carriers, CARRIERS, "carriers")
     assert carriers["carrier_id"].n_unique() == carriers.height == 3 * 24
     assert Counter(carriers["model_id"]) == {"base": 24, "aa": 24, **dict.fromkeys(TRAINED, 8)}
 
@@ -128,12 +126,22 @@ def test_a_side_without_texts_is_a_sentence(models: list[str], sentence: str) ->
         chosen(models=models)
 
 
-def test_only_evaluation_answers_at_the_decode_are_read(tmp_path: Path) -> None:
-    rows = texts(problems=3, draws=1, models=["base"]).with_columns(purpose=pl.Series(["eval", "mixture", "eval"]))
-    rows = rows.with_columns(decode_id=pl.Series(["t07", "t07", "t15"]))
-    table = rows.with_columns(
-        pl.lit(None).cast(dtype).alias(name) for name, dtype in GRADED.items() if name not in rows.columns
+def test_only_evaluation_answers_at_the_decode_are_read_and_only_the_chosen_ones_whole(tmp_path: Path) -> None:
+    rows = texts(problems=4, draws=1, models=["base", TRAINED[0]])
+    rows = rows.with_columns(purpose=pl.Series(["eval", "mixture", "eval", "eval"] * 2))
+    rows = rows.with_columns(decode_id=pl.Series(["t07", "t07", "t15", "t07"] * 2))
+    whole = rows.with_columns(
+        text=pl.format("text of {}", "request_id"), token_ids=pl.int_ranges(0, "n_tokens", dtype=pl.Int32)
+    )
+    table = whole.with_columns(
+        pl.lit(None).cast(dtype).alias(name) for name, dtype in GRADED.items() if name not in whole.columns
     ).select(*GRADED)
     write_table(table, tmp_path / "graded.parquet", GRADED)
     found = read_texts([tmp_path / "graded.parquet"], "t07")
-    assert found["request_id"].to_list() == ["base-0-0"] and set(found.columns) == set(COLUMNS) - {"purpose"}
+    assert set(found["problem_id"]) == {"p0", "p3"} and set(found.columns) == set(COLUMNS) - {"purpose"}
+    chosen = choose_carriers(found, 2, CONTEXT, seed=1)
+    carriers = with_texts(chosen, [tmp_path / "graded.parquet"])
+    conform(carriers, CARRIERS, "carriers")
+    assert carriers["carrier_id"].to_list() == chosen["carrier_id"].to_list() and carriers.height == 2
+    for row in carriers.iter_rows(named=True):
+        assert row["text"] == f"text of {row['carrier_id']}" and len(row["token_ids"]) == row["n_tokens"]

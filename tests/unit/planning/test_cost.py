@@ -194,3 +194,29 @@ def test_examples_make_every_trained_prompt_longer(tmp_path: Path) -> None:
     longer = 3 * (wording + 300) / 3
     assert shown.value("prompt_tokens") == pytest.approx(usual.value("prompt_tokens") + longer)
     assert "3 to a token" in shown.used[f"models.{shown.name}.prompt_tokens"].source
+
+
+def test_probing_is_one_reading_of_every_carrier_by_every_probed_model() -> None:
+    raw = read_study(ROOT / "config/smoke.yaml")
+    raw.pop("mechanism", None)
+    stated = load_throughputs(FIGURES)
+
+    def planned(**section: Any) -> dict[str, Stage]:
+        study = load_study(raw | ({"mechanism": section} if section else {}), ROOT)
+        return {part.name: part for part in stages(study, Figures(stated, study, FIGURES))}
+
+    assert "probe" not in planned()
+    probing = planned(decode="t07", carriers=40, strips=1, positions={"regular": 4, "random": 4, "heuristic": 2})[
+        "probe"
+    ]
+    figures = Figures(stated, load_study(raw, ROOT), FIGURES)
+    # The base and four trained models each read 20 carriers of the base, 20 of trained models, and 20 of the A/A twin.
+    assert probing.rules == {"carriers": 1, "probe": 5} and probing.requests == 0
+    prompt, second = figures.value("prompt_tokens"), figures.seconds_per_token("training", False, 200)
+    assert probing.worst.tokens == pytest.approx(5 * 60 * (prompt + 224))
+    started = figures.seconds("engine_seconds", False)
+    assert probing.worst.cpu_hours == pytest.approx((5 * 60 * (prompt + 224) * second + 5 * started) / 3600)
+    assert probing.worst.disk_bytes == pytest.approx(5 * (60 * 10 + 2 * 224) * (256 * 8 + 100))
+    deeper = planned(decode="t07", carriers=40, strips=1, depth={})["probe"]
+    assert deeper.rules == probing.rules
+    assert deeper.worst.cpu_hours == pytest.approx(2 * probing.worst.cpu_hours)

@@ -80,3 +80,19 @@ def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_pa
     assert set(study["hypotheses"]) == {"ssd-at-0-7", "ssd-at-1-0", "ssd-at-1-5", "ssd-fair", "soft-against-sampled"}
     made = subprocess.run([*command, "sdd"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert made.stderr.startswith("error: --arms: the study has no arm 'sdd'; there are: ssd, keep-cut")
+
+
+@pytest.mark.parametrize("engine", ["torch", "vllm"])
+def test_probes_are_rehearsed_as_far_as_the_engine_goes(tmp_path: Path, engine: str) -> None:
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    arm, other = (name for name, each in list(raw["arms"].items())[:2] if not each.get("resample"))
+    raw["mechanism"] = {
+        "decode": raw["evaluation"]["decodes"]["final"][0], "carriers": 200, "arms": [arm, other], "depth": {},
+        "noise": {"arms": [other]}, "branches": {"arm": other, "batches": [16, 64], "examples": 2048},
+    }  # fmt: skip
+    mechanism = load_study(yaml.safe_load(rehearse(raw, tmp_path / "all", engine).read_text()), ROOT).mechanism
+    assert mechanism and mechanism.carriers == 8 and mechanism.branches and mechanism.branches.examples == 32
+    assert (mechanism.depth is None) == (engine == "vllm")
+    small = rehearse(raw, tmp_path / "few", engine, arms=[arm, "aa"])
+    few = load_study(yaml.safe_load(small.read_text()), ROOT).mechanism
+    assert few and few.arms == [arm] and few.branches is None and few.noise and few.noise.arms == []

@@ -9,7 +9,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from report_fixture import HOSTILE, STUDY, evaluated, graded_answers, hypothesis_free_study, report_inputs, verdicts
+from report_fixture import (
+    HOSTILE,
+    STUDY,
+    evaluated,
+    graded_answers,
+    hypothesis_free_study,
+    report_inputs,
+    verdicts,
+    whole_inputs,
+)
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.factorial import factorial as analysed_factorial
 from selfdistill.analysis.levels import levels
@@ -70,7 +79,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return render_report(report_inputs())
+    return render_report(whole_inputs())
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +89,12 @@ def page(html: str) -> Page:
 
 def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
+    probed = page.ids().index("locks")
+    assert page.ids().index("weights") < probed < page.ids().index("ssd-fit") < page.ids().index("depth")
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "weights-changed", "endings")
+                                      "audit", "training", "gradient-noise", "weights-changed", "mass-by-rank", "survivors", "fit-ratio",
+                                      "movement", "depth", "endings")
     ]  # fmt: skip
 
 
@@ -194,11 +206,11 @@ def test_no_two_elements_share_an_id_although_figures_are_inline(html: str, page
 
 
 def test_the_same_inputs_give_the_same_bytes(html: str) -> None:
-    assert render_report(report_inputs()) == html
+    assert render_report(whole_inputs()) == html
 
 
 def test_figures_are_saved_as_the_svg_that_the_page_shows(tmp_path: Path, html: str) -> None:
-    texts = save_figures(report_inputs(), tmp_path)
+    texts = save_figures(whole_inputs(), tmp_path)
     assert set(texts) == set(PLANS)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.svg" for name in texts)
     for name, text in texts.items():

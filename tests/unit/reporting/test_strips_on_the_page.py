@@ -94,8 +94,7 @@ def test_the_table_beneath_says_all_that_pointing_shows(html: str) -> None:
     ]
     row = first.as_text.groups[0].rows[17]
     assert row.cells[:3] == ["17", "Then", "fork, swapped"]
-    assert row.cells[3] == "“\u2068Then\u2069” 45.0\u2009%, “\u2068␣c90\u2069” 30.0\u2009%, “\u2068␣c91\u2069” 15.0\u2009%, " \
-        "“\u2068␣c92\u2069” 5.0\u2009%, “\u2068␣c93\u2069” 1.0\u2009%"  # fmt: skip
+    assert row.cells[3] == "Then 45.0\u2009%; ␣c90 30.0\u2009%; ␣c91 15.0\u2009%; ␣c92 5.0\u2009%; ␣c93 1.0\u2009%"
     assert '<span class="said" aria-hidden="true"><b>token 17, fork</b>' in html
 
 
@@ -117,10 +116,17 @@ def test_a_long_carrier_shows_its_start_and_its_end_and_counts_the_rest() -> Non
 
 def test_the_page_stays_small_however_many_carriers_have_strips() -> None:
     few = len(page(tokens=["x"], carriers=1).encode())
-    many = len(page(tokens=["x"] * 400, carriers=MOST_STRIPS + 2).encode())
-    assert (many - few) / MOST_STRIPS < 150_000
+    many = len(page(tokens=["x"] * 400, carriers=2 * MOST_STRIPS + 4).encode())
+    assert (many - few) / (2 * MOST_STRIPS) < 150_000
 
 
 def test_a_study_without_strips_has_no_legend() -> None:
     none = render_report(ReportInputs(study=hypothesis_free_study()))
     assert 'class="legend"' not in none and 'id="locks"' not in none
+
+
+def test_as_many_carriers_of_the_base_as_of_trained_models_are_shown() -> None:
+    shown = shown_strips(ReportInputs(study={}, strips=strips(["x"], carriers=9)))
+    assert [strip.title.split(" at ")[0] for strip in shown] == [
+        *["written by base"] * MOST_STRIPS, *["written by ssd/seed-0/at-100"] * MOST_STRIPS,
+    ]  # fmt: skip

@@ -26,6 +26,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"branches": {"arm": "aa", "batches": [8, 16], "examples": 64}}, "mechanism.branches.arm: 'aa' trains nothing",
     ),
     "an odd number of carriers": ({"carriers": 7}, "mechanism.carriers: 7 are not as many"),
+    "more carriers than problems": ({"carriers": 2000}, "mechanism.carriers: 1000 texts of the base, each of another problem, are more"),
     "more strips than carriers": ({"carriers": 4, "strips": 3}, "mechanism.strips: 3 of each side"),
     "no position": ({"positions": {"regular": 0, "random": 0, "heuristic": 0}}, "mechanism.positions: names no position"),
     "classes that overlap": ({"classes": {"fork_top": 0.95}}, "mechanism.classes.fork_top: 0.95 lies above lock_top (0.9)"),

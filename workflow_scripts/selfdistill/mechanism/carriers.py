@@ -16,20 +16,33 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import CARRIERS
-from selfdistill.tables.sampling import GRADED, LATER_GRADED
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.streams import read_pieces
 from selfdistill.tables.whole import read_table
 
-COLUMNS = ["request_id", "purpose", *(name for name in CARRIERS if name not in ("carrier_id", "half"))]
+HEAVY = ["token_ids", "text"]  # read for the chosen alone
+COLUMNS = ["request_id", "purpose", *(name for name in CARRIERS if name not in ("carrier_id", "half", *HEAVY))]
 NAMED = {"base": "the base", "trained": "a trained model"}
 STRATA = ["length", "verdict", "finish_class"]
 
 
 def read_texts(files: Iterable[str | Path], decode: str) -> pl.DataFrame:
-    """The evaluation answers at a decode, a table at a time: other decodes' texts are not kept."""
-    tables = (read_table(file, GRADED, COLUMNS, later=LATER_GRADED) for file in files)
+    """What is known of the evaluation answers at a decode, without the answers themselves."""
+    tables = (read_table(file, GRADED, COLUMNS) for file in files)
     return pl.concat(
         table.filter(pl.col("purpose") == "eval", pl.col("decode_id") == decode).drop("purpose") for table in tables
     )
+
+
+def with_texts(carriers: pl.DataFrame, files: Iterable[str | Path]) -> pl.DataFrame:
+    """The chosen answers, found a part of a table at a time: all of them may be larger than memory."""
+    found = [
+        piece.filter(pl.col("request_id").is_in(carriers["carrier_id"].implode()))
+        for file in files
+        for piece in read_pieces(file, GRADED, ["request_id", *HEAVY])
+    ]
+    texts = pl.concat(found).rename({"request_id": "carrier_id"})
+    return carriers.join(texts, on="carrier_id", maintain_order="left").select(*CARRIERS)
 
 
 def choose_carriers(texts: pl.DataFrame, count: int, context: int, seed: int) -> pl.DataFrame:
@@ -47,7 +60,7 @@ def choose_carriers(texts: pl.DataFrame, count: int, context: int, seed: int) ->
     base = in_proportion(asked_of_all(sides), count // 2)
     problems = base["problem_id"].to_list()
     chosen = [base, *(on_problems(side, problems, count // 2) for name, side in sides.items() if name != "base")]
-    return with_halves(pl.concat(chosen), seed).rename({"request_id": "carrier_id"}).select(*CARRIERS)
+    return with_halves(pl.concat(chosen), seed).rename({"request_id": "carrier_id"}).drop(*STRATA[:1], "chance")
 
 
 def refuse_too_long(texts: pl.DataFrame, context: int) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from selfdistill.mechanism.compared import Positions, Side, classes_of, slices
+from selfdistill.mechanism.compared import Chosen, Positions, Side, classes_of, slices
 from selfdistill.mechanism.estimates import Row, Sums, ends, interval_row, known, too_few
 from selfdistill.mechanism.features import (
     ASKED_SQUARED,
@@ -59,7 +59,7 @@ def ssd_fit(
     for side in sides:
         other = nulls.get(null) if null and null != side.arm else None
         for target in targets:
-            for chosen in classes_of(positions, side):
+            for chosen in filter(_is_honest, classes_of(positions, side)):
                 for carriers, kind in slices():
                     if kind != words.EVERY_KIND and chosen.token_class not in _BY_KIND:
                         continue
@@ -76,6 +76,10 @@ def ssd_fit(
 
 
 _BY_KIND = (words.EVERY_CLASS, words.LOCK, words.FORK)
+
+
+def _is_honest(chosen: Chosen) -> bool:
+    return chosen.honest
 
 
 def _nothing_to_close(side: Side, own: str) -> Row:

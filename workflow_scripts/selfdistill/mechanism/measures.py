@@ -64,8 +64,14 @@ def _rows_of_arm(
             for key, difference in differences.items():
                 if kind != words.EVERY_KIND and key[1] not in (None, own_decode):
                     continue
+                if not chosen.honest and (kind, carriers, key[1]) != (words.EVERY_KIND, words.BY_ALL, None):
+                    continue
                 row = _row(positions, key, base[key], difference, mask, chosen, least)
-                yield {**told, **row, **_beyond(positions, null, nulls.get(key), difference, mask, least)}
+                if chosen.honest:
+                    row |= _beyond(positions, null, nulls.get(key), difference, mask, least)
+                else:
+                    row |= {**NO_NULL, "low": None, "high": None, "method": chosen.how}
+                yield {**told, **row}
 
 
 def _is_measure(key: Key) -> bool:

@@ -40,12 +40,12 @@ def ssd_sentence(fit: pl.DataFrame, arm: str, decode_id: str | None = None) -> s
 
 def _moved(arm: str, ways: dict[str, Row], asked: str) -> str:
     target = f"the target of {asked}"
-    nearer = [f"{share(row)} of the way at {plural}" for plural, row in ways.items() if row["estimate"] >= 0]
+    nearer = [f"{share(row)} at {plural}" for plural, row in ways.items() if row["estimate"] >= 0]
     further = [f"{share(_negative(row))} at {plural}" for plural, row in ways.items() if row["estimate"] < 0]
     away = f"{' and '.join(further)} of the distance that there was"
     if not nearer:
         return f"Training moved {arm} away from {target}, by {away}"
-    moved = f"Training moved {arm} towards {target}, {' and '.join(nearer)}"
+    moved = f"Training moved {arm} towards {target}, {' and '.join([nearer[0].replace(' at ', ' of the way at '), *nearer[1:]])}"
     return f"{moved}, and away from it by {away}" if further else moved
 
 

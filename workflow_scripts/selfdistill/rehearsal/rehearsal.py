@@ -26,6 +26,7 @@ SUFFIX = "-rehearsal"
 PROMPT = "{problem}\nPut the answer in \\boxed{}."
 CONTEXT, LARGEST_CAP, BETWEEN_CAPS = 320, 224, 16  # tokens
 TRAIN_PROBLEMS, EVAL_PROBLEMS, BUDGETS = 160, 24, {"quick": 12, "full": 30}
+CARRIERS = 8
 LEAST = 4  # of a dataset that is asked whole
 TRAINING = {
     "samples": 160, "examples": 64, "batch": 16, "micro_batch": 4, "epochs": 1, "lr": 3.0e-5, "lr_floor": 6.0e-6,
@@ -65,6 +66,12 @@ def _leave_out_all_but(arms: Sequence[str], study: dict[str, Any]) -> None:
         for name, hypothesis in study.get("hypotheses", {}).items()
         if {hypothesis["arm"], hypothesis.get("against", "base")} <= {"base", *arms}
     }
+    mechanism = study.get("mechanism") or {}
+    for section in (mechanism, mechanism.get("noise") or {}):
+        if "arms" in section:
+            section["arms"] = [name for name in section["arms"] if name in arms]
+    if mechanism.get("branches") and mechanism["branches"]["arm"] not in arms:
+        mechanism.pop("branches")
 
 
 def _write_stand_ins(loaded: Mapping[str, Any], asks_all: bool, folder: Path) -> None:
@@ -104,6 +111,8 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
         if own := arm.get("training"):
             _shrink_arm(arm, own, usual_batch, study["training"])
     _shrink_evaluation(study["evaluation"])
+    if study.get("mechanism"):
+        _shrink_mechanism(study["mechanism"], engine)
     if not whole:
         study["training"]["checkpoints"] = [50, 100]
         for arm in study["arms"].values():
@@ -134,6 +143,16 @@ def _shrink_evaluation(evaluation: dict[str, Any]) -> None:
         usual = evaluation.get("draws", 1)
         most = max(usual.values()) if isinstance(usual, dict) else usual
         evaluation["mixture_draws"] = dict.fromkeys(draws, most + 1)
+
+
+def _shrink_mechanism(mechanism: dict[str, Any], engine: str) -> None:
+    mechanism |= {"carriers": CARRIERS, "strips": min(1, mechanism.get("strips", 1))}
+    if engine == "vllm":
+        mechanism.pop("depth", None)  # which no layer of vLLM's tells
+    if mechanism.get("noise"):
+        mechanism["noise"] |= {"sequences": 16, "sketch": 1024}
+    if mechanism.get("branches"):
+        mechanism["branches"] |= {"examples": 32, "held_out": 8, "batches": [8, 16]}
 
 
 def _shrink_arm(arm: dict[str, Any], own: dict[str, Any], usual_batch: int, shared: dict[str, Any]) -> None:

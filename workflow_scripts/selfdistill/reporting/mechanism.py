@@ -26,7 +26,7 @@ def moved(inputs: ReportInputs) -> pl.DataFrame:
 def fits(inputs: ReportInputs, arm: str) -> pl.DataFrame:
     """Of one arm against the target that it is shown beside."""
     rows = there(inputs.ssd_fit, SSD_FIT).filter(pl.col("arm") == arm)
-    return rows.filter(pl.col("decode_id") == target_of(inputs, arm))
+    return rows.filter(pl.col("decode_id").eq_missing(pl.lit(target_of(inputs, arm))))
 
 
 def curve(inputs: ReportInputs, name: str, model: str, token_class: str) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import STRIPS
 
-MOST_STRIPS = 4
+MOST_STRIPS = 2  # of the base, and of trained models
 MOST_TOKENS = 160  # of one carrier, half of them from its start and half from its end
 LONGEST_TOKEN = 32  # characters
 PART_OF_A_CHARACTER = "\ufffd"
@@ -66,7 +66,9 @@ class Strip:
 
 def strips(inputs: ReportInputs) -> list[Strip]:
     rows = there(inputs.strips, STRIPS)
-    return [_strip(carrier) for carrier in rows.partition_by("carrier_id", maintain_order=True)[:MOST_STRIPS]]
+    by_base = pl.col("written_by") == "base"
+    sides = (rows.filter(side).partition_by("carrier_id", maintain_order=True) for side in (by_base, ~by_base))
+    return [_strip(carrier) for carriers in sides for carrier in carriers[:MOST_STRIPS]]
 
 
 def visible(text: str) -> str:
@@ -127,15 +129,19 @@ def _share(probability: float) -> str:
     return f"<{fmt.percent(0.001)}" if 0 < probability < 0.0005 else fmt.percent(probability)
 
 
+def reads_from_the_right(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text)
+
+
 def _candidate(share: str, text: str) -> str:
-    return f"“{ISOLATED.format(text)}” {share}"
+    return f"{ISOLATED.format(text) if reads_from_the_right(text) else text} {share}"
 
 
 def _as_text(title: str, asked: list[str], tokens: list[Token]) -> Table:
     """The same for who cannot point, prints, or reads with the ears."""
     rows = []
     for token in tokens:
-        lists = {said.model_id: ", ".join(_candidate(*pair) for pair in said.likeliest) for said in token.said}
+        lists = {said.model_id: "; ".join(_candidate(*pair) for pair in said.likeliest) for said in token.said}
         of_models = [lists.get(model, fmt.MISSING) for model in asked]
         swap = ", swapped" if token.swapped else ""
         rows.append(

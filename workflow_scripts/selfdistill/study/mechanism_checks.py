@@ -1,8 +1,10 @@
 """Section `mechanism`, checked against the rest of the study."""
 
+import sys
 from collections.abc import Iterator
 
 from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.models import trained_arms
 from selfdistill.study.study import Study
@@ -13,7 +15,7 @@ def mechanism_checks(study: Study) -> Iterator[str]:
         return
     yield from _decode(study, study.mechanism)
     yield from _arms(study, study.mechanism)
-    yield from _carriers(study.mechanism)
+    yield from _carriers(study, study.mechanism)
     yield from _classes(study.mechanism)
     yield from _lists(study.mechanism)
     yield from _noise(study, study.mechanism)
@@ -55,9 +57,15 @@ def _named_arms(study: Study, key: str, arms: list[str]) -> Iterator[str]:
             yield f"{key}: {arm!r} trains nothing, it is the base sampled anew; name trained arms."
 
 
-def _carriers(mechanism: Mechanism) -> Iterator[str]:
+def _carriers(study: Study, mechanism: Mechanism) -> Iterator[str]:
     if mechanism.carriers % 2:
         yield f"mechanism.carriers: {mechanism.carriers} are not as many of the base as of trained models; give an even number."
+    problems = size_of(study.evaluation.budgets.get("full", ALL), sys.maxsize)
+    if mechanism.carriers // 2 > problems:
+        yield (
+            f"mechanism.carriers: {mechanism.carriers // 2} texts of the base, each of another problem, are more than the "
+            f"{problems} problems of evaluation.budgets.full; lower it."
+        )
     if mechanism.strips > mechanism.carriers // 2:
         yield (
             f"mechanism.strips: {mechanism.strips} of each side are more than its carriers ({mechanism.carriers // 2}); lower it."

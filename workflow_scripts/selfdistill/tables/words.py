@@ -198,12 +198,16 @@ BY_THE_BASE = "written by the base"
 BY_TRAINED = "written by trained models"
 BY_ALL = "all carriers"
 
+# Column `token_class`: the same two, chosen by the very training that they are measured on, which proves nothing.
+STRICT_BY_ITSELF = "strict lock, chosen by itself"
+SWAPPED_BY_ITSELF = "swapped lock, chosen by itself"
+
 # Column `carriers` of a comparison of texts: the base's own law on an arm's texts, against that on the base's.
 BETWEEN_TEXTS = "its texts against the base's"
 
 # Column `measure` of what training did to laws. Before any decode, and under one.
 TOP_PROBABILITY = "top-1 probability"
-ENTROPY = "entropy"  # in nats, as every entropy here
+ENTROPY = "entropy of the law"  # in nats, as every entropy here
 SWAPS = "share of swaps"  # another token is likeliest
 CLASS_SHARE = "share of the class"  # of positions
 KEPT_MASS = "kept mass"  # of the tempered law, in the model's own kept set
@@ -238,6 +242,7 @@ DISTANCE_OF_BASE = "KL(target, base)"  # mean, in nats
 TOO_FEW_PROBLEMS = "no interval: fewer than two problems"
 TARGET_IS_BASE = "no estimate: the target is the base itself"
 CHOSEN_BY_OTHER_TRAINING = "chosen by another training"
+CHOSEN_BY_ITSELF = "no interval: chosen by what is measured"
 CHOSEN_BY_OTHER_HALF = "chosen by tokens of the other half"
 
 

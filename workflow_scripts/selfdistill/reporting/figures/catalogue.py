@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -93,8 +94,9 @@ def _of_fit(inputs: ReportInputs) -> str:
 
 
 def _of_depth(inputs: ReportInputs) -> str:
-    rows = there(inputs.depth, DEPTH).filter(pl.col("measure") == words.MEAN_DEPTH)
-    return _positions(rows.with_columns(token_class=pl.lit(words.EVERY_CLASS)))
+    rows = everywhere(there(inputs.depth, DEPTH)).filter(pl.col("measure") == words.MEAN_DEPTH)
+    of_one = rows.filter(pl.col("model_id") == pl.col("model_id").first())
+    return _counted(of_one["positions"].sum(), of_one["n"].max())
 
 
 def _positions(table: pl.DataFrame) -> str:
@@ -102,7 +104,11 @@ def _positions(table: pl.DataFrame) -> str:
     if rows.is_empty():
         return ""
     most = rows.row(0, named=True)
-    counted = f"{plural(most['positions'], 'position')} in texts of {plural(most['n'], words.PROBLEM)}."
+    return _counted(most["positions"], most["n"])
+
+
+def _counted(positions: Any, problems: Any) -> str:
+    counted = f"{plural(positions, 'position')} in texts of {plural(problems or 0, words.PROBLEM)}."
     return counted.replace(THIN_SPACE, "\u202f")  # the same, and no line ends there
 
 

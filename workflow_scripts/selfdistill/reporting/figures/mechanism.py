@@ -18,6 +18,7 @@ from selfdistill.tables import words
 from selfdistill.tables.mechanism import CURVES, DEPTH
 
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %".replace("-", MINUS))
+FINISHED = "/at-100"  # models whose name need not say it
 IN_THOUSANDTHS = FuncFormatter(lambda value, _: f"{1000 * value:g}")
 TOWARDS, ELSEWHERE = "#0072B2", "#d5dae0"
 
@@ -178,7 +179,7 @@ def depth_by_class(inputs: ReportInputs) -> Figure | None:
     ]
     if not classes:
         return None
-    figure, [panel] = new_figure(6.4, 0.9 + 0.17 * len(classes) * (len(models) + 1))
+    figure, [panel] = new_figure(8.4, 1.1 + 0.14 * len(classes) * (len(models) + 1))
     _by_class(
         panel,
         inputs,
@@ -220,7 +221,9 @@ def _by_class(
                 found["estimate"], height, xerr=whiskers([found]), color=look.colour, marker=look.marker, markersize=3.8,
                 elinewidth=1.3, linestyle="none", markerfacecolor=look.colour if known else "white",
             )  # fmt: skip
-        panel.errorbar([], [], xerr=[], color=look.colour, marker=look.marker, linestyle="none", label=model)
+        panel.errorbar(
+            [], [], xerr=[], color=look.colour, marker=look.marker, linestyle="none", label=model.removesuffix(FINISHED)
+        )
     panel.set_yticks(range(len(classes)), classes)
     panel.tick_params(axis="y", labelcolor=INK)
     panel.set_ylim(len(classes) - 0.5, -0.5)
