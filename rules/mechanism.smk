@@ -92,7 +92,6 @@ rule probe:
         """
 
 
-
 rule token_classes:
     """Sorts the probed positions into locks, forks, diffuse and mixed ones, by the base alone."""
     input:
@@ -218,18 +217,6 @@ rule strips:
 
 # Gradients at frozen checkpoints: of each arm at the base and at checkpoints of its first training.
 NOISE_PROBED = noise_probed(STUDY)
-
-
-def probed_for_noise(wildcards):
-    """The files or the folder of the checkpoint whose gradients are taken."""
-    arm, seed, percent = (
-        wildcards.arm,
-        STUDY.arms[wildcards.arm].seeds[0],
-        int(wildcards.percent),
-    )
-    return (
-        f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}" if percent else BASE_FILES
-    )
 
 
 rule gradients:

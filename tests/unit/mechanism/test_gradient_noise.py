@@ -143,6 +143,11 @@ def test_the_signal_is_found_in_the_class_where_it_was_put() -> None:
     assert lock["signal_share_low"] < 0 < lock["signal_share_high"]
 
 
+def test_no_example_was_shown_to_the_base() -> None:
+    rows = of_checkpoints({("ssd", None, 0): planted_table()}, seed=0)
+    assert rows["fresh"].unique().to_list() == [96] and rows["training_seed"].null_count() == rows.height
+
+
 def test_parts_and_cross_terms_add_up_to_the_whole() -> None:
     rows = probe_rows(gradients_of(planted_table()), 0)
     parts = rows.filter(pl.col("part").is_in(words.GRADIENT_PARTS))

@@ -1,6 +1,6 @@
 """Who is compared with whom on which positions: arms and their trainings, whose texts, which class, why a position is probed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,7 @@ class Positions:
     corrects: Array  # self-correction
     likeliest: Array  # the base's token
     families: Families
+    masks: dict[str, Array] = field(default_factory=dict, repr=False)  # that were asked for before
 
     @classmethod
     def of(cls, table: pl.DataFrame, base: Probes, doubt: set[int]) -> "Positions":
@@ -35,11 +36,29 @@ class Positions:
         return cls(table, corrects, likeliest, Families(table["family"].to_numpy()))
 
     def are(self, token_class: str) -> Array:
-        classes = self.table["token_class"].to_numpy()
-        return classes == token_class if token_class != words.EVERY_CLASS else np.ones(len(classes), dtype=bool)
+        return self._cached(token_class, self._are)
 
     def written(self, carriers: str) -> Array:
-        by_base = self.table["written_by"].map_elements(is_the_base, return_dtype=pl.Boolean).to_numpy()
+        return self._cached(carriers, self._written)
+
+    def probed_for(self, kind: str) -> Array:
+        """Those of strips alone are many of few texts, and stand for nothing but themselves."""
+        return self._cached(kind, self._probed_for)
+
+    def _cached(self, name: str, make: Callable[[str], Array]) -> Array:
+        key = f"{make.__name__} {name}"
+        if key not in self.masks:
+            self.masks[key] = make(name)
+        return self.masks[key]
+
+    def _are(self, token_class: str) -> Array:
+        classes = self.table["token_class"]
+        every = token_class == words.EVERY_CLASS
+        return np.ones(len(classes), dtype=bool) if every else (classes == token_class).to_numpy()
+
+    def _written(self, carriers: str) -> Array:
+        writers = self.table["written_by"]
+        by_base = writers.is_in([name for name in writers.unique() if is_the_base(name)]).to_numpy()
         match carriers:
             case words.BY_THE_BASE:
                 return np.asarray(by_base)
@@ -48,8 +67,7 @@ class Positions:
             case _:
                 return np.ones(len(by_base), dtype=bool)
 
-    def probed_for(self, kind: str) -> Array:
-        """Those of strips alone are many of few texts, and stand for nothing but themselves."""
+    def _probed_for(self, kind: str) -> Array:
         kinds = self.table["kinds"].list
         if kind == words.EVERY_KIND:
             return (~(kinds.contains(words.STRIP) & (kinds.len() == 1))).to_numpy()

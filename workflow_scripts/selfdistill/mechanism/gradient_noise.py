@@ -5,7 +5,6 @@ sequences are independent, so pairs of different ones measure the signal without
 Intervals delete one sequence at a time, with all its pairs; that on the noise scale is the inverse of that on ρ = |G|²/tr Σ.
 """
 
-from collections.abc import Callable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -207,14 +206,14 @@ def shuffled_signs(products: np.ndarray, seed: int) -> np.ndarray:
     return products * np.outer(signs, signs)
 
 
-def of_checkpoints(
-    tables: dict[tuple[str, int | None, int], pl.DataFrame], seed: int, rows: Callable[..., pl.DataFrame] = probe_rows
-) -> pl.DataFrame:
-    """By arm, training seed and percent."""
-    found = [
-        rows(gradients_of(table), seed).with_columns(
-            arm=pl.lit(arm), training_seed=pl.lit(training_seed, pl.Int64), percent=pl.lit(percent, pl.Int32)
+def of_checkpoints(tables: dict[tuple[str, int | None, int], pl.DataFrame], seed: int) -> pl.DataFrame:
+    """By arm, training seed and percent. The base was trained on none of them."""
+    found = []
+    for (arm, training_seed, percent), table in tables.items():
+        gradients = gradients_of(table if percent else table.with_columns(fresh=True))
+        found.append(
+            probe_rows(gradients, seed).with_columns(
+                arm=pl.lit(arm), training_seed=pl.lit(training_seed, pl.Int64), percent=pl.lit(percent, pl.Int32)
+            )
         )
-        for (arm, training_seed, percent), table in tables.items()
-    ]
     return conform(pl.concat(found).select(list(NOISE_PROBE)), NOISE_PROBE, "noise probe")

@@ -17,7 +17,7 @@ from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import STRIPS
 
-MOST_STRIPS = 4
+MOST_STRIPS = 2  # of the base, and of trained models
 MOST_TOKENS = 160  # of one carrier, half of them from its start and half from its end
 LONGEST_TOKEN = 32  # characters
 PART_OF_A_CHARACTER = "\ufffd"
@@ -66,7 +66,9 @@ class Strip:
 
 def strips(inputs: ReportInputs) -> list[Strip]:
     rows = there(inputs.strips, STRIPS)
-    return [_strip(carrier) for carrier in rows.partition_by("carrier_id", maintain_order=True)[:MOST_STRIPS]]
+    by_base = pl.col("written_by") == "base"
+    sides = (rows.filter(side).partition_by("carrier_id", maintain_order=True) for side in (by_base, ~by_base))
+    return [_strip(carrier) for carriers in sides for carrier in carriers[:MOST_STRIPS]]
 
 
 def visible(text: str) -> str:

@@ -138,7 +138,7 @@ STRIPS: Schema = {
 GRADIENT_PRODUCTS: Schema = {
     "request_id": pl.String,
     "problem_id": pl.String,
-    "fresh": pl.Boolean,  # the checkpoint was not trained on it
+    "fresh": pl.Boolean,  # no training of the arm was shown it
     "part": pl.String,  # words.GRADIENT_PARTS
     "tokens": pl.Int64,  # supervised ones of the part
     "products": pl.List(pl.Float64),

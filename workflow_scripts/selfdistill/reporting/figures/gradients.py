@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.figures.training import strength
 from selfdistill.reporting.gradients import checkpoint_name
 from selfdistill.reporting.inputs import ReportInputs, has_rows
 from selfdistill.reporting.select import arm_of_run, runs_in_order, total
@@ -24,7 +25,8 @@ def signal_share(inputs: ReportInputs) -> Figure | None:
     figure, axes = new_figure(8.4, 3.3, 1, 1 if probe is None else 2, sharey=True)
     runs = summary.filter(pl.col("window") == words.WHOLE_RUN)
     for run in runs_in_order(inputs, runs):
-        _draw_share(axes[0], inputs, arm_of_run(run), run, runs.filter(pl.col("run") == run).row(0, named=True))
+        row = runs.filter(pl.col("run") == run).row(0, named=True)
+        _draw_share(axes[0], inputs, arm_of_run(run), run, row, strength=strength(inputs, run))
     axes[0].set_title("from the log of training")
     if probe is not None:
         for row in probe.filter((pl.col("part") == words.TOTAL) & pl.col("signal_to_noise").is_not_null()).to_dicts():
@@ -44,14 +46,28 @@ def signal_share(inputs: ReportInputs) -> Figure | None:
 
 
 def _draw_share(
-    axes: Axes, inputs: ReportInputs, arm: str, label: str, row: dict[str, float], dash: str | None = None
+    axes: Axes,
+    inputs: ReportInputs,
+    arm: str,
+    label: str,
+    row: dict[str, float],
+    dash: str | None = None,
+    strength: float = 1.0,
 ) -> None:
     look = arm_look(inputs.study, arm)
     estimate, low, high = (max(0.0, row[f"signal_to_noise{end}"] or 0.0) * BATCHES for end in ("", "_low", "_high"))
     axes.plot(
-        BATCHES, estimate / (1 + estimate), color=look.colour, linestyle=dash or look.dash, linewidth=1.4, label=label
+        BATCHES,
+        estimate / (1 + estimate),
+        color=look.colour,
+        linestyle=dash or look.dash,
+        linewidth=1.4,
+        alpha=strength,
+        label=label,
     )
-    axes.fill_between(BATCHES, low / (1 + low), high / (1 + high), color=look.colour, alpha=0.1, linewidth=0)
+    axes.fill_between(
+        BATCHES, low / (1 + low), high / (1 + high), color=look.colour, alpha=0.07 * strength, linewidth=0
+    )
 
 
 def time_and_data(inputs: ReportInputs) -> Figure | None:

@@ -80,11 +80,11 @@ DECODED: Measured = [
     (words.ENTROPY_AFTER, "entropy after", numbers),
 ]
 LEVELS = [
-    (words.TOP_PROBABILITY, False, "top-1 probability"),
+    (words.TOP_PROBABILITY, False, words.TOP_PROBABILITY),
     (words.ENTROPY, False, "entropy, nats"),
-    (words.KEPT_MASS, True, "kept mass"),
+    (words.KEPT_MASS, True, words.KEPT_MASS),
     (words.NUCLEUS_SIZE, True, "nucleus, tokens"),
-    (words.TAIL_MASS, True, "tail mass"),
+    (words.TAIL_MASS, True, words.TAIL_MASS),
 ]
 
 
@@ -265,7 +265,7 @@ def between_texts(inputs: ReportInputs) -> Table | None:
 
 
 FIT: Measured = [
-    (words.FIT_RATIO, "fit ratio", shares),
+    (words.FIT_RATIO, words.FIT_RATIO, shares),
     (words.FIT_BEYOND_NULL, "beyond the null", shares),
     (words.ALIGNMENT, "alignment", plain_numbers),
     (words.REMAINDER, "not towards the target", shares),

@@ -128,14 +128,14 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
                 "not positive" if row["two_batch_noise_scale"] is None else fmt.count(row["two_batch_noise_scale"]),
             ]))  # fmt: skip
     columns = ["run", "steps", "signal |G|²", "noise tr Σ per sequence", "share of |g|² that is signal",
-               "noise scale, sequences", "batch", "detection limit", "share in Adam's norm", "the usual two-batch scale"]  # fmt: skip
+               "noise scale, sequences", "batch", "detection limit", "share in Adam's norm", "two-batch scale"]  # fmt: skip
     note = (
         "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
         "95 % interval belongs to |G|²/tr Σ, and the noise scale inverts it: where it reaches zero the scale has no upper "
         "bound. A scale of the detection limit is told from no signal with 80 % power, a smaller one with more. Norms are "
         "Euclidean; the column of Adam's norm weighs each coordinate as Adam does, Σ g²/√v̂, at the few steps where that was measured. The last "
         "column is the usual estimate from the same log: mean norms of micro-batches' own gradients and of steps, as if all "
-        "sequences were equally long. It has no interval, and unequal lengths bias it several times over."
+        "sequences were equally long. It has no interval, and unequal lengths can bias it several times over."
     )
     return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
 
