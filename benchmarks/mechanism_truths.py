@@ -143,7 +143,8 @@ def lab_texts(traces: int, seed: int) -> list[tuple[list[int], list[int]]]:
     from lab.grammar import write_trace
 
     tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-    rng, found = random.Random(seed), []
+    rng = random.Random(seed)
+    found: list[tuple[list[int], list[int]]] = []
     while len(found) < traces:
         problem = generate(rng, rng.randint(1, 4))
         text, finished = write_trace(problem, rng)
