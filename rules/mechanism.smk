@@ -37,15 +37,21 @@ rule carriers:
         "../workflow_scripts/carriers.py"
 
 
+DEPTHS = (
+    {"depths": "<results>/mechanism/depths/{model}.parquet"} if MECHANISM.depth else {}
+)
+
+
 rule probe:
-    """Asks a model for its next-token laws at every position of the plan, without sampling anything."""
+    """Asks a model for its next-token laws at every position of the plan, and how deep in it they settle."""
     input:
         carriers="<results>/mechanism/carriers.parquet",
         plan="<results>/mechanism/plan.parquet",
         weights=weights_of,
         checked=check_of,
     output:
-        "<results>/mechanism/probes/{model}.parquet",
+        **DEPTHS,
+        laws="<results>/mechanism/probes/{model}.parquet",
     log:
         "<logs>/probe/{model}.log",
     benchmark:
@@ -62,10 +68,12 @@ rule probe:
         gpu=STUDY.sampling.gpus,
     params:
         settings=to_json(ENGINE | {"top": MECHANISM.top}),
+        distance=MECHANISM.depth.distance if MECHANISM.depth else 0,
         folder=folder_of,
         # A param made with threads is not tracked.
-        work=lambda wildcards, threads: f"{WORK}/mechanism/probes/{wildcards.model}",
+        work=lambda wildcards, threads: f"{WORK}/mechanism/work/{wildcards.model}",
         gpus=lambda wildcards, threads: STUDY.sampling.gpus,
+        depths=lambda wildcards, threads, output: output.get("depths", ""),
     shell:
         """
         python workflow_scripts/probe.py \
@@ -74,59 +82,13 @@ rule probe:
             --model {params.folder:q} \
             --model-id {wildcards.model:q} \
             --work {params.work:q} \
-            --output {output:q} \
+            --output {output.laws:q} \
+            --depths {params.depths:q} \
+            --distance {params.distance} \
             --settings {params.settings:q} \
             --gpus {params.gpus} \
             --threads {threads} 2>{log:q}
         """
-
-
-if MECHANISM.depth:
-
-    rule depths:
-        """Measures at every position of the plan how deep in a model its next-token law settles."""
-        input:
-            carriers="<results>/mechanism/carriers.parquet",
-            plan="<results>/mechanism/plan.parquet",
-            weights=weights_of,
-            checked=check_of,
-        output:
-            "<results>/mechanism/depths/{model}.parquet",
-        log:
-            "<logs>/depths/{model}.log",
-        benchmark:
-            "<benchmarks>/depths/{model}.tsv"
-        wildcard_constraints:
-            model=one_of(PROBED),
-        conda:
-            SAMPLING_ENVIRONMENT
-        threads: 4 if STUDY.sampling.gpus else 1
-        resources:
-            mem_mb=larger(MEMORY.sample),
-            # A retry goes on where the job before it stopped.
-            runtime=240,
-            gpu=STUDY.sampling.gpus,
-        params:
-            settings=to_json(ENGINE),
-            distance=MECHANISM.depth.distance,
-            folder=folder_of,
-            # A param made with threads is not tracked.
-            work=lambda wildcards, threads: f"{WORK}/mechanism/depths/{wildcards.model}",
-            gpus=lambda wildcards, threads: STUDY.sampling.gpus,
-        shell:
-            """
-            python workflow_scripts/probe.py \
-                --carriers {input.carriers:q} \
-                --plan {input.plan:q} \
-                --model {params.folder:q} \
-                --model-id {wildcards.model:q} \
-                --work {params.work:q} \
-                --output {output:q} \
-                --settings {params.settings:q} \
-                --depth {params.distance} \
-                --gpus {params.gpus} \
-                --threads {threads} 2>{log:q}
-            """
 
 
 rule token_classes:

@@ -1,4 +1,5 @@
-"""Asks one model for its next-token laws at every probe of the plan, or how deep its thoughts are there. A program, so that a launcher can start it.
+"""Asks one model for its next-token laws at every probe of the plan, and how deep in it they settle. A program, so that a
+launcher can start it.
 
 python workflow_scripts/probe.py --carriers carriers.parquet --plan plan.parquet --model DIR --model-id base --work DIR \
     --output base.parquet --settings JSON
@@ -21,10 +22,9 @@ def main() -> None:
         "--settings", type=json.loads, required=True, help="JSON: engine, dtype, context, trust_remote_code, top"
     )
     parser.add_argument(
-        "--depth",
-        type=float,
-        help="write depths instead: the distance from the last layer's law that counts as settled",
+        "--depths", nargs="?", const="", default="", help="where depths go; without it none are measured"
     )
+    parser.add_argument("--distance", type=float, default=0.5, help="from the last layer's law, that counts as settled")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 reads on the CPU")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
@@ -32,16 +32,17 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
     import torch
 
-    from selfdistill.mechanism.depth import depths_of_model
+    from selfdistill.mechanism.depth import depths_of_model, refuse_without_layers
     from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
 
     torch.set_num_threads(asked.threads)
     settings = ProberSettings(**asked.settings, gpus=asked.gpus)
-    job = Job(asked.model_id, asked.model, asked.carriers, asked.plan, asked.work, asked.output)
-    if asked.depth is None:
-        probe_model(job, settings)
-    else:
-        depths_of_model(job, settings, asked.depth)
+    read = (asked.model_id, asked.model, asked.carriers, asked.plan)
+    if asked.depths:
+        refuse_without_layers(asked.model, settings.engine)
+    probe_model(Job(*read, asked.work / "laws", asked.output), settings)
+    if asked.depths:
+        depths_of_model(Job(*read, asked.work / "depths", Path(asked.depths)), settings, asked.distance)
 
 
 if __name__ == "__main__":

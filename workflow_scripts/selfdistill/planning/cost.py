@@ -229,8 +229,7 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
         found += Amount(tokens=models * carriers * read)
         return (found + found if mechanism.depth else found) + Amount(disk_bytes=disk)
 
-    rules = {"carriers": 1, "probe": models, **({"depths": models} if mechanism.depth else {})}
-    return Stage("probe", rules, 0, amount(expected_length(figures)), amount(longest))
+    return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
 # Rules of which there is one job each.
