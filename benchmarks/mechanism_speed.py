@@ -84,13 +84,16 @@ def alone(part: str, folder: str, positions: int) -> str:
 def main() -> None:
     if len(sys.argv) > 1:
         part, folder, positions = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-        print(json.dumps(analyse(folder, positions)) if part == "analyse" else write(folder, positions))
+        if part == "analyse":
+            print(json.dumps(analyse(folder, positions)))
+        else:
+            write(folder, positions)
         return
     rows = []
     for positions in (50_000, 100_000):
-        with tempfile.TemporaryDirectory() as folder:
-            alone("write", folder, positions)
-            rows.append({"positions": positions, **json.loads(alone("analyse", folder, positions))})
+        with tempfile.TemporaryDirectory() as temporary:
+            alone("write", temporary, positions)
+            rows.append({"positions": positions, **json.loads(alone("analyse", temporary, positions))})
     commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     page = f"""# How long the tables of the mechanism take
 

@@ -98,7 +98,7 @@ def told(row: dict[str, float]) -> str:
     return f"{row['estimate']:+.5f} [{row['low']:+.5f}, {row['high']:+.5f}]"
 
 
-def of_training(folder: Path, traces: int = 24, steps: int = 400) -> list[str]:
+def of_training(folder: Path, traces: int = 12, steps: int = 200) -> list[str]:
     """The model itself, trained on the targets along some texts, and probed on them."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -109,7 +109,7 @@ def of_training(folder: Path, traces: int = 24, steps: int = 400) -> list[str]:
     q = np.zeros_like(lab.log_p)
     np.put_along_axis(q, order[:, :256], decoded(shortened(lab.log_p), HOT).q, axis=1)
     texts, targets = lab_texts(traces, 21), torch.tensor(q, dtype=torch.float32)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
         loss = -(targets * laws_along(model, texts)).sum(-1).mean()
@@ -143,7 +143,8 @@ def lab_texts(traces: int, seed: int) -> list[tuple[list[int], list[int]]]:
     from lab.grammar import write_trace
 
     tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-    rng, found = random.Random(seed), []
+    rng = random.Random(seed)
+    found: list[tuple[list[int], list[int]]] = []
     while len(found) < traces:
         problem = generate(rng, rng.randint(1, 4))
         text, finished = write_trace(problem, rng)
@@ -169,7 +170,7 @@ def laws_along(model, texts):  # type: ignore[no-untyped-def]
 
 
 def of_nothing(
-    problems: int = 40, draws: int = 12, repeats: int = 100, asked: int = 24, positions: int = 32
+    problems: int = 30, draws: int = 8, repeats: int = 100, asked: int = 24, positions: int = 32
 ) -> list[str]:
     """The base on its own text against the base on its own re-sampled text, of as many problems as a study's carriers have."""
     values = sampled_laws(problems, draws)
@@ -216,7 +217,7 @@ def sampled_laws(problems: int, draws: int) -> list[list[dict[str, Array]]]:
                 temperature=1.0,
                 top_k=20,
                 top_p=0.95,
-                max_new_tokens=200,
+                max_new_tokens=160,
             )
             laws = model(whole).logits.log_softmax(-1).double().numpy()
         ends = [(row[len(prompt) :] == model.config.eos_token_id).nonzero() for row in whole]

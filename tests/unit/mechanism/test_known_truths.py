@@ -155,5 +155,5 @@ def test_locks_and_forks_have_a_sentence_an_arm(tmp_path: Path) -> None:
     (said,) = lock_and_fork_sentences(tables.mechanism)
     assert (
         said["sentence"].startswith("ssd moved the likeliest token of locks by +")
-        and "the entropy of forks by -" in said["sentence"]
+        and "the entropy of forks by \u2212" in said["sentence"]
     )

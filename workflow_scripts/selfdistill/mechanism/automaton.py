@@ -26,7 +26,7 @@ _HEADS = {
 }
 _RATIOS = {"root": 0.5, "fork": 0.5, "lock": 0.75}  # of a geometric tail
 _RIGHT = {"root": [0, 1], "fork": [0], "lock": [0]}
-TEMPERATURES = np.geomspace(0.2, 8, 4001)
+TEMPERATURES = np.geomspace(0.2, 8, 1501)
 
 Policies = dict[str, Array]
 

@@ -6,7 +6,6 @@ between trainings in it (`statistics/trainings.py`). Of one training it speaks o
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +112,3 @@ def difference_of_means(one: Sums, other: Sums) -> tuple[float, Interval]:
         return estimate, UNKNOWN
     variance = float((pull**2).sum()) * families / (families - 1)
     return estimate, t_interval(ClusterMean.of(estimate, math.sqrt(variance), families))
-
-
-def averaged(parts: Sequence[Array]) -> Array:
-    return np.stack(parts)

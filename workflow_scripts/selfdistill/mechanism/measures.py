@@ -22,7 +22,7 @@ from selfdistill.mechanism.estimates import (
     too_few,
 )
 from selfdistill.mechanism.features import Features, Key
-from selfdistill.mechanism.theory import Array, Rule
+from selfdistill.mechanism.theory import Array
 from selfdistill.statistics.intervals import t_interval
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import MECHANISM
@@ -171,7 +171,3 @@ def _beyond_text(one: Sums, null: Sums | None, resampled: str | None, least: int
         "beyond_null_low": limits["low"],
         "beyond_null_high": limits["high"],
     }
-
-
-def rules_without_penalty(rules: Mapping[str, Rule], named: Sequence[str]) -> dict[str, Rule]:
-    return {name: rules[name] for name in dict.fromkeys(named)}

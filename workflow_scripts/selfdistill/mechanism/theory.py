@@ -182,11 +182,6 @@ def tempered(laws: Laws, temperature: float) -> Tempered:
     return Tempered(log_weight, log_weight - (scores + rest * laws.last / temperature) / whole)
 
 
-def log_kept_weight(laws: Laws, view: Decoded, temperature: float) -> Array:
-    """log Σ p^(1/T) over what stays, without the bucket."""
-    return log_sum(np.where(view.kept, laws.log_p / temperature, -math.inf))
-
-
 def _times_log(p: Array) -> Array:
     return np.asarray(p * np.log(np.where(p > 0, p, 1.0)))
 

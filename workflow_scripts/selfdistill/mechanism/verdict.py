@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.foundation.wording import number
 from selfdistill.tables import words
 
 Row = dict[str, Any]
@@ -77,8 +78,8 @@ def _beyond(rows: dict[tuple[str, str], Row]) -> str:
 
 def share(row: Row) -> str:
     """31 % [27, 35]."""
-    middle = f"{100 * row['estimate']:.0f} %"
-    return middle if row["low"] is None else f"{middle} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]"
+    middle = f"{number(100 * row['estimate'], 0)} %"
+    return middle if row["low"] is None else f"{middle} [{number(100 * row['low'], 0)}, {number(100 * row['high'], 0)}]"
 
 
 def known(row: Row | None) -> bool:
@@ -103,16 +104,21 @@ def _locks_and_forks(arm: str, found: dict[tuple[str, str, str], Row]) -> str:
         if not known(row) or row is None:
             continue
         what = {words.LOCK: "the likeliest token of locks", words.FORK: "the entropy of forks"}[name]
-        limits = (
-            f" [{factor * row['low']:+.{digits}f}, {factor * row['high']:+.{digits}f}]"
-            if row["low"] is not None
-            else ""
-        )
-        less = (
-            "" if row["beyond_null"] is None else f" ({factor * row['beyond_null']:+.{digits}f} beyond {row['null']})"
-        )
-        said.append(f"{what} by {factor * row['estimate']:+.{digits}f}{limits} {unit}{less}")
+        said.append(f"{what} by {_change(row, factor, digits)} {unit}{_less(row, factor, digits)}")
     return f"{arm} moved {' and '.join(said)}." if said else ""
+
+
+def _change(row: Row, factor: float, digits: int) -> str:
+    values = [
+        number(factor * row[name], digits, signed=True) for name in ("estimate", "low", "high") if row[name] is not None
+    ]
+    return values[0] if len(values) == 1 else f"{values[0]} [{values[1]}, {values[2]}]"
+
+
+def _less(row: Row, factor: float, digits: int) -> str:
+    if row["beyond_null"] is None:
+        return ""
+    return f" ({number(factor * row['beyond_null'], digits, signed=True)} beyond {row['null']})"
 
 
 def depth_sentence(depth: pl.DataFrame, model_id: str) -> str:
