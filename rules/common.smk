@@ -141,6 +141,18 @@ def weights_of(wildcards):
     )
 
 
+def probed_for_noise(wildcards):
+    """The files or the folder of the checkpoint whose gradients are taken."""
+    arm, seed, percent = (
+        wildcards.arm,
+        STUDY.arms[wildcards.arm].seeds[0],
+        int(wildcards.percent),
+    )
+    return (
+        f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}" if percent else BASE_FILES
+    )
+
+
 def folder_of(wildcards, input):
     """The folder of a model, for a command line: an exported checkpoint's lies where the storage of results puts it."""
     _, seed, _ = parse_model_id(wildcards.model)

@@ -219,18 +219,6 @@ rule strips:
 NOISE_PROBED = noise_probed(STUDY)
 
 
-def probed_for_noise(wildcards):
-    """The files or the folder of the checkpoint whose gradients are taken."""
-    arm, seed, percent = (
-        wildcards.arm,
-        STUDY.arms[wildcards.arm].seeds[0],
-        int(wildcards.percent),
-    )
-    return (
-        f"<results>/runs/{arm}/seed-{seed}/at-{percent:03d}" if percent else BASE_FILES
-    )
-
-
 rule gradients:
     """Takes the gradient of each of an arm's examples at a frozen checkpoint, by class of token."""
     input:

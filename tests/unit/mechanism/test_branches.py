@@ -2,7 +2,9 @@
 
 import math
 import os
+import weakref
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
 
@@ -21,7 +23,7 @@ from selfdistill.tables.whole import read_table
 from selfdistill.training.trainer.model import load_model
 from training_fixture import BATCH, settings, tiny_dataset, tiny_model
 
-ASKED = Branches(arm="ssd", batches=[4, 16], examples=32, held_out=8, seeds=[0, 1000])
+ASKED = Branches(arm="ssd", batches=[8, 16], examples=16, held_out=8, seeds=[0, 1000])
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +51,12 @@ def test_no_held_out_problem_is_shown(tiny: tuple[Path, Path]) -> None:
     shown, held_out = split(
         pl.concat([dataset, dataset.with_columns(request_id="x" + pl.col("request_id"))]), ASKED, 64
     )
-    assert shown.height == 32 and held_out.height == 8
+    assert shown.height == 16 and held_out.height == 8
     assert not set(shown["problem_id"]) & set(held_out["problem_id"])
     with pytest.raises(
-        UserError, match="mechanism.branches: 8 held-out and 32 shown examples are more than the arm's 30"
+        UserError, match="mechanism.branches: 8 held-out and 16 shown examples are more than the arm's 20"
     ):
-        split(dataset.head(30), ASKED, 64)
+        split(dataset.head(20), ASKED, 64)
 
 
 def test_a_killed_study_of_branches_goes_on_and_sees_what_the_model_says(
@@ -75,9 +77,9 @@ def test_a_killed_study_of_branches_goes_on_and_sees_what_the_model_says(
     write_branches(model, dataset, None, ASKED, settings(), tmp_path / "losses.parquet", tmp_path / "work")
     assert len(calls) == 3 + 2
     table = read_table(tmp_path / "losses.parquet", BRANCH_LOSSES)
-    assert table.group_by("batch", "seed").agg(pl.col("examples").max())["examples"].to_list() == [32] * 4
-    assert table.filter(pl.col("batch") == 4)["step"].unique().sort().to_list() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
-    before = table.filter((pl.col("step") == 0) & (pl.col("batch") == 4) & (pl.col("seed") == 0))
+    assert table.group_by("batch", "seed").agg(pl.col("examples").max())["examples"].to_list() == [16] * 4
+    assert table.filter(pl.col("batch") == 8)["step"].unique().sort().to_list() == [0, 1, 2]
+    before = table.filter((pl.col("step") == 0) & (pl.col("batch") == 8) & (pl.col("seed") == 0))
     _, held_out = split(read_table(dataset, DATASET), ASKED, 64)
     base = load_model(model).eval()
     for name, loss in before.select("request_id", "loss").iter_rows():
@@ -89,3 +91,22 @@ def test_a_killed_study_of_branches_goes_on_and_sees_what_the_model_says(
                 float(base(input_ids=ids, labels=labels).loss) * len(row["completion_ids"]), rel=1e-4
             )
     assert trade_off(table, BATCH).height > 0
+
+
+def test_nothing_of_a_finished_branch_stays_in_memory(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU two trainings at once would be one too many."""
+    models: list[weakref.ref[torch.nn.Module]] = []
+    original = branches.build_trainer
+
+    def watched(*given: Any) -> Any:
+        assert all(model() is None for model in models)
+        trainer = original(*given)
+        models.append(weakref.ref(trainer.model))
+        return trainer
+
+    monkeypatch.setattr(branches, "build_trainer", watched)
+    asked = ASKED.model_copy(update={"batches": [8, 16], "seeds": [0]})
+    write_branches(*tiny, None, asked, settings(), tmp_path / "losses.parquet", tmp_path / "work")
+    assert len(models) == 2 and models[-1]() is None

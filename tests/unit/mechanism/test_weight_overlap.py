@@ -104,7 +104,7 @@ def test_a_movement_that_both_share_is_found_in_its_size(tmp_path: Path) -> None
     assert row(table, words.top_overlap(0.1))["low"] > 0
     distance = row(table, words.RELATIVE_DISTANCE)
     assert distance["estimate"] / distance["expected"] == pytest.approx(2**0.5, rel=0.03)
-    assert "learned" in weight_sentences(table)["ssd/seed-1"]
+    assert "fitted their examples alike" in weight_sentences(table)["ssd/seed-1"]
 
 
 def test_what_two_arms_have_in_common_is_told_by_the_cosine_alone(tmp_path: Path) -> None:
@@ -116,6 +116,7 @@ def test_what_two_arms_have_in_common_is_told_by_the_cosine_alone(tmp_path: Path
     between = table.filter(pl.col("against") == "b/seed-0")
     assert between["measure"].unique().to_list() == [words.COSINE] and row(between, words.COSINE)["low"] > 0
     assert table.filter(pl.col("against").is_null())["run"].unique().sort().to_list() == ["a/seed-0", "b/seed-0"]
+    assert all("Cosine with the changes of other arms: " in sentence for sentence in weight_sentences(table).values())
     assert all("One training" in sentence for sentence in weight_sentences(table).values())
 
 

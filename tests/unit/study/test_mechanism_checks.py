@@ -29,7 +29,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "more carriers than problems": ({"carriers": 2000}, "mechanism.carriers: 1000 texts of the base, each of another problem, are more"),
     "more strips than carriers": ({"carriers": 4, "strips": 3}, "mechanism.strips: 3 of each side"),
     "no position": ({"positions": {"regular": 0, "random": 0, "heuristic": 0}}, "mechanism.positions: names no position"),
-    "classes that overlap": ({"classes": {"fork_top": 0.95}}, "mechanism.classes.fork_top: 0.95 lies above lock_top (0.9)"),
+    "classes that overlap": ({"classes": {"fork_top": 0.97}}, "mechanism.classes.fork_top: 0.97 lies above lock_top (0.95)"),
     "tails that overlap": ({"classes": {"fork_tail": 0.3}}, "mechanism.classes.fork_tail: 0.3 lies above diffuse_tail (0.2)"),
     "an impossible second token": ({"classes": {"fork_second": 0.6}}, "mechanism.classes.fork_second: no second token has 0.6"),
     "a temperature of 0": ({"temperatures": [0.0, 1.0]}, "mechanism.temperatures: a temperature is above 0"),

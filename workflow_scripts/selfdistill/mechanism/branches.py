@@ -6,6 +6,7 @@ study's batch has √k times its learning rate, constant after a warm-up, and a 
 is exported. A finished branch is kept in the work folder, and one that was killed begins anew.
 """
 
+import gc
 import sys
 from collections.abc import Iterator
 from math import gcd, sqrt
@@ -60,6 +61,7 @@ def write_branches(
             if not kept.is_file():
                 _say(f"branch of {batch} examples a step, data order {seed}")
                 losses = branch_losses(model, shown, held_out, chosen, work / "branch")
+                forget_the_last()
                 write_table(losses, kept, BRANCH_LOSSES)
                 write_json(kept.with_suffix(".json"), identity)
             tables.append(read_table(kept, BRANCH_LOSSES))
@@ -125,6 +127,13 @@ def branch_losses(
         learning_rate=pl.lit(settings.training.lr),
     )
     return table.select(list(BRANCH_LOSSES))
+
+
+def forget_the_last() -> None:
+    """A trainer refers to itself: until it is collected, its model and moments would lie beside the next one's."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class HeldOutLoss(TrainerCallback):

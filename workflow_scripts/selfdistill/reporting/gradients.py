@@ -53,7 +53,7 @@ def branch_sentence(inputs: ReportInputs) -> str:
     row = table.row(by_predicate=pl.col("estimand") == words.CRITICAL_BATCH, named=True)
     orders = f"over {fmt.plural(row['n'], 'data order')}"
     if row["estimate"] is None and row["low"] is None:
-        return f"The trade-off of time and data is not resolved {orders}: {row['method']}."
+        return f"The trade-off of time and data {orders} is {row['method']}."
     if row["low"] is None:
         return (
             f"The trade-off of time and data is not resolved {orders}: the interval of the critical batch says nothing."

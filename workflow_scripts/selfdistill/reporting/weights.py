@@ -1,9 +1,10 @@
 """One sentence a run: did the weights learn, or was it rounding?
 
-The rule. Two trainings of one arm *learned* something in common where the cosine of their changes, or the share of weights
-that moved the same way, lies above what noise gives, with the whole interval. Where neither does, what is seen to move is
-*rounding and noise*: the overlap of changed weights is then held against the one that rounding alone gives. Of one training
-neither can be told.
+The rule. Two trainings of one arm *fitted their examples alike* where the cosine of their changes, or the share of weights
+that moved the same way, lies above what rounding and independent noise give, with the whole interval. Where neither does, these
+explain what is seen: the overlap of changed weights is then held against the one that rounding alone gives. Both trainings
+were shown the same examples and share those examples' noise, so that a cosine is no proof of learning beyond them: it is held
+against that with trainings of other arms. Of one training alone nothing of it can be told.
 """
 
 from typing import Any
@@ -29,10 +30,24 @@ def weight_sentences(table: pl.DataFrame) -> dict[str, str]:
     for (run, against), rows in of_all.group_by("run", "against", maintain_order=True):
         by_measure = {row["measure"]: row for row in rows.to_dicts()}
         sentence = _of_two(str(run), str(against), by_measure) if against else _of_one(str(run), by_measure)
+        sentence += _elsewhere(table, str(run))
         sentences.setdefault(str(run), sentence)
         if against:
             sentences.setdefault(str(against), sentence)
     return sentences
+
+
+def _elsewhere(table: pl.DataFrame, run: str) -> str:
+    """The cosine with first trainings of other arms, which may or may not have been shown the same examples."""
+    between = table.filter(
+        (pl.col("group") == words.TOTAL) & (pl.col("measure") == words.COSINE) & (_arm("run") != _arm("against"))
+    )
+    found = [
+        f"{row['against'] if row['run'] == run else row['run']} {_with_interval(row)}"
+        for row in between.to_dicts()
+        if run in (row["run"], row["against"])
+    ]
+    return f" Cosine with the changes of other arms: {', '.join(found)}." if found else ""
 
 
 def _arm(column: str) -> pl.Expr:
@@ -51,7 +66,10 @@ def _of_two(run: str, against: str, by_measure: dict[str, dict[str, Any]]) -> st
         return f"{pair}: {facts}; too few tensors to tell learning from noise."
     if cosine["low"] > 0 or direction["low"] > 0:
         which = "which weights are seen to move is rounding" if _within(changed) else "and they moved the same weights"
-        return f"{pair} learned something in common: {facts}. As for which weights moved, {overlap}: {which}."
+        return (
+            f"{pair} fitted their examples alike, which is more than rounding: {facts}. As for which weights moved, {overlap}: "
+            f"{which}. They were shown the same examples, whose noise they share as well."
+        )
     more = "" if _within(changed) else " They moved the same weights, but not the same way."
     return f"{pair}: rounding and noise explain what is seen: {facts}; {overlap}.{more}"
 
@@ -62,7 +80,7 @@ def _of_one(run: str, by_measure: dict[str, dict[str, Any]]) -> str:
     told = f"{fmt.percent(changed['estimate'])} of its weights changed, by {fmt.significant(distance['estimate'], 2)} of their norm"
     if rank is not None:
         told += f", in matrices of stable rank {fmt.number(rank['estimate'], 1)} (signs shuffled: {fmt.number(rank['expected'], 1)})"
-    return f"{run}: {told}. One training cannot tell learning from noise of low rank; a second seed of the arm would."
+    return f"{run}: {told}. One training cannot tell learning from noise of low rank; a second seed of the arm would tell more."
 
 
 def _within(row: dict[str, Any]) -> bool:

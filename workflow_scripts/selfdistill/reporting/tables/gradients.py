@@ -99,8 +99,8 @@ def weight_overlap(inputs: ReportInputs) -> Table | None:
     columns = ["measure", "seen", "expected", "beyond it", "expected if"]
     note = (
         "Overlaps are shares of the sets' mean size. The relative distance and the stable rank |Δ|²/σ² of the changes are held against "
-        "half the difference of two trainings, in which what both learned is gone. Brackets are 95 % intervals over tensors. What "
-        "trainings of two arms have in common is no arm's own. By layer group the numbers stand in the file."
+        "half the difference of two trainings, in which what both have in common is gone. Brackets are 95 % intervals over tensors. Two "
+        "trainings of one arm were shown the same examples. By layer group the numbers stand in the file."
     )
     return Table(
         "Weights of finished models", columns, groups, "analysis/weight_overlap.parquet", note, frozenset({0, 4})

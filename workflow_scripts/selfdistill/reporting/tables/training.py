@@ -128,7 +128,7 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
                 "not positive" if row["two_batch_noise_scale"] is None else fmt.count(row["two_batch_noise_scale"]),
             ]))  # fmt: skip
     columns = ["run", "steps", "signal |G|²", "noise tr Σ per sequence", "share of |g|² that is signal",
-               "noise scale, sequences", "batch", "detection limit", "share in Adam's norm", "the usual two-batch scale"]  # fmt: skip
+               "noise scale, sequences", "batch", "detection limit", "share in Adam's norm", "two-batch scale"]  # fmt: skip
     note = (
         "|G|² and tr Σ are pooled as sums over steps before any ratio is taken, from gradients before clipping. The "
         "95 % interval belongs to |G|²/tr Σ, and the noise scale inverts it: where it reaches zero the scale has no upper "
