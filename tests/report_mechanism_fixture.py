@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from selfdistill.tables import words
-from selfdistill.tables.mechanism import CURVES, DEPTH, MECHANISM, SSD_FIT, STRIPS
+from selfdistill.tables.mechanism import BRANCHES, CURVES, DEPTH, MECHANISM, SSD_FIT, STRIPS
 from selfdistill.tables.schema import conform
 
 HOSTILE_TOKENS = [
@@ -157,5 +157,23 @@ def depth() -> pl.DataFrame:
     return conform(pl.DataFrame(rows, schema=DEPTH), DEPTH, "depth")
 
 
+def branches() -> pl.DataFrame:
+    """Losses of two batches, and the line through what each needs."""
+    of_orders = {"low": 0.9, "high": 1.1, "method": words.T_OVER_ORDERS, "n": 3}
+    rows: list[dict[str, Any]] = [
+        {"estimand": words.HELD_OUT_LOSS, "batch": batch, "examples": examples, "estimate": 1.0 - examples / 1000}
+        | of_orders
+        for batch, examples in product((8, 32), (0, 256, 512))
+    ]
+    rows += [
+        {"estimand": words.EXAMPLES_TO_TARGET, "batch": batch, "estimate": 300.0 + batch} | of_orders
+        for batch in (8, 32)
+    ]
+    least = {words.STEPS_LEAST: 1.0, words.EXAMPLES_LEAST: 300.0, words.CRITICAL_BATCH: 300.0}
+    rows += [{"estimand": name, "estimate": value} | of_orders for name, value in least.items()]
+    return conform(pl.DataFrame(rows, schema=BRANCHES), BRANCHES, "branches")
+
+
 def tables() -> dict[str, pl.DataFrame]:
-    return {"mechanism": mechanism(), "ssd_fit": ssd_fit(), "curves": curves(), "depth": depth(), "strips": strips()}
+    return {"mechanism": mechanism(), "ssd_fit": ssd_fit(), "curves": curves(), "depth": depth(), "strips": strips(),
+            "branches": branches()}  # fmt: skip

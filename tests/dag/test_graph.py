@@ -100,7 +100,9 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts"} | PAGE, {},
     ),
     "probes": (
-        probes, {"carriers", "probe", "token_classes", "mechanism", "depth"} | PAGE, {"probe": 1 + 4},
+        probes,
+        {"carriers", "probe", "token_classes", "mechanism", "depth", "strips", "weight_overlap"} | PAGE,
+        {"probe": 1 + 4},
     ),
     "a margin of equivalence": (
         put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},

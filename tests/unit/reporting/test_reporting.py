@@ -95,8 +95,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     assert page.ids().index("weights") < probed < page.ids().index("ssd-fit") < page.ids().index("depth")
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "weights-changed", "mass-by-rank", "survivors", "fit-ratio",
-                                      "movement", "depth", "endings")
+                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "mass-by-rank",
+                                      "survivors", "fit-ratio", "movement", "depth", "endings")
     ]  # fmt: skip
 
 
