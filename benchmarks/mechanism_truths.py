@@ -64,7 +64,9 @@ def of_labels(lab: Labelled) -> list[str]:
 
 
 def of_plants(lab: Labelled, folder: Path) -> list[str]:
-    lock, fork = (lab.labels == name for name in ("lock", "fork"))
+    laws = shortened(lab.log_p)
+    by_base = token_class(laws, tail_of(laws, HOT), Classes())
+    lock, fork = (by_base == name for name in (words.LOCK, words.FORK))
     plants = {
         "locks' logits × 1.25": np.where(lock[:, None], 1.25 * lab.log_p, lab.log_p),
         "forks' logits ÷ 1.2": np.where(fork[:, None], lab.log_p / 1.2, lab.log_p),
@@ -78,12 +80,12 @@ def of_plants(lab: Labelled, folder: Path) -> list[str]:
             words.TOP_PROBABILITY: np.exp(trained).max(-1) - np.exp(lab.log_p).max(-1),
             words.ENTROPY: entropy(trained) - entropy(lab.log_p),
         }
-        for token_class_, measure in (
+        for chosen, measure in (
             (each, which) for each in (words.LOCK, words.FORK) for which in (words.TOP_PROBABILITY, words.ENTROPY)
         ):
-            truth = change[measure][found == token_class_].mean()
-            row = row_of(tables.mechanism, arm="ssd", token_class=token_class_, measure=measure, decode_id=None)
-            lines.append(f"| {name} | {token_class_} | {measure} | {truth:+.5f} | {told(row)} |")
+            truth = change[measure][found == chosen].mean()
+            row = row_of(tables.mechanism, arm="ssd", token_class=chosen, measure=measure, decode_id=None)
+            lines.append(f"| {name} | {chosen} | {measure} | {truth:+.5f} | {told(row)} |")
         row = row_of(tables.ssd_fit, arm="ssd", token_class=words.FORK, measure=words.PROJECTION, decode_id="hot")
         truth = (1 / 1.2 - 1) / (1 / 1.5 - 1) if "÷" in name else 0.0
         lines.append(f"| {name} | fork | {words.PROJECTION} (T 1.5) | {truth:+.5f} | {told(row)} |")
@@ -98,7 +100,7 @@ def told(row: dict[str, float]) -> str:
     return f"{row['estimate']:+.5f} [{row['low']:+.5f}, {row['high']:+.5f}]"
 
 
-def of_training(folder: Path, traces: int = 12, steps: int = 200) -> list[str]:
+def of_training(folder: Path, traces: int = 6, steps: int = 600) -> list[str]:
     """The model itself, trained on the targets along some texts, and probed on them."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -109,7 +111,7 @@ def of_training(folder: Path, traces: int = 12, steps: int = 200) -> list[str]:
     q = np.zeros_like(lab.log_p)
     np.put_along_axis(q, order[:, :256], decoded(shortened(lab.log_p), HOT).q, axis=1)
     texts, targets = lab_texts(traces, 21), torch.tensor(q, dtype=torch.float32)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
         loss = -(targets * laws_along(model, texts)).sum(-1).mean()
@@ -170,7 +172,7 @@ def laws_along(model, texts):  # type: ignore[no-untyped-def]
 
 
 def of_nothing(
-    problems: int = 30, draws: int = 8, repeats: int = 100, asked: int = 24, positions: int = 32
+    problems: int = 30, draws: int = 8, repeats: int = 1000, asked: int = 24, positions: int = 32
 ) -> list[str]:
     """The base on its own text against the base on its own re-sampled text, of as many problems as a study's carriers have."""
     values = sampled_laws(problems, draws)
@@ -179,7 +181,7 @@ def of_nothing(
         f"of each and {positions} positions of each text; the interval of the difference should hold 0 in 95 of 100, and the goal "
         "is 93.",
         "",
-        f"| measure | intervals of {repeats} that hold 0 |",
+        f"| measure | intervals that hold 0, of 100 ({repeats:,} repeats, of one pool of texts) |",
         "|---|---|",
     ]
     for name in (words.TOP_PROBABILITY, words.ENTROPY, "share of forks"):
@@ -194,7 +196,7 @@ def of_nothing(
             adding = Families(problem_of)
             _, interval = difference_of_means(adding.sums(value, side_of == 1), adding.sums(value, side_of == 0))
             covered += interval.low <= 0 <= interval.high
-        lines.append(f"| {name} | {covered} |")
+        lines.append(f"| {name} | {100 * covered / repeats:.1f} |")
     return lines
 
 

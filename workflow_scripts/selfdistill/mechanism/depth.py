@@ -59,7 +59,7 @@ def depth_rows(
             "model_id": [asked.model_id] * len(found),
             "layers": [engine.decoder.shape.layers] * len(found),
             "depth": settled_at(found, distance),
-            "distances": found.tolist(),
+            "distances": pl.Series(found).arr.to_list(),
         }
         yield each.carrier_id, pl.DataFrame(columns, strict=False)
 

@@ -129,8 +129,8 @@ def law_rows(told: NextTokens, asked: Asked, engine: Engine) -> pl.DataFrame:
     columns = {
         "probe_id": asked.probes[told.carrier_id],
         "model_id": [asked.model_id] * len(told.ranks),
-        "ids": told.ids.tolist(),
-        "logprobs": told.logprobs.tolist(),
+        "ids": pl.Series(told.ids).arr.to_list(),
+        "logprobs": pl.Series(told.logprobs).arr.to_list(),
         "log_sum_exp": told.log_sum_exp,
         "entropy": told.entropy,
         "rank": told.ranks,
