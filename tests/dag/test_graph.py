@@ -23,7 +23,11 @@ RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
 TRAINED = {"train", "check_export"}
 PAGE = {"study_record", "report"}
-EVERYTHING = {"problems", "prompts", "dataset", *TRAINED, *SAMPLED, *RUNS, *ANALYSIS, *PAGE}
+READ = {"token_classes", "mechanism", "depth", "strips"}  # from probes
+PROBED = {"carriers", "probe", *READ}  # where the base's answers change, or those of models that are probed
+GRADIENTS = {"gradients", "noise_probe"}
+MOVED = PROBED | GRADIENTS | {"weight_overlap"}  # where such a model itself changes
+EVERYTHING = {"problems", "prompts", "dataset", *TRAINED, *SAMPLED, *RUNS, *ANALYSIS, *MOVED, *PAGE}
 
 
 def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -45,78 +49,74 @@ def on_solutions(study: dict[str, Any]) -> None:
     study["problems"]["reference"] = "{solution}\n</think>\n\nThe answer is \\boxed{{answer}}."
 
 
-def probes(study: dict[str, Any]) -> None:
-    study["mechanism"] = {"decode": "t07", "carriers": 12, "depth": {}}
-
-
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
     "nothing": (lambda study: None, set(), {}),
     "the temperature of an evaluation decode": (
-        put("decodes/t15/temperature", 1.4), SAMPLED | ANALYSIS | PAGE, {"plan": 6},
+        put("decodes/t15/temperature", 1.4), SAMPLED | ANALYSIS | PROBED | PAGE, {"plan": 6},
     ),
     "the temperature of the training decode": (
-        put("decodes/t11/temperature", 1.2), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE,
+        put("decodes/t11/temperature", 1.2), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE,
         {"dataset": 2, "train": 2, "plan": 1 + 4},
     ),
     "the peak learning rate": (
-        put("training/lr", 2.0e-4), TRAINED | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "check_export": 4, "plan": 8},
+        put("training/lr", 2.0e-4), TRAINED | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"train": 4, "check_export": 4, "plan": 8},
     ),
     "what an arm keeps": (
         put("arms/ssd", {"decode": "t15", "keep": "finished"}),
-        {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
+        {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
     ),
     "one more seed of an arm": (
-        put("arms/ssd/seeds", [0, 1000]), TRAINED | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 1, "plan": 2},
+        put("arms/ssd/seeds", [0, 1000]), TRAINED | SAMPLED | RUNS | ANALYSIS | PROBED | {"weight_overlap"} | PAGE, {"train": 1, "plan": 2},
     ),
     "one more arm": (
         put("arms/ssd-hot", {"decode": "t15", "keep": "finished"}),
-        {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
+        {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE, {"dataset": 1, "train": 1, "plan": 1 + 2},
     ),
     "one more arm, with soft targets": (
         put("arms/soft", {"decode": "t11", "keep": "finished", "targets": "soft"}),
-        {"dataset", "teacher", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"dataset": 1, "teacher": 1, "train": 1, "plan": 2},
+        {"dataset", "teacher", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE, {"dataset": 1, "teacher": 1, "train": 1, "plan": 2},
     ),
     "one more arm, on the dataset's solutions": (
-        on_solutions, {"references", "reference_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE,
+        on_solutions, {"references", "reference_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
         {"references": 1, "reference_dataset": 1, "train": 1, "plan": 2},
     ),
     "the wording of solutions that no arm learns": (put("problems/reference", "{solution} {answer}"), PAGE, {}),
     "more training samples": (
-        put("training/samples", 280), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"train": 4, "plan": 2 + 8},
+        put("training/samples", 280), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"train": 4, "plan": 2 + 8},
     ),
     "a larger quick budget": (
         put("evaluation/budgets/quick", 40), SAMPLED | ANALYSIS | PAGE, {"plan": 4, "sample": 4},
     ),
     "a larger full budget": (
-        put("evaluation/budgets/full", 100), SAMPLED | ANALYSIS | PAGE, {"plan": 6},
+        put("evaluation/budgets/full", 100), SAMPLED | ANALYSIS | PROBED | PAGE, {"plan": 6},
     ),
-    "every problem": (put("evaluation/budgets/full", "all"), SAMPLED | ANALYSIS | PAGE, {"plan": 6}),
+    "every problem": (put("evaluation/budgets/full", "all"), SAMPLED | ANALYSIS | PROBED | PAGE, {"plan": 6}),
     "a mixture": (put("evaluation/mixtures", {"hard": {"olympiad": 10}}), {"levels", "checks"} | PAGE, {}),
-    "a mixture of more draws": (mixture_of_more_draws, SAMPLED | ANALYSIS | PAGE, {"plan": 6}),
-    "more draws": (put("evaluation/draws", 2), SAMPLED | ANALYSIS | PAGE, {"plan": 10}),
+    "a mixture of more draws": (mixture_of_more_draws, SAMPLED | ANALYSIS | PROBED | PAGE, {"plan": 6}),
+    "more draws": (put("evaluation/draws", 2), SAMPLED | ANALYSIS | PROBED | PAGE, {"plan": 10}),
     "more bootstrap resamples": (
         put("evaluation/resamples", 600), {"comparisons", "truncation", "verdicts"} | PAGE, {},
     ),
-    "probes": (
-        probes,
-        {"carriers", "probe", "token_classes", "mechanism", "depth", "strips", "weight_overlap"} | PAGE,
-        {"probe": 1 + 4},
-    ),
+    "more texts that are probed": (put("mechanism/carriers", 12), PROBED | PAGE, {"probe": 3}),
+    "one more arm that is probed": (put("mechanism/arms", ["ssd", "keep-cut", "fixed-point"]), PROBED | PAGE, {"probe": 4}),
+    "a threshold of the classes": (put("mechanism/classes", {"lock_top": 0.98}), {*READ, *GRADIENTS} | PAGE, {"gradients": 1}),
+    "more sequences whose gradients are taken": (put("mechanism/noise/sequences", 20), GRADIENTS | PAGE, {"gradients": 1}),
+    "no probes": (lambda study: study.pop("mechanism"), PAGE, {}),
     "a margin of equivalence": (
         put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
     ),
     "a loop threshold": (
-        put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | PAGE, {"grade": 12},
+        put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"grade": 12},
     ),
     "a contamination threshold": (put("problems/contamination/jaccard", 0.8), EVERYTHING, {}),
     "the wording of the prompt": (put("problems/prompt", "{problem}"), EVERYTHING - {"problems"}, {}),
     "Adam's first moment": (
-        put("training/beta1", 0.8), TRAINED | SAMPLED | RUNS | ANALYSIS | PAGE, {},
+        put("training/beta1", 0.8), TRAINED | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {},
     ),
     "how far an export may be off": (
-        put("sampling/export_limit", 0.01), {"check_export"} | SAMPLED | ANALYSIS | PAGE, {"check_export": 4, "plan": 8},
+        put("sampling/export_limit", 0.01), {"check_export"} | SAMPLED | ANALYSIS | PROBED | PAGE, {"check_export": 4, "plan": 8},
     ),
     "the sampler's batch, which changes no sample": (put("sampling/batch", 32), PAGE, {}),
     "how often training saves, which changes no weight": (put("training/save_every", 3), PAGE, {}),
@@ -136,7 +136,7 @@ CODE = {
     "report/report.css": {"report"},
     "workflow_scripts/selfdistill/reporting/formatting.py": {"report"},
     "workflow_scripts/selfdistill/machine/provenance.py": {"report"},
-    "workflow_scripts/selfdistill/foundation/wording.py": {"noise", "verdicts", "checks", "report"},
+    "workflow_scripts/selfdistill/foundation/wording.py": {"noise", "noise_probe", "weight_overlap", "verdicts", "checks", "report"},
     "workflow_scripts/selfdistill/statistics/power.py": {
         "comparisons",
         "truncation",
@@ -197,7 +197,7 @@ def test_every_rule_says_what_it_needs() -> None:
             for directive in ("log:", "benchmark:", "conda:", "threads:", "resources:"):
                 assert directive in body, f"rule {name} has no {directive}"
             assert "mem_mb" in body and "runtime" in body, f"rule {name} lacks memory or run time"
-            if name in ("sample", "teacher", "train", "check_export"):
+            if name in ("sample", "teacher", "train", "check_export", "probe", "gradients", "branch_runs"):
                 assert "gpu=" in body
 
 
@@ -235,7 +235,9 @@ def start_up() -> float:
 @pytest.mark.parametrize("study, start_ups", [("config.yaml", 4), ("config/lab-full.yaml", 5)])
 def test_the_shipped_studies_plan_in_seconds(fresh: Clone, study: str, start_ups: int, start_up: float) -> None:
     planned = took(fresh.command("--dry-run", study=study), fresh.folder)
-    assert set(jobs_in(planned.said)) == EVERYTHING | ({"teacher"} if "full" in study else set())
+    assert set(jobs_in(planned.said)) == EVERYTHING | {"teacher"} | (
+        {"branch_runs", "branches"} if "full" in study else set()
+    )
     assert planned.cpu_seconds < start_ups * start_up
 
 

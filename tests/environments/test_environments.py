@@ -24,11 +24,11 @@ ON_CPU = {f"forklock-{name}" for name in lock.ENVIRONMENTS}
 PROGRAMS = {
     "forklock-workflow": {"study_record"},
     "forklock-sampling": {"prompts", "plan", "sample", "check_export", "carriers", "probe"},
-    "forklock-training": {"train"},
+    "forklock-training": {"train", "gradients"},
     "forklock-analysis": {
         "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
         "checks", "report", "variance", "audit_sheet", "difficulty", "grader", "solving", "token_classes", "mechanism",
-        "strips", "weight_overlap",
+        "strips", "weight_overlap", "depth", "noise_probe",
     },
 }  # fmt: skip
 # Snakemake gives `script:` rules its own packages to unpack what they are told, behind those of their environment.
