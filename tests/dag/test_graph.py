@@ -136,7 +136,14 @@ CODE = {
     "report/report.css": {"report"},
     "workflow_scripts/selfdistill/reporting/formatting.py": {"report"},
     "workflow_scripts/selfdistill/machine/provenance.py": {"report"},
-    "workflow_scripts/selfdistill/foundation/wording.py": {"noise", "noise_probe", "weight_overlap", "verdicts", "checks", "report"},
+    "workflow_scripts/selfdistill/foundation/wording.py": {
+        "noise",
+        "noise_probe",
+        "weight_overlap",
+        "verdicts",
+        "checks",
+        "report",
+    },
     "workflow_scripts/selfdistill/statistics/power.py": {
         "comparisons",
         "truncation",

@@ -157,3 +157,15 @@ def test_locks_and_forks_have_a_sentence_an_arm(tmp_path: Path) -> None:
         said["sentence"].startswith("ssd moved the likeliest token of locks by +")
         and "the entropy of forks by \u2212" in said["sentence"]
     )
+
+
+def test_what_may_be_none_is_not_called_a_movement() -> None:
+    said = ssd_sentence(a_fit(-0.5, 0.02, 0.6, (-0.1, 0.3)), "ssd")
+    assert said.startswith(
+        "Training moved ssd away from the target of t11, by 50 % [46, 54] at forks of the distance that there was"
+    )
+    assert "; 2 % [−1, 5] at locks of the way, which may be none; 60 % [50, 70] of the movement" in said
+    said = ssd_sentence(a_fit(0.01, 0.02, 0.6, (-0.1, 0.3)), "ssd")
+    assert said.startswith(
+        "Training moved ssd towards the target of t11 by 1 % [−3, 5] at forks and 2 % [−1, 5] at locks of the way, which may be none;"
+    )

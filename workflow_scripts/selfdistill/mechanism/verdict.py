@@ -41,13 +41,26 @@ def ssd_sentence(fit: pl.DataFrame, arm: str, decode_id: str | None = None) -> s
 
 def _moved(arm: str, ways: dict[str, Row], asked: str) -> str:
     target = f"the target of {asked}"
-    nearer = [f"{share(row)} at {plural}" for plural, row in ways.items() if row["estimate"] >= 0]
-    further = [f"{share(_negative(row))} at {plural}" for plural, row in ways.items() if row["estimate"] < 0]
+    resolved = {plural: row for plural, row in ways.items() if not _holds_nothing(row)}
+    nearer = [f"{share(row)} at {plural}" for plural, row in resolved.items() if row["estimate"] >= 0]
+    further = [f"{share(_negative(row))} at {plural}" for plural, row in resolved.items() if row["estimate"] < 0]
+    unresolved = [f"{share(row)} at {plural}" for plural, row in ways.items() if _holds_nothing(row)]
+    open_ways = f"{' and '.join(unresolved)} of the way, which may be none"
+    if not resolved:
+        return f"Training moved {arm} towards {target} by {open_ways}"
     away = f"{' and '.join(further)} of the distance that there was"
-    if not nearer:
-        return f"Training moved {arm} away from {target}, by {away}"
-    moved = f"Training moved {arm} towards {target}, {' and '.join([nearer[0].replace(' at ', ' of the way at '), *nearer[1:]])}"
-    return f"{moved}, and away from it by {away}" if further else moved
+    if nearer:
+        first = nearer[0].replace(" at ", " of the way at ", 1)
+        moved = f"Training moved {arm} towards {target}, {' and '.join([first, *nearer[1:]])}"
+        moved += f", and away from it by {away}" if further else ""
+    else:
+        moved = f"Training moved {arm} away from {target}, by {away}"
+    return f"{moved}; {open_ways}" if unresolved else moved
+
+
+def _holds_nothing(row: Row) -> bool:
+    """Whether the interval holds a movement of nothing."""
+    return row["low"] is not None and row["low"] <= 0 <= row["high"]
 
 
 def _negative(row: Row) -> Row:
