@@ -65,7 +65,7 @@ def _of_two(run: str, against: str, by_measure: dict[str, dict[str, Any]]) -> st
     if cosine["low"] is None:
         return f"{pair}: {facts}; too few tensors to tell learning from noise."
     if cosine["low"] > 0 or direction["low"] > 0:
-        which = "which weights are seen to move is rounding" if _within(changed) else "and they moved the same weights"
+        which = "which weights are seen to move is rounding" if _within(changed) else "they moved the same weights, too"
         return (
             f"{pair} fitted their examples alike, which is more than rounding: {facts}. As for which weights moved, {overlap}: "
             f"{which}. They were shown the same examples, whose noise they share as well."

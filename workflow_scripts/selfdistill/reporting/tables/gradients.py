@@ -88,14 +88,17 @@ def weight_overlap(inputs: ReportInputs) -> Table | None:
     table = inputs.weight_overlap
     if table is None or not has_rows(table):
         return None
-    groups = []
+    groups, between = [], []
     for (run, against), rows in table.filter(pl.col("group") == words.TOTAL).group_by(
         "run", "against", maintain_order=True
     ):
-        title = f"{run} and {against}" if against else f"{run}: one training"
         if against and str(run).split("/")[0] != str(against).split("/")[0]:
-            title += ", of two arms"
-        groups.append(Group([_measure(row) for row in rows.to_dicts()], title))
+            between += [_measure(row, f"{run} and {against}") for row in rows.to_dicts()]
+        else:
+            title = f"{run} and {against}" if against else f"{run}: one training"
+            groups.append(Group([_measure(row) for row in rows.to_dicts()], title))
+    if between:
+        groups.append(Group(between, "cosine of the changes of two arms"))
     columns = ["measure", "seen", "expected", "beyond it", "expected if"]
     note = (
         "Overlaps are shares of the sets' mean size. The relative distance and the stable rank |Δ|²/σ² of the changes are held against "
@@ -110,12 +113,12 @@ def weight_overlap(inputs: ReportInputs) -> Table | None:
 SHARES = (words.CHANGED_SHARE, words.CHANGED_OVERLAP, words.SAME_DIRECTION)
 
 
-def _measure(row: dict[str, Any]) -> Row:
+def _measure(row: dict[str, Any], name: str = "") -> Row:
     share = row["measure"] in SHARES or row["measure"].startswith(words.TOP_OVERLAP)
     show = fmt.percent if share else fmt.significant
     beyond = fmt.MISSING if row["excess"] is None else f"{show(row['excess'])} {_ends(row, share)}".strip()
     expected = fmt.MISSING if row["expected"] is None else show(row["expected"])
-    return Row([row["measure"], show(row["estimate"]), expected, beyond, word(row["null"])])
+    return Row([name or row["measure"], show(row["estimate"]), expected, beyond, word(row["null"])])
 
 
 def _ends(row: dict[str, Any], share: bool) -> str:
