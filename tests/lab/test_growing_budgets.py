@@ -32,6 +32,7 @@ def ask_a_mixture_more_often(study: dict[str, Any]) -> None:
 def ask_the_base_more_often(study: dict[str, Any]) -> None:
     study["evaluation"] |= {"draws": {"base": 2, "arms": 1}, "pass_at": [1, 2]}
     study["arms"] = {name: study["arms"][name] for name in ("ssd", "aa")}
+    del study["mechanism"]
     study["hypotheses"] = {name: study["hypotheses"][name] for name in ("ssd-at-0-7", "aa-is-null")}
 
 

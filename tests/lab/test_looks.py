@@ -23,6 +23,7 @@ ARM = "ssd/seed-0/at-100"
 def with_two_looks(study: dict[str, Any]) -> None:
     """One arm and two hypotheses: one is settled by any few problems, the other needs more than the first look has."""
     study["arms"] = {"ssd": study["arms"]["ssd"]}
+    del study["mechanism"]
     study["evaluation"] |= {
         "looks": [30, 90],
         "decodes": {"base": ["t07", "t15"], "final": ["t07", "t15"], "earlier": ["t07"]},

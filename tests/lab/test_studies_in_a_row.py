@@ -45,6 +45,7 @@ def second(study: dict[str, Any]) -> None:
         "arms": {"solved": {"samples": "reference"}},
     }
     study["model"]["path"] = CHECKPOINT
+    del study["mechanism"]
     sources = study["problems"]["sources"]
     study["problems"] |= {
         "sources": {"solved": {"path": "solved.jsonl", "use": "train"}, "quiz": sources["quiz"]},

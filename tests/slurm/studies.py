@@ -29,6 +29,7 @@ def tiny(study: dict[str, Any]) -> None:
     study["sampling"].update(shards_base=1, batch=16)
     study["training"].update(samples=64, examples=48, checkpoints=[100], save_every=1)
     study["arms"] = {"ssd": study["arms"]["ssd"]}
+    del study["mechanism"]
     study["evaluation"].update(
         budgets={"quick": 10, "full": 20}, decodes={"base": ["t07"], "final": ["t07"], "earlier": []}, resamples=200
     )

@@ -27,6 +27,7 @@ def small(study: dict[str, Any]) -> None:
     study["sampling"] |= {"batch": 4, "shards_base": 1}  # so that there is time for a kill
     study["training"] |= {"samples": 64, "examples": 48, "batch": 8, "save_every": 1, "checkpoints": [100]}
     study["arms"] = {"ssd": study["arms"]["ssd"], "aa": study["arms"]["aa"]}
+    del study["mechanism"]
     study["evaluation"] |= {"budgets": {"quick": 20, "full": 40}, "resamples": 200}
     study["evaluation"]["decodes"]["base"] = ["t07", "t15"]
     study["hypotheses"] = {"ssd-at-0-7": study["hypotheses"]["ssd-at-0-7"]}
