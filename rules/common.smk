@@ -10,14 +10,8 @@ from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
 from selfdistill.study.models import evaluated, runs, sources_of_samples
-from selfdistill.study.models import (
-    noise_probed,
-    probed,
-    reference_arms,
-    sampled_arms,
-    trained_arms,
-    writers,
-)
+from selfdistill.study.models import noise_probed, probed, trained_arms, writers
+from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import parse_model_id

@@ -54,7 +54,7 @@ def left_over(graded: Path, keep: str | None) -> "pl.DataFrame":
 
     from selfdistill.tables.sampling import GRADED
     from selfdistill.tables.whole import read_table
-    from selfdistill.training.examples.filter import kept_samples
+    from selfdistill.training.examples.kept import kept_samples
 
     columns = ("request_id", "problem_id", "purpose", "finish_class", "prompt_ids", "token_ids")
     sampled = read_table(graded, GRADED, columns).filter(pl.col("purpose") == "train")

@@ -255,7 +255,9 @@ def test_an_arm_on_solutions_is_another_method_and_leaves_that_of_all_others_as_
 
 def test_a_study_may_train_on_solutions_alone() -> None:
     study = load_study(
-        changed("arms", {"solved": {"samples": "reference"}, "aa": {"resample": True}}) | {"hypotheses": {}}, ROOT
+        changed("arms", {"solved": {"samples": "reference"}, "aa": {"resample": True}})
+        | {"hypotheses": {}, "mechanism": None},
+        ROOT,
     )
     assert sources_of_samples(study) == [] and factorial_cells(study.arms, study.decodes) is None
 

@@ -27,6 +27,7 @@ def test_a_source_holds_as_many_problems_as_lines_with_text(study: dict[str, Any
     problem = json.dumps({"problem": "1+1?", "answer": "2", "level": 1})
     for name in ("quiz", "exam", "olympiad"):
         (tmp_path / f"resources/lab/problems/{name}.jsonl").write_text("\n".join([problem] * 4) + end)
+    del study["mechanism"]  # which reads more texts than these
     study["evaluation"]["budgets"] = {"quick": 3, "full": 13}
     with pytest.raises(UserError, match="asks for 13 problems, but the eval sources hold 12 at most"):
         load_study(study, tmp_path)

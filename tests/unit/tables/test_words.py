@@ -12,7 +12,7 @@ from selfdistill.analysis.problem_means import problem_means
 from selfdistill.grading.classes import finish_class, finished
 from selfdistill.tables import endings, words
 from selfdistill.training.examples.audit import audit
-from selfdistill.training.examples.filter import kept_samples
+from selfdistill.training.examples.kept import kept_samples
 
 LIBRARY = ROOT / "workflow_scripts/selfdistill"
 ROOMS = ("analysis", "planning", "reporting", "grading", "training/examples")

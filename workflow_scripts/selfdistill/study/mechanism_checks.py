@@ -28,8 +28,7 @@ def mechanism_checks(study: Study) -> Iterator[str]:
 
 def _decode(study: Study, mechanism: Mechanism) -> Iterator[str]:
     if mechanism.decode not in study.decodes:
-        known = [name for name in study.evaluation.decodes.final if name in study.decodes]
-        yield f"mechanism.decode: no decode is named {mechanism.decode!r}; {suggested(mechanism.decode, known)}"
+        yield f"mechanism.decode: no decode is named {mechanism.decode!r}; {suggested(mechanism.decode, study.decodes)}"
         return
     for side in ("base", "final"):
         if mechanism.decode not in getattr(study.evaluation.decodes, side):
@@ -50,7 +49,7 @@ def _arms(study: Study, mechanism: Mechanism) -> Iterator[str]:
 
 def _named_arms(study: Study, key: str, arms: list[str]) -> Iterator[str]:
     trained = trained_arms(study)
-    for arm in arms:
+    for arm in arms if trained else []:  # that nothing is trained is told elsewhere
         if arm not in study.arms:
             yield f"{key}: no arm is named {arm!r}; {suggested(arm, trained)}"
         elif arm not in trained:
@@ -100,7 +99,7 @@ def _noise(study: Study, mechanism: Mechanism) -> Iterator[str]:
     noise, branches = mechanism.noise, mechanism.branches
     made = [0, *study.training.checkpoints]
     for percent in noise.checkpoints if noise else []:
-        if percent not in made:
+        if percent not in [*made, 100]:  # where training's last is not 100, that is told elsewhere
             yield (
                 f"mechanism.noise.checkpoints: no checkpoint is made at {percent} %; name 0 for the base, or one of "
                 f"training.checkpoints ({', '.join(map(str, study.training.checkpoints))})."

@@ -1,4 +1,4 @@
-"""Which samples an arm trains on: what happens to truncated samples.
+"""The dataset that an arm trains on, of the samples that its filter keeps.
 
 In: graded training samples and the arm. Out: a table of token ids exactly as they were sampled (an end token only where one
 was sampled).
@@ -10,10 +10,10 @@ import polars as pl
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.arms import Arm
-from selfdistill.tables.endings import EMPTY, FINISHED_WITH_TEXT
 from selfdistill.tables.schema import conform
 from selfdistill.tables.training import DATASET
 from selfdistill.training.examples.audit import audit
+from selfdistill.training.examples.kept import kept_samples
 
 
 class ArmDataset(NamedTuple):
@@ -35,14 +35,6 @@ def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -
     refuse_untrainable(used)
     dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
     return ArmDataset(conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id))
-
-
-def kept_samples(sampled: pl.DataFrame, keep: str | None) -> pl.DataFrame:
-    if keep == "finished":
-        return sampled.filter(pl.col("finish_class").is_in(FINISHED_WITH_TEXT))
-    if keep == "everything":
-        return sampled.filter(pl.col("finish_class") != EMPTY)
-    raise UserError("an arm that trains needs keep: finished or everything.")
 
 
 def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, examples: int) -> None:
