@@ -2,8 +2,8 @@
 PYTHON ?= python3
 # nproc would obey OMP_NUM_THREADS, which says what one process may use.
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
-# Three more than there are cores: the tests on a cluster mostly wait.
-WORKERS ?= $(shell expr $(CORES) + 3)
+# Two more than there are cores: the tests on a cluster mostly wait. A fifth worker saved nothing on two cores.
+WORKERS ?= $(shell expr $(CORES) + 2)
 CONFIG ?=
 # A study file under another name would be overlooked, and the lab run in its place.
 ifneq ($(and $(STUDY),$(filter report rehearse plan looks next-look,$(MAKECMDGOALS))),)
