@@ -293,3 +293,13 @@ TOO_FEW_TENSORS = "no interval: too few tensors"
 
 def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
+
+
+# Column `outcome` of what is asked under a context: given, or why a problem was skipped.
+GIVEN = "given"
+NO_CORRECT_SAMPLE = "no correct sample"
+NO_SOLUTION = "no solution in its source"
+NO_ANSWER_PART = "nothing behind its thought"
+HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
+TOO_LONG = "does not fit the context"
+SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
