@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.arms import Arm
 from selfdistill.study.context_checks import context_checks
+from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
@@ -41,6 +42,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _evaluation(study)
     yield from context_checks(study, root)
     yield from mechanism_checks(study)
+    yield from doubt_checks(study.doubt)
     yield from file_checks(study, root)
 
 
