@@ -45,6 +45,8 @@ from selfdistill.tables.whole import read_table, write_table  # noqa: E402
 
 MODEL = ROOT / "resources/lab/model"
 ENDLESS = "t10-uncapped"
+OFF = "thinking-off"
+LADDER = 2  # draws on every rung
 QUICK = ("t07", "t10", "t15")
 SEARCHED = ("t07", "t10", "t15", "plain")  # decodes of the search sources
 Problems = pl.DataFrame
@@ -75,9 +77,15 @@ class Measurer:
         return decodes
 
     def sample(
-        self, problems: Problems, prompts: pl.DataFrame, names: tuple[str, ...] | None, draws: int | None = None
+        self,
+        problems: Problems,
+        prompts: pl.DataFrame,
+        names: tuple[str, ...] | None,
+        draws: int | None = None,
+        thinks: bool = True,
     ) -> pl.DataFrame:
         """The graded answers to these prompts."""
+        problems = problems.sort("rank").with_columns(rank=pl.int_range(pl.len(), dtype=pl.Int32))
         decodes = self.decodes(names, prompts)
         asked = Asked(
             dtype=self.study.sampling.precision, decodes=decodes, train=[], train_samples=0, eval=list(decodes),
@@ -91,7 +99,8 @@ class Measurer:
             write_table(plan, folder / "plan.parquet", PLAN)
             sample_shard(folder / "plan.parquet", self.model, 0, folder / "journal", folder / "shard.parquet", settings)
             completions = read_table(folder / "shard.parquet", COMPLETIONS)
-        return pl.concat(grade(plan, lambda: [completions], problems, end_tokens(self.model), self.study.grading))
+        ends, grading = end_tokens(self.model), self.study.grading
+        return pl.concat(grade(plan, lambda: [completions], problems, ends, grading, think=thinks))
 
     def asked(self, problems: Problems, names: tuple[str, ...] | None, draws: int | None = None) -> pl.DataFrame:
         return self.sample(problems, tokenise_prompts(problems, self.study.problems.prompt, self.model), names, draws)
@@ -129,7 +138,7 @@ def measure_search(measurer: Measurer) -> dict[str, object]:
     folder = "resources/lab/problems"
     problems = measurer.problems({name: f"{folder}/{name}.jsonl" for name in ("search-eval", "search-hard")})
     graded = measurer.asked(problems, QUICK if measurer.quick else SEARCHED)
-    graded = with_flags(graded, problems, lambda problem, text: label_search(parse_search(problem), text))
+    graded = with_flags(graded, problems, _searcher())
     sources = {name: _by_decode(graded.filter(pl.col("source") == name)) for name in ("search-eval", "search-hard")}
     return {"problems": problems.height, "draws": measurer.draws, "sources": sources}
 
@@ -137,20 +146,21 @@ def measure_search(measurer: Measurer) -> dict[str, object]:
 def measure_ladder(measurer: Measurer) -> dict[str, object]:
     """Score, length and doubt under each context, of search-eval's problems that the model solves when told nothing.
 
-    What solved them is what is shown; a second draw is the rung without a context.
+    What solved them is what is shown; further draws are the rung without a context.
     """
     problems = measurer.problems({"search-eval": "resources/lab/problems/search-eval.jsonl"})
-    draws = measurer.asked(problems, ("plain",), draws=2)
+    draws = measurer.asked(problems, ("plain",), draws=1 + LADDER)
     unguided = draws.filter((pl.col("verdict") == "correct") & (pl.col("draw") == 0))
     problems = problems.join(unguided.select("problem_id"), on="problem_id", how="semi")
-    rungs = {"unguided": draws.join(unguided, on="problem_id", how="semi").filter(pl.col("draw") == 1)}
+    rungs = {"unguided": draws.join(unguided, on="problem_id", how="semi").filter(pl.col("draw") > 0)}
 
     def rung(name: str, context: Context, told_of: Mapping[str, Told]) -> None:
+        thinks = context.thinking is not False
         chat = Chat(measurer.model, context.switches)
         room = Room(measurer.limit, measurer.study.decodes["plain"].max_tokens, "plain")
         prompts = given(context_prompts(name, context, problems, told_of, measurer.study.problems.prompt, chat, room))
         asked = problems.join(prompts, on="problem_id", how="semi")
-        rungs[name] = measurer.sample(asked, prompts.select("problem_id", "prompt_ids"), ("plain",), draws=1)
+        rungs[name] = measurer.sample(asked, prompts.select("problem_id", "prompt_ids"), ("plain",), LADDER, thinks)
 
     shown = from_samples(unguided)
     rung("guided", Context(wording="guided", solution="sibling"), shown)
@@ -162,11 +172,8 @@ def measure_ladder(measurer: Measurer) -> dict[str, object]:
     rung("uncertain", Context(wording="uncertain", solution="sibling"), shown)
     for count in (1, 2, 3):
         rung(f"not-{count}", Context(wording=HINT, solution="column", column=f"not_{count}"), _hints(problems, count))
-    rung("thinking-off", Context(thinking=False), {})
-    flagged = {
-        name: with_flags(part, problems, lambda problem, text: label_search(parse_search(problem), text))
-        for name, part in rungs.items()
-    }
+    rung(OFF, Context(thinking=False), {})
+    flagged = {name: with_flags(part, problems, _searcher(thinks=name != OFF)) for name, part in rungs.items()}
     return {
         name: _rates(part)
         | {
@@ -175,6 +182,10 @@ def measure_ladder(measurer: Measurer) -> dict[str, object]:
         }
         for name, part in flagged.items()
     }
+
+
+def _searcher(thinks: bool = True) -> Callable[[str, str], object]:
+    return lambda problem, text: label_search(parse_search(problem), text, thinks=thinks)
 
 
 def _hints(problems: Problems, count: int) -> dict[str, Told]:
@@ -202,7 +213,7 @@ GRAMMAR = {
     "answer": _expected("answer"),
     "regenerated": _expected("written"),
     "uncertain": _expected("encouraged"),
-    "thinking-off": 0.0,
+    OFF: 0.0,
 } | {f"not-{count}": expected_doubts(4 - count) for count in (1, 2, 3)}
 
 
@@ -325,7 +336,7 @@ Four candidates in `search-eval`, six in `search-hard`; the digit that is asked 
 
 ## What it was told
 
-`search-eval` at temperature 1, problems that one unguided draw solves; the rung without a context is a second draw.
+`search-eval` at temperature 1, problems that one unguided draw solves, {LADDER} other draws on every rung.
 Doubts are the ten markers by word boundary; the grammar's are without slips.
 
 | told | correct | mean tokens | doubts | grammar | doubts per 1,000 tokens | answers |
