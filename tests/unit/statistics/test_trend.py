@@ -6,7 +6,7 @@ from scipy import stats
 
 from selfdistill.statistics.clusters import Array, ClusterMean
 from selfdistill.statistics.paired import PairedMeans
-from selfdistill.statistics.ratios import ratio_difference
+from selfdistill.statistics.ratios import combined_ratios
 from selfdistill.statistics.trend import strictest, trend
 
 # Ratings of three teaching styles by ten students: the example of scipy's page_trend_test.
@@ -65,7 +65,7 @@ def judged(mean: ClusterMean) -> PairedMeans:
 def test_with_equal_denominators_a_difference_of_ratios_is_the_paired_t() -> None:
     random = np.random.default_rng(5)
     one, other, same = random.normal(3, 1, 25), random.normal(2, 1, 25), np.full(25, 4.0)
-    found = ratio_difference((one, same), (other, same), alone(25))
+    found = combined_ratios([(1, one, same), (-1, other, same)], alone(25))
     paired = stats.ttest_rel(one / 4, other / 4)
     assert judged(found).p() == pytest.approx(paired.pvalue)
     assert judged(found).interval().low == pytest.approx(paired.confidence_interval().low)
@@ -78,6 +78,7 @@ def test_the_interval_of_a_difference_of_ratios_holds_the_true_one() -> None:
         lengths = random.gamma(2, 60, 80)
         first, second = lengths * random.gamma(20, 1 / 20, 80), 0.5 * lengths * random.gamma(20, 1 / 20, 80)
         doubts = random.poisson(0.04 * first), random.poisson(0.03 * second)
-        interval = judged(ratio_difference((doubts[1], second), (doubts[0], first), alone(80))).interval()
+        found = combined_ratios([(1, doubts[1], second), (-1, doubts[0], first)], alone(80))
+        interval = judged(found).interval()
         held.append(interval.low <= -0.01 <= interval.high)
     assert 0.91 <= np.mean(held) <= 0.985
