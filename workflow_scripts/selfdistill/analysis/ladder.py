@@ -30,8 +30,8 @@ PER = 1000  # tokens
 
 # Which way each measure goes the more a model is told, by arXiv 2603.24472.
 EXPECTED = {
-    words.SCORE_OF_RUNG: words.RISES,
-    words.LENGTH: words.FALLS,
+    words.ACCURACY: words.RISES,
+    words.MEAN_TOKENS: words.FALLS,
     words.DOUBTS: words.FALLS,
     words.DOUBT_RATE: words.FALLS,
 }
@@ -83,8 +83,8 @@ class Rungs:
         ones, tokens = np.ones(len(self.problems)), self.tokens[:, rung]
         doubts = self.doubts[:, rung].sum(axis=1) if marker is None else self.doubts[:, rung, marker]
         return {
-            words.SCORE_OF_RUNG: Measured(self.score[:, rung], ones, True),
-            words.LENGTH: Measured(tokens, ones, False),
+            words.ACCURACY: Measured(self.score[:, rung], ones, True),
+            words.MEAN_TOKENS: Measured(tokens, ones, False),
             words.DOUBTS: Measured(doubts, ones, False),
             words.DOUBT_RATE: Measured(PER * doubts, tokens, False),
         }[measure]

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from selfdistill.study.arms import Arm
+from selfdistill.study.contexts import Context
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
 from selfdistill.study.mechanism import Mechanism
@@ -28,6 +29,7 @@ class Study(Section):
     sampling: Sampling = Sampling()
     grading: Grading = Grading()
     training: Training
+    contexts: dict[Name, Context] = Field(default={})
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
@@ -42,5 +44,13 @@ class Study(Section):
         return Recipe.model_validate(shared | self.arms[arm].training)
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without probes always wrote it, so that its record needs not be written anew."""
-        return self.model_dump(exclude=set() if self.mechanism else {"mechanism"})
+        """As a study without probes and contexts always wrote it, so that its record needs not be written anew."""
+        unused = {name for name in ("mechanism", "contexts") if not getattr(self, name)}
+        plain = self.model_dump(exclude=unused)
+        if self.training.draws == 1:
+            del plain["training"]["draws"]
+        for arm in plain["arms"].values():
+            for key in ("context", "length_like"):
+                if arm[key] is None:
+                    del arm[key]
+        return plain

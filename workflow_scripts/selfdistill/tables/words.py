@@ -294,15 +294,14 @@ TOO_FEW_TENSORS = "no interval: too few tensors"
 def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
+
 # Column `context` of a rung on which nothing is told.
 UNGUIDED = "unguided"
 
 # Column `measure` of the ladder.
-SCORE_OF_RUNG = ACCURACY
-LENGTH = MEAN_TOKENS
 DOUBTS = "doubts per answer"
 DOUBT_RATE = "doubts per 1,000 tokens"
-LADDER_MEASURES = (SCORE_OF_RUNG, LENGTH, DOUBTS, DOUBT_RATE)
+LADDER_MEASURES = (ACCURACY, MEAN_TOKENS, DOUBTS, DOUBT_RATE)
 
 # Columns `test`, `expected` and `verdict` of the ladder's tests.
 TREND = "trend along the rungs"
@@ -318,3 +317,12 @@ TOLD_INFORMATION = "information of told texts"  # E[log p(y|x,c) − log p(y|x)]
 ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a closed thought
 STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
 INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
+
+# Column `outcome` of what is asked under a context: given, or why a problem was skipped.
+GIVEN = "given"
+NO_CORRECT_SAMPLE = "no correct sample"
+NO_SOLUTION = "no solution in its source"
+NO_ANSWER_PART = "nothing behind its thought"
+HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
+TOO_LONG = "does not fit the context"
+SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
