@@ -197,7 +197,9 @@ def _words(rungs: Rungs, measure: str) -> Iterator[Row]:
 
 
 def _compared(rungs: Rungs, measure: str, rung: int, against: int, marker: int | None = None) -> Row:
-    row = _row_of(rungs.families, rungs.unit, [(1, rungs.at(measure, rung, marker)), (-1, rungs.at(measure, against, marker))])
+    row = _row_of(
+        rungs.families, rungs.unit, [(1, rungs.at(measure, rung, marker)), (-1, rungs.at(measure, against, marker))]
+    )
     return _named(rungs, rung, measure, marker) | {"against": rungs.contexts[against]} | row
 
 

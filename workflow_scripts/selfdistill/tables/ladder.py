@@ -6,7 +6,7 @@ The words that stand in them are in `words.py`. A ladder has a rung for each con
 import polars as pl
 
 from selfdistill.tables.problems import PROBLEMS
-from selfdistill.tables.schema import Schema
+from selfdistill.tables.schema import TOKENS, Schema
 
 # Which problems stand on the ladder: one row for every problem that the base was asked, in the order of the ranking.
 LADDER_PROBLEMS: Schema = {
@@ -53,17 +53,33 @@ LADDER_TESTS: Schema = {
     "verdict": pl.String,  # words.IN_ORDER | words.REVERSED | words.NOT_RESOLVED
 }
 
-# What an engine said of a text in two contexts: one row a text and a context.
-INFORMATION_SCORES: Schema = {
+# Texts whose log-probability is taken behind two prompts: the context's and the bare one.
+INFORMATION_TEXTS: Schema = {
     "model_id": pl.String,
     "context": pl.String,
     "problem_id": pl.String,
     "family": pl.String,
     "measure": pl.String,  # words.INFORMATION_MEASURES
-    "request_id": pl.String,  # whose text it is; null for the answer that was put into the model's mouth
-    "tokens": pl.Int32,
-    "told": pl.Float64,  # log-probability of the text behind the context's prompt, in nats
-    "untold": pl.Float64,  # behind the bare prompt
+    "request_id": pl.String,  # whose text it is; null for the answer that is put into the model's mouth
+    "tokens": pl.Int32,  # that count
+    "told": pl.String,  # reading_id behind the context's prompt
+    "untold": pl.String,  # behind the bare one
+}
+
+# What an engine is to read: each prompt with each text once, however many measures ask for it.
+READINGS: Schema = {
+    "reading_id": pl.String,  # content key
+    "prompt_ids": TOKENS,
+    "completion_ids": TOKENS,
+    "first": pl.Int32,  # index in the completion of the first token that counts
+}
+
+# What the engine said of it.
+LOGPROBS: Schema = {
+    "probe_id": pl.String,  # the reading_id
+    "logprob": pl.Float64,  # sum over the tokens that count, at temperature 1
+    "engine": pl.String,
+    "engine_version": pl.String,
 }
 
 # One row a model, context and measure: how much the context told.
@@ -81,5 +97,5 @@ INFORMATION: Schema = {
     "tokens": pl.Float64,  # mean length of a text
     "untold": pl.Float64,  # mean −log-probability behind the bare prompt: no context can tell more of an answer
     "from_few": pl.Float64,  # share of the estimate that the twentieth of the texts with the most of it makes
-    "exact": pl.Float64,  # what the lab's grammar says; null where nobody knows
+    "left_out": pl.Int64,  # texts that do not fit the model's context behind one of the prompts
 }
