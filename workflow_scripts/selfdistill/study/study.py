@@ -6,6 +6,7 @@ from pydantic import Field
 
 from selfdistill.study.arms import Arm
 from selfdistill.study.contexts import Context
+from selfdistill.study.doubt import Doubt
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
 from selfdistill.study.mechanism import Mechanism
@@ -33,6 +34,7 @@ class Study(Section):
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
+    doubt: Doubt = Doubt()
     mechanism: Mechanism | None = Field(
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
@@ -46,6 +48,7 @@ class Study(Section):
     def as_param(self) -> dict[str, Any]:
         """As a study without probes and contexts always wrote it, so that its record needs not be written anew."""
         unused = {name for name in ("mechanism", "contexts") if not getattr(self, name)}
+        unused |= {"doubt"} if self.doubt == Doubt() else set()
         plain = self.model_dump(exclude=unused)
         if self.training.draws == 1:
             del plain["training"]["draws"]
