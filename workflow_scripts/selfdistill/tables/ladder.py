@@ -99,3 +99,17 @@ INFORMATION: Schema = {
     "from_few": pl.Float64,  # share of the estimate that the twentieth of the texts with the most of it makes
     "left_out": pl.Int64,  # texts that do not fit the model's context behind one of the prompts
 }
+
+# Answers to the same problems on every rung, to be read side by side.
+LADDER_EXAMPLES: Schema = {
+    **{k: PROBLEMS[k] for k in ("problem_id", "problem")},
+    "gold": pl.String,
+    "model_id": pl.String,
+    "rung": pl.Int32,
+    "context": pl.String,
+    "solution": pl.String,  # what was told; null where nothing was
+    "text": pl.String,
+    "tokens": pl.Int32,
+    "doubts": pl.Int32,
+    "verdict": pl.String,
+}
