@@ -109,7 +109,9 @@ class Lab:
 
     def prompt(self, text: str) -> list[int]:
         turns = [{"role": "user", "content": text}]
-        encoded: Any = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
+        encoded: Any = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=True, return_dict=True
+        )
         return list(encoded["input_ids"])
 
     def sampled(self, prompts: Sequence[list[int]], draws: int) -> Iterator[tuple[int, list[int]]]:
@@ -135,7 +137,9 @@ def told_texts(lab: Lab, problems: Sequence[dict[str, str]], excluded: int, draw
         for row in problems
     ]  # fmt: skip
     return [
-        told(lab, place, problems[place], excluded, ids, lab.logprobs(hints[place], ids) - lab.logprobs(bare[place], ids))
+        told(
+            lab, place, problems[place], excluded, ids, lab.logprobs(hints[place], ids) - lab.logprobs(bare[place], ids)
+        )
         for place, ids in lab.sampled(hints, draws)
     ]
 
@@ -171,7 +175,9 @@ def summary(texts: Sequence[Told], k: int, excluded: int) -> dict[str, Any]:
         "both_grammars": {
             "measured": mean([text.measured for text in known], [text.problem for text in known]),
             "exact": mean([text.exact for text in known], [text.problem for text in known]),
-            "measured_less_exact": mean([text.measured - text.exact for text in known], [text.problem for text in known]),
+            "measured_less_exact": mean(
+                [text.measured - text.exact for text in known], [text.problem for text in known]
+            ),
             "by_role": {
                 role: mean([text.by_role[role] for text in known], [text.problem for text in known]) for role in ROLES
             },

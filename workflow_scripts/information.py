@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from selfdistill.analysis.information import information
 from selfdistill.foundation.programs import as_rule
 from selfdistill.tables.ladder import INFORMATION, INFORMATION_TEXTS, LOGPROBS
@@ -14,9 +12,11 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    texts = pl.concat(read_table(path, INFORMATION_TEXTS) for path in snakemake.input.texts)
-    logprobs = [read_table(path, LOGPROBS) for path in snakemake.input.logprobs]
-    table = information(texts, logprobs, snakemake.params.contexts)
+    read = [
+        (read_table(texts, INFORMATION_TEXTS), read_table(logprobs, LOGPROBS))
+        for texts, logprobs in zip(snakemake.input.texts, snakemake.input.logprobs, strict=True)
+    ]
+    table = information(read, snakemake.params.contexts)
     write_table(table, snakemake.output[0], INFORMATION)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     asked = snakemake.params.asked
+    first, *thinks = asked["thinks"]
     unguided, *told = (read_table(path, GRADED, NEEDED) for path in snakemake.input.graded)
     problems = read_table(snakemake.input.problems, PROBLEMS, ("problem_id", "answer"))
     tokenizer = load_tokenizer(Path(snakemake.params.folder), asked["trust_remote_code"])
@@ -25,7 +26,7 @@ def main() -> None:
         unguided,
         dict(zip(asked["contexts"], told, strict=True)),
         dict(problems.iter_rows()),
-        Mouth(tokenizer, asked["sentence"], asked["thinks"]),
+        Mouth(tokenizer, asked["sentence"], first, dict(zip(asked["contexts"], thinks, strict=True))),
         asked["context"],
     )
     write_table(found.texts, snakemake.output.texts, INFORMATION_TEXTS)

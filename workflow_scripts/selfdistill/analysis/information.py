@@ -23,29 +23,30 @@ from selfdistill.tables.schema import conform
 FEW = 0.05  # of the texts, those with the largest values
 
 
-def information(texts: pl.DataFrame, logprobs: pl.DataFrame, contexts: Sequence[str]) -> pl.DataFrame:
-    """`contexts` are the rungs in their order; the first tells nothing and has no row."""
-    scores = dict(logprobs.select("probe_id", "logprob").iter_rows())
-    scored = texts.with_columns(
-        pl.col(side).replace_strict(scores, default=None, return_dtype=pl.Float64).alias(f"{side}_logprob")
-        for side in ("told", "untold")
-    )
-    rows = [
-        row for model in scored["model_id"].unique(maintain_order=True) for row in _rows(scored, str(model), contexts)
-    ]
+def information(read: Sequence[tuple[pl.DataFrame, pl.DataFrame]], contexts: Sequence[str]) -> pl.DataFrame:
+    """Of each model its texts and their log-probabilities. `contexts` are the rungs in their order; the first tells nothing
+    and has no row."""
+    rows = [row for texts, logprobs in read for row in _rows(scored(texts, logprobs), contexts)]
     frame = pl.DataFrame(rows, schema={**INFORMATION}, strict=False) if rows else pl.DataFrame(schema=INFORMATION)
     return conform(frame, INFORMATION, "information")
 
 
-def _rows(scored: pl.DataFrame, model: str, contexts: Sequence[str]) -> Iterator[Row]:
+def scored(texts: pl.DataFrame, logprobs: pl.DataFrame) -> pl.DataFrame:
+    """With the log-probability behind each of the two prompts; null where it was not read."""
+    found = dict(logprobs.select("probe_id", "logprob").iter_rows())
+    return texts.with_columns(
+        pl.col(side).replace_strict(found, default=None, return_dtype=pl.Float64).alias(f"{side}_logprob")
+        for side in ("told", "untold")
+    )
+
+
+def _rows(texts: pl.DataFrame, contexts: Sequence[str]) -> Iterator[Row]:
     for rung, context in enumerate(contexts):
         for measure in words.INFORMATION_MEASURES:
-            here = scored.filter(
-                pl.col("model_id") == model, pl.col("context") == context, pl.col("measure") == measure
-            )
+            here = texts.filter(pl.col("context") == context, pl.col("measure") == measure)
             read = here.drop_nulls(["told_logprob", "untold_logprob"])
             if read.height:
-                named = {"model_id": model, "rung": rung, "context": context, "measure": measure}
+                named = {"model_id": here["model_id"][0], "rung": rung, "context": context, "measure": measure}
                 yield named | _row(read, measure) | {"left_out": here.height - read.height}
 
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from selfdistill.analysis.differences import Difference, Row, judged_row
 from selfdistill.analysis.problem_means import known
+from selfdistill.foundation.errors import UserError
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
 from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval
 from selfdistill.statistics.multiplicity import ALPHA, holm
@@ -23,7 +24,7 @@ from selfdistill.statistics.ratios import combined_ratios
 from selfdistill.statistics.trend import strictest, trend
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT
-from selfdistill.tables.ladder import LADDER, LADDER_PROBLEMS, LADDER_TESTS
+from selfdistill.tables.ladder import LADDER, LADDER_EXAMPLES, LADDER_PROBLEMS, LADDER_TESTS
 from selfdistill.tables.schema import conform
 
 PER = 1000  # tokens
@@ -50,6 +51,16 @@ def chosen_problems(graded: pl.DataFrame, solved: Sequence[float], problems: int
         .with_columns((fits & (fits.cum_sum() <= problems)).alias("chosen"))
     )
     return conform(found, LADDER_PROBLEMS, "ladder problems")
+
+
+def refuse_without_problems(found: pl.DataFrame, solved: Sequence[float]) -> None:
+    if found["chosen"].any():
+        return
+    shares = found["correct"] / found["draws"]
+    raise UserError(
+        f"ladder.solved: of {found.height} problems the base solved none between {solved[0]:g} and {solved[1]:g} of the time "
+        f"({(shares < solved[0]).sum()} less often, {(shares > solved[1]).sum()} oftener); widen it, or raise ladder.pool."
+    )
 
 
 class Measured(NamedTuple):
@@ -148,6 +159,33 @@ def rungs_of(answers: pl.DataFrame, contexts: Sequence[str], markers: Sequence[s
         answers=tuple(int(cell["answers"].sum()) for cell in by_rung),
         left_out=means["problem_id"].n_unique() - first.height,
     )
+
+
+EXAMPLES = 2  # problems whose answers are shown side by side
+
+
+def side_by_side(
+    answers: pl.DataFrame, problems: pl.DataFrame, told: pl.DataFrame, contexts: Sequence[str]
+) -> pl.DataFrame:
+    """The first answers of the first climber to the first problems of the ranking that have an answer on every rung. Chosen by
+    rule: nobody looked at them."""
+    here = answers.filter(pl.col("model_id") == answers["model_id"][0]).sort("rank", "draw")
+    first = here.unique(["problem_id", "context"], keep="first", maintain_order=True)
+    whole = first.filter(pl.len().over("problem_id") == len(contexts))
+    shown = whole["problem_id"].unique(maintain_order=True).head(EXAMPLES).to_list()
+    place = {context: rung for rung, context in enumerate(contexts)}
+    found = (
+        whole.filter(pl.col("problem_id").is_in(shown))
+        .join(problems.select("problem_id", "problem"), on="problem_id", how="left", maintain_order="left")
+        .join(told, on=("problem_id", "context"), how="left", maintain_order="left")
+        .with_columns(
+            pl.col("context").replace_strict(place, return_dtype=pl.Int32).alias("rung"),
+            pl.col("n_tokens").alias("tokens"),
+            pl.col("doubts").list.sum().cast(pl.Int32),
+        )
+        .sort("rank", "rung")
+    )
+    return conform(found.select(list(LADDER_EXAMPLES)), LADDER_EXAMPLES, "ladder examples")
 
 
 def _rows(rungs: Rungs) -> Iterator[Row]:

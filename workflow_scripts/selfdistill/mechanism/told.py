@@ -23,7 +23,7 @@ from selfdistill.tables.endings import CORRECT
 from selfdistill.tables.ladder import INFORMATION_TEXTS, READINGS
 from selfdistill.tables.schema import conform
 
-NEEDED = ("model_id", "problem_id", "family", "request_id", "verdict", "prompt_ids", "token_ids")
+NEEDED = ("problem_id", "family", "request_id", "verdict", "prompt_ids", "token_ids")
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ class Mouth:
 
     tokenizer: Any
     sentence: str  # with {answer}
-    thinks: bool
+    unguided_thinks: bool
+    thinks: Mapping[str, bool]  # under each context
 
-    def tokens(self, prompt_ids: list[int], answer: str) -> tuple[list[int], int]:
+    def tokens(self, prompt_ids: list[int], answer: str, thinks: bool) -> tuple[list[int], int]:
         """The tokens of a closed thought and the answer's sentence behind a prompt, and which is the first of the answer's."""
         before, after = self.sentence.split("{answer}")
-        opening = closed_thought(self.tokenizer.decode(prompt_ids, skip_special_tokens=False), self.thinks)
+        opening = closed_thought(self.tokenizer.decode(prompt_ids, skip_special_tokens=False), thinks)
         ids = continuation(self.tokenizer, prompt_ids, opening + before + answer + after)
         length = len(opening + before)
         first = next(
@@ -75,26 +76,29 @@ class Texts(NamedTuple):
 
 
 def information_texts(
+    climber: str,
     unguided: pl.DataFrame,
     told: Mapping[str, pl.DataFrame],
     golds: Mapping[str, str],
     mouth: Mouth,
     context: int,
 ) -> Texts:
-    """`unguided` and `told`, by context, are one model's graded answers on its rungs. A text that does not fit the model's
+    """`unguided` and `told`, by context, are one climber's graded answers on its rungs. A text that does not fit the model's
     context behind one of the two prompts has no reading there, and is counted where the table is made."""
     rows: list[dict[str, Any]] = []
     readings: dict[str, Reading] = {}
     bare = dict(unguided.unique("problem_id").select("problem_id", "prompt_ids").iter_rows())
     right = unguided.filter(pl.col("verdict") == CORRECT)
     for name, answers in told.items():
-        for row, with_it, without in _asked(answers, right, bare, golds, mouth):
+        for row, with_it, without in _asked(name, answers, right, bare, golds, mouth):
             for reading in (with_it, without):
                 if reading.fits(context):
                     readings.setdefault(reading.reading_id, reading)
             ids = [reading.reading_id if reading.fits(context) else None for reading in (with_it, without)]
             counted = len(without.completion_ids) - without.first
-            rows.append(row | {"context": name, "tokens": counted, "told": ids[0], "untold": ids[1]})
+            rows.append(
+                row | {"model_id": climber, "context": name, "tokens": counted, "told": ids[0], "untold": ids[1]}
+            )
     found = [{"reading_id": key, **reading._asdict()} for key, reading in readings.items()]
     return Texts(
         conform(_frame(rows, INFORMATION_TEXTS), INFORMATION_TEXTS, "information texts"),
@@ -103,34 +107,34 @@ def information_texts(
 
 
 def _asked(
-    answers: pl.DataFrame, right: pl.DataFrame, bare: Mapping[str, list[int]], golds: Mapping[str, str], mouth: Mouth
+    name: str,
+    answers: pl.DataFrame,
+    right: pl.DataFrame,
+    bare: Mapping[str, list[int]],
+    golds: Mapping[str, str],
+    mouth: Mouth,
 ) -> Iterator[tuple[dict[str, Any], Reading, Reading]]:
     """Of one context: what is measured, the reading behind its prompt and the one behind the bare prompt."""
-    prompts = dict(answers.unique("problem_id").select("problem_id", "prompt_ids").iter_rows())
-    for row in answers.iter_rows(named=True):
-        if row["problem_id"] in bare:
-            yield _read(row, words.TOLD_INFORMATION, row["prompt_ids"], bare[row["problem_id"]])
-    for row in right.iter_rows(named=True):
-        if row["problem_id"] in prompts:
-            yield _read(row, words.STYLE_COST, prompts[row["problem_id"]], bare[row["problem_id"]])
+    prompts = {
+        problem: ids
+        for problem, ids in answers.unique("problem_id").select("problem_id", "prompt_ids").iter_rows()
+        if problem in bare
+    }
+    for measure, texts in ((words.TOLD_INFORMATION, answers), (words.STYLE_COST, right)):
+        for row in texts.iter_rows(named=True):
+            problem, ids = row["problem_id"], row["token_ids"]
+            if problem in prompts:
+                yield _named(row, measure), Reading(prompts[problem], ids), Reading(bare[problem], ids)
     for row in answers.unique("problem_id", maintain_order=True).iter_rows(named=True):
         problem = row["problem_id"]
-        if problem in bare:
-            named = _named(row, words.ANSWER_PROBE) | {"request_id": None}
-            with_it, without = (
-                Reading(ids, *mouth.tokens(ids, golds[problem])) for ids in (row["prompt_ids"], bare[problem])
-            )
-            yield named, with_it, without
-
-
-def _read(
-    row: Mapping[str, Any], measure: str, prompt: list[int], bare: list[int]
-) -> tuple[dict[str, Any], Reading, Reading]:
-    return _named(row, measure), Reading(prompt, row["token_ids"]), Reading(bare, row["token_ids"])
+        if problem in prompts:
+            told = Reading(prompts[problem], *mouth.tokens(prompts[problem], golds[problem], mouth.thinks[name]))
+            untold = Reading(bare[problem], *mouth.tokens(bare[problem], golds[problem], mouth.unguided_thinks))
+            yield _named(row, words.ANSWER_PROBE) | {"request_id": None}, told, untold
 
 
 def _named(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
-    return {name: row[name] for name in ("model_id", "problem_id", "family", "request_id")} | {"measure": measure}
+    return {name: row[name] for name in ("problem_id", "family", "request_id")} | {"measure": measure}
 
 
 def _frame(rows: list[dict[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.ladder import Ladder
-from selfdistill.study.ladder_models import SOURCE, ladder_models
+from selfdistill.study.ladder_models import SOURCE, UNGUIDED, ladder_models
 from selfdistill.study.models import trained_arms
 from selfdistill.study.study import Study
 
@@ -27,6 +27,8 @@ def _contexts(study: Study, ladder: Ladder) -> Iterator[str]:
             yield f"ladder.contexts: no context is named {name!r}; {suggested(name, study.contexts)}"
             continue
         context = study.contexts[name]
+        if name == UNGUIDED and not context.tells_nothing:
+            yield f"contexts.{UNGUIDED}: is the name of the ladder's first rung, which tells nothing; rename the context."
         if context.tells_nothing:
             yield f"ladder.contexts: {name} tells nothing, and the first rung is without a context already; remove it."
         if context.solution == "context" and context.context not in ladder.contexts:
@@ -62,5 +64,5 @@ def _numbers(ladder: Ladder) -> Iterator[str]:
         )
     if high == 0:
         yield "ladder.solved: a problem that is never solved has no right answer to be told; raise the highest share."
-    if ladder.pool != "all" and ladder.pool < ladder.problems:
-        yield f"ladder.pool: {ladder.pool} problems are fewer than the {ladder.problems} of ladder.problems; raise it."
+    if ladder.asked < ladder.problems:
+        yield f"ladder.pool: {ladder.asked} problems are fewer than the {ladder.problems} of ladder.problems; raise it."

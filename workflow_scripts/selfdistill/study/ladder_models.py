@@ -1,9 +1,9 @@
 """What is sampled for the ladder: for each model that climbs, answers that are shown to it, and answers on every rung.
 
-    ladder                   the base without a context: these answers choose the problems, and contexts show them
-    ladder-unguided          the first rung: the chosen problems without a context, in other draws
-    ladder/in-CONTEXT        a rung above it
-    ladder-of-ARM-SEED …     the same of an arm's finished model, which is shown its own answers
+ladder                   the base without a context: these answers choose the problems, and contexts show them
+ladder-unguided          the first rung: the chosen problems without a context, in other draws
+ladder/in-CONTEXT        a rung above it
+ladder-of-ARM-SEED …     the same of an arm's finished model, which is shown its own answers
 """
 
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from selfdistill.study.models import finished_models
 from selfdistill.study.names import in_context, parse_model_id
 from selfdistill.study.study import Study
 
+UNGUIDED = "unguided"  # the name of the first rung among those of contexts
 SOURCE = "ladder"
 FIRST_RUNG = "-unguided"
 
@@ -51,6 +52,10 @@ def source_of_climber(climber: str) -> str:
         return SOURCE
     name = parse_model_id(climber)
     return f"{SOURCE}-of-{name.arm}-{name.training_seed}"
+
+
+def contexts_of_rungs(study: Study) -> list[str]:
+    return [UNGUIDED, *study.ladder.contexts] if study.ladder else []
 
 
 def rungs_of(study: Study, climber: str) -> list[str]:

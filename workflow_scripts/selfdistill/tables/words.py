@@ -295,9 +295,6 @@ def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
 
-# Column `context` of a rung on which nothing is told.
-UNGUIDED = "unguided"
-
 # Column `measure` of the ladder.
 DOUBTS = "doubts per answer"
 DOUBT_RATE = "doubts per 1,000 tokens"
