@@ -200,8 +200,8 @@ def problems_in_context(wildcards):
 
 def told_sources(wildcards):
     """The sources of the problems that are asked under a context."""
-    use = STUDY.ladder.use if wildcards.model in LADDER else "train"
-    return {name: source for name, source in SOURCES.items() if source["use"] == use}
+    wanted = STUDY.ladder.use if wildcards.model in LADDER else "train"
+    return {name: source for name, source in SOURCES.items() if source["use"] == wanted}
 
 
 def samples_shown(wildcards):

@@ -83,14 +83,18 @@ def information_texts(
     mouth: Mouth,
     context: int,
 ) -> Texts:
-    """`unguided` and `told`, by context, are one climber's graded answers on its rungs. A text that does not fit the model's
+    """`unguided` and `told`, by context, are one climber's graded answers on its rungs; of problems
+    that have answers on all of them. A text that does not fit the model's
     context behind one of the two prompts has no reading there, and is counted where the table is made."""
+    shared = set.intersection(*({*answers["problem_id"]} for answers in (unguided, *told.values())))
+    on_every_rung = pl.col("problem_id").is_in(shared)
+    unguided = unguided.filter(on_every_rung)
     rows: list[dict[str, Any]] = []
     readings: dict[str, Reading] = {}
     bare = dict(unguided.unique("problem_id").select("problem_id", "prompt_ids").iter_rows())
     right = unguided.filter(pl.col("verdict") == CORRECT)
     for name, answers in told.items():
-        for row, with_it, without in _asked(name, answers, right, bare, golds, mouth):
+        for row, with_it, without in _asked(name, answers.filter(on_every_rung), right, bare, golds, mouth):
             for reading in (with_it, without):
                 if reading.fits(context):
                     readings.setdefault(reading.reading_id, reading)
@@ -115,22 +119,16 @@ def _asked(
     mouth: Mouth,
 ) -> Iterator[tuple[dict[str, Any], Reading, Reading]]:
     """Of one context: what is measured, the reading behind its prompt and the one behind the bare prompt."""
-    prompts = {
-        problem: ids
-        for problem, ids in answers.unique("problem_id").select("problem_id", "prompt_ids").iter_rows()
-        if problem in bare
-    }
+    prompts = dict(answers.unique("problem_id").select("problem_id", "prompt_ids").iter_rows())
     for measure, texts in ((words.TOLD_INFORMATION, answers), (words.STYLE_COST, right)):
         for row in texts.iter_rows(named=True):
             problem, ids = row["problem_id"], row["token_ids"]
-            if problem in prompts:
-                yield _named(row, measure), Reading(prompts[problem], ids), Reading(bare[problem], ids)
+            yield _named(row, measure), Reading(prompts[problem], ids), Reading(bare[problem], ids)
     for row in answers.unique("problem_id", maintain_order=True).iter_rows(named=True):
         problem = row["problem_id"]
-        if problem in prompts:
-            told = Reading(prompts[problem], *mouth.tokens(prompts[problem], golds[problem], mouth.thinks[name]))
-            untold = Reading(bare[problem], *mouth.tokens(bare[problem], golds[problem], mouth.unguided_thinks))
-            yield _named(row, words.ANSWER_PROBE) | {"request_id": None}, told, untold
+        told = Reading(prompts[problem], *mouth.tokens(prompts[problem], golds[problem], mouth.thinks[name]))
+        untold = Reading(bare[problem], *mouth.tokens(bare[problem], golds[problem], mouth.unguided_thinks))
+        yield _named(row, words.ANSWER_PROBE) | {"request_id": None}, told, untold
 
 
 def _named(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
