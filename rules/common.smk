@@ -29,7 +29,11 @@ from selfdistill.sampling.plan import asked_of, noises_shared
 TRAINED = trained_arms(STUDY)
 # Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.
 FROM_SAMPLES = list(sampled_arms(STUDY))
+# Of those from samples, those that learn right answers alone, and which of them learn such to the same problems.
 CORRECT = list(correct_arms(STUDY))
+ALIKE = [
+    list(arms) for arms in dict.fromkeys(tuple(partners(STUDY, arm)) for arm in CORRECT)
+]
 FROM_REFERENCES = list(reference_arms(STUDY))
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
