@@ -11,7 +11,6 @@ import json
 import math
 import random
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +96,7 @@ class Told:
     measured: float
     exact: float  # nan where a grammar never writes it
     kind: str
-    by_role: Counter[str]
+    by_role: dict[str, float]
 
 
 class Lab:
@@ -152,10 +151,10 @@ def told(lab: Lab, place: int, row: dict[str, str], excluded: int, ids: list[int
     mine, other = weighed(problem, text, hinted), weighed(problem, text, NOTHING)
     kind = KNOWN if mine and other else AGAIN if mine else OFF
     exact = mine.nats - other.nats if mine and other else math.nan
-    roles, by_role, position = mine.roles if mine else roles_by_form(text), Counter[str](), 0
-    for place_in_text, nats in enumerate(gained):
+    roles, by_role, position = mine.roles if mine else roles_by_form(text), dict.fromkeys(ROLES, 0.0), 0
+    for written, nats in enumerate(gained, 1):
         by_role[roles[position] if position < len(roles) else FORM] += float(nats)
-        position = len(lab.tokenizer.decode(ids[: place_in_text + 1], skip_special_tokens=False))
+        position = len(lab.tokenizer.decode(ids[:written], skip_special_tokens=False))
     return Told(place, float(gained.sum()), exact, kind, by_role)
 
 

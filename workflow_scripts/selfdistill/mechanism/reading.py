@@ -35,7 +35,7 @@ class Job(NamedTuple):
 def read_texts(job: Job, settings: ProberSettings) -> None:
     settings = settings.of_engine(choose_reader(settings.engine, job.model))
     given = given_texts(read_table(job.readings, READINGS))
-    pieces = in_pieces(given)
+    pieces = in_pieces(given, PIECE_TOKENS)
     asked = {name: [each.carrier_id for each in piece] for name, piece in pieces.items()}
     facts = inspect_model(job.model, settings.context, settings.trust_remote_code)
     known = {"model": model_digest(job.model), "engine": settings.engine, "dtype": settings.dtype, "what": "readings"}
@@ -67,7 +67,7 @@ def given_texts(readings: pl.DataFrame) -> list[Probed]:
     ]
 
 
-def in_pieces(given: list[Probed], tokens: int = PIECE_TOKENS) -> dict[str, list[Probed]]:
+def in_pieces(given: list[Probed], tokens: int) -> dict[str, list[Probed]]:
     """As many texts together as make a file's worth of tokens."""
     pieces: list[list[Probed]] = []
     room = 0
