@@ -93,10 +93,16 @@ def page(html: str) -> Page:
 def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
     probed = page.ids().index("locks")
-    assert page.ids().index("weights") < probed < page.ids().index("ssd-fit") < page.ids().index("depth")
+    assert (
+        page.ids().index("weights")
+        < page.ids().index("told")
+        < probed
+        < page.ids().index("ssd-fit")
+        < page.ids().index("depth")
+    )
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "mass-by-rank",
+                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words", "mass-by-rank",
                                       "survivors", "fit-ratio", "movement", "depth", "endings")
     ]  # fmt: skip
 
