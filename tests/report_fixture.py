@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import report_ladder_fixture as told
 import report_mechanism_fixture as probed
 from selfdistill.analysis.audit.corrected import Audit, corrected_effects, grader_errors
 from selfdistill.analysis.audit.strata import draw_sample
@@ -609,7 +610,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
     """With the tables of a study that probes its models, whose figures take as long as half of all others."""
-    return report_inputs(**probed.tables() | replaced)
+    return report_inputs(**probed.tables() | told.tables(HOSTILE) | replaced)
 
 
 if __name__ == "__main__":

@@ -89,3 +89,45 @@ def test_the_first_broken_invariant_is_named(
 ) -> None:
     with pytest.raises(UserError, match=f"results break an invariant, {complaint}"):
         checked_results(results(tmp_path, graded, trained_on), ASKED)
+
+
+LEARNED = [{"request_id": f"r{n}", "problem_id": f"p{n}", "verdict": "correct"} for n in (7, 8)]
+
+
+@pytest.mark.parametrize(
+    ("learned", "complaint"),
+    [
+        (LEARNED, None),
+        ([LEARNED[0], LEARNED[1] | {"verdict": "wrong"}], "arm told learned 1 answer that were not right; the first is request r8"),
+        ([LEARNED[0], LEARNED[1] | {"problem_id": "p9"}], "arm told learned answers to other problems than ssd"),
+        (LEARNED[:1], "arm told learned answers to other problems than ssd"),
+        (LEARNED[::-1], "arm told learned answers to other problems than ssd"),
+    ],
+)  # fmt: skip
+def test_arms_of_right_answers_learned_right_ones_to_the_same_problems(
+    tmp_path: Path, learned: list[dict[str, Any]], complaint: str | None
+) -> None:
+    files = results(tmp_path, ANSWERS)
+    files["datasets"] = [written(tmp_path, "a", DATASET, *LEARNED), written(tmp_path, "b", DATASET, *learned)]
+    asked = ASKED | {"arms": ["ssd", "told"], "alike": [["ssd", "told"]]}
+    if complaint is None:
+        said = {check["name"]: check["sentence"] for check in checked_results(files, asked)}
+        assert said["right answers are of the same problems"].endswith("one to each of the same problems (ssd, told).")
+        return
+    with pytest.raises(UserError, match=complaint):
+        checked_results(files, asked)
+
+
+def test_two_contexts_that_tell_the_same_are_one_request_and_two_samplings_of_it_are_a_mistake(tmp_path: Path) -> None:
+    names = ["base", *(f"samples-t10/in-{context}" for context in ("guided", "regenerated"))]
+    told = [
+        [ANSWER | {"request_id": "same", "problem_id": "p9", "model_id": name, "purpose": "train", "rank": 9}]
+        for name in names[1:]
+    ]
+    files = results(tmp_path, ANSWERS)
+    for kind, schema in (("plans", PLAN), ("graded", GRADED)):
+        files[kind] += [written(tmp_path, f"{kind}-{place}", schema, *rows) for place, rows in enumerate(told)]
+    assert all(check["passed"] for check in checked_results(files, ASKED | {"models": names}))
+    files["graded"][2] = written(tmp_path, "twice", GRADED, *told[1], *told[1])
+    with pytest.raises(UserError, match="request same of model samples-t10/in-regenerated occurs more than once"):
+        checked_results(files, ASKED | {"models": names})

@@ -1,6 +1,6 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -11,7 +11,9 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.problems.budgets import members
 from selfdistill.sampling.requests import noise_id, request_id, seed_of, shard_of
 from selfdistill.study.evaluation import Size, size_of
-from selfdistill.study.names import SAMPLES, parse_model_id
+from selfdistill.study.ladder import Ladder
+from selfdistill.study.ladder_models import Rung, ladder_models
+from selfdistill.study.names import SAMPLES, parse_model_id, without_context
 from selfdistill.study.sampling import AbortLoops, Decode
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
@@ -25,7 +27,7 @@ class Asked(Section):
     dtype: str
     decodes: dict[str, Decode]
     train: list[str]  # decodes of training samples
-    train_samples: int
+    train_samples: int  # problems
     eval: list[str]  # decodes of evaluation answers
     eval_problems: Literal["all"] | int
     draws: int
@@ -36,12 +38,15 @@ class Asked(Section):
     mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
     mixture_draws: dict[str, int] = Field(default={})
     noises: list[int] = Field(default=[])  # of each draw of an evaluation answer, where models share them
+    train_draws: int = 1  # samples of each training problem
+    first_draw: int = 0  # of training samples: those before it are another model's of the ladder
     problems_at: dict[str, Size] = Field(default={})  # decode → fewer problems: those of an earlier look
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without such mixtures, coupling and looks always wrote it, so that older results need no new plan."""
+        """As a study without such mixtures, coupling, looks and draws always wrote it, so that older results need no new plan."""
         unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
-        unused |= {name for name in ("noises", "problems_at") if not getattr(self, name)}
+        unused |= set() if self.train_draws > 1 else {"train_draws"}
+        unused |= {name for name in ("noises", "problems_at", "first_draw") if not getattr(self, name)}
         return self.model_dump(exclude=unused)
 
     def problems_of(self, decode: str) -> Size:
@@ -57,6 +62,9 @@ class Asked(Section):
 def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]] = MappingProxyType({})) -> Asked:
     """The base's training samples are models of their own, one a decode (`samples-t11`), so that a new arm or another
     evaluation touches no arm's dataset. `looks` says which decodes are asked fewer problems than the full budget's."""
+    rung = ladder_models(study).get(model_id)
+    if rung and study.ladder:
+        return _asked_on_ladder(study, study.ladder, rung)
     evaluation = study.evaluation
     arm = study.arms.get(model_id)
     twin = arm is not None and arm.resample
@@ -64,7 +72,7 @@ def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]
     evaluated: list[str] = []
     budget: Literal["quick", "full"] = "full"
     if model_id.startswith(SAMPLES):
-        train = [model_id.removeprefix(SAMPLES)]
+        train = [without_context(model_id).removeprefix(SAMPLES)]
     elif model_id == "base":
         evaluated = evaluation.decodes.base
     elif twin or model_id.endswith("/at-100"):
@@ -77,6 +85,7 @@ def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]
         decodes={name: study.decodes[name] for name in sorted({*train, *evaluated})},
         train=train,
         train_samples=study.training.samples if train else 0,
+        train_draws=study.training.draws if train else 1,
         eval=list(evaluated),
         eval_problems=evaluation.budgets[budget] if evaluated else 0,
         draws=evaluation.draws_by_side.of(trained=not twin and model_id != "base") if evaluated else 0,
@@ -90,6 +99,25 @@ def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]
         problems_at={
             decode: size for decode, size in looks.get(model_id, {}).items() if size != evaluation.budgets["full"]
         },
+    )
+
+
+def _asked_on_ladder(study: Study, ladder: Ladder, rung: Rung) -> Asked:
+    """As training samples: so many answers to each problem, in no budget. The first rung's are not those that choose."""
+    return Asked(
+        dtype=study.sampling.precision,
+        decodes={ladder.decode: study.decodes[ladder.decode]},
+        train=[ladder.decode],
+        train_samples=ladder.asked if rung.chooses else ladder.problems,
+        train_draws=ladder.draws,
+        first_draw=ladder.draws if rung.context is None and not rung.is_shown else 0,
+        eval=[],
+        eval_problems=0,
+        draws=0,
+        stream="",
+        seed=study.seed,
+        shards=study.sampling.shards_base if rung.climber == "base" else study.sampling.shards_checkpoint,
+        abort_loops=study.sampling.abort_loops,
     )
 
 
@@ -109,8 +137,15 @@ def noises_shared(study: Study, model_ids: Sequence[str]) -> dict[str, list[int]
 
 
 def make_plan(
-    model_id: str, digest: str, asked: Asked, train: pl.DataFrame, evaluation: pl.DataFrame, prompts: pl.DataFrame
+    model_id: str,
+    digest: str,
+    asked: Asked,
+    train: pl.DataFrame,
+    evaluation: pl.DataFrame,
+    prompts: pl.DataFrame,
+    skipped: Collection[str] = (),
 ) -> pl.DataFrame:
+    """`skipped` are problems that are not asked, as a context has nothing to tell of them."""
     eval_problems = size_of(asked.eval_problems, evaluation.height)
     for key, wanted_problems, table in (
         ("training.samples", asked.train_samples, train),
@@ -122,7 +157,13 @@ def make_plan(
                 f"{table.height}; lower it."
             )
     prompt_ids = dict(prompts.select("problem_id", "prompt_ids").iter_rows())
-    wanted = [("train", name, problem, 0) for name in asked.train for problem in _first(train, asked.train_samples)]
+    wanted = [
+        ("train", name, problem, draw)
+        for name in asked.train
+        for problem in _first(train, asked.train_samples)
+        if problem not in skipped
+        for draw in range(asked.first_draw, asked.first_draw + asked.train_draws)
+    ]
     wanted += [
         ("eval", name, problem, draw)
         for name in asked.eval

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from selfdistill.study.section import Name, Section
 
@@ -16,7 +16,19 @@ class Arm(Section):
         description="reference: train on the dataset's own solutions (problems.reference) and on nothing sampled.",
     )
     decode: Name | None = Field(None, description="Decode of the training samples.")
-    keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")
+    context: Name | None = Field(
+        None,
+        description="What the training samples were told (contexts); what is learnt is such a completion behind the bare prompt.",
+    )
+    keep: Literal["finished", "everything", "correct"] | None = Field(
+        None,
+        description="finished drops what the token cap cut; correct keeps right answers alone, of the problems for which all "
+        "arms with keep: correct and the same decode have one.",
+    )
+    length_like: Name | None = Field(
+        None,
+        description="With keep: correct, of each problem the right answer nearest in length to what that arm learns of it.",
+    )
     targets: Literal["sampled", "soft"] = Field(
         "sampled", description="soft: the base's whole distribution at the decode, along the sampled tokens."
     )
@@ -26,12 +38,23 @@ class Arm(Section):
     )
     seeds: list[int] = Field(default=[0], description="Training seeds: data order and everything random in training.")
 
+    @model_serializer(mode="wrap")
+    def plain(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without keys that came later and that the arm does not use, so that what older arms made stays theirs."""
+        unused = {key for key in ("context", "length_like") if getattr(self, key) is None}
+        return {key: value for key, value in whole(self).items() if key not in unused}
+
     @property
     def method(self) -> dict[str, Any]:
         """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys. Samples of its
         own are what an arm has that says nothing of them, as it was before there were others."""
         others = {"samples"} if self.samples == "own" else set()
         return self.model_dump(exclude={"seeds", "unequal_budget", *others})
+
+    @property
+    def drawn_by(self) -> str | None:
+        """The decode of the base's law that its samples are draws of, given the bare prompt; None where they are none."""
+        return None if self.context else self.decode
 
     @property
     def on_references(self) -> bool:

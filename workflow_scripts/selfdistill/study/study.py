@@ -5,8 +5,11 @@ from typing import Any
 from pydantic import Field
 
 from selfdistill.study.arms import Arm
+from selfdistill.study.contexts import Context
+from selfdistill.study.doubt import Doubt
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
+from selfdistill.study.ladder import Ladder
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.model import Model
 from selfdistill.study.problems import Problems
@@ -28,9 +31,15 @@ class Study(Section):
     sampling: Sampling = Sampling()
     grading: Grading = Grading()
     training: Training
+    contexts: dict[Name, Context] = Field(default={})
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
+    doubt: Doubt = Doubt()
+    ladder: Ladder | None = Field(
+        None,
+        description="The same problems under one context after the other: what a model writes the more it is told.",
+    )
     mechanism: Mechanism | None = Field(
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
@@ -42,5 +51,10 @@ class Study(Section):
         return Recipe.model_validate(shared | self.arms[arm].training)
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without probes always wrote it, so that its record needs not be written anew."""
-        return self.model_dump(exclude=set() if self.mechanism else {"mechanism"})
+        """As a study without probes and contexts always wrote it, so that its record needs not be written anew."""
+        unused = {name for name in ("mechanism", "contexts", "ladder") if not getattr(self, name)}
+        unused |= {"doubt"} if self.doubt == Doubt() else set()
+        plain = self.model_dump(exclude=unused)
+        if self.training.draws == 1:
+            del plain["training"]["draws"]
+        return plain

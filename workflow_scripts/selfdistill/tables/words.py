@@ -293,3 +293,33 @@ TOO_FEW_TENSORS = "no interval: too few tensors"
 
 def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
+
+
+# Column `measure` of the ladder.
+DOUBTS = "doubts per answer"
+DOUBT_RATE = "doubts per 1,000 tokens"
+LADDER_MEASURES = (ACCURACY, MEAN_TOKENS, DOUBTS, DOUBT_RATE)
+
+# Columns `test`, `expected` and `verdict` of the ladder's tests.
+TREND = "trend along the rungs"
+EVERY_STEP = "every step by itself"
+STEEPNESS = "fall from the first rung to the last"
+RISES = "rises"
+FALLS = "falls"
+IN_ORDER = "in the order said"
+REVERSED = "against the order said"
+
+# Column `measure` of what a context told.
+TOLD_INFORMATION = "information of told texts"  # E[log p(y|x,c) − log p(y|x)] over texts y sampled under the context
+ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a closed thought
+STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
+INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
+
+# Column `outcome` of what is asked under a context: given, or why a problem was skipped.
+GIVEN = "given"
+NO_CORRECT_SAMPLE = "no correct sample"
+NO_SOLUTION = "no solution in its source"
+NO_ANSWER_PART = "nothing behind its thought"
+HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
+TOO_LONG = "does not fit the context"
+SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
