@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("dag")
 
 ANALYSIS = {
     "levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance", "audit_sheet", "grader", "difficulty",
-    "solving",
+    "solving", "doubt",
 }  # fmt: skip
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
@@ -105,8 +105,9 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "more sequences whose gradients are taken": (put("mechanism/noise/sequences", 20), GRADIENTS | PAGE, {"gradients": 1}),
     "no probes": (lambda study: study.pop("mechanism"), PAGE, {}),
     "a margin of equivalence": (
-        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
+        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts", "doubt"} | PAGE, {},
     ),
+    "what counts as doubt": (put("doubt", {"markers": ["wait"]}), {"doubt"} | PAGE, {}),
     "a loop threshold": (
         put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"grade": 12},
     ),

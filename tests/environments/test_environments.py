@@ -28,7 +28,7 @@ PROGRAMS = {
     "forklock-analysis": {
         "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
         "checks", "report", "variance", "audit_sheet", "difficulty", "grader", "solving", "token_classes", "mechanism",
-        "strips", "weight_overlap", "depth", "noise_probe",
+        "strips", "weight_overlap", "depth", "noise_probe", "doubt",
     },
 }  # fmt: skip
 # Snakemake gives `script:` rules its own packages to unpack what they are told, behind those of their environment.

@@ -281,7 +281,7 @@ def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:
 # Rules of which there is one job each.
 ONCE = (
     "problems", "prompts", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change", "checks",
-    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet",
+    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet", "doubt",
 )  # fmt: skip
 
 

@@ -303,3 +303,34 @@ NO_ANSWER_PART = "nothing behind its thought"
 HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
 TOO_LONG = "does not fit the context"
 SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
+
+# Column `estimand` of words of doubt.
+DOUBTS = "doubts per answer"
+DOUBT_RATE = "doubts per 1,000 tokens"
+THOUGHT_DOUBT_RATE = "doubts per 1,000 tokens of the thought"
+LATER_DOUBT_RATE = "doubts per 1,000 tokens after the thought"
+SAME_LENGTHS_RATE = "doubts per 1,000 tokens, among answers of the same lengths"
+FIRST_TOKENS_RATE = "doubts per 1,000 tokens, within the first tokens"
+SUBSTRINGS = "substrings per answer"  # as arXiv 2603.24472 counts
+SUBSTRING_RATE = "substrings per 1,000 tokens"
+DOUBT_MEASURES = (
+    DOUBTS, DOUBT_RATE, THOUGHT_DOUBT_RATE, LATER_DOUBT_RATE, SAME_LENGTHS_RATE, FIRST_TOKENS_RATE, SUBSTRINGS, SUBSTRING_RATE,
+)  # fmt: skip
+
+# Column `scale` of a comparison of doubt.
+RATIO = "ratio"
+DIFFERENCE = "difference"
+QUASI_POISSON = "quasi-Poisson, jackknife over problems"
+
+
+def too_little_doubt(least: int) -> str:
+    return f"no interval: a side shows it in fewer than {least} problems"
+
+
+# Column `kind` of the shift of words.
+MARKER = "marker"
+OTHER_WORD = "other word"
+ALL_MARKERS = "markers"  # all uses of any of them
+ALL_OTHERS = "other words"
+MARKERS_AGAINST_OTHERS = "markers against other words"
+WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)
