@@ -19,7 +19,7 @@ from selfdistill.analysis.doubt_measures import Doubted, Measure
 from selfdistill.analysis.pairing import Comparison, decoding_alone, paired_cells, planned, seed_pairs
 from selfdistill.analysis.problem_means import Evaluations, Side, family_codes, known, unit_of
 from selfdistill.statistics.clusters import ClusterMean, cluster_mean, cluster_totals
-from selfdistill.statistics.intervals import t_interval
+from selfdistill.statistics.intervals import UNKNOWN, t_interval
 from selfdistill.statistics.multiplicity import benjamini_hochberg
 from selfdistill.statistics.paired import PairedMeans
 from selfdistill.statistics.rates import LEAST_SHOWING, RateRatio, rate_ratio, trained_ratios
@@ -60,12 +60,13 @@ def _level(measure: Measure, cell: pl.DataFrame) -> Row:
     rates = measure.rates(cell)
     totals = cluster_totals(measure.per * rates.events[:, 0], family_codes(cell), rates.exposure[:, 0])
     mean = cluster_mean(*totals)
-    interval = t_interval(mean)
+    # Where nothing was counted, nothing varied, which is no proof that nothing would.
+    interval = t_interval(mean) if mean.standard_error > 0 else UNKNOWN
     return measure.named | {
         "estimate": known(mean.estimate),
         "low": known(max(0.0, interval.low)) if math.isfinite(interval.low) else None,
         "high": known(interval.high),
-        "method": words.T,
+        "method": words.T if math.isfinite(interval.low) else words.too_little_doubt(LEAST_SHOWING),
         "unit": unit_of(cell),
         "n": mean.clusters,
     }

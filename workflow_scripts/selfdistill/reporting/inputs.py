@@ -25,6 +25,9 @@ class ReportInputs:
     variance: pl.DataFrame | None = None  # VARIANCE
     truncation: pl.DataFrame | None = None  # TRUNCATION
     token_budgets: pl.DataFrame | None = None  # TOKEN_BUDGETS
+    doubt: pl.DataFrame | None = None  # DOUBT
+    doubt_ratios: pl.DataFrame | None = None  # DOUBT_RATIOS
+    word_shift: pl.DataFrame | None = None  # WORD_SHIFT
     mechanism: pl.DataFrame | None = None  # MECHANISM
     ssd_fit: pl.DataFrame | None = None  # SSD_FIT
     curves: pl.DataFrame | None = None  # CURVES

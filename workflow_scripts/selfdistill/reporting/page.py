@@ -18,6 +18,7 @@ from markupsafe import Markup
 from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
+from selfdistill.reporting.doubt import doubt_decode, doubt_sentences
 from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.gradients import branch_sentence, noise_sentences
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, is_resampled_base
@@ -26,6 +27,7 @@ from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
     difficulty,
+    doubt,
     factorial,
     formats,
     gradients,
@@ -115,6 +117,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
             "fit": has_rows(inputs.ssd_fit),
             "depth": has_rows(inputs.depth),
         },
+        doubt_decode=doubt_decode(inputs),
+        doubt_sentences=doubt_sentences(inputs),
         mechanism_sentences=mechanism_sentences(inputs),
         strips=strips(inputs),
         strip_legend=LEGEND,
@@ -154,6 +158,11 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "way_by_place": mechanism.way_by_place,
         "loss_terms": mechanism.loss_terms,
         "depth": mechanism.depth,
+        "doubt": doubt.doubt_by_model,
+        "doubt_ratios": doubt.doubt_against_base,
+        "doubt_words": doubt.doubt_by_word,
+        "word_groups": doubt.markers_against_others,
+        "moved_words": doubt.words_that_shift_most,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,

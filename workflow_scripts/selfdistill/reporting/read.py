@@ -37,6 +37,7 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
+from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS, WORD_SHIFT
 from selfdistill.tables.mechanism import (
     BRANCHES,
     CURVES,
@@ -85,6 +86,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         variance=read_table(files["variance"], VARIANCE),
         truncation=read_table(files["truncation"], TRUNCATION),
         token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
+        doubt=read_table(files["doubt"], DOUBT),
+        doubt_ratios=read_table(files["doubt_ratios"], DOUBT_RATIOS),
+        word_shift=read_table(files["word_shift"], WORD_SHIFT),
         mechanism=_if_there(files, "mechanism", MECHANISM),
         ssd_fit=_if_there(files, "ssd_fit", SSD_FIT),
         curves=_if_there(files, "curves", CURVES),

@@ -23,7 +23,7 @@ DOUBT: Schema = {
 DOUBT_RATIOS: Schema = {
     **{k: ESTIMATES[k] for k in ("estimand", "model_id", "arm", "training_seed", "percent", "decode_id")},
     **{k: COMPARISONS[k] for k in ("against", "against_decode_id", "split", "budget", "comparison")},
-    "scale": pl.String,  # ratio | difference
+    "scale": pl.String,  # ratio of rates | difference of means
     **COUNTED,
     **{k: COMPARISONS[k] for k in ("estimate", "low", "high", "method", "unit", "n", "p_value", "p_adjusted")},
     **{k: COMPARISONS[k] for k in ("claim", "training_seeds", "leads", "level", "against_level")},
@@ -36,7 +36,7 @@ DOUBT_RATIOS: Schema = {
 WORD_SHIFT: Schema = {
     **{k: COMPARISONS[k] for k in ("model_id", "arm", "decode_id", "against", "split", "budget")},
     "word": pl.String,  # in small letters; null: a group of words
-    "kind": pl.String,  # marker | other word | markers | other words | markers against other words
+    "kind": pl.String,  # word of doubt | other word | words of doubt | other words | …: words.py
     "uses": pl.Float64,  # per 1,000 tokens
     "against_uses": pl.Float64,
     "words": pl.Int64,  # how many words a row speaks of

@@ -318,19 +318,19 @@ DOUBT_MEASURES = (
 )  # fmt: skip
 
 # Column `scale` of a comparison of doubt.
-RATIO = "ratio"
-DIFFERENCE = "difference"
+RATIO = "ratio of rates"
+DIFFERENCE = "difference of means"
 QUASI_POISSON = "quasi-Poisson, jackknife over problems"
 
 
 def too_little_doubt(least: int) -> str:
-    return f"no interval: a side shows it in fewer than {least} problems"
+    return f"no interval: shown in fewer than {least} problems"
 
 
 # Column `kind` of the shift of words.
-MARKER = "marker"
+MARKER = "word of doubt"
 OTHER_WORD = "other word"
-ALL_MARKERS = "markers"  # all uses of any of them
+ALL_MARKERS = "words of doubt"  # all uses of any of them
 ALL_OTHERS = "other words"
-MARKERS_AGAINST_OTHERS = "markers against other words"
+MARKERS_AGAINST_OTHERS = "words of doubt against other words"
 WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)
