@@ -32,7 +32,7 @@ LEVELS = {
     words.DOUBT_RATE: "per 1,000 tokens",
     words.THOUGHT_DOUBT_RATE: "of the thought",
     words.LATER_DOUBT_RATE: "after the thought",
-    words.SUBSTRINGS: "substrings per answer",
+    words.SUBSTRINGS: "substrings, per answer",
 }
 RATIOS = {
     words.DOUBTS: "per answer",
