@@ -446,6 +446,7 @@ rule checks:
             "budgets": STUDY.evaluation.sizes,
             "draws": dict(STUDY.evaluation.draws_by_side),
             **({"unequal": UNEQUAL} if UNEQUAL else {}),
+            **({"alike": ALIKE} if ALIKE else {}),
         },
     script:
         "../workflow_scripts/checks.py"

@@ -49,6 +49,13 @@ def on_solutions(study: dict[str, Any]) -> None:
     study["problems"]["reference"] = "{solution}\n</think>\n\nThe answer is \\boxed{{answer}}."
 
 
+def of_right_answers(study: dict[str, Any]) -> None:
+    """Two arms, one of them told something that rests on the samples of the other."""
+    study["contexts"] = {"guided": {"wording": "guided", "solution": "sibling"}, "unused": {"wording": "unguided"}}
+    study["arms"]["ug"] = {"decode": "plain", "keep": "correct"}
+    study["arms"]["sg"] = {"decode": "plain", "keep": "correct", "context": "guided"}
+
+
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
@@ -81,6 +88,15 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "one more arm, on the dataset's solutions": (
         on_solutions, {"references", "reference_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
         {"references": 1, "reference_dataset": 1, "train": 1, "plan": 2},
+    ),
+    "two more arms, of right answers with and without a context": (
+        of_right_answers,
+        {"context_prompts", "plan_in_context", "correct_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
+        {"context_prompts": 1, "plan_in_context": 1, "correct_dataset": 2, "train": 2, "plan": 4, "sample": 2 + 4, "grade": 1 + 4},
+    ),
+    "a context that no arm is sampled under": (put("contexts", {"ours": {"wording": "uncertain", "solution": "answer"}}), PAGE, {}),
+    "more samples of each training problem": (
+        put("training/draws", 2), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"dataset": 4, "train": 4, "plan": 2 + 8},
     ),
     "the wording of solutions that no arm learns": (put("problems/reference", "{solution} {answer}"), PAGE, {}),
     "more training samples": (

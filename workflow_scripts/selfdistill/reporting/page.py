@@ -138,6 +138,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "variance": variance.where_errors_come_from,
         "audit": training.filter_audit,
         "references": training.references,
+        "right_answers": training.right_answers,
         "targets": training.soft_targets,
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
