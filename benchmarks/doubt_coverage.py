@@ -28,7 +28,9 @@ def main() -> None:
     print(
         f"`python benchmarks/doubt_coverage.py`: {RUNS:,} simulated pairs of sides a world, negative binomial counts, 95 % intervals."
     )
-    print("Sandwich: Poisson's regression with an offset and errors by problem (statsmodels, z), of a quarter of them.\n")
+    print(
+        "Sandwich: Poisson's regression with an offset and errors by problem (statsmodels, z), of a quarter of them.\n"
+    )
     print("| world | problems | ratio | jackknife | sandwich | no interval |")
     print("|---|---|---|---|---|---|")
     for name, world in (WORLDS | MORE).items():

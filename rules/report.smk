@@ -123,6 +123,16 @@ rule report:
             if MECHANISM and MECHANISM.depth
             else []
         ),
+        ladder=["<results>/analysis/ladder.parquet"] if STUDY.ladder else [],
+        ladder_tests=["<results>/analysis/ladder_tests.parquet"] if STUDY.ladder else [],
+        ladder_examples=(
+            ["<results>/analysis/ladder_examples.parquet"] if STUDY.ladder else []
+        ),
+        information=(
+            ["<results>/analysis/information.parquet"]
+            if STUDY.ladder and STUDY.ladder.information
+            else []
+        ),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],

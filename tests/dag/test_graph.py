@@ -223,7 +223,16 @@ def test_every_rule_says_what_it_needs() -> None:
             for directive in ("log:", "benchmark:", "conda:", "threads:", "resources:"):
                 assert directive in body, f"rule {name} has no {directive}"
             assert "mem_mb" in body and "runtime" in body, f"rule {name} lacks memory or run time"
-            if name in ("sample", "teacher", "train", "check_export", "probe", "gradients", "branch_runs"):
+            if name in (
+                "sample",
+                "teacher",
+                "train",
+                "check_export",
+                "probe",
+                "gradients",
+                "branch_runs",
+                "read_texts",
+            ):
                 assert "gpu=" in body
 
 

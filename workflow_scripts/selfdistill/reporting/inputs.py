@@ -33,6 +33,10 @@ class ReportInputs:
     curves: pl.DataFrame | None = None  # CURVES
     depth: pl.DataFrame | None = None  # DEPTH
     strips: pl.DataFrame | None = None  # STRIPS
+    ladder: pl.DataFrame | None = None  # LADDER
+    ladder_tests: pl.DataFrame | None = None  # LADDER_TESTS
+    ladder_examples: pl.DataFrame | None = None  # LADDER_EXAMPLES
+    information: pl.DataFrame | None = None  # INFORMATION
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`

@@ -38,6 +38,7 @@ from selfdistill.tables.analysis import (
     WEIGHT_CHANGE,
 )
 from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS, WORD_SHIFT
+from selfdistill.tables.ladder import INFORMATION, LADDER, LADDER_EXAMPLES, LADDER_TESTS
 from selfdistill.tables.mechanism import (
     BRANCHES,
     CURVES,
@@ -94,6 +95,10 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         curves=_if_there(files, "curves", CURVES),
         depth=_if_there(files, "depth", DEPTH),
         strips=_if_there(files, "strips", STRIPS),
+        ladder=_if_there(files, "ladder", LADDER),
+        ladder_tests=_if_there(files, "ladder_tests", LADDER_TESTS),
+        ladder_examples=_if_there(files, "ladder_examples", LADDER_EXAMPLES),
+        information=_if_there(files, "information", INFORMATION),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),

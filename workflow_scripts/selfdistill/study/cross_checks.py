@@ -13,6 +13,7 @@ from selfdistill.study.context_checks import context_checks
 from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
+from selfdistill.study.ladder_checks import ladder_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
 from selfdistill.study.models import trained_arms
 from selfdistill.study.names import SAMPLES
@@ -41,6 +42,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _training(study)
     yield from _evaluation(study)
     yield from context_checks(study, root)
+    yield from ladder_checks(study)
     yield from mechanism_checks(study)
     yield from doubt_checks(study.doubt)
     yield from file_checks(study, root)

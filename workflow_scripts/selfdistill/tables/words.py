@@ -295,6 +295,26 @@ def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
 
+# Column `measure` of the ladder.
+DOUBTS = "doubts per answer"
+DOUBT_RATE = "doubts per 1,000 tokens"
+LADDER_MEASURES = (ACCURACY, MEAN_TOKENS, DOUBTS, DOUBT_RATE)
+
+# Columns `test`, `expected` and `verdict` of the ladder's tests.
+TREND = "trend along the rungs"
+EVERY_STEP = "every step by itself"
+STEEPNESS = "fall from the first rung to the last"
+RISES = "rises"
+FALLS = "falls"
+IN_ORDER = "in the order said"
+REVERSED = "against the order said"
+
+# Column `measure` of what a context told.
+TOLD_INFORMATION = "information of told texts"  # E[log p(y|x,c) − log p(y|x)] over texts y sampled under the context
+ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a closed thought
+STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
+INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
+
 # Column `outcome` of what is asked under a context: given, or why a problem was skipped.
 GIVEN = "given"
 NO_CORRECT_SAMPLE = "no correct sample"
@@ -304,18 +324,13 @@ HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
 TOO_LONG = "does not fit the context"
 SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
 
-# Column `estimand` of words of doubt.
-DOUBTS = "doubts per answer"
-DOUBT_RATE = "doubts per 1,000 tokens"
+# Column `estimand` of words of doubt, beside DOUBTS and DOUBT_RATE.
 THOUGHT_DOUBT_RATE = "doubts per 1,000 tokens of the thought"
 LATER_DOUBT_RATE = "doubts per 1,000 tokens after the thought"
 SAME_LENGTHS_RATE = "doubts per 1,000 tokens, among answers of the same lengths"
 FIRST_TOKENS_RATE = "doubts per 1,000 tokens, within the first tokens"
 SUBSTRINGS = "substrings per answer"  # as arXiv 2603.24472 counts
 SUBSTRING_RATE = "substrings per 1,000 tokens"
-DOUBT_MEASURES = (
-    DOUBTS, DOUBT_RATE, THOUGHT_DOUBT_RATE, LATER_DOUBT_RATE, SAME_LENGTHS_RATE, FIRST_TOKENS_RATE, SUBSTRINGS, SUBSTRING_RATE,
-)  # fmt: skip
 
 # Column `scale` of a comparison of doubt.
 RATIO = "ratio of rates"

@@ -18,6 +18,7 @@ from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
 from selfdistill.reporting.figures.gradients import signal_share, time_and_data
 from selfdistill.reporting.figures.hypotheses import hypotheses
+from selfdistill.reporting.figures.ladder import ladder, ladder_words
 from selfdistill.reporting.figures.mechanism import depth_by_class, fit_ratio, mass_by_rank, movement, survivors
 from selfdistill.reporting.figures.sweep import sweep
 from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
@@ -107,6 +108,10 @@ def _of_depth(inputs: ReportInputs) -> str:
     rows = everywhere(there(inputs.depth, DEPTH)).filter(pl.col("measure") == words.MEAN_DEPTH)
     of_one = rows.filter(pl.col("model_id") == pl.col("model_id").first())
     return _counted(of_one["positions"].sum(), of_one["n"].max())
+
+
+def _of_ladder(inputs: ReportInputs) -> str:
+    return "" if inputs.ladder is None else f"{n_of(inputs.ladder)}."
 
 
 def _positions(table: pl.DataFrame) -> str:
@@ -302,6 +307,22 @@ PLANS: dict[str, Plan] = {
         "do. Single words have 95 % intervals in the file.",
         "analysis/word_shift.parquet",
         _of_word_shift,
+    ),
+    "ladder": Plan(
+        ladder,
+        "What is written the more is told",
+        "The same problems under one context after the other, from the least told to the most. Bars are 95 % intervals of single levels; compare "
+        "rungs in the table of steps, which pairs them by problem. A line that falls in the two lower panels is doubt that being told took away; where "
+        "the last panel stays level, answers are only shorter.",
+        "analysis/ladder.parquet",
+        _of_ladder,
+    ),
+    "ladder-words": Plan(
+        ladder_words,
+        "Which words of doubt go",
+        "Each marker by itself, per answer, with 95 % t intervals over problems. Words that nobody wrote are left out.",
+        "analysis/ladder.parquet",
+        _of_ladder,
     ),
     "endings": Plan(
         endings,
