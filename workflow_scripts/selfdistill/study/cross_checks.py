@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.annotation_checks import annotation_checks
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
@@ -39,6 +40,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _training(study)
     yield from _evaluation(study)
     yield from mechanism_checks(study)
+    yield from annotation_checks(study, root)
     yield from file_checks(study, root)
 
 

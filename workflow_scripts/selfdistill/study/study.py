@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from selfdistill.study.annotation import Annotation
 from selfdistill.study.arms import Arm
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
@@ -35,6 +36,9 @@ class Study(Section):
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
     )
+    annotation: Annotation | None = Field(
+        None, description="A language model that judges how uncertain answers sound, beside the words of doubt."
+    )
 
     def recipe(self, arm: str) -> Recipe:
         """How this arm is trained: the study's training with the arm's changes."""
@@ -42,5 +46,5 @@ class Study(Section):
         return Recipe.model_validate(shared | self.arms[arm].training)
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without probes always wrote it, so that its record needs not be written anew."""
-        return self.model_dump(exclude=set() if self.mechanism else {"mechanism"})
+        """As a study without probes or a judge always wrote it, so that its record needs not be written anew."""
+        return self.model_dump(exclude={name for name in ("mechanism", "annotation") if getattr(self, name) is None})
