@@ -14,7 +14,7 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "selfdistill"
 # From the ground up: a room imports from itself and from those that stand before it.
 ROOMS = (
-    "foundation", "statistics", "study", "tables", "models", "machine", "grading", "problems", "sampling", "training",
+    "foundation", "statistics", "study", "tables", "models", "machine", "grading", "doubt", "problems", "sampling", "training",
     "analysis", "mechanism", "planning", "rehearsal", "reporting",
 )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Words of doubt in a text: which, where, and whether in the thought or after it."""
