@@ -71,7 +71,9 @@ def key_of(judge: Judge, environment: Mapping[str, str] = os.environ) -> str | N
             "asked with a key; export it, or write key_from: null where the server asks for none."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise UserError(f"annotation.judge.key_from: what {judge.key_from} holds is no key: it has spaces or other signs.")
+        raise UserError(
+            f"annotation.judge.key_from: what {judge.key_from} holds is no key: it has spaces or other signs."
+        )
     return key
 
 

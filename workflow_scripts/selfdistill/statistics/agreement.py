@@ -59,7 +59,8 @@ def bland_altman(one: ArrayLike, other: ArrayLike, level: float = 0.95) -> Agree
     of_limit = spread * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
 
     def estimate(value: float, error: float) -> Estimate:
-        return Estimate(value, t_interval(ClusterMean.of(value, error, n), level))
+        # Differences that are all the same prove nothing of others.
+        return Estimate(value, t_interval(ClusterMean.of(value, error, n), level) if spread > 0 else UNKNOWN)
 
     return Agreement(
         estimate(bias, spread / math.sqrt(n)),

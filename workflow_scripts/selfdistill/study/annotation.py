@@ -13,10 +13,12 @@ class Judge(Section):
     """A model of ours, sampled as any other, or one behind a server that speaks as OpenAI's does."""
 
     model: str = Field(
-        min_length=1, description="Folder of a model that an engine of ours samples; of a server, the name it has there."
+        min_length=1,
+        description="Folder of a model that an engine of ours samples; of a server, the name it has there.",
     )
     server: str | None = Field(
-        None, description="Address of an OpenAI-compatible server, as https://host/v1. Without it the model is sampled here."
+        None,
+        description="Address of an OpenAI-compatible server, as https://host/v1. Without it the model is sampled here.",
     )
     key_from: str | None = Field(
         KEY_VARIABLE,
@@ -54,7 +56,9 @@ class Annotation(Section):
     arms: list[Name] = Field(
         default=[], description="Arms whose finished models are judged; without any, all that are trained."
     )
-    answers: int = Field(100, ge=4, description="Answers of each model that are judged, each to another family of problems.")
+    answers: int = Field(
+        100, ge=4, description="Answers of each model that are judged, each to another family of problems."
+    )
     longest: int | None = Field(
         None, gt=0, description="Tokens of the longest answer that is judged; a problem with a longer one is left out."
     )

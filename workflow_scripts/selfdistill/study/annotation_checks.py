@@ -27,7 +27,9 @@ def annotation_checks(study: Study, root: Path) -> Iterator[str]:
         )
     if not (root / annotation.rubric).is_file():
         yield f"annotation.rubric: there is no file {annotation.rubric!r}; correct its path, or remove the key."
-    yield from (_server(annotation.judge) if annotation.judge.server is not None else _own_model(study, annotation, root))
+    yield from (
+        _server(annotation.judge) if annotation.judge.server is not None else _own_model(study, annotation, root)
+    )
 
 
 def _answers(study: Study, annotation: Annotation) -> Iterator[str]:

@@ -34,7 +34,7 @@ JUDGEMENTS: Schema = {
     "engine_version": COMPLETIONS["engine_version"],  # of a server: the model that it says it is
     "finish_reason": COMPLETIONS["finish_reason"],
     "reply": pl.String,
-    "parse": pl.String,  # as asked | repaired | refused
+    "parse": pl.String,  # as asked | repaired | refused, not guessed
     "detail": pl.String,  # what was repaired, or why it was refused; null where it is as asked
     "counts": pl.String,  # JSON, by kind; null where refused
     "judged": pl.Int64,  # their sum

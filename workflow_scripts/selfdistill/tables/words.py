@@ -294,10 +294,11 @@ TOO_FEW_TENSORS = "no interval: too few tensors"
 def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
+
 # Column `parse` of a judge's reply.
 AS_ASKED = "as asked"
 REPAIRED = "repaired"
-REFUSED_REPLY = "refused"
+REFUSED_REPLY = "refused, not guessed"
 PARSES = (AS_ASKED, REPAIRED, REFUSED_REPLY)
 
 # Column `measure` of a judge of uncertainty: what it says, and its agreement with words of doubt and with itself.
