@@ -119,7 +119,7 @@ rule annotation:
         asked={
             "models": JUDGED,
             "thinks": STUDY.model.thinks,
-            "doubt": Doubt().model_dump(),
+            "doubt": STUDY.doubt.model_dump(),
         },
     script:
         "../workflow_scripts/annotation.py"

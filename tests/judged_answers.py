@@ -36,7 +36,9 @@ def graded(model: str) -> pl.DataFrame:
         for draw in (0, 1)
     ]  # fmt: skip
     return (
-        pl.concat([empty_table(GRADED), pl.DataFrame(rows)], how="diagonal_relaxed").cast(dict(GRADED)).select(*GRADED)
+        pl.concat([empty_table(GRADED), pl.DataFrame(rows)], how="diagonal_relaxed")
+        .cast(pl.Schema(GRADED))
+        .select(*GRADED)
     )
 
 

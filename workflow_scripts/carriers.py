@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from selfdistill.foundation.programs import as_rule
 from selfdistill.mechanism.carriers import choose_carriers, read_texts, with_texts
-from selfdistill.mechanism.pieces import tokenizer_of
 from selfdistill.mechanism.positions import probe_plan
+from selfdistill.models.pieces import tokenizer_of
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.tables.mechanism import CARRIERS, PROBE_PLAN
 from selfdistill.tables.whole import write_table

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from selfdistill.foundation.programs import as_rule
 from selfdistill.mechanism.classes import doubt_ids
-from selfdistill.mechanism.pieces import tokenizer_of
 from selfdistill.mechanism.tabulate import tabulated
+from selfdistill.models.pieces import tokenizer_of
 from selfdistill.study.arms import Arm
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.sampling import Decode

@@ -1,5 +1,6 @@
 """Which answers are judged, and whether agreement comes out as it was planted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ def first_answers() -> pl.DataFrame:
     return pl.concat(graded(model).filter(pl.col("decode_id") == "t07", pl.col("draw") == 0) for model in MODELS)
 
 
-def judged(model: str, first: list[int | None], second: list[int | None], markers: list[int]) -> pl.DataFrame:
+def judged(
+    model: str, first: Sequence[int | None], second: Sequence[int | None], markers: Sequence[int]
+) -> pl.DataFrame:
     rows = [
         {
             "answer_id": f"{model}-{place}", "model_id": model, "problem_id": f"p{place}", "family": f"f{place}",
@@ -34,7 +37,7 @@ def judged(model: str, first: list[int | None], second: list[int | None], marker
         for number, said in ((1, first), (2, second))
         for place in range(len(first))
     ]  # fmt: skip
-    return pl.concat([empty_table(JUDGEMENTS), pl.DataFrame(rows)], how="diagonal_relaxed").cast(dict(JUDGEMENTS))
+    return pl.concat([empty_table(JUDGEMENTS), pl.DataFrame(rows)], how="diagonal_relaxed").cast(pl.Schema(JUDGEMENTS))
 
 
 def estimates(frame: pl.DataFrame, model: str) -> dict[str, float]:

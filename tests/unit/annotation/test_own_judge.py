@@ -30,8 +30,8 @@ def test_the_lab_s_engine_judges_and_its_replies_are_refused_not_guessed(tmp_pat
     write_table(asked, tmp_path / "questions.parquet", QUESTIONS)
     write_table(judge_plan(asked, annotated, 512), tmp_path / "plan.parquet", JUDGE_PLAN)
     command = [
-        sys.executable, ROOT / "workflow_scripts/judge.py", "--questions", tmp_path / "questions.parquet", "--plan",
-        tmp_path / "plan.parquet", "--journal", tmp_path / "journal-0", "--output", tmp_path / "replies.parquet", "--annotation",
+        sys.executable, str(ROOT / "workflow_scripts/judge.py"), "--questions", str(tmp_path / "questions.parquet"), "--plan",
+        str(tmp_path / "plan.parquet"), "--journal", str(tmp_path / "journal-0"), "--output", str(tmp_path / "replies.parquet"), "--annotation",
         annotated.model_dump_json(), "--settings", json.dumps({"engine": "torch", "dtype": "float32", "context": 512}),
     ]  # fmt: skip
     for already in ("14 to sample", "0 to sample"):

@@ -11,7 +11,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from law_examination import MODEL
 from selfdistill.foundation.errors import UserError
-from selfdistill.mechanism.pieces import pieces, spans, tokenizer_of
 from selfdistill.mechanism.positions import (
     doubt_pattern,
     heuristic,
@@ -22,10 +21,12 @@ from selfdistill.mechanism.positions import (
     regular,
     strips_of,
 )
-from selfdistill.study.mechanism import DOUBT, Mechanism
+from selfdistill.models.pieces import pieces, spans, tokenizer_of
+from selfdistill.study.doubt import MARKERS
+from selfdistill.study.mechanism import Mechanism
 from selfdistill.tables import words
 
-DOUBTS = doubt_pattern(DOUBT)
+DOUBTS = doubt_pattern(MARKERS)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ A position is an index in the completion's tokens; the law that is asked for is 
 import hashlib
 import random
 import re
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
@@ -15,7 +14,8 @@ import numpy as np
 import polars as pl
 from tokenizers import Tokenizer
 
-from selfdistill.mechanism.pieces import Span, pieces, spans
+from selfdistill.models.pieces import Span, first_token_from, pieces, spans, token_that_wrote
+from selfdistill.study.doubt import whole_words
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import PROBE_PLAN
@@ -74,7 +74,7 @@ def regular(length: int, count: int) -> list[int]:
 
 def doubt_pattern(doubt: Sequence[str]) -> re.Pattern[str]:
     """Whole words, in any case."""
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, doubt))})(?!\w)", re.IGNORECASE)
+    return re.compile(whole_words(doubt), re.IGNORECASE)
 
 
 def heuristic(texts: list[str], doubt: re.Pattern[str]) -> dict[str, list[int]]:
@@ -82,10 +82,10 @@ def heuristic(texts: list[str], doubt: re.Pattern[str]) -> dict[str, list[int]]:
     text, places = "".join(texts), spans(texts)
     doubts = list(doubt.finditer(text))
     found = {
-        words.BEFORE_BOX: (_from(places, match.end()) for match in BOX.finditer(text)),
+        words.BEFORE_BOX: (first_token_from(places, match.end()) for match in BOX.finditer(text)),
         words.LINE_START: (_exactly(places, match.start()) for match in AT_LINE_START.finditer(text)),
-        words.BEFORE_DOUBT: (_within(places, match.start()) for match in doubts),
-        words.AFTER_DOUBT: (_from(places, match.end()) for match in doubts),
+        words.BEFORE_DOUBT: (token_that_wrote(places, match.start()) for match in doubts),
+        words.AFTER_DOUBT: (first_token_from(places, match.end()) for match in doubts),
     }
     return {kind: _each(positions, len(texts)) for kind, positions in found.items()}
 
@@ -119,17 +119,7 @@ def _each(positions: Iterable[int], length: int) -> list[int]:
     return sorted({position for position in positions if 0 <= position < length})
 
 
-def _within(places: list[Span], character: int) -> int:
-    """The token that wrote this character. Tokens are searched as they end: pieces may be empty."""
-    return bisect_right(places, character, key=lambda span: span.end)
-
-
-def _from(places: list[Span], character: int) -> int:
-    """The first token that wrote nothing before this character: its law is asked when all before it stands."""
-    return bisect_left(places, character, key=lambda span: span.begin)
-
-
 def _exactly(places: list[Span], character: int) -> int:
     """The token that begins with this character; none where one reaches over it."""
-    place = _from(places, character)
+    place = first_token_from(places, character)
     return place if place < len(places) and places[place].begin == character else -1

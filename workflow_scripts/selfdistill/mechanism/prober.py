@@ -18,9 +18,9 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.machine.leases import lease_gpus
 from selfdistill.machine.progress import Progress
 from selfdistill.mechanism.parts import Parts
-from selfdistill.mechanism.pieces import tokenizer_of
 from selfdistill.models.digests import model_digest
 from selfdistill.models.folder import ModelFacts, inspect_model
+from selfdistill.models.pieces import tokenizer_of
 from selfdistill.sampling.engines.choice import choose_reader, open_engine
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
 from selfdistill.sampling.requests import NextTokens, Probed

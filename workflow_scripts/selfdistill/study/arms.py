@@ -16,7 +16,19 @@ class Arm(Section):
         description="reference: train on the dataset's own solutions (problems.reference) and on nothing sampled.",
     )
     decode: Name | None = Field(None, description="Decode of the training samples.")
-    keep: Literal["finished", "everything"] | None = Field(None, description="finished drops what the token cap cut.")
+    context: Name | None = Field(
+        None,
+        description="What the training samples were told (contexts); what is learnt is such a completion behind the bare prompt.",
+    )
+    keep: Literal["finished", "everything", "correct"] | None = Field(
+        None,
+        description="finished drops what the token cap cut; correct keeps right answers alone, of the problems for which all "
+        "arms with keep: correct and the same decode have one.",
+    )
+    length_like: Name | None = Field(
+        None,
+        description="With keep: correct, of each problem the right answer nearest in length to what that arm learns of it.",
+    )
     targets: Literal["sampled", "soft"] = Field(
         "sampled", description="soft: the base's whole distribution at the decode, along the sampled tokens."
     )
@@ -31,6 +43,7 @@ class Arm(Section):
         """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys. Samples of its
         own are what an arm has that says nothing of them, as it was before there were others."""
         others = {"samples"} if self.samples == "own" else set()
+        others |= {key for key in ("context", "length_like") if getattr(self, key) is None}
         return self.model_dump(exclude={"seeds", "unequal_budget", *others})
 
     @property

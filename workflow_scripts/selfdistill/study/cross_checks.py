@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.annotation_checks import annotation_checks
 from selfdistill.study.arms import Arm
+from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
@@ -40,6 +41,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _training(study)
     yield from _evaluation(study)
     yield from mechanism_checks(study)
+    yield from doubt_checks(study.doubt)
     yield from annotation_checks(study, root)
     yield from file_checks(study, root)
 

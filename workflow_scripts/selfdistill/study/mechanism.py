@@ -2,10 +2,8 @@
 
 from pydantic import Field
 
+from selfdistill.study.doubt import MARKERS
 from selfdistill.study.section import Name, Section, Share
-
-# The ten markers of arXiv 2603.24472.
-DOUBT = ["wait", "hmm", "perhaps", "maybe", "actually", "alternatively", "seems", "might", "likely", "check"]
 
 
 class Positions(Section):
@@ -74,7 +72,7 @@ class Mechanism(Section):
     temperatures: list[float] = Field(
         [0.4, 0.7, 1.0, 1.4, 2.0], min_length=1, description="Temperatures of the curves of survivors and of entropy."
     )
-    doubt: list[str] = Field(DOUBT, min_length=1, description="Words of doubt, whole words in any case.")
+    doubt: list[str] = Field(MARKERS, min_length=1, description="Words of doubt, whole words in any case.")
     classes: Classes = Classes()
     depth: Depth | None = Field(None, description="Depth of a thought.")
     noise: NoiseProbe | None = Field(None, description="Gradient noise at frozen checkpoints.")

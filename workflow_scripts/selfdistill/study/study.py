@@ -6,6 +6,8 @@ from pydantic import Field
 
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.arms import Arm
+from selfdistill.study.contexts import Context
+from selfdistill.study.doubt import Doubt
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
 from selfdistill.study.mechanism import Mechanism
@@ -29,9 +31,11 @@ class Study(Section):
     sampling: Sampling = Sampling()
     grading: Grading = Grading()
     training: Training
+    contexts: dict[Name, Context] = Field(default={})
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
+    doubt: Doubt = Doubt()
     mechanism: Mechanism | None = Field(
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
@@ -46,5 +50,14 @@ class Study(Section):
         return Recipe.model_validate(shared | self.arms[arm].training)
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without probes or a judge always wrote it, so that its record needs not be written anew."""
-        return self.model_dump(exclude={name for name in ("mechanism", "annotation") if getattr(self, name) is None})
+        """As a study without probes, contexts and a judge always wrote it, so that its record needs not be written anew."""
+        unused = {name for name in ("mechanism", "contexts", "annotation") if not getattr(self, name)}
+        unused |= {"doubt"} if self.doubt == Doubt() else set()
+        plain = self.model_dump(exclude=unused)
+        if self.training.draws == 1:
+            del plain["training"]["draws"]
+        for arm in plain["arms"].values():
+            for key in ("context", "length_like"):
+                if arm[key] is None:
+                    del arm[key]
+        return plain

@@ -77,6 +77,9 @@ class Recipe(Section):
 class Training(Recipe):
     samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
     examples: int = Field(gt=0, description="Examples that every arm trains on, so that arms take equally many steps.")
+    draws: int = Field(
+        1, gt=0, description="Samples of each training problem; an arm learns one of them, the first that it keeps."
+    )
     gpus: int = Field(0, ge=0, description="GPUs of one training on each node; 0 trains on the CPU.")
     nodes: int = Field(1, gt=0, description="Nodes of one training.")
     slow_kernels: bool = Field(
@@ -91,5 +94,5 @@ class Training(Recipe):
 
 # What belongs to the study or to its jobs, and what all arms must share to be compared.
 NOT_BY_ARM = {
-    "samples", "examples", "gpus", "nodes", "processes", "slow_kernels", "checkpoints", "save_every", "trackers",
+    "samples", "draws", "examples", "gpus", "nodes", "processes", "slow_kernels", "checkpoints", "save_every", "trackers",
 }  # fmt: skip

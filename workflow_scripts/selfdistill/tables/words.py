@@ -329,3 +329,13 @@ def of_passes(measure: str) -> str:
 
 def replies(parse: str) -> str:
     return f"replies {parse}"
+
+
+# Column `outcome` of what is asked under a context: given, or why a problem was skipped.
+GIVEN = "given"
+NO_CORRECT_SAMPLE = "no correct sample"
+NO_SOLUTION = "no solution in its source"
+NO_ANSWER_PART = "nothing behind its thought"
+HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
+TOO_LONG = "does not fit the context"
+SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)

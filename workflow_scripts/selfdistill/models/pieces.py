@@ -4,6 +4,7 @@ Tokens of byte-level tokenizers may hold parts of a character, so a token cannot
 text of all before it is its piece; a character that several tokens write counts as the last one's.
 """
 
+from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -37,3 +38,13 @@ def pieces(tokenizer: Tokenizer, token_ids: list[int]) -> list[str]:
 def spans(texts: list[str]) -> list[Span]:
     ends = list(accumulate(map(len, texts)))
     return [Span(end - len(text), end) for text, end in zip(texts, ends, strict=True)]
+
+
+def token_that_wrote(places: list[Span], character: int) -> int:
+    """Tokens are searched as they end: pieces may be empty."""
+    return bisect_right(places, character, key=lambda span: span.end)
+
+
+def first_token_from(places: list[Span], character: int) -> int:
+    """The first token that wrote nothing before this character: its law is asked when all before it stands."""
+    return bisect_left(places, character, key=lambda span: span.begin)
