@@ -4,7 +4,10 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.annotation.agreement import agreement
 from selfdistill.study.annotation import Annotation
+from selfdistill.tables import words
+from selfdistill.tables.annotation import JUDGEMENTS
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.schema import empty_table
@@ -45,3 +48,19 @@ def graded(model: str) -> pl.DataFrame:
 def problems() -> pl.DataFrame:
     rows = [{"problem_id": f"p{problem}", "problem": f"What is {problem} + 4?"} for problem in range(8)]
     return pl.concat([empty_table(PROBLEMS), pl.DataFrame(rows)], how="diagonal_relaxed").select(*PROBLEMS)
+
+
+def judged_tables(said: str) -> dict[str, pl.DataFrame]:
+    """Tables for the page, of a judge that sees one doubt more in every second answer, and says this in each reply."""
+    rows = [
+        {
+            "answer_id": f"{model}-{place}", "model_id": model, "problem_id": f"p{place}", "family": f"f{place}", "pass": number,
+            "markers": doubts, "judged": doubts + place % 2, "parse": words.AS_ASKED, "judge": f"judge {said}",
+            "engine": words.SERVER, "engine_version": "judge-1", "reply": said,
+        }
+        for model in MODELS
+        for place, doubts in enumerate(DOUBTS[model])
+        for number in (1, 2)
+    ]  # fmt: skip
+    table = pl.concat([empty_table(JUDGEMENTS), pl.DataFrame(rows)], how="diagonal_relaxed").cast(pl.Schema(JUDGEMENTS))
+    return {"judgements": table, "annotation": agreement(table, MODELS)}

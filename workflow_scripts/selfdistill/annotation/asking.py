@@ -17,13 +17,12 @@ from selfdistill.machine.progress import Progress
 from selfdistill.sampling.journal.journal import Journal
 from selfdistill.sampling.journal.segments import each_once
 from selfdistill.sampling.sampler import without
-
-SERVER = "server"  # in the place of an engine
+from selfdistill.tables import words
 
 
 def ask_server(questions: pl.DataFrame, server: Server, journal_folder: Path, output: Path) -> None:
     wanted = each_once(questions["request_id"])
-    with Journal(journal_folder, SERVER) as journal:
+    with Journal(journal_folder, words.SERVER) as journal:
         missing = without(wanted, journal.held())
         for complaint in journal.damaged:
             print(complaint, file=sys.stderr)
@@ -60,7 +59,7 @@ def record_of(reply: Reply) -> dict[str, Any]:
         "n_tokens": reply.tokens,
         "finish_reason": reply.finish_reason,
         "logprob": 0.0,
-        "engine": SERVER,
+        "engine": words.SERVER,
         "engine_version": reply.model,
         "seconds": reply.seconds,
     }

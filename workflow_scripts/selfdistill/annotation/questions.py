@@ -16,6 +16,7 @@ from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.sampling.requests import seed_of
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.sampling import Decode
+from selfdistill.tables import words
 from selfdistill.tables.annotation import JUDGE_PLAN, QUESTIONS
 
 VERSION = 1  # raise it when the same question would be asked otherwise
@@ -36,7 +37,7 @@ def make_questions(
     )
     identity = [
         VERSION,
-        *(["server", judge.server, judge.model] if judge.server else [model_digest(Path(judge.model)), dtype]),
+        *([words.SERVER, judge.server, judge.model] if judge.server else [model_digest(Path(judge.model)), dtype]),
     ]
     identity += [sorted(judge.chat.items()), annotation.temperature, annotation.max_tokens, seed]
     names = [named(identity, row["prompt"], row["pass"]) for row in asked.iter_rows(named=True)]

@@ -25,6 +25,7 @@ from selfdistill.reporting.mechanism import sentences as mechanism_sentences
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
+    annotation,
     difficulty,
     factorial,
     formats,
@@ -154,6 +155,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "way_by_place": mechanism.way_by_place,
         "loss_terms": mechanism.loss_terms,
         "depth": mechanism.depth,
+        "judged": annotation.judged,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,

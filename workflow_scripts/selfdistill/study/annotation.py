@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from selfdistill.study.section import Name, Section
+from selfdistill.study.section import VARIABLE, Name, Section
 
 KEY_VARIABLE = "FORKLOCK_JUDGE_KEY"
 
@@ -22,7 +22,7 @@ class Judge(Section):
     )
     key_from: str | None = Field(
         KEY_VARIABLE,
-        pattern=r"^[A-Z_][A-Z0-9_]*$",
+        pattern=VARIABLE,
         description="Variable of the environment that holds the server's key; null where the server asks for none. The key "
         "itself stands nowhere.",
     )

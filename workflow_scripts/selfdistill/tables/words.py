@@ -295,6 +295,8 @@ def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
 
+SERVER = "server"  # column `engine` of a judge that a server has
+
 # Column `parse` of a judge's reply.
 AS_ASKED = "as asked"
 REPAIRED = "repaired"
