@@ -133,6 +133,12 @@ rule report:
             if STUDY.ladder and STUDY.ladder.information
             else []
         ),
+        annotation=(
+            ["<results>/analysis/annotation.parquet"] if STUDY.annotation else []
+        ),
+        judgements=(
+            ["<results>/annotation/judgements.parquet"] if STUDY.annotation else []
+        ),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 import report_mechanism_fixture as probed
+from judged_answers import judged_tables
 from selfdistill.analysis.audit.corrected import Audit, corrected_effects, grader_errors
 from selfdistill.analysis.audit.strata import draw_sample
 from selfdistill.analysis.difficulty import difficulty
@@ -656,8 +657,8 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
-    """With the tables of a study that probes its models, whose figures take as long as half of all others."""
-    return report_inputs(**probed.tables() | replaced)
+    """With the tables of a study that has a judge and probes its models, whose figures take as long as half of all others."""
+    return report_inputs(**probed.tables() | judged_tables(HOSTILE) | replaced)
 
 
 if __name__ == "__main__":

@@ -120,12 +120,12 @@ def _sentence(inputs: ReportInputs, arm: str, decode: str) -> str:
         return ""
     if whole["low"] is None:
         return (
-            f"{fmt.number(whole['level'], 1)} doubts per 1,000 tokens against {fmt.number(whole['against_level'], 1)} of the "
+            f"{fmt.number(whole['level'], 1)} doubts per 1\u2009000 tokens against {fmt.number(whole['against_level'], 1)} of the "
             f"base; {whole['method']}."
         )
     said = (
         f"{times(whole)} times as many doubts per token as the base ({fmt.number(whole['level'], 1)} against "
-        f"{fmt.number(whole['against_level'], 1)} per 1,000): {_reading(whole)}."
+        f"{fmt.number(whole['against_level'], 1)} per 1\u2009000): {_reading(whole)}."
     )
     return " ".join(filter(None, [said, _by_length(inputs, arm, decode), _beside_others(inputs, arm, decode)]))
 

@@ -48,6 +48,8 @@ class ReportInputs:
     noise_probe: pl.DataFrame | None = None  # NOISE_PROBE
     branches: pl.DataFrame | None = None  # BRANCHES
     weight_overlap: pl.DataFrame | None = None  # WEIGHT_OVERLAP
+    annotation: pl.DataFrame | None = None  # ANNOTATION
+    judgements: pl.DataFrame | None = None  # JUDGEMENTS
     grader: pl.DataFrame | None = None  # GRADER
     grader_errors: pl.DataFrame | None = None  # GRADER_ERRORS; without rows until a person has filled the sheet
     corrected: pl.DataFrame | None = None  # CORRECTED; likewise

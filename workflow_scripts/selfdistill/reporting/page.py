@@ -29,6 +29,7 @@ from selfdistill.reporting.mechanism import sentences as mechanism_sentences
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
+    annotation,
     difficulty,
     doubt,
     factorial,
@@ -176,6 +177,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "across_models": ladder.across_models,
         "word_by_word": ladder.word_by_word,
         "information": ladder.information,
+        "judged": annotation.judged,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,

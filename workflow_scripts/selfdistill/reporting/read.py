@@ -37,6 +37,7 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
+from selfdistill.tables.annotation import ANNOTATION, JUDGEMENTS
 from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS, WORD_SHIFT
 from selfdistill.tables.ladder import INFORMATION, LADDER, LADDER_EXAMPLES, LADDER_TESTS
 from selfdistill.tables.mechanism import (
@@ -110,6 +111,8 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
         branches=_if_there(files, "branches", BRANCHES),
         weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
+        annotation=_if_there(files, "annotation", ANNOTATION),
+        judgements=_if_there(files, "judgements", JUDGEMENTS),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),

@@ -314,6 +314,43 @@ TOLD_INFORMATION = "information of told texts"  # E[log p(y|x,c) − log p(y|x)]
 ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a closed thought
 STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
 INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
+SERVER = "server"  # column `engine` of a judge that a server has
+
+# Column `parse` of a judge's reply.
+AS_ASKED = "as asked"
+REPAIRED = "repaired"
+REFUSED_REPLY = "refused, not guessed"
+PARSES = (AS_ASKED, REPAIRED, REFUSED_REPLY)
+
+# Column `measure` of a judge of uncertainty: what it says, and its agreement with words of doubt and with itself.
+JUDGED = "judged uncertainty"
+MARKERS = "words of doubt"
+JUDGED_DIFFERENCE = "judged uncertainty, difference from the base"
+MARKERS_DIFFERENCE = "words of doubt, difference from the base"
+RANKS_AGREE = "Spearman's ρ"
+BIAS = "mean difference"
+LOWER_LIMIT = "lower limit of agreement"
+UPPER_LIMIT = "upper limit of agreement"
+AGREEMENTS = (RANKS_AGREE, BIAS, LOWER_LIMIT, UPPER_LIMIT)
+SAME_AGAIN = "share judged the same"
+BONETT_WRIGHT = "Fisher's z, Bonett and Wright"
+BLAND_ALTMAN = "Bland and Altman, t"
+TOO_FEW_JUDGED = "no interval: too few judgements, or none that differ"
+
+
+def with_markers(measure: str) -> str:
+    """Of the judge's count and that of words of doubt; differences are the judge's less the words'."""
+    return f"{measure}, judge and words"
+
+
+def of_passes(measure: str) -> str:
+    """Of the first two passes; differences are the second's less the first's."""
+    return f"{measure}, two passes"
+
+
+def replies(parse: str) -> str:
+    return f"replies {parse}"
+
 
 # Column `outcome` of what is asked under a context: given, or why a problem was skipped.
 GIVEN = "given"

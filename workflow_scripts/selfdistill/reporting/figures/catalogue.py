@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from selfdistill.foundation.files import write_text
 from selfdistill.foundation.wording import THIN_SPACE, plural
 from selfdistill.reporting.doubt import compared_with_base, doubt_decode, shifts
+from selfdistill.reporting.figures.annotation import judge_and_words
 from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
 from selfdistill.reporting.figures.doubt import doubt_ratios, word_shift
@@ -323,6 +324,14 @@ PLANS: dict[str, Plan] = {
         "Each marker by itself, per answer, with 95 % t intervals over problems. Words that nobody wrote are left out.",
         "analysis/ladder.parquet",
         _of_ladder,
+    ),
+    "judge-and-words": Plan(
+        judge_and_words,
+        "The judge’s count of doubts against counted words",
+        "Each point is an answer: the judge’s count in the first pass less the words of doubt in it, over the mean of the two. The "
+        "line is the mean difference; dashed are the limits of agreement. A cloud that rises says that the judge sees more "
+        "doubt than words do where there is more of it.",
+        "annotation/judgements.parquet",
     ),
     "endings": Plan(
         endings,

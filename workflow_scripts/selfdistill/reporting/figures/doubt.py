@@ -86,7 +86,7 @@ def word_shift(inputs: ReportInputs) -> Figure | None:
         panel.set_title(arm)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)
-    figure.supxlabel(f"uses per 1,000 tokens of the base at {decode}", fontsize=8.5, color=MUTED)
+    figure.supxlabel(f"uses per 1\u2009000 tokens of the base at {decode}", fontsize=8.5, color=MUTED)
     figure.supylabel("shift, powers of two", fontsize=8.5, color=MUTED)
     return figure
 

@@ -29,7 +29,7 @@ MOST_WORDS = 8  # that fall, and that rise
 
 LEVELS = {
     words.DOUBTS: "per answer",
-    words.DOUBT_RATE: "per 1,000 tokens",
+    words.DOUBT_RATE: "per 1\u2009000 tokens",
     words.THOUGHT_DOUBT_RATE: "of the thought",
     words.LATER_DOUBT_RATE: "after the thought",
     words.SUBSTRINGS: "substrings, per answer",
@@ -58,7 +58,7 @@ def doubt_by_model(inputs: ReportInputs) -> Table | None:
         lambda decode: [arm for arm in arm_names(inputs.study) if (arm, decode) in there_are],
         cells,
         "analysis/doubt.parquet",
-        "Whole words in any case. Of the thought and after the thought: per 1,000 tokens there. Substrings per answer: as the "
+        "Whole words in any case. Of the thought and after the thought: per 1\u2009000 tokens there. Substrings per answer: as the "
         "paper counts, so that unlikely is doubt, too. Brackets are 95 % intervals over problems or their families, for these "
         f"checkpoints. {n_counts(rows)}",
     )
@@ -114,7 +114,7 @@ def doubt_by_word(inputs: ReportInputs) -> Table | None:
         rows = [row for row in rows if set(row.cells[1:3]) != {fmt.number(0.0)}]
         if rows:
             groups.append(Group(rows, arm))
-    columns = ["word", "the base per 1,000 tokens", words.THE_ARM, "ratio", "ratio of all other words of doubt"]
+    columns = ["word", "the base per 1\u2009000 tokens", words.THE_ARM, "ratio", "ratio of all other words of doubt"]
     return (
         Table(
             f"Which words of doubt, at {decode}",
@@ -178,7 +178,7 @@ def words_that_shift_most(inputs: ReportInputs) -> Table | None:
     return (
         Table(
             f"The words that fall and rise most, at {decode}",
-            ["word", "kind", "the base per 1,000 tokens", words.THE_ARM, "ratio", "p"],
+            ["word", "kind", "the base per 1\u2009000 tokens", words.THE_ARM, "ratio", "p"],
             groups,
             "analysis/word_shift.parquet",
             "A word that the arm hardly writes any more has no interval. p is adjusted (Benjamini–Hochberg) over all words of the arm.",
