@@ -5,15 +5,18 @@ Expected is the stated mean length of a completion; worst is every completion ru
 work that is done again after a failure, and an hour of a job that holds a GPU is a GPU-hour, not also a CPU-hour.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfdistill.models.lineage import is_checkpoint
+from selfdistill.models.sizes import size_of
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
+from selfdistill.study.annotation import Annotation
 from selfdistill.study.ladder import Ladder
 from selfdistill.study.ladder_models import climbers, ladder_models
 from selfdistill.study.mechanism import Mechanism
@@ -21,6 +24,7 @@ from selfdistill.study.models import (
     asked_in_context,
     correct_arms,
     evaluated,
+    judged,
     noise_probed,
     probed,
     reference_arms,
@@ -87,6 +91,7 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         _grading(study, figures),
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         *_gradients(study, figures),
+        *([_judging(study, study.annotation, figures)] if study.annotation else []),
         _analysis(study, figures),
     ]
 
@@ -265,6 +270,32 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
     return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
+RUBRIC_TOKENS = 400  # of the rubric that ships; another one is about as long
+
+
+def _judging(study: Study, annotation: Annotation, figures: Figures) -> Stage:
+    """Every chosen answer is read in every pass, and a reply written. Of a server the requests and the tokens are told, and
+    no hours: they are its own. A judge of ours is slower than the study's model as it has more parameters."""
+    judge, on_gpu = annotation.judge, study.sampling.gpus > 0
+    requests = len(judged(study)) * annotation.answers * annotation.passes
+    size = None if judge.server else size_of(Path(judge.model))
+    slower = max(1.0, size.parameters / figures.value("parameters")) if size else 1.0
+
+    def amount(length: Length, reply: float) -> Amount:
+        answer = min(length(study.decodes[annotation.decode]), annotation.longest or math.inf)
+        read = RUBRIC_TOKENS + figures.value("prompt_tokens") + answer
+        found = Amount(tokens=requests * (read + reply), disk_bytes=requests * reply * figures.value("bytes_per_token"))
+        if judge.server:
+            return found
+        seconds = requests * reply * figures.seconds_per_token("sampling", on_gpu, reply) * slower
+        seconds += requests * read * FORWARD * figures.seconds_per_token("training", on_gpu, read) * slower
+        return found + _hours(seconds + figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
+
+    rules = {"judge_questions": 1, "judge": 1, "annotation": 1}
+    expected, worst = annotation.max_tokens / 4, annotation.max_tokens
+    return Stage("judge answers", rules, requests, amount(expected_length(figures), expected), amount(longest, worst))
+
+
 # Of what a training spends on an example, a third is its forward pass. A gradient by class takes a forward pass of the base,
 # one of the checkpoint and three backward passes; a look at a held-out example takes one forward pass.
 FORWARD, BACKWARD = 1 / 3, 2 / 3
@@ -310,7 +341,7 @@ def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:
 # Rules of which there is one job each.
 ONCE = (
     "problems", "prompts", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change", "checks",
-    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet",
+    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet", "doubt",
 )  # fmt: skip
 
 

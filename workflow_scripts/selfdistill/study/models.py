@@ -139,3 +139,10 @@ def noise_probed(study: Study) -> list[tuple[str, int | None, int]]:
         for name in noise.arms or list(trained_arms(study))
         for percent in noise.checkpoints
     ]
+
+
+def judged(study: Study) -> list[str]:
+    """Whose answers a language model judges: the base's, and those of finished models; none without `annotation`."""
+    if study.annotation is None:
+        return []
+    return ["base", *finished_models(study, study.annotation.arms or list(trained_arms(study)))]
