@@ -23,6 +23,7 @@ wildcard_constraints:
 
 
 include: "rules/problems.smk"
+include: "rules/contexts.smk"
 include: "rules/completions.smk"
 include: "rules/training.smk"
 include: "rules/analysis.smk"

@@ -13,9 +13,11 @@ from selfdistill.study.models import evaluated, runs, sources_of_samples
 from selfdistill.study.models import judged
 from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
+from selfdistill.study.models import asked_in_context, context_asked, shown_to
+from selfdistill.study.models import correct_arms, partners, source_of, thinks
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
-from selfdistill.study.names import parse_model_id
+from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.annotation.server import key_of
 from selfdistill.planning.memory import judging_memory, needs_of
@@ -27,6 +29,7 @@ from selfdistill.sampling.plan import asked_of, noises_shared
 TRAINED = trained_arms(STUDY)
 # Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.
 FROM_SAMPLES = list(sampled_arms(STUDY))
+CORRECT = list(correct_arms(STUDY))
 FROM_REFERENCES = list(reference_arms(STUDY))
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
@@ -73,6 +76,14 @@ TRAINING_SOURCES = {
 EXAMPLES = [STUDY.problems.examples] if STUDY.problems.examples else []
 LOADED = [name for name, source in SOURCES.items() if "loader" in source]
 SAMPLES = sources_of_samples(STUDY)
+# Of them, those that are told something beside the problem.
+IN_CONTEXT = asked_in_context(STUDY)
+# Switches of the chat template that contexts set, where it is the model's own.
+SWITCHES = {
+    name: context.switches
+    for name, context in STUDY.contexts.items()
+    if context.switches and context.template is None
+}
 EVALUATED = evaluated(STUDY)
 # The section of probes, whose texts are probed, and which models are asked; nothing where the study has none.
 MECHANISM = STUDY.mechanism
@@ -161,6 +172,43 @@ def check_of(wildcards):
     """For a checkpoint, the check that the sampling engine reads it as the trainer does; nothing for the base."""
     arm, seed, percent = parse_model_id(wildcards.model)
     return [] if seed is None else f"<results>/runs/{arm}/seed-{seed}/export_check.json"
+
+
+def samples_of_partners(wildcards):
+    """Whose samples the arms learn that learn right answers to the same problems as this one."""
+    arms = partners(STUDY, wildcards.arm)
+    return list(dict.fromkeys(source_of(STUDY, arm) for arm in arms))
+
+
+def problems_in_context(wildcards):
+    """The problems that are asked under a context."""
+    return "<results>/problems/train.parquet"
+
+
+def samples_shown(wildcards):
+    """The graded samples of which a context shows one; none where its solutions are not a model's."""
+    shown = shown_to(STUDY, wildcards.model)
+    return [f"<results>/models/{shown}/graded.parquet"] if shown else []
+
+
+def sources_told_of(wildcards):
+    """What the training problems' own solutions, and other texts beside them, are read from, where a context tells them."""
+    told = context_asked(STUDY, wildcards.model).solution in ("dataset", "column")
+    return [
+        source["path"] if "loader" in source else local(source["path"])
+        for source in TRAINING_SOURCES.values()
+        if told
+    ]
+
+
+def room_in_context(wildcards):
+    """What a prompt under a context must leave room for: the completion of its decode."""
+    [(name, decode)] = asked_of(STUDY, wildcards.model).decodes.items()
+    return {
+        "context": STUDY.model.context,
+        "max_tokens": decode.max_tokens,
+        "decode": name,
+    }
 
 
 def shards_of(wildcards):

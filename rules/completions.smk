@@ -1,4 +1,4 @@
-# Needs: the problems and their prompts; for a checkpoint, its run.
+# Needs: the problems and their prompts; for a checkpoint, its run. What is asked under a context is planned in contexts.smk.
 # Makes: <results>/runs/{arm}/seed-{seed}/export_check.json
 #        <results>/models/{model}/{plan,shard-{shard},graded}.parquet, and beside each shard its undeclared journal
 
@@ -58,6 +58,10 @@ rule plan:
         "<logs>/plan/{model}.log",
     benchmark:
         "<benchmarks>/plan/{model}.tsv"
+    wildcard_constraints:
+        model=one_of(
+            [model for model in EVALUATED + SAMPLES if model not in IN_CONTEXT]
+        ),
     localrule: SMALL_MODEL
     conda:
         "../envs/sampling.yaml"
@@ -143,10 +147,10 @@ rule grade:
         mem_mb=larger(3000),
         runtime=later(60),
     params:
-        asked={
+        asked=lambda wildcards: {
             "grading": STUDY.grading.as_param(),
             "model": STUDY.model.path,
-            **({} if STUDY.model.thinks else {"thinks": False}),
+            **({} if thinks(STUDY, wildcards.model) else {"thinks": False}),
         },
     script:
         "../workflow_scripts/grade.py"

@@ -217,6 +217,13 @@ rule strips:
 
 # Gradients at frozen checkpoints: of each arm at the base and at checkpoints of its first training.
 NOISE_PROBED = noise_probed(STUDY)
+# Of these no sample is left over that their training might have learnt: it learns one of each problem that it shares with
+# others, or what was told more than the prompt says.
+NOT_LEFT_OVER = [
+    arm
+    for arm in FROM_SAMPLES
+    if arm in CORRECT or TRAINED[arm].context or STUDY.training.draws > 1
+]
 
 
 rule gradients:
@@ -225,7 +232,7 @@ rule gradients:
         dataset="<results>/arms/{arm}/dataset.parquet",
         graded=lambda wildcards: (
             f"<results>/models/samples-{TRAINED[wildcards.arm].decode}/graded.parquet"
-            if wildcards.arm in FROM_SAMPLES
+            if wildcards.arm in FROM_SAMPLES and wildcards.arm not in NOT_LEFT_OVER
             else []
         ),
         base=BASE_FILES,

@@ -162,6 +162,7 @@ rule prompts:
             "context": STUDY.model.context,
             "trust_remote_code": STUDY.model.trust_remote_code,
             **({"chat": STUDY.model.chat} if STUDY.model.chat else {}),
+            **({"switches": SWITCHES} if SWITCHES else {}),
         },
     script:
         "../workflow_scripts/prompts.py"

@@ -7,7 +7,13 @@
 rule dataset:
     """Filters an arm's samples, and says what the filter did."""
     input:
-        graded=lambda wildcards: f"<results>/models/samples-{TRAINED[wildcards.arm].decode}/graded.parquet",
+        graded=lambda wildcards: f"<results>/models/{source_of(STUDY, wildcards.arm)}/graded.parquet",
+        # Where the samples were told something, what is learnt is the completion behind the bare prompt.
+        prompts=lambda wildcards: (
+            ["<results>/problems/prompts.parquet"]
+            if TRAINED[wildcards.arm].context
+            else []
+        ),
         library=library("dataset.py"),
     output:
         dataset="<results>/arms/{arm}/dataset.parquet",
@@ -17,7 +23,7 @@ rule dataset:
     benchmark:
         "<benchmarks>/dataset/{arm}.tsv"
     wildcard_constraints:
-        arm=one_of(FROM_SAMPLES),
+        arm=one_of([arm for arm in FROM_SAMPLES if arm not in CORRECT]),
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -35,6 +41,49 @@ rule dataset:
         },
     script:
         "../workflow_scripts/dataset.py"
+
+
+rule correct_dataset:
+    """Takes an arm's right answers to the problems that all arms with keep: correct and its decode have answered right."""
+    input:
+        graded=lambda wildcards: [
+            f"<results>/models/{model}/graded.parquet"
+            for model in samples_of_partners(wildcards)
+        ],
+        prompts="<results>/problems/prompts.parquet",
+        library=library("correct_dataset.py"),
+    output:
+        dataset="<results>/arms/{arm}/dataset.parquet",
+        audit="<results>/arms/{arm}/audit.json",
+    log:
+        "<logs>/correct_dataset/{arm}.log",
+    benchmark:
+        "<benchmarks>/correct_dataset/{arm}.tsv"
+    wildcard_constraints:
+        arm=one_of(CORRECT),
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(3000),
+        runtime=later(20),
+    params:
+        asked=lambda wildcards: {
+            "arms": {
+                arm: STUDY.arms[arm].model_dump(
+                    include={"decode", "keep", "context", "length_like"}
+                )
+                for arm in partners(STUDY, wildcards.arm)
+            },
+            "models": samples_of_partners(wildcards),
+            "samples_of": {
+                arm: source_of(STUDY, arm) for arm in partners(STUDY, wildcards.arm)
+            },
+            "examples": STUDY.training.examples,
+        },
+    script:
+        "../workflow_scripts/correct_dataset.py"
 
 
 rule reference_dataset:

@@ -9,7 +9,7 @@ import polars as pl
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.folder import inspect_model
 from selfdistill.problems.examples import read_examples
-from selfdistill.sampling.prompts import tokenise_prompts
+from selfdistill.sampling.prompts import Chat, tokenise_prompts
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 from selfdistill.tables.whole import read_table, write_table
 
@@ -24,6 +24,9 @@ def main() -> None:
     facts = inspect_model(model, asked["context"], asked["trust_remote_code"])
     for note in facts.notes:
         print(note, file=sys.stderr)
+    # A template may be downloaded only now; contexts are asked when the base has been sampled, which is late to hear of it.
+    for name, switches in asked.get("switches", {}).items():
+        Chat(model, switches, facts.trust_remote_code, f"contexts.{name}.chat")
     examples = [example for path in snakemake.input.examples for example in read_examples(str(path))]
     prompts = tokenise_prompts(
         problems, asked["prompt"], model, asked.get("chat", {}), facts.trust_remote_code, examples

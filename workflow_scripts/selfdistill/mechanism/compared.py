@@ -140,7 +140,7 @@ def slices(kinds: bool = True) -> Iterator[tuple[str, str]]:
 
 def targets_of(arms: Mapping[str, Arm], rules: Mapping[str, Rule], probed: Sequence[str]) -> dict[str, Rule]:
     """The training decodes of probed arms that ask the base for another law than its own."""
-    names = [arms[name].decode for name in probed]
+    names = [arms[name].drawn_by for name in probed]
     return {name: rules[name] for name in dict.fromkeys(names) if name is not None and not is_plain(rules[name])}
 
 
@@ -149,8 +149,8 @@ def null_arm(arms: Mapping[str, Arm], rules: Mapping[str, Rule], probed: Sequenc
     for name in probed:
         arm = arms[name]
         if (
-            arm.decode is not None
-            and is_plain(rules[arm.decode])
+            arm.drawn_by is not None
+            and is_plain(rules[arm.drawn_by])
             and arm.keep == "everything"
             and arm.targets == "sampled"
         ):

@@ -80,7 +80,7 @@ def tabulated(
         side.swapped.append(trained.ids[:, 0] != base.ids[:, 0])
         drawn.setdefault(side.arm, []).append(_curves(trained, rules[study.decode], study.temperatures))
     null, least = null_arm(arms, rules, probed), study.classes.least
-    own_decodes = {name: arms[name].decode for name in probed}
+    own_decodes = {name: arms[name].drawn_by for name in probed}
     temperatures = {name: decodes[name].temperature for name in decodes}
     everyone = list(sides.values())
     return Tables(

@@ -19,6 +19,8 @@ from selfdistill.sampling.plan import Asked, asked_of
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.models import (
+    asked_in_context,
+    correct_arms,
     evaluated,
     judged,
     noise_probed,
@@ -106,7 +108,7 @@ def total(parts: Iterable[Stage]) -> Stage:
 
 
 def requests_of(asked: Asked) -> int:
-    return len(asked.train) * asked.train_samples + len(asked.eval) * answers_of(asked)
+    return len(asked.train) * asked.train_samples * asked.train_draws + len(asked.eval) * answers_of(asked)
 
 
 def answers_of(asked: Asked) -> int:
@@ -146,7 +148,7 @@ def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> S
     # Models are asked alike, but for their noise: a proposal of cheaper studies counts hundreds of studies.
     completions: Counter[str] = Counter()
     for each in asked:
-        for decodes, answers in ((each.train, each.train_samples), (each.eval, answers_of(each))):
+        for decodes, answers in ((each.train, each.train_samples * each.train_draws), (each.eval, answers_of(each))):
             completions.update(dict.fromkeys(decodes, answers))
 
     def amount(length: Length) -> Amount:
@@ -196,7 +198,7 @@ def _training(study: Study, figures: Figures) -> Stage:
         return found
 
     rules = {
-        "dataset": len(sampled_arms(study)), "reference_dataset": len(reference_arms(study)), "teacher": len(taught),
+        "dataset": len(sampled_arms(study)) - len(correct_arms(study)), "correct_dataset": len(correct_arms(study)), "reference_dataset": len(reference_arms(study)), "teacher": len(taught),
         "train": len(runs(study)),
     }  # fmt: skip
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
@@ -319,7 +321,9 @@ ONCE = (
 def _analysis(study: Study, figures: Figures) -> Stage:
     """Problems, plans, tables and the report."""
     loaded = sum(source.loader is not None for source in study.problems.sources.values())
-    rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study))}
+    told = len(asked_in_context(study))
+    rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study)) - told}
+    rules |= {"context_prompts": told, "plan_in_context": told}
     rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
     rules |= {"references": int(bool(reference_arms(study))), "lineage": int(is_checkpoint(Path(study.model.path)))}
     rules |= dict.fromkeys(("token_classes", "mechanism", "strips"), int(bool(study.mechanism)))

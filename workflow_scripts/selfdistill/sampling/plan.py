@@ -1,6 +1,6 @@
 """Plans: what to sample from one model. Training data and evaluation answers are asked for in the same table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.problems.budgets import members
 from selfdistill.sampling.requests import noise_id, request_id, seed_of, shard_of
 from selfdistill.study.evaluation import Size, size_of
-from selfdistill.study.names import SAMPLES, parse_model_id
+from selfdistill.study.names import SAMPLES, parse_model_id, without_context
 from selfdistill.study.sampling import AbortLoops, Decode
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
@@ -25,7 +25,7 @@ class Asked(Section):
     dtype: str
     decodes: dict[str, Decode]
     train: list[str]  # decodes of training samples
-    train_samples: int
+    train_samples: int  # problems
     eval: list[str]  # decodes of evaluation answers
     eval_problems: Literal["all"] | int
     draws: int
@@ -36,11 +36,13 @@ class Asked(Section):
     mixtures: dict[str, dict[str, Size]] = Field(default={})  # those whose problems are asked more often
     mixture_draws: dict[str, int] = Field(default={})
     noises: list[int] = Field(default=[])  # of each draw of an evaluation answer, where models share them
+    train_draws: int = 1  # samples of each training problem
     problems_at: dict[str, Size] = Field(default={})  # decode → fewer problems: those of an earlier look
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without such mixtures, coupling and looks always wrote it, so that older results need no new plan."""
+        """As a study without such mixtures, coupling, looks and draws always wrote it, so that older results need no new plan."""
         unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
+        unused |= set() if self.train_draws > 1 else {"train_draws"}
         unused |= {name for name in ("noises", "problems_at") if not getattr(self, name)}
         return self.model_dump(exclude=unused)
 
@@ -64,7 +66,7 @@ def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]
     evaluated: list[str] = []
     budget: Literal["quick", "full"] = "full"
     if model_id.startswith(SAMPLES):
-        train = [model_id.removeprefix(SAMPLES)]
+        train = [without_context(model_id).removeprefix(SAMPLES)]
     elif model_id == "base":
         evaluated = evaluation.decodes.base
     elif twin or model_id.endswith("/at-100"):
@@ -77,6 +79,7 @@ def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]
         decodes={name: study.decodes[name] for name in sorted({*train, *evaluated})},
         train=train,
         train_samples=study.training.samples if train else 0,
+        train_draws=study.training.draws if train else 1,
         eval=list(evaluated),
         eval_problems=evaluation.budgets[budget] if evaluated else 0,
         draws=evaluation.draws_by_side.of(trained=not twin and model_id != "base") if evaluated else 0,
@@ -109,8 +112,15 @@ def noises_shared(study: Study, model_ids: Sequence[str]) -> dict[str, list[int]
 
 
 def make_plan(
-    model_id: str, digest: str, asked: Asked, train: pl.DataFrame, evaluation: pl.DataFrame, prompts: pl.DataFrame
+    model_id: str,
+    digest: str,
+    asked: Asked,
+    train: pl.DataFrame,
+    evaluation: pl.DataFrame,
+    prompts: pl.DataFrame,
+    skipped: Collection[str] = (),
 ) -> pl.DataFrame:
+    """`skipped` are problems that are not asked, as a context has nothing to tell of them."""
     eval_problems = size_of(asked.eval_problems, evaluation.height)
     for key, wanted_problems, table in (
         ("training.samples", asked.train_samples, train),
@@ -122,7 +132,13 @@ def make_plan(
                 f"{table.height}; lower it."
             )
     prompt_ids = dict(prompts.select("problem_id", "prompt_ids").iter_rows())
-    wanted = [("train", name, problem, 0) for name in asked.train for problem in _first(train, asked.train_samples)]
+    wanted = [
+        ("train", name, problem, draw)
+        for name in asked.train
+        for problem in _first(train, asked.train_samples)
+        if problem not in skipped
+        for draw in range(asked.train_draws)
+    ]
     wanted += [
         ("eval", name, problem, draw)
         for name in asked.eval

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from selfdistill.study.section import Name, Section
 
@@ -38,13 +38,23 @@ class Arm(Section):
     )
     seeds: list[int] = Field(default=[0], description="Training seeds: data order and everything random in training.")
 
+    @model_serializer(mode="wrap")
+    def plain(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without keys that came later and that the arm does not use, so that what older arms made stays theirs."""
+        unused = {key for key in ("context", "length_like") if getattr(self, key) is None}
+        return {key: value for key, value in whole(self).items() if key not in unused}
+
     @property
     def method(self) -> dict[str, Any]:
         """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys. Samples of its
         own are what an arm has that says nothing of them, as it was before there were others."""
         others = {"samples"} if self.samples == "own" else set()
-        others |= {key for key in ("context", "length_like") if getattr(self, key) is None}
         return self.model_dump(exclude={"seeds", "unequal_budget", *others})
+
+    @property
+    def drawn_by(self) -> str | None:
+        """The decode of the base's law that its samples are draws of, given the bare prompt; None where they are none."""
+        return None if self.context else self.decode
 
     @property
     def on_references(self) -> bool:

@@ -51,6 +51,11 @@ class Context(Section):
         return "solution" in holes_in(self.text)
 
     @property
+    def tells_nothing(self) -> bool:
+        """Whether what is asked is what is asked without a context."""
+        return self.text == BARE and not self.switches and self.template is None
+
+    @property
     def switches(self) -> dict[str, Any]:
         """What is given to the chat template where it differs from `model.chat`."""
         return self.chat | ({} if self.thinking is None else {THINKING: self.thinking})

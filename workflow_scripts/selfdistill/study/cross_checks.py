@@ -11,6 +11,7 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.annotation_checks import annotation_checks
 from selfdistill.study.arms import Arm
 from selfdistill.study.doubt_checks import doubt_checks
+from selfdistill.study.context_checks import context_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
@@ -40,6 +41,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _arms(study)
     yield from _training(study)
     yield from _evaluation(study)
+    yield from context_checks(study, root)
     yield from mechanism_checks(study)
     yield from doubt_checks(study.doubt)
     yield from annotation_checks(study, root)
@@ -73,7 +75,15 @@ def _token_limits(study: Study) -> Iterator[str]:
 def _arms(study: Study) -> Iterator[str]:
     seen: dict[str, str] = {}
     for name, arm in study.arms.items():
-        trains = arm.decode or arm.keep or arm.training or arm.unequal_budget or arm.targets != "sampled"
+        trains = (
+            arm.decode
+            or arm.keep
+            or arm.training
+            or arm.unequal_budget
+            or arm.targets != "sampled"
+            or arm.context
+            or arm.length_like
+        )
         if arm.resample and (trains or arm.on_references):
             yield f"arms.{name}: an arm with resample trains nothing; leave it only resample and seeds."
         elif arm.on_references:
@@ -92,7 +102,7 @@ def _arms(study: Study) -> Iterator[str]:
 
 def _without_samples(name: str, arm: Arm) -> Iterator[str]:
     """Keys that speak of samples, in an arm that has none."""
-    needless = [key for key in ("decode", "keep") if getattr(arm, key)]
+    needless = [key for key in ("decode", "context", "keep", "length_like") if getattr(arm, key)]
     needless += ["targets"] if arm.targets != "sampled" else []
     for key in needless:
         yield f"arms.{name}.{key}: an arm with samples: reference learns the dataset's own solutions, and nothing is sampled for it; remove the key."

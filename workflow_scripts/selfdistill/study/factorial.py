@@ -35,7 +35,7 @@ def factorial_cells(arms: Mapping[str, Arm], decodes: Mapping[str, Decode]) -> F
     trained: dict[tuple[str | None, str | None], str] = {
         (arm.decode, arm.keep): name
         for name, arm in arms.items()
-        if not arm.resample and not arm.on_references and arm.targets == "sampled" and not arm.training
+        if arm.drawn_by and arm.targets == "sampled" and not arm.training
     }
     crossed = [d for d in dict.fromkeys(d for d, _ in trained) if d and all((d, keep) in trained for keep in KEEPS)]
     plain = next((decode for decode in crossed if _is_plain(decodes[decode])), None)

@@ -13,6 +13,7 @@ from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
 from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
+from selfdistill.study.templates import chat_template_of
 
 CHECKPOINT_PATH = re.compile(r"(?P<results>.+)/(?P<run>runs/[^/]+/seed-\d+)/at-\d{3}/?")
 
@@ -51,6 +52,7 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
     if study.problems.examples is not None and not (root / study.problems.examples).is_file():
         yield f"problems.examples: there is no file {study.problems.examples!r}; correct its path, or remove the key."
     yield from _format_asked_for(study)
+    yield from _told_of_sources(study, root)
 
     filled = study.evaluation.audit.filled
     if filled and not (root / filled).is_file():
@@ -65,6 +67,29 @@ def _format_asked_for(study: Study) -> Iterator[str]:
             "problems.prompt: asks for \\boxed{}, but grading.answer: line counts what follows Answer: on the last line; "
             "ask for that line, or remove grading.answer."
         )
+
+
+def _told_of_sources(study: Study, root: Path) -> Iterator[str]:
+    """What contexts tell of each problem has to stand in some source. What a loader makes is known once it is read."""
+    sources = [source for source in study.problems.sources.values() if source.use == "train"]
+    files = [root / source.path for source in sources if not source.loader]
+    if len(files) < len(sources) or not all(file.is_file() for file in files):
+        return
+    for name, context in study.contexts.items():
+        column = {"dataset": "solution", "column": context.column}.get(context.solution or "")
+        if column and not any(_holds(file, column) for file in files):
+            key = f"contexts.{name}.{'column' if context.column else 'solution'}"
+            yield f"{key}: no line of the training sources has {column!r}; add it there, or tell the model something else."
+
+
+def _holds(file: Path, column: str) -> bool:
+    """Lines that are no JSON are told when they are read."""
+    with open(file, encoding="utf-8-sig", errors="replace") as handle:
+        for line in handle:
+            with contextlib.suppress(ValueError, AttributeError):
+                if f'"{column}"' in line and json.loads(line).get(column):
+                    return True
+    return False
 
 
 def written_lines(file: Path) -> int:
@@ -98,7 +123,7 @@ def _model_files(study: Study, root: Path) -> Iterator[str]:
         return
     if limit is not None and study.model.context > limit:
         yield f"model.context: {study.model.context} is over what the model was made for ({limit} in its config.json)."
-    template = _chat_template(model)
+    template = chat_template_of(model)
     for switch in study.model.chat:
         if template and switch not in template:
             yield f"model.chat.{switch}: the chat template of {study.model.path} reads no {switch}; remove it."
@@ -131,14 +156,3 @@ def study_file_of(results: str, root: Path) -> str | None:
             if "study" in study and study.get("results", usual_folder(study)) == results:
                 return str(file.relative_to(root))
     return None
-
-
-def _chat_template(model: Path) -> str:
-    """All that may be the model's chat template; nothing where none can be read, which is told when it is used."""
-    texts = [*model.glob("*.jinja"), *model.glob("additional_chat_templates/*.jinja")]
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        inside = [
-            json.loads(file.read_text()).get("chat_template") or "" for file in model.glob("tokenizer_config.json")
-        ]
-        return "\n".join([*(file.read_text(encoding="utf-8") for file in texts), *map(str, inside)])
-    return ""

@@ -1,7 +1,10 @@
 """Which models a study samples and trains: the names that the rules make their graph of, and the plan of cost its counts."""
 
+from collections.abc import Iterable
+
 from selfdistill.study.arms import Arm
-from selfdistill.study.names import SAMPLES, model_id
+from selfdistill.study.contexts import Context
+from selfdistill.study.names import SAMPLES, context_of, in_context, model_id, without_context
 from selfdistill.study.study import Study
 
 
@@ -23,9 +26,67 @@ def runs(study: Study) -> list[str]:
     return [f"{name}/seed-{seed}" for name, arm in trained_arms(study).items() for seed in arm.seeds]
 
 
+def correct_arms(study: Study) -> dict[str, Arm]:
+    """Trained arms that learn right answers alone, of the same problems where their decode is the same."""
+    return {name: arm for name, arm in sampled_arms(study).items() if arm.keep == "correct"}
+
+
+def partners(study: Study, name: str) -> list[str]:
+    """The arms whose right answers are of the same problems: itself among them."""
+    decode = study.arms[name].decode
+    return [other for other, arm in correct_arms(study).items() if arm.decode == decode]
+
+
+def source_of(study: Study, arm: str) -> str:
+    """Whose samples an arm learns."""
+    return sampled_under(study, f"{SAMPLES}{study.arms[arm].decode}", study.arms[arm].context)
+
+
+def sampled_under(study: Study, source: str, context: str | None) -> str:
+    """An untrained model under a context. One that tells nothing is the model itself, whose requests are the same."""
+    return source if context is None or study.contexts[context].tells_nothing else in_context(source, context)
+
+
+def shown_to(study: Study, model: str) -> str | None:
+    """The model whose correct samples a context shows; None where its solutions are none of a model's."""
+    source, context = without_context(model), study.contexts[context_of(model) or ""]
+    if context.solution == "sibling":
+        return source
+    return sampled_under(study, source, context.context) if context.solution == "context" else None
+
+
+def with_what_they_are_shown(study: Study, models: Iterable[str]) -> list[str]:
+    """Models and those whose samples their contexts show, each behind what it needs."""
+    found: dict[str, None] = {}
+    for model in models:
+        needed = [model]
+        while context_of(needed[-1]) and (shown := shown_to(study, needed[-1])):
+            needed.append(shown)
+        found |= dict.fromkeys(reversed(needed))
+    return list(found)
+
+
 def sources_of_samples(study: Study) -> list[str]:
-    """The base as the source of training samples: one model a decode."""
-    return sorted({f"{SAMPLES}{arm.decode}" for arm in sampled_arms(study).values()})
+    """The base as the source of training samples: one model a decode, and one more for each context."""
+    plain = sorted({f"{SAMPLES}{arm.decode}" for arm in sampled_arms(study).values() if not arm.context})
+    told = sorted({source_of(study, name) for name, arm in sampled_arms(study).items() if arm.context})
+    return with_what_they_are_shown(study, [*plain, *told])
+
+
+def asked_in_context(study: Study) -> list[str]:
+    """Of these, those that are told something."""
+    return [model for model in sources_of_samples(study) if context_of(model)]
+
+
+def thinks(study: Study, model: str) -> bool:
+    """Whether a model's completions hold a thought, which a context may switch."""
+    context = context_of(model)
+    switched = study.contexts[context].thinking if context else None
+    return study.model.thinks if switched is None else switched
+
+
+def context_asked(study: Study, model: str) -> Context:
+    return study.contexts[context_of(model) or ""]
 
 
 def evaluated(study: Study) -> list[str]:

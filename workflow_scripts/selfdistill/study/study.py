@@ -56,8 +56,4 @@ class Study(Section):
         plain = self.model_dump(exclude=unused)
         if self.training.draws == 1:
             del plain["training"]["draws"]
-        for arm in plain["arms"].values():
-            for key in ("context", "length_like"):
-                if arm[key] is None:
-                    del arm[key]
         return plain

@@ -21,20 +21,31 @@ class ArmDataset(NamedTuple):
     audit: dict[str, Any]
 
 
-def arm_dataset(graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int) -> ArmDataset:
-    """The arm's training examples, the first `examples` in problem order, and the audit of how they were chosen."""
+def arm_dataset(
+    graded: pl.DataFrame, arm: Arm, decode_id: str, examples: int, prompts: pl.DataFrame | None = None
+) -> ArmDataset:
+    """The arm's training examples, the first `examples` in problem order, and the audit of how they were chosen. `prompts`
+    are the bare ones, where the samples were told something beside: what is learnt is the completion behind these."""
+    sampled = training_samples(graded, decode_id)
+    kept = kept_samples(sampled, arm.keep)
+    # Of several samples of a problem one is learnt, so that no problem counts more than another.
+    learnable = kept.unique("problem_id", keep="first", maintain_order=True)
+    used = learnable.head(examples)
+    refuse_too_few(sampled, learnable, arm.keep, examples)
+    refuse_untrainable(used)
+    if prompts is not None:
+        used = used.drop("prompt_ids").join(prompts, on="problem_id", how="left", maintain_order="left")
+    dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
+    return ArmDataset(conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id))
+
+
+def training_samples(graded: pl.DataFrame, decode_id: str) -> pl.DataFrame:
     sampled = graded.filter((pl.col("purpose") == "train") & (pl.col("decode_id") == decode_id))
-    sampled = sampled.sort("rank", "draw", "request_id")
     if sampled.is_empty():
         raise UserError(
             f"decode {decode_id!r}: no training samples were graded; check training.samples and arms.*.decode."
         )
-    kept = kept_samples(sampled, arm.keep)
-    used = kept.head(examples)
-    refuse_too_few(sampled, kept, arm.keep, examples)
-    refuse_untrainable(used)
-    dataset = used.rename({"token_ids": "completion_ids"}).select(list(DATASET))
-    return ArmDataset(conform(dataset, DATASET, "dataset"), audit(sampled, kept, used, arm.keep, decode_id))
+    return sampled.sort("rank", "draw", "request_id")
 
 
 def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, examples: int) -> None:
@@ -44,8 +55,9 @@ def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, 
     classes = ", ".join(
         f"{row['len']} {row['finish_class']}" for row in sampled.group_by("finish_class").len().sort("len").to_dicts()
     )
+    kind = "samples" if sampled["problem_id"].is_unique().all() else "problems"
     raise UserError(
-        f"keep: {keep} leaves {kept.height} of {sampled.height} samples ({classes}), fewer than training.examples "
+        f"keep: {keep} leaves {kept.height} of {sampled['problem_id'].n_unique()} {kind} ({classes}), fewer than training.examples "
         f"({examples}), and arms must take equally many steps: lower training.examples or raise training.samples."
     )
 

@@ -1,0 +1,71 @@
+"""Rule `context_prompts`: what is asked of the base under a context, and which problems are skipped."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from selfdistill.foundation.programs import as_rule
+from selfdistill.models.folder import inspect_model
+from selfdistill.problems.examples import read_examples
+from selfdistill.problems.references import solutions_of
+from selfdistill.sampling.contexts import Room, context_prompts
+from selfdistill.sampling.prompts import Chat, earlier_turns
+from selfdistill.sampling.solutions import Told, from_answers, from_column, from_samples
+from selfdistill.study.contexts import Context
+from selfdistill.study.problems import Source
+from selfdistill.tables.contexts import CONTEXT_PROMPTS
+from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.whole import read_table, write_table
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+READ = ("problem_id", "request_id", "draw", "verdict", "text")
+
+
+def main() -> None:
+    asked = snakemake.params.asked
+    name, context = asked["context"], Context.model_validate(asked["settings"])
+    problems = read_table(snakemake.input.problems, PROBLEMS)
+    problems = problems.sort("rank").head(asked["problems"])
+    model = Path(snakemake.params.folder)
+    facts = inspect_model(model, asked["room"]["context"], asked["trust_remote_code"])
+    for note in facts.notes:
+        print(note, file=sys.stderr)
+    template = "".join(Path(path).read_text(encoding="utf-8") for path in snakemake.input.template) or None
+    switches = asked["chat"] | context.switches
+    chat = Chat(model, switches, facts.trust_remote_code, f"contexts.{name}.chat", template)
+    examples = [example for path in snakemake.input.examples for example in read_examples(str(path))]
+    found = context_prompts(
+        name,
+        context,
+        problems,
+        told(context, problems, asked["sources"]),
+        asked["prompt"],
+        chat,
+        Room(**asked["room"]),
+        earlier_turns(examples, asked["prompt"], chat),
+    )
+    write_table(found, snakemake.output[0], CONTEXT_PROMPTS)
+
+
+def told(context: Context, problems: pl.DataFrame, names: list[str]) -> dict[str, Told]:
+    sources = dict(zip(names, map(str, snakemake.input.sources), strict=False))
+    match context.solution:
+        case "answer":
+            return from_answers(problems)
+        case "dataset":
+            solutions = solutions_of({name: Source(path=path, use="train") for name, path in sources.items()})
+            return {problem: Told(text) for problem, text in solutions.items()}
+        case "column":
+            return from_column(sources, str(context.column))
+        case "sibling" | "context":
+            return from_samples(read_table(snakemake.input.shown[0], GRADED, READ), context.thought)
+        case _:
+            return {}
+
+
+as_rule(main, snakemake.log[0])
