@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.annotation_checks import annotation_checks
 from selfdistill.study.arms import Arm
-from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.context_checks import context_checks
+from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
