@@ -120,6 +120,9 @@ rule report:
             if MECHANISM and MECHANISM.depth
             else []
         ),
+        context_kl=(
+            ["<results>/analysis/context_kl.parquet"] if STUDY.disagreement else []
+        ),
         annotation=(
             ["<results>/analysis/annotation.parquet"] if STUDY.annotation else []
         ),

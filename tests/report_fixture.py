@@ -15,6 +15,7 @@ import polars as pl
 
 import report_mechanism_fixture as probed
 from judged_answers import judged_tables
+from read_again import disagreement
 from selfdistill.analysis.audit.corrected import Audit, corrected_effects, grader_errors
 from selfdistill.analysis.audit.strata import draw_sample
 from selfdistill.analysis.difficulty import difficulty
@@ -610,7 +611,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
     """With the tables of a study that has a judge and probes its models, whose figures take as long as half of all others."""
-    return report_inputs(**probed.tables() | judged_tables(HOSTILE) | replaced)
+    return report_inputs(**probed.tables() | judged_tables(HOSTILE) | disagreement(HOSTILE) | replaced)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
                                       "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "mass-by-rank",
-                                      "survivors", "fit-ratio", "movement", "depth", "endings", "judge-and-words")
+                                      "survivors", "fit-ratio", "movement", "depth", "endings", "who-disagrees-where", "judge-and-words")
     ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
     annotation,
     difficulty,
+    disagreement,
     factorial,
     formats,
     gradients,
@@ -155,6 +156,9 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "way_by_place": mechanism.way_by_place,
         "loss_terms": mechanism.loss_terms,
         "depth": mechanism.depth,
+        "where_by_doubt": disagreement.by_doubt,
+        "where_by_word": disagreement.by_word,
+        "where_by_token": disagreement.by_token,
         "judged": annotation.judged,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,

@@ -40,6 +40,7 @@ from selfdistill.tables.analysis import (
 from selfdistill.tables.annotation import ANNOTATION, JUDGEMENTS
 from selfdistill.tables.mechanism import (
     BRANCHES,
+    CONTEXT_KL,
     CURVES,
     DEPTH,
     MECHANISM,
@@ -102,6 +103,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
         branches=_if_there(files, "branches", BRANCHES),
         weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
+        context_kl=_if_there(files, "context_kl", CONTEXT_KL),
         annotation=_if_there(files, "annotation", ANNOTATION),
         judgements=_if_there(files, "judgements", JUDGEMENTS),
         grader=read_table(files["grader"], GRADER),
