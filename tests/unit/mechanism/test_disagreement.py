@@ -149,6 +149,9 @@ def test_a_planted_disagreement_comes_out_with_its_share() -> None:
 
 def test_laws_that_never_part_have_no_shares_and_no_interval() -> None:
     found = where(table([(f"f{text}", "a", None, 0.0) for text in range(5)]), ["wait"], 3)
+    assert (
+        set(found["grouping"]) == {words.BY_TOKEN, words.BY_DOUBT} and found["name"].to_list()[0] == words.EVERY_TOKEN
+    )
     row = found.row(0, named=True)
     assert (row["estimate"], row["share"], row["times_mean"], row["low"]) == (0.0, None, None, None)
 

@@ -54,7 +54,9 @@ def _doubt(mine: pl.DataFrame, whole: pl.DataFrame, markers: Sequence[str]) -> I
 
 
 def _most(mine: pl.DataFrame, whole: pl.DataFrame, column: str, grouping: str, place: str, shown: int) -> Iterator[Row]:
-    """The names with most of the KL."""
+    """The names with most of the KL; none where there is none."""
+    if float(whole["sum"].sum()) <= 0:
+        return
     first = mine.group_by(column).agg(pl.col("kl").sum()).sort(["kl", column], descending=[True, False]).head(shown)
     for name in first[column]:
         rows = mine.filter(pl.col(column) == name)
