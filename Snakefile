@@ -15,7 +15,7 @@ pathvars:
 
 
 wildcard_constraints:
-    model="|".join(EVALUATED + SAMPLES),
+    model="|".join([*EVALUATED, *SAMPLES, *LADDER]),
     arm="|".join(TRAINED),
     seed=r"\d+",
     shard=r"\d+",
@@ -27,6 +27,11 @@ include: "rules/contexts.smk"
 include: "rules/completions.smk"
 include: "rules/training.smk"
 include: "rules/analysis.smk"
+
+
+if STUDY.ladder:
+
+    include: "rules/ladder.smk"
 
 
 if MECHANISM:

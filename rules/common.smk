@@ -15,6 +15,8 @@ from selfdistill.study.models import with_what_they_are_shown
 from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.study.models import asked_in_context, context_asked, shown_to
+from selfdistill.study.ladder_models import SOURCE, climbers, contexts_of_rungs
+from selfdistill.study.ladder_models import ladder_models, rungs_of, source_of_climber
 from selfdistill.study.models import correct_arms, partners, source_of, thinks
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
@@ -23,14 +25,18 @@ from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.annotation.server import key_of
 from selfdistill.planning.memory import judging_memory, needs_of
 from selfdistill.models.lineage import is_checkpoint
-from selfdistill.problems.wording import wording_of
+from selfdistill.problems.wording import answer_sentence, wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
 from selfdistill.sampling.plan import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
 # Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.
 FROM_SAMPLES = list(sampled_arms(STUDY))
+# Of those from samples, those that learn right answers alone, and which of them learn such to the same problems.
 CORRECT = list(correct_arms(STUDY))
+ALIKE = [
+    list(arms) for arms in dict.fromkeys(tuple(partners(STUDY, arm)) for arm in CORRECT)
+]
 FROM_REFERENCES = list(reference_arms(STUDY))
 TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
@@ -85,6 +91,9 @@ SWITCHES = {
     for name, context in STUDY.contexts.items()
     if context.switches and context.template is None
 }
+# What is sampled for the ladder: by its name which model is asked, and under which context; nothing where there is none.
+LADDER = ladder_models(STUDY)
+TOLD_ON_LADDER = [name for name, rung in LADDER.items() if rung.context]
 EVALUATED = evaluated(STUDY)
 # The section of probes, whose texts are probed, and which models are asked; nothing where the study has none.
 MECHANISM = STUDY.mechanism
@@ -141,9 +150,19 @@ def library(script, *more):
     )
 
 
+def climber_of(name):
+    """The model that is asked under this name: on the ladder one has several."""
+    return LADDER[name].climber if name in LADDER else name
+
+
+def on_rungs(climbers):
+    """The names under which these models are sampled on their rungs, one model after the other."""
+    return [name for climber in climbers for name in rungs_of(STUDY, climber)]
+
+
 def weights_of(wildcards):
     """The files or the folder that a model's samples depend on."""
-    arm, seed, percent = parse_model_id(wildcards.model)
+    arm, seed, percent = parse_model_id(climber_of(wildcards.model))
     return (
         BASE_FILES
         if seed is None
@@ -165,13 +184,13 @@ def probed_for_noise(wildcards):
 
 def folder_of(wildcards, input):
     """The folder of a model, for a command line: an exported checkpoint's lies where the storage of results puts it."""
-    _, seed, _ = parse_model_id(wildcards.model)
+    _, seed, _ = parse_model_id(climber_of(wildcards.model))
     return STUDY.model.path if seed is None else input.weights
 
 
 def check_of(wildcards):
     """For a checkpoint, the check that the sampling engine reads it as the trainer does; nothing for the base."""
-    arm, seed, percent = parse_model_id(wildcards.model)
+    arm, seed, percent = parse_model_id(climber_of(wildcards.model))
     return [] if seed is None else f"<results>/runs/{arm}/seed-{seed}/export_check.json"
 
 
@@ -183,7 +202,15 @@ def samples_of_partners(wildcards):
 
 def problems_in_context(wildcards):
     """The problems that are asked under a context."""
+    if wildcards.model in LADDER:
+        return "<results>/ladder/chosen.parquet"
     return "<results>/problems/train.parquet"
+
+
+def told_sources(wildcards):
+    """The sources of the problems that are asked under a context."""
+    wanted = STUDY.ladder.use if wildcards.model in LADDER else "train"
+    return {name: source for name, source in SOURCES.items() if source["use"] == wanted}
 
 
 def samples_shown(wildcards):
@@ -193,11 +220,11 @@ def samples_shown(wildcards):
 
 
 def sources_told_of(wildcards):
-    """What the training problems' own solutions, and other texts beside them, are read from, where a context tells them."""
+    """What the problems' own solutions, and other texts beside them, are read from, where a context tells them."""
     told = context_asked(STUDY, wildcards.model).solution in ("dataset", "column")
     return [
         source["path"] if "loader" in source else local(source["path"])
-        for source in TRAINING_SOURCES.values()
+        for source in told_sources(wildcards).values()
         if told
     ]
 

@@ -1,4 +1,4 @@
-# Needs: the training problems, and what contexts tell of them: the base's own graded samples, or the sources.
+# Needs: the training problems or those of the ladder, and what contexts tell of them: the base's own graded samples, or the sources.
 # Makes: <results>/models/{model}/{prompts,plan}.parquet of the base under a context; the usual rules sample and grade it.
 
 
@@ -23,7 +23,7 @@ rule context_prompts:
     benchmark:
         "<benchmarks>/context_prompts/{model}.tsv"
     wildcard_constraints:
-        model=one_of(IN_CONTEXT),
+        model=one_of(IN_CONTEXT + TOLD_ON_LADDER),
     localrule: True
     conda:
         "../envs/sampling.yaml"
@@ -38,7 +38,7 @@ rule context_prompts:
             "problems": asked_of(STUDY, wildcards.model).train_samples,
             "prompt": STUDY.problems.prompt,
             "room": room_in_context(wildcards),
-            "sources": list(TRAINING_SOURCES),
+            "sources": list(told_sources(wildcards)),
             "trust_remote_code": STUDY.model.trust_remote_code,
             "chat": STUDY.model.chat,
         },

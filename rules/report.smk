@@ -63,6 +63,9 @@ rule report:
         variance="<results>/analysis/variance.parquet",
         truncation="<results>/analysis/truncation.parquet",
         token_budgets="<results>/analysis/token_budgets.parquet",
+        doubt="<results>/analysis/doubt.parquet",
+        doubt_ratios="<results>/analysis/doubt_ratios.parquet",
+        word_shift="<results>/analysis/word_shift.parquet",
         noise_steps="<results>/analysis/noise_steps.parquet",
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",
@@ -118,6 +121,16 @@ rule report:
         depth=(
             ["<results>/analysis/depth.parquet"]
             if MECHANISM and MECHANISM.depth
+            else []
+        ),
+        ladder=["<results>/analysis/ladder.parquet"] if STUDY.ladder else [],
+        ladder_tests=["<results>/analysis/ladder_tests.parquet"] if STUDY.ladder else [],
+        ladder_examples=(
+            ["<results>/analysis/ladder_examples.parquet"] if STUDY.ladder else []
+        ),
+        information=(
+            ["<results>/analysis/information.parquet"]
+            if STUDY.ladder and STUDY.ladder.information
             else []
         ),
         context_kl=(

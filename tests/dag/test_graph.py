@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("dag")
 
 ANALYSIS = {
     "levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance", "audit_sheet", "grader", "difficulty",
-    "solving",
+    "solving", "doubt",
 }  # fmt: skip
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
@@ -55,6 +55,13 @@ def on_solutions(study: dict[str, Any]) -> None:
     study["problems"]["reference"] = "{solution}\n</think>\n\nThe answer is \\boxed{{answer}}."
 
 
+def of_right_answers(study: dict[str, Any]) -> None:
+    """Two arms, one of them told something that rests on the samples of the other."""
+    study["contexts"] = {"guided": {"wording": "guided", "solution": "sibling"}, "unused": {"wording": "unguided"}}
+    study["arms"]["ug"] = {"decode": "plain", "keep": "correct"}
+    study["arms"]["sg"] = {"decode": "plain", "keep": "correct", "context": "guided"}
+
+
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
@@ -88,6 +95,15 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         on_solutions, {"references", "reference_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
         {"references": 1, "reference_dataset": 1, "train": 1, "plan": 2},
     ),
+    "two more arms, of right answers with and without a context": (
+        of_right_answers,
+        {"context_prompts", "plan_in_context", "correct_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
+        {"context_prompts": 1, "plan_in_context": 1, "correct_dataset": 2, "train": 2, "plan": 4, "sample": 2 + 4, "grade": 1 + 4},
+    ),
+    "a context that no arm is sampled under": (put("contexts", {"ours": {"wording": "uncertain", "solution": "answer"}}), PAGE, {}),
+    "more samples of each training problem": (
+        put("training/draws", 2), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"dataset": 4, "train": 4, "plan": 2 + 8},
+    ),
     "the wording of solutions that no arm learns": (put("problems/reference", "{solution} {answer}"), PAGE, {}),
     "more training samples": (
         put("training/samples", 280), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"train": 4, "plan": 2 + 8},
@@ -113,8 +129,9 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "a judge of uncertainty": (put("annotation", JUDGED), JUDGE | PAGE, {}),
     "no probes": (lambda study: study.pop("mechanism"), PAGE, {}),
     "a margin of equivalence": (
-        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
+        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts", "doubt"} | PAGE, {},
     ),
+    "what counts as doubt": (put("doubt", {"markers": ["wait"]}), {"doubt"} | PAGE, {}),
     "a loop threshold": (
         put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"grade": 12},
     ),
@@ -159,8 +176,10 @@ CODE = {
         "grader",
         "difficulty",
         "verdicts",
+        "doubt",
         "report",
     },
+    "workflow_scripts/selfdistill/doubt/counting.py": {"doubt", "report"},
     "workflow_scripts/selfdistill/analysis/noise.py": {"noise", "report"},
     "workflow_scripts/selfdistill/training/trainer/trainer.py": set(),
     "workflow_scripts/selfdistill/sampling/engines/torch_engine.py": set(),
@@ -212,7 +231,16 @@ def test_every_rule_says_what_it_needs() -> None:
             for directive in ("log:", "benchmark:", "conda:", "threads:", "resources:"):
                 assert directive in body, f"rule {name} has no {directive}"
             assert "mem_mb" in body and "runtime" in body, f"rule {name} lacks memory or run time"
-            if name in ("sample", "teacher", "train", "check_export", "probe", "gradients", "branch_runs"):
+            if name in (
+                "sample",
+                "teacher",
+                "train",
+                "check_export",
+                "probe",
+                "gradients",
+                "branch_runs",
+                "read_texts",
+            ):
                 assert "gpu=" in body
 
 

@@ -28,8 +28,7 @@ PROGRAMS = {
     "forklock-analysis": {
         "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
         "checks", "report", "variance", "audit_sheet", "difficulty", "grader", "solving", "token_classes", "mechanism",
-        "strips", "weight_overlap", "depth", "noise_probe", "annotation",
-        "disagreement_texts", "disagreement",
+        "strips", "weight_overlap", "depth", "noise_probe", "doubt", "annotation", "disagreement_texts", "disagreement",
     },
 }  # fmt: skip
 # Snakemake gives `script:` rules its own packages to unpack what they are told, behind those of their environment.

@@ -89,3 +89,30 @@ def test_the_first_broken_invariant_is_named(
 ) -> None:
     with pytest.raises(UserError, match=f"results break an invariant, {complaint}"):
         checked_results(results(tmp_path, graded, trained_on), ASKED)
+
+
+LEARNED = [{"request_id": f"r{n}", "problem_id": f"p{n}", "verdict": "correct"} for n in (7, 8)]
+
+
+@pytest.mark.parametrize(
+    ("learned", "complaint"),
+    [
+        (LEARNED, None),
+        ([LEARNED[0], LEARNED[1] | {"verdict": "wrong"}], "arm told learned 1 answer that were not right; the first is request r8"),
+        ([LEARNED[0], LEARNED[1] | {"problem_id": "p9"}], "arm told learned answers to other problems than ssd"),
+        (LEARNED[:1], "arm told learned answers to other problems than ssd"),
+        (LEARNED[::-1], "arm told learned answers to other problems than ssd"),
+    ],
+)  # fmt: skip
+def test_arms_of_right_answers_learned_right_ones_to_the_same_problems(
+    tmp_path: Path, learned: list[dict[str, Any]], complaint: str | None
+) -> None:
+    files = results(tmp_path, ANSWERS)
+    files["datasets"] = [written(tmp_path, "a", DATASET, *LEARNED), written(tmp_path, "b", DATASET, *learned)]
+    asked = ASKED | {"arms": ["ssd", "told"], "alike": [["ssd", "told"]]}
+    if complaint is None:
+        said = {check["name"]: check["sentence"] for check in checked_results(files, asked)}
+        assert said["right answers are of the same problems"].endswith("one to each of the same problems (ssd, told).")
+        return
+    with pytest.raises(UserError, match=complaint):
+        checked_results(files, asked)

@@ -220,3 +220,35 @@ def test_probing_is_one_reading_of_every_carrier_by_every_probed_model() -> None
     deeper = planned(decode="t07", carriers=40, strips=1, depth={})["probe"]
     assert deeper.rules == probing.rules
     assert deeper.worst.cpu_hours == pytest.approx(2 * probing.worst.cpu_hours)
+
+
+def of_right_answers(study: dict[str, Any]) -> None:
+    study["contexts"] = {
+        "guided": {"wording": "guided", "solution": "sibling"},
+        "regenerated": {"wording": "guided", "solution": "context", "context": "guided"},
+    }
+    study["training"]["draws"] = 4
+    study["arms"] = {
+        "ug": {"decode": "plain", "keep": "correct"},
+        "sg": {"decode": "plain", "keep": "correct", "context": "guided"},
+        "again": {"decode": "plain", "keep": "finished", "context": "regenerated"},
+    }
+    study["hypotheses"] = {}
+    del study["mechanism"]
+
+
+def test_contexts_are_counted_with_what_they_show_and_draws_of_training_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = changed(tmp_path, ROOT / "config/smoke.yaml", of_right_answers)
+    plan = json.loads(printed(capsys, str(file), "--json"))
+    by_name = {stage["name"]: stage for stage in plan["stages"]}
+    # The bare samples, those under guided and those under regenerated: 260 problems, four draws.
+    assert by_name["sample training data"]["requests"] == 3 * 260 * 4
+    assert by_name["train"]["rules"] == {"dataset": 1, "correct_dataset": 2, "train": 3}
+    analysis = by_name["problems, plans, analysis"]["rules"]
+    models = 1 + 3 * 2  # the base, and two checkpoints of each run
+    assert (analysis["context_prompts"], analysis["plan_in_context"], analysis["plan"]) == (2, 2, models + 1)
+    said = printed(capsys, str(file))
+    assert "ug, sg train on 208 that all of them answered right" in said
+    assert "Under contexts (samples-plain/in-guided, samples-plain/in-regenerated) every problem is counted" in said

@@ -96,3 +96,26 @@ def test_probes_are_rehearsed_as_far_as_the_engine_goes(tmp_path: Path, engine: 
     small = rehearse(raw, tmp_path / "few", engine, arms=[arm, "aa"])
     few = load_study(yaml.safe_load(small.read_text()), ROOT).mechanism
     assert few and few.arms == [arm] and few.branches is None and few.noise and few.noise.arms == []
+
+
+def test_contexts_are_rehearsed_in_a_wording_that_the_lab_answers(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    raw["contexts"] = {
+        "guided": {"wording": "guided", "solution": "sibling"},
+        "regenerated": {"wording": "guided", "solution": "context", "context": "guided"},
+        "dataset": {"wording": "opsd", "solution": "dataset"},
+        "quiet": {"chat": {"enable_thinking": False}},
+    }
+    decode = raw["arms"]["ssd"]["decode"]
+    raw["arms"] = {name: {"decode": decode, "keep": "finished", "context": name} for name in raw["contexts"]}
+    raw["arms"] |= {
+        "ug": {"decode": decode, "keep": "correct"},
+        "sg": {"decode": decode, "keep": "correct", "context": "guided"},
+    }
+    raw["training"]["draws"] = 8
+    raw["hypotheses"] = {}
+    raw.pop("mechanism", None)
+    small = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "torch").read_text()), ROOT)
+    assert small.training.draws == 4 and list(small.contexts) == list(raw["contexts"])
+    assert [context.solution for context in small.contexts.values()] == ["sibling", "context", "answer", None]
+    assert small.contexts["quiet"].tells_nothing and small.contexts["guided"].over_length == "skip"

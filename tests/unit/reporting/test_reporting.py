@@ -53,7 +53,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
 SECTIONS = ["answers", "estimand", "main", "factorial", "sweep", "truncation", "checkpoints", "audit", "training", "noise",
-            "weights", "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
+            "weights", "doubt", "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -96,7 +96,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
                                       "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "mass-by-rank",
-                                      "survivors", "fit-ratio", "movement", "depth", "endings", "who-disagrees-where", "judge-and-words")
+                                      "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
+                                      "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def test_arms_trained_once_are_named_as_such(page: Page) -> None:
     assert "Trained once only: keep-cut, filter-only, fixed-point." in page.words
 
 
-PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "truncation", "token_budgets", "run_logs", "noise_steps", "noise_summary",
+PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "truncation", "token_budgets", "doubt", "doubt_ratios", "word_shift", "run_logs", "noise_steps", "noise_summary",
           "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
 
 

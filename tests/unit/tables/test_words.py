@@ -72,7 +72,7 @@ def test_a_completion_is_finished_by_its_class_exactly_when_it_is_by_its_end(
 def one_of_each_class() -> pl.DataFrame:
     return pl.DataFrame({
         "finish_class": CLASSES, "verdict": [endings.CORRECT, *[endings.UNANSWERED] * (len(CLASSES) - 1)],
-        "model_id": "base", "decode_id": "t10", "problem_id": "p1", "purpose": "eval", "family": "f1", "split": "test",
+        "request_id": CLASSES, "model_id": "base", "decode_id": "t10", "problem_id": "p1", "purpose": "eval", "family": "f1", "split": "test",
         "rank": 0, "level": 1, "n_tokens": 9, "think_closed": True, "boxed": True,
     })  # fmt: skip
 

@@ -37,6 +37,7 @@ def checked_results(files: Mapping[str, Any], asked: Mapping[str, Any]) -> list[
         manifests=[json.loads(Path(path).read_text()) for path in files["manifests"]],
         draws=Draws.model_validate(asked["draws"]),
         unequal=asked.get("unequal", ()),
+        alike=asked.get("alike", ()),
     )
     for check in checks:
         if not check["passed"]:

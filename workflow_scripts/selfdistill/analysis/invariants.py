@@ -29,7 +29,9 @@ def check_results(
     manifests: Sequence[Mapping[str, Any]],
     draws: Draws,
     unequal: Sequence[str] = (),
+    alike: Sequence[Sequence[str]] = (),
 ) -> list[Check]:
+    """`alike` are the arms that learn right answers to the same problems, group by group."""
     checks: list[tuple[str, Callable[[], str | None], str]] = [
         ("request ids are unique", lambda: repeated_requests(graded), "No request was sampled or counted twice."),
         ("plan equals completions", lambda: plan_gaps(plans, graded), "Every planned request has one graded completion."),
@@ -38,6 +40,9 @@ def check_results(
         ("accuracy does not depend on the number of draws", lambda: draw_dependence(graded, levels, budgets), "The reported accuracy is the mean over single draws."),
         ("arms took equally many steps", lambda: uneven_steps(manifests, unequal), steps_held(manifests, unequal)),
     ]  # fmt: skip
+    if alike:
+        same = ("right answers are of the same problems", lambda: uneven_answers(datasets, alike), answers_alike(alike))
+        checks.append(same)
     return [
         {"name": name, "passed": complaint is None, "sentence": complaint or holds}
         for name, find, holds in checks
@@ -101,6 +106,24 @@ def leaks(datasets: Frames, evaluation: pl.DataFrame, contamination: pl.DataFram
         leaked = sorted(forbidden & set(dataset["problem_id"]))
         if leaked:
             return f"arm {arm} trained on {plural(len(leaked), 'problem')} of the evaluation or too similar to one; the first is {leaked[0]}."
+    return None
+
+
+def answers_alike(alike: Sequence[Sequence[str]]) -> str:
+    groups = "; ".join(", ".join(arms) for arms in alike)
+    return f"Arms with keep: correct learned right answers alone, one to each of the same problems ({groups})."
+
+
+def uneven_answers(datasets: Frames, alike: Sequence[Sequence[str]]) -> str | None:
+    for arms in alike:
+        first = datasets[arms[0]]["problem_id"].to_list()
+        for arm in arms:
+            learned = datasets[arm]
+            wrong = learned.filter(pl.col("verdict") != CORRECT)
+            if wrong.height:
+                return f"arm {arm} learned {plural(wrong.height, 'answer')} that were not right; the first is request {wrong['request_id'][0]}."
+            if learned["problem_id"].to_list() != first or learned["problem_id"].n_unique() < learned.height:
+                return f"arm {arm} learned answers to other problems than {arms[0]}, or several to one of them."
     return None
 
 

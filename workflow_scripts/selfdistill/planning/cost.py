@@ -18,6 +18,8 @@ from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.disagreement import Disagreement
+from selfdistill.study.ladder import Ladder
+from selfdistill.study.ladder_models import climbers, ladder_models
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.models import (
     asked_in_context,
@@ -87,10 +89,11 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         _export_checks(study, figures),
         _sampling("sample earlier checkpoints", study, figures, earlier),
         _sampling("sample finished training", study, figures, final),
+        *_ladder(study, figures),
         _grading(study, figures),
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         *_gradients(study, figures),
-        *([_reading(study, study.disagreement, figures)] if study.disagreement else []),
+        *([_reading_again(study, study.disagreement, figures)] if study.disagreement else []),
         *([_judging(study, study.annotation, figures)] if study.annotation else []),
         _analysis(study, figures),
     ]
@@ -216,12 +219,36 @@ def _export_checks(study: Study, figures: Figures) -> Stage:
 
 
 def _grading(study: Study, figures: Figures) -> Stage:
-    models = [*evaluated(study), *sources_of_samples(study)]
+    models = [*evaluated(study), *sources_of_samples(study), *ladder_models(study)]
     answers = sum(requests_of(asked_of(study, model)) for model in models)
     # Completions at their cap hold no answer to verify, so the worst of sampling is not the worst of grading.
     seconds = len(models) * figures.common("job_seconds") + answers / figures.value("answers_per_second")
     amount = _hours(seconds, 1, False)
     return Stage("grade", {"grade": len(models)}, 0, amount, amount)
+
+
+def _ladder(study: Study, figures: Figures) -> Iterator[Stage]:
+    """What is sampled on all rungs, as if every problem of the pool that may be chosen were, and what is read of it."""
+    if study.ladder is None:
+        return
+    yield _sampling("sample the ladder", study, figures, list(ladder_models(study)))
+    if study.ladder.information:
+        yield _reading(study, study.ladder, figures)
+
+
+def _reading(study: Study, ladder: Ladder, figures: Figures) -> Stage:
+    """At a training's speed at most: told texts behind both prompts; of those of the first rung, as if all were right, once
+    behind every prompt. An answer that is put into the model's mouth is short."""
+    on_gpu, models, decode = study.sampling.gpus > 0, len(climbers(study)), study.decodes[ladder.decode]
+    texts = ladder.problems * ladder.draws * (3 * len(ladder.contexts) + 1)
+
+    def amount(length: Length) -> Amount:
+        read = figures.value("prompt_tokens") + length(decode)
+        seconds = models * texts * read * figures.seconds_per_token("training", on_gpu, read)
+        found = _hours(seconds + models * figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
+        return found + Amount(tokens=models * texts * read)
+
+    return Stage("read what was told", {"read_texts": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
 LAW_BYTES, PROBE_BYTES = 8, 100  # of a kept token, of what else a row of probes holds; before compression
@@ -246,7 +273,7 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
     return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
-def _reading(study: Study, asked: Disagreement, figures: Figures) -> Stage:
+def _reading_again(study: Study, asked: Disagreement, figures: Figures) -> Stage:
     """Every reader reads every text once, behind a prompt that a context may make twice as long as the text, and keeps its
     law at every token."""
     on_gpu, number_of = study.sampling.gpus > 0, len(readers(study))
@@ -336,7 +363,7 @@ def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:
 # Rules of which there is one job each.
 ONCE = (
     "problems", "prompts", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change", "checks",
-    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet",
+    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet", "doubt",
 )  # fmt: skip
 
 
@@ -345,7 +372,16 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     loaded = sum(source.loader is not None for source in study.problems.sources.values())
     told = len([model for model in sources_of_samples(study) if context_of(model)])
     rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study)) - told}
-    rules |= {"context_prompts": len(asked_in_context(study)), "plan_in_context": told}
+    on_ladder = ladder_models(study).values()
+    told_on_ladder = sum(rung.context is not None for rung in on_ladder)
+    rules |= {
+        "context_prompts": len(asked_in_context(study)) + told_on_ladder,
+        "plan_in_context": told,
+        "plan_ladder": len(on_ladder),
+    }
+    rules |= dict.fromkeys(("ladder_problems", "ladder"), int(bool(study.ladder)))
+    read = bool(study.ladder and study.ladder.information)
+    rules |= {"information_texts": len(climbers(study)) if read else 0, "information": int(read)}
     rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
     rules |= {"references": int(bool(reference_arms(study))), "lineage": int(is_checkpoint(Path(study.model.path)))}
     rules |= dict.fromkeys(("token_classes", "mechanism", "strips"), int(bool(study.mechanism)))

@@ -14,6 +14,8 @@ from selfdistill.planning.looks import expectations
 from selfdistill.planning.memory import needs_of
 from selfdistill.planning.power import POWER, Reach
 from selfdistill.planning.proposal import Proposal, Proposed
+from selfdistill.planning.right_answers import right_answers_line
+from selfdistill.study.models import asked_in_context
 from selfdistill.study.study import Study
 
 HOWS = ("assumed", "computed", "measured")  # the least sure first
@@ -85,6 +87,8 @@ def as_text(
             memory_line(study),
             money_line(total(parts), price),
             examples_line(study, figures),
+            right_answers_line(study, figures),
+            contexts_line(study),
             power_table(found),
             looks_table(study, found),
             coupling_line(found),
@@ -113,7 +117,10 @@ def waiting(study: Study, parts: list[Stage], cores: int, which: str) -> float:
     """Hours: the stages run one after the other, and a stage keeps no more cores busy than it has jobs' threads."""
     hours = 0.0
     for part in parts:
-        heavy = max([count for rule, count in part.rules.items() if rule not in ("dataset", "teacher")], default=1)
+        heavy = max(
+            [count for rule, count in part.rules.items() if rule not in ("dataset", "correct_dataset", "teacher")],
+            default=1,
+        )
         threads = study.training.processes_per_node if "train" in part.rules else 1
         hours += getattr(part, which).cpu_hours / max(1, min(cores, heavy * threads))
     return hours
@@ -167,6 +174,16 @@ def examples_line(study: Study, figures: Figures) -> str:
     return (
         f"Of {training.samples:,} samples about {left:,.0f} are expected to finish; every arm trains on "
         f"{training.examples:,}, {verdict}."
+    )
+
+
+def contexts_line(study: Study) -> str:
+    """What the table counts of contexts."""
+    if not asked_in_context(study):
+        return ""
+    return (
+        f"Under contexts ({', '.join(asked_in_context(study))}) every problem is counted, and a completion as long as any other; a "
+        "problem without a solution to be told of is skipped, and who is told one writes less."
     )
 
 

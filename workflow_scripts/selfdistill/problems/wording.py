@@ -14,6 +14,11 @@ def wording_of(study: Study) -> str:
     return study.problems.reference or WORDINGS[study.grading.answer]
 
 
+def answer_sentence(study: Study) -> str:
+    """With {answer}: how an answer is given in the format that is graded."""
+    return WORDINGS[study.grading.answer].rpartition("\n")[2]
+
+
 def check_wording(study: Study) -> None:
     """A model must not be taught an answer that the grader would not find."""
     if not reference_arms(study):

@@ -18,15 +18,17 @@ import yaml
 from selfdistill.foundation.files import write_text
 from selfdistill.rehearsal.copies import bring, forget_copies
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
+from selfdistill.study.contexts import OF_SAMPLES
 from selfdistill.study.evaluation import ALL
 from selfdistill.study.training import Recipe
 
 LAB = Path(__file__).parents[3] / "resources/lab"
 SUFFIX = "-rehearsal"
 PROMPT = "{problem}\nPut the answer in \\boxed{}."
+TOLD = "{prompt}\n{solution}"
 CONTEXT, LARGEST_CAP, BETWEEN_CAPS = 320, 224, 16  # tokens
 TRAIN_PROBLEMS, EVAL_PROBLEMS, BUDGETS = 160, 24, {"quick": 12, "full": 30}
-CARRIERS = 8
+CARRIERS, DRAWS = 8, 4
 LEAST = 4  # of a dataset that is asked whole
 TRAINING = {
     "samples": 160, "examples": 64, "batch": 16, "micro_batch": 4, "epochs": 1, "lr": 3.0e-5, "lr_floor": 6.0e-6,
@@ -110,6 +112,7 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     for arm in study["arms"].values():
         if own := arm.get("training"):
             _shrink_arm(arm, own, usual_batch, study["training"])
+    _shrink_contexts(study)
     _shrink_evaluation(study["evaluation"])
     if study.get("mechanism"):
         _shrink_mechanism(study["mechanism"], engine)
@@ -120,6 +123,23 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
         for hypothesis in study.get("hypotheses", {}).values():
             hypothesis.pop("claim", None)  # one training tells nothing of the method
     return study
+
+
+def _shrink_contexts(study: dict[str, Any]) -> None:
+    """The lab's model knows no wording of a solution, but answers where the answer alone stands behind its prompt. Its
+    template has no switch."""
+    for context in study.get("contexts", {}).values():
+        for key in ("chat", "thinking", "template", "column", "thought"):
+            context.pop(key, None)
+        if "solution" not in context:
+            context["wording"] = "{prompt}"
+            continue
+        own = context["solution"] in OF_SAMPLES and study["model"].get("thinks", True)
+        if not own:
+            context.pop("context", None)
+        context |= {"wording": TOLD, "over_length": "skip"} | ({"thought": False} if own else {"solution": "answer"})
+    if (draws := study["training"].get("draws")) is not None:
+        study["training"]["draws"] = min(draws, DRAWS)
 
 
 def _shrink_evaluation(evaluation: dict[str, Any]) -> None:

@@ -25,11 +25,18 @@ class ReportInputs:
     variance: pl.DataFrame | None = None  # VARIANCE
     truncation: pl.DataFrame | None = None  # TRUNCATION
     token_budgets: pl.DataFrame | None = None  # TOKEN_BUDGETS
+    doubt: pl.DataFrame | None = None  # DOUBT
+    doubt_ratios: pl.DataFrame | None = None  # DOUBT_RATIOS
+    word_shift: pl.DataFrame | None = None  # WORD_SHIFT
     mechanism: pl.DataFrame | None = None  # MECHANISM
     ssd_fit: pl.DataFrame | None = None  # SSD_FIT
     curves: pl.DataFrame | None = None  # CURVES
     depth: pl.DataFrame | None = None  # DEPTH
     strips: pl.DataFrame | None = None  # STRIPS
+    ladder: pl.DataFrame | None = None  # LADDER
+    ladder_tests: pl.DataFrame | None = None  # LADDER_TESTS
+    ladder_examples: pl.DataFrame | None = None  # LADDER_EXAMPLES
+    information: pl.DataFrame | None = None  # INFORMATION
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`

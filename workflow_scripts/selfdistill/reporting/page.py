@@ -18,9 +18,13 @@ from markupsafe import Markup
 from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
+from selfdistill.reporting.answers.shortened import shortened
+from selfdistill.reporting.doubt import doubt_decode, doubt_sentences
 from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.gradients import branch_sentence, noise_sentences
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, is_resampled_base
+from selfdistill.reporting.ladder import sentences as ladder_sentences
+from selfdistill.reporting.ladder import side_by_side
 from selfdistill.reporting.mechanism import sentences as mechanism_sentences
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.strips import LEGEND, LOOKS, strips
@@ -28,10 +32,12 @@ from selfdistill.reporting.tables import (
     annotation,
     difficulty,
     disagreement,
+    doubt,
     factorial,
     formats,
     gradients,
     grading,
+    ladder,
     lineage,
     looks,
     main,
@@ -63,7 +69,6 @@ VERDICT_LOOKS = {
 }
 
 NOT_EVIDENCE = "This is not evidence of no effect"
-LONGEST_EXAMPLE = 6000  # characters of a completion shown from its start and its end together
 
 
 def build_report(inputs: ReportInputs, output: Path | str, templates: Path = TEMPLATES) -> None:
@@ -116,9 +121,14 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
             "locks": has_rows(inputs.mechanism) or has_rows(inputs.strips),
             "fit": has_rows(inputs.ssd_fit),
             "depth": has_rows(inputs.depth),
+            "told": has_rows(inputs.ladder),
         },
+        doubt_decode=doubt_decode(inputs),
+        doubt_sentences=doubt_sentences(inputs),
         mechanism_sentences=mechanism_sentences(inputs),
         strips=strips(inputs),
+        ladder_sentences=ladder_sentences(inputs),
+        side_by_side=side_by_side(inputs),
         strip_legend=LEGEND,
         strip_classes=LOOKS,
         alarms=[audit["alarm"] for audit in inputs.conversions.values() if audit.get("alarm")],
@@ -136,6 +146,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "variance": variance.where_errors_come_from,
         "audit": training.filter_audit,
         "references": training.references,
+        "right_answers": training.right_answers,
         "targets": training.soft_targets,
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
@@ -159,6 +170,17 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "where_by_doubt": disagreement.by_doubt,
         "where_by_word": disagreement.by_word,
         "where_by_token": disagreement.by_token,
+        "doubt": doubt.doubt_by_model,
+        "doubt_ratios": doubt.doubt_against_base,
+        "doubt_words": doubt.doubt_by_word,
+        "word_groups": doubt.markers_against_others,
+        "moved_words": doubt.words_that_shift_most,
+        "rungs": ladder.rungs,
+        "steps": ladder.steps,
+        "rung_order": ladder.order,
+        "across_models": ladder.across_models,
+        "word_by_word": ladder.word_by_word,
+        "information": ladder.information,
         "judged": annotation.judged,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
@@ -294,11 +316,3 @@ def examples(inputs: ReportInputs) -> list[dict[str, Any]]:
     if inputs.examples is None:
         return []
     return [row | {"text": shortened(row.get("text") or "")} for row in inputs.examples.to_dicts()]
-
-
-def shortened(text: str, longest: int = LONGEST_EXAMPLE) -> str:
-    """Start and end of a long text; how a completion ends matters most."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]}\n\n[… {formatting.count(len(text) - 2 * half)} characters left out …]\n\n{text[-half:]}"

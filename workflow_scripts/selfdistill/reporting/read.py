@@ -38,6 +38,8 @@ from selfdistill.tables.analysis import (
     WEIGHT_CHANGE,
 )
 from selfdistill.tables.annotation import ANNOTATION, JUDGEMENTS
+from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS, WORD_SHIFT
+from selfdistill.tables.ladder import INFORMATION, LADDER, LADDER_EXAMPLES, LADDER_TESTS
 from selfdistill.tables.mechanism import (
     BRANCHES,
     CONTEXT_KL,
@@ -87,11 +89,18 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         variance=read_table(files["variance"], VARIANCE),
         truncation=read_table(files["truncation"], TRUNCATION),
         token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
+        doubt=read_table(files["doubt"], DOUBT),
+        doubt_ratios=read_table(files["doubt_ratios"], DOUBT_RATIOS),
+        word_shift=read_table(files["word_shift"], WORD_SHIFT),
         mechanism=_if_there(files, "mechanism", MECHANISM),
         ssd_fit=_if_there(files, "ssd_fit", SSD_FIT),
         curves=_if_there(files, "curves", CURVES),
         depth=_if_there(files, "depth", DEPTH),
         strips=_if_there(files, "strips", STRIPS),
+        ladder=_if_there(files, "ladder", LADDER),
+        ladder_tests=_if_there(files, "ladder_tests", LADDER_TESTS),
+        ladder_examples=_if_there(files, "ladder_examples", LADDER_EXAMPLES),
+        information=_if_there(files, "information", INFORMATION),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),

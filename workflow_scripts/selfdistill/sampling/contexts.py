@@ -71,11 +71,11 @@ def given(prompts: pl.DataFrame) -> pl.DataFrame:
 def counted(prompts: pl.DataFrame) -> str:
     """How many problems are asked, and why the others are not, as a sentence."""
     counts = dict(prompts["outcome"].value_counts().iter_rows())
-    skipped = [f"{counts[outcome]:,} {outcome}" for outcome in words.SKIPPED if outcome in counts]
-    ending = f"; skipped: {', '.join(skipped)}" if skipped else ""
     long = prompts.filter(pl.col("outcome") == words.TOO_LONG)["problem_id"].to_list()
-    names = f" ({', '.join(long)})" if long else ""
-    return f"{counts.get(words.GIVEN, 0):,} of {prompts.height:,} problems asked{ending}{names}."
+    reasons = {outcome: outcome for outcome in words.SKIPPED} | {words.TOO_LONG: f"{words.TOO_LONG}: {', '.join(long)}"}
+    skipped = [f"{counts[outcome]:,} ({reason})" for outcome, reason in reasons.items() if outcome in counts]
+    ending = f"; skipped: {', '.join(skipped)}" if skipped else ""
+    return f"{counts.get(words.GIVEN, 0):,} of {prompts.height:,} problems asked{ending}."
 
 
 def _solution(context: Context, told: Told | None, tokenizer: Any, special: frozenset[int]) -> Row:

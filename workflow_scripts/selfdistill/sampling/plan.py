@@ -11,6 +11,8 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.problems.budgets import members
 from selfdistill.sampling.requests import noise_id, request_id, seed_of, shard_of
 from selfdistill.study.evaluation import Size, size_of
+from selfdistill.study.ladder import Ladder
+from selfdistill.study.ladder_models import Rung, ladder_models
 from selfdistill.study.names import SAMPLES, parse_model_id, without_context
 from selfdistill.study.sampling import AbortLoops, Decode
 from selfdistill.study.section import Section
@@ -37,13 +39,14 @@ class Asked(Section):
     mixture_draws: dict[str, int] = Field(default={})
     noises: list[int] = Field(default=[])  # of each draw of an evaluation answer, where models share them
     train_draws: int = 1  # samples of each training problem
+    first_draw: int = 0  # of training samples: those before it are another model's of the ladder
     problems_at: dict[str, Size] = Field(default={})  # decode → fewer problems: those of an earlier look
 
     def as_param(self) -> dict[str, Any]:
         """As a study without such mixtures, coupling, looks and draws always wrote it, so that older results need no new plan."""
         unused = set() if self.mixtures else {"mixtures", "mixture_draws"}
         unused |= set() if self.train_draws > 1 else {"train_draws"}
-        unused |= {name for name in ("noises", "problems_at") if not getattr(self, name)}
+        unused |= {name for name in ("noises", "problems_at", "first_draw") if not getattr(self, name)}
         return self.model_dump(exclude=unused)
 
     def problems_of(self, decode: str) -> Size:
@@ -59,6 +62,9 @@ class Asked(Section):
 def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]] = MappingProxyType({})) -> Asked:
     """The base's training samples are models of their own, one a decode (`samples-t11`), so that a new arm or another
     evaluation touches no arm's dataset. `looks` says which decodes are asked fewer problems than the full budget's."""
+    rung = ladder_models(study).get(model_id)
+    if rung and study.ladder:
+        return _asked_on_ladder(study, study.ladder, rung)
     evaluation = study.evaluation
     arm = study.arms.get(model_id)
     twin = arm is not None and arm.resample
@@ -93,6 +99,25 @@ def asked_of(study: Study, model_id: str, looks: Mapping[str, Mapping[str, Size]
         problems_at={
             decode: size for decode, size in looks.get(model_id, {}).items() if size != evaluation.budgets["full"]
         },
+    )
+
+
+def _asked_on_ladder(study: Study, ladder: Ladder, rung: Rung) -> Asked:
+    """As training samples: so many answers to each problem, in no budget. The first rung's are not those that choose."""
+    return Asked(
+        dtype=study.sampling.precision,
+        decodes={ladder.decode: study.decodes[ladder.decode]},
+        train=[ladder.decode],
+        train_samples=ladder.asked if rung.chooses else ladder.problems,
+        train_draws=ladder.draws,
+        first_draw=ladder.draws if rung.context is None and not rung.is_shown else 0,
+        eval=[],
+        eval_problems=0,
+        draws=0,
+        stream="",
+        seed=study.seed,
+        shards=study.sampling.shards_base if rung.climber == "base" else study.sampling.shards_checkpoint,
+        abort_loops=study.sampling.abort_loops,
     )
 
 
@@ -137,7 +162,7 @@ def make_plan(
         for name in asked.train
         for problem in _first(train, asked.train_samples)
         if problem not in skipped
-        for draw in range(asked.train_draws)
+        for draw in range(asked.first_draw, asked.first_draw + asked.train_draws)
     ]
     wanted += [
         ("eval", name, problem, draw)

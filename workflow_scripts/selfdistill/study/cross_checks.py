@@ -15,6 +15,7 @@ from selfdistill.study.disagreement_checks import disagreement_checks
 from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
+from selfdistill.study.ladder_checks import ladder_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
 from selfdistill.study.models import trained_arms
 from selfdistill.study.names import SAMPLES
@@ -43,6 +44,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _training(study)
     yield from _evaluation(study)
     yield from context_checks(study, root)
+    yield from ladder_checks(study)
     yield from mechanism_checks(study)
     yield from doubt_checks(study.doubt)
     yield from annotation_checks(study, root)

@@ -11,6 +11,7 @@ from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.doubt import Doubt
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
+from selfdistill.study.ladder import Ladder
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.model import Model
 from selfdistill.study.problems import Problems
@@ -37,6 +38,10 @@ class Study(Section):
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
     doubt: Doubt = Doubt()
+    ladder: Ladder | None = Field(
+        None,
+        description="The same problems under one context after the other: what a model writes the more it is told.",
+    )
     mechanism: Mechanism | None = Field(
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
@@ -54,8 +59,12 @@ class Study(Section):
         return Recipe.model_validate(shared | self.arms[arm].training)
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without probes, contexts and a judge always wrote it, so that its record needs not be written anew."""
-        unused = {name for name in ("mechanism", "contexts", "disagreement", "annotation") if not getattr(self, name)}
+        """As a study without probes, contexts, ladder, readers and judge always wrote it, so that its record needs not be written anew."""
+        unused = {
+            name
+            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation")
+            if not getattr(self, name)
+        }
         unused |= {"doubt"} if self.doubt == Doubt() else set()
         plain = self.model_dump(exclude=unused)
         if self.training.draws == 1:

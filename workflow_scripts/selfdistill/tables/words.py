@@ -305,6 +305,25 @@ EVERY_TOKEN = "every token"
 EVERY_DOUBT = "every word of doubt"
 NO_DOUBT = "everything else"
 
+# Column `measure` of the ladder.
+DOUBTS = "doubts per answer"
+DOUBT_RATE = "doubts per 1,000 tokens"
+LADDER_MEASURES = (ACCURACY, MEAN_TOKENS, DOUBTS, DOUBT_RATE)
+
+# Columns `test`, `expected` and `verdict` of the ladder's tests.
+TREND = "trend along the rungs"
+EVERY_STEP = "every step by itself"
+STEEPNESS = "fall from the first rung to the last"
+RISES = "rises"
+FALLS = "falls"
+IN_ORDER = "in the order said"
+REVERSED = "against the order said"
+
+# Column `measure` of what a context told.
+TOLD_INFORMATION = "information of told texts"  # E[log p(y|x,c) − log p(y|x)] over texts y sampled under the context
+ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a closed thought
+STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
+INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
 SERVER = "server"  # column `engine` of a judge that a server has
 
 # Column `parse` of a judge's reply.
@@ -351,3 +370,29 @@ NO_ANSWER_PART = "nothing behind its thought"
 HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
 TOO_LONG = "does not fit the context"
 SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
+
+# Column `estimand` of words of doubt, beside DOUBTS and DOUBT_RATE.
+THOUGHT_DOUBT_RATE = "doubts per 1,000 tokens of the thought"
+LATER_DOUBT_RATE = "doubts per 1,000 tokens after the thought"
+SAME_LENGTHS_RATE = "doubts per 1,000 tokens, among answers of the same lengths"
+FIRST_TOKENS_RATE = "doubts per 1,000 tokens, within the first tokens"
+SUBSTRINGS = "substrings per answer"  # as arXiv 2603.24472 counts
+SUBSTRING_RATE = "substrings per 1,000 tokens"
+
+# Column `scale` of a comparison of doubt.
+RATIO = "ratio of rates"
+DIFFERENCE = "difference of means"
+QUASI_POISSON = "quasi-Poisson, jackknife over problems"
+
+
+def too_little_doubt(least: int) -> str:
+    return f"no interval: shown in fewer than {least} problems"
+
+
+# Column `kind` of the shift of words.
+MARKER = "word of doubt"
+OTHER_WORD = "other word"
+ALL_MARKERS = "words of doubt"  # all uses of any of them
+ALL_OTHERS = "other words"
+MARKERS_AGAINST_OTHERS = "words of doubt against other words"
+WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)

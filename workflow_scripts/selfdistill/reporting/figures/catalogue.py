@@ -10,14 +10,17 @@ from matplotlib.figure import Figure
 
 from selfdistill.foundation.files import write_text
 from selfdistill.foundation.wording import THIN_SPACE, plural
+from selfdistill.reporting.doubt import compared_with_base, doubt_decode, shifts
 from selfdistill.reporting.figures.annotation import judge_and_words
 from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
 from selfdistill.reporting.figures.disagreement import who_disagrees_where
+from selfdistill.reporting.figures.doubt import doubt_ratios, word_shift
 from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
 from selfdistill.reporting.figures.gradients import signal_share, time_and_data
 from selfdistill.reporting.figures.hypotheses import hypotheses
+from selfdistill.reporting.figures.ladder import ladder, ladder_words
 from selfdistill.reporting.figures.mechanism import depth_by_class, fit_ratio, mass_by_rank, movement, survivors
 from selfdistill.reporting.figures.sweep import sweep
 from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
@@ -71,6 +74,14 @@ def _of_checkpoints(inputs: ReportInputs) -> str:
     return _n_and_split(checkpoint_levels(inputs))
 
 
+def _of_doubt(inputs: ReportInputs) -> str:
+    return _n_and_split(compared_with_base(inputs).filter(pl.col("decode_id") == doubt_decode(inputs)))
+
+
+def _of_word_shift(inputs: ReportInputs) -> str:
+    return _n_and_split(shifts(inputs, doubt_decode(inputs) or ""))
+
+
 def _of_endings(inputs: ReportInputs) -> str:
     return f"n = {between(truncation_rows(inputs).group_by('arm').len()['len'].to_list())} answers per arm."
 
@@ -99,6 +110,10 @@ def _of_depth(inputs: ReportInputs) -> str:
     rows = everywhere(there(inputs.depth, DEPTH)).filter(pl.col("measure") == words.MEAN_DEPTH)
     of_one = rows.filter(pl.col("model_id") == pl.col("model_id").first())
     return _counted(of_one["positions"].sum(), of_one["n"].max())
+
+
+def _of_ladder(inputs: ReportInputs) -> str:
+    return "" if inputs.ladder is None else f"{n_of(inputs.ladder)}."
 
 
 def _positions(table: pl.DataFrame) -> str:
@@ -284,6 +299,40 @@ PLANS: dict[str, Plan] = {
         "95 % intervals over families of problems. A frequent word may have a large share and a small KL a token: the table "
         "has both.",
         "analysis/context_kl.parquet",
+    ),
+    "doubt-ratios": Plan(
+        doubt_ratios,
+        "Words of doubt as multiples of the base",
+        "Each arm against the base at the decode at which the base doubts most. Left of the dotted line the arm doubts less. Per "
+        "answer holds the length of the answers, per token does not; where the measures of one length agree with it, neither "
+        "longer answers nor later parts of them make the difference. Bars are 95 % intervals over problems.",
+        "analysis/doubt_ratios.parquet",
+        _of_doubt,
+    ),
+    "word-shift": Plan(
+        word_shift,
+        "How the use of every word shifted",
+        "Grey: every word that the base uses often enough. Coloured: the words of doubt. On the dotted line a word is used as often "
+        "per token as by the base, one step below half as often. Words of doubt that lie among the others fall because all "
+        "do. Single words have 95 % intervals in the file.",
+        "analysis/word_shift.parquet",
+        _of_word_shift,
+    ),
+    "ladder": Plan(
+        ladder,
+        "What is written the more is told",
+        "The same problems under one context after the other, from the least told to the most. Bars are 95 % intervals of single levels; compare "
+        "rungs in the table of steps, which pairs them by problem. A line that falls in the two lower panels is doubt that being told took away; where "
+        "the last panel stays level, answers are only shorter.",
+        "analysis/ladder.parquet",
+        _of_ladder,
+    ),
+    "ladder-words": Plan(
+        ladder_words,
+        "Which words of doubt go",
+        "Each marker by itself, per answer, with 95 % t intervals over problems. Words that nobody wrote are left out.",
+        "analysis/ladder.parquet",
+        _of_ladder,
     ),
     "judge-and-words": Plan(
         judge_and_words,

@@ -62,6 +62,38 @@ def references(inputs: ReportInputs) -> Table | None:
     )
 
 
+def right_answers(inputs: ReportInputs) -> Table | None:
+    """Of arms that learn right answers alone: to which problems, told what, and how long."""
+    rows = [
+        Row([
+            arm, str(entry.get("decode", fmt.MISSING)), entry["context"] or "nothing",
+            fmt.count(entry["problems_with_a_right_answer"][arm]), fmt.count(entry["shared_problems"]), fmt.count(entry["used"]),
+            fmt.count(entry["used_profile"]["mean_tokens"]), _matched(entry),
+        ])
+        for arm in arm_names(inputs.study)
+        if (entry := inputs.audits.get(arm)) and "shared_problems" in entry
+    ]  # fmt: skip
+    if not rows:
+        return None
+    columns = ["arm", "sampled with", "told", "problems with a right answer", "with one of every arm", "used", "mean tokens",
+               "matched in length"]  # fmt: skip
+    note = (
+        "These arms learn right answers alone, one to each of the same problems, and as many of them: a problem is taken where every "
+        "such arm of the decode has a right answer. Whatever a sample was told beside its problem, what is learnt is its completion "
+        "behind the bare prompt. An arm that is matched in length takes of each problem the right answer nearest in length to "
+        "the other arm’s; the table says how far the means are still apart."
+    )
+    return Table(
+        "Right answers to the same problems", columns, [Group(rows)], "arms/*/audit.json", note, frozenset({0, 1, 2})
+    )
+
+
+def _matched(entry: dict[str, Any]) -> str:
+    if not entry.get("length_like"):
+        return fmt.MISSING
+    return f"like {entry['length_like']}, {fmt.number(entry['mean_length_gap'], 1, signed=True)} tokens"
+
+
 def _leaning(favour: dict[str, Any]) -> str:
     low, high = favour.get("correctness_difference_low"), favour.get("correctness_difference_high")
     return f"{fmt.points(favour.get('correctness_difference'))} {fmt.interval(low, high, 1, scale=100)}".strip()

@@ -47,20 +47,30 @@ def audit(
 def leaning_interval(sampled: pl.DataFrame, kept: pl.DataFrame) -> Interval | None:
     """95 % interval of how much more often the kept are correct than the sampled; none where nothing was dropped.
 
-    The kept are a part of the sampled, so both shares come from the same resample of the problems (one sample each):
-    a percentile bootstrap, whose resamples are drawn as counts of the four kinds {kept | dropped} × {correct | not}.
+    The kept are a part of the sampled, so both shares come from the same resample of the problems: a percentile bootstrap,
+    whose resamples are drawn as counts of problems of each pattern of the four kinds {kept | dropped} × {correct | not}.
     """
-    n = sampled.height
-    if kept.height == n:
+    if kept.height == sampled.height:
         return None
-    kept_correct, correct = (frame.filter(IS_CORRECT).height for frame in (kept, sampled))
-    dropped_correct = correct - kept_correct
-    kinds = np.array([kept_correct, kept.height - kept_correct, dropped_correct, n - kept.height - dropped_correct])
-    drawn = np.random.default_rng(BOOTSTRAP_SEED).multinomial(n, kinds / n, RESAMPLES)
+    patterns, problems = _patterns(sampled, kept)
+    n = problems.sum()
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).multinomial(n, problems / n, RESAMPLES) @ patterns
     drawn = drawn[drawn[:, 0] + drawn[:, 1] > 0]
-    differences = drawn[:, 0] / (drawn[:, 0] + drawn[:, 1]) - (drawn[:, 0] + drawn[:, 2]) / n
+    differences = drawn[:, 0] / (drawn[:, 0] + drawn[:, 1]) - (drawn[:, 0] + drawn[:, 2]) / drawn.sum(axis=1)
     low, high = np.quantile(differences, (0.025, 0.975))
     return Interval(float(low), float(high))
+
+
+def _patterns(sampled: pl.DataFrame, kept: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """How many samples of each kind a problem has, and how many problems are like that."""
+    here, right = pl.col("request_id").is_in(kept["request_id"].implode()), IS_CORRECT
+    kinds = [(here & right), (here & ~right), (~here & right), (~here & ~right)]
+    counts = [kind.sum().cast(pl.Int64).alias(str(place)) for place, kind in enumerate(kinds)]
+    if sampled["problem_id"].is_unique().all():
+        return np.eye(len(kinds), dtype=np.int64), sampled.select(counts).to_numpy()[0]
+    by_problem = sampled.group_by("problem_id").agg(counts).drop("problem_id")
+    alike = by_problem.group_by(by_problem.columns).len().sort(by_problem.columns)
+    return alike.drop("len").to_numpy(), alike["len"].to_numpy()
 
 
 def _profile(samples: pl.DataFrame) -> dict[str, Any]:

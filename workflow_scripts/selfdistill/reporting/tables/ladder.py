@@ -1,0 +1,234 @@
+"""Tables of the ladder: every rung, the steps between them, words one by one, what each context told."""
+
+from typing import Any
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.ladder import climbers, contexts, information_rows, ladder_rows, tests_of
+from selfdistill.reporting.tables.table import Group, Row, Table, word
+from selfdistill.tables import words
+
+COLUMNS = {
+    words.ACCURACY: "right",
+    words.MEAN_TOKENS: "tokens",
+    words.DOUBTS: words.DOUBTS,
+    words.DOUBT_RATE: "per 1,000 tokens",
+}
+DIGITS = {words.MEAN_TOKENS: 0, words.DOUBTS: 2, words.DOUBT_RATE: 1}
+
+
+def rungs(inputs: ReportInputs) -> Table | None:
+    """The levels of every climber on every rung."""
+    groups = [Group(_rungs_of(inputs, model), title=model) for model in climbers(inputs)]
+    if not groups:
+        return None
+    first = ladder_rows(inputs, climbers(inputs)[0]).row(0, named=True)
+    left_out = first["left_out"]
+    lacking = (
+        f" {fmt.plural(left_out, 'chosen problem')} without an answer on every rung count on none." if left_out else ""
+    )
+    return Table(
+        "The same problems, told more and more",
+        ["told", *COLUMNS.values(), "answers"],
+        groups,
+        "analysis/ladder.parquet",
+        f"95 % intervals of single levels over {fmt.plural(first['n'], first['unit'])}: Wilson's at the effective n of shares, t of means, and of "
+        f"the ratio of all doubts to all tokens. Compare rungs by their steps, which are paired by problem, and not by the overlap of these.{lacking}",
+    )
+
+
+def _rungs_of(inputs: ReportInputs, model: str) -> list[Row]:
+    levels = ladder_rows(inputs, model).filter(pl.col("against").is_null())
+    found = []
+    for context in contexts(inputs):
+        here = {row["measure"]: row for row in levels.filter(pl.col("context") == context).iter_rows(named=True)}
+        if here:
+            cells = [_level(here[measure]) if measure in here else fmt.MISSING for measure in COLUMNS]
+            found.append(Row([context, *cells, fmt.count(next(iter(here.values()))["answers"])]))
+    return found
+
+
+def _level(row: dict[str, Any]) -> str:
+    if row["measure"] == words.ACCURACY:
+        return fmt.percent_with_interval(row)
+    digits = DIGITS[row["measure"]]
+    return f"{fmt.number(row['estimate'], digits)} {fmt.interval(row['low'], row['high'], digits)}".strip()
+
+
+def _change(row: dict[str, Any]) -> str:
+    if row["measure"] == words.ACCURACY:
+        return fmt.points_with_interval(row)
+    digits = DIGITS[row["measure"]]
+    return f"{fmt.number(row['estimate'], digits, signed=True)} {fmt.interval(row['low'], row['high'], digits, signed=True)}".strip()
+
+
+def steps(inputs: ReportInputs) -> Table | None:
+    """From each rung to the next, of the first climber."""
+    models = climbers(inputs)
+    if not models:
+        return None
+    order = contexts(inputs)
+    groups = []
+    for measure, column in COLUMNS.items():
+        rows = ladder_rows(inputs, models[0]).filter(pl.col("measure") == measure, pl.col("p_adjusted").is_not_null())
+        cells = [
+            Row(
+                [
+                    f"{row['against']} → {row['context']}",
+                    _change(row),
+                    fmt.p_value(row["p_value"]),
+                    fmt.p_value(row["p_adjusted"]),
+                ]
+            )
+            for row in rows.sort("rung").iter_rows(named=True)
+            if order.index(row["context"]) == order.index(row["against"]) + 1
+        ]
+        groups.append(Group(cells, title=column))
+    return Table(
+        f"Every step, of {models[0]}",
+        ["step", "difference", "p", "p, Holm"],
+        groups,
+        "analysis/ladder.parquet",
+        "Paired by problem: of shares by Tango's score statistic, in percentage points, else by t. Holm over the steps of one measure.",
+    )
+
+
+def order(inputs: ReportInputs) -> Table | None:
+    """Whether the rungs are in the order that was said beforehand."""
+    groups = [Group(rows, title=model) for model in climbers(inputs) if (rows := _tests(inputs, model))]
+    if not groups:
+        return None
+    return Table(
+        "Are the rungs in order?",
+        [
+            "measure",
+            "said to",
+            "rank correlation with the order",
+            "p, Holm",
+            "trend",
+            "p of every step, Holm",
+            "every step",
+        ],
+        groups,
+        "analysis/ladder_tests.parquet",
+        "The trend is Page’s, with an error over families of problems. That every step goes the way that was said is shown only as well as its least "
+        "sure step: the largest of their one-sided p. Holm over the measures and models of each test.",
+        frozenset({0, 1, 4, 6}),
+    )
+
+
+def _tests(inputs: ReportInputs, model: str) -> list[Row]:
+    found = []
+    for measure, column in COLUMNS.items():
+        trend, every = (tests_of(inputs, model, measure, test) for test in (words.TREND, words.EVERY_STEP))
+        if trend and every:
+            along = f"{fmt.number(trend['estimate'], 2, signed=True)} {fmt.interval(trend['low'], trend['high'], 2, signed=True)}".strip()
+            found.append(
+                Row([column, trend["expected"], along, fmt.p_value(trend["p_adjusted"]), word(trend["verdict"]),
+                     fmt.p_value(every["p_adjusted"]), word(every["verdict"])])
+            )  # fmt: skip
+    return found
+
+
+def across_models(inputs: ReportInputs) -> Table | None:
+    """From the first rung to the last, each other climber's change less the first one's."""
+    models = climbers(inputs)
+    rows = []
+    for model in models[1:]:
+        cells = []
+        for measure in COLUMNS:
+            row = tests_of(inputs, model, measure, words.STEEPNESS)
+            cells.append(f"{_change(row)} (p, Holm {fmt.p_value(row['p_adjusted'])})" if row else fmt.MISSING)
+        rows.append(Row([model, *cells]))
+    if not rows:
+        return None
+    last = contexts(inputs)[-1]
+    return Table(
+        f"What being told changes, against what it changes for {models[0]}",
+        ["model", *COLUMNS.values()],
+        [Group(rows)],
+        "analysis/ladder_tests.parquet",
+        f"From {contexts(inputs)[0]} to {last}: the model's change less that of {models[0]}, on the same problems. A model that has unlearnt to doubt "
+        "has less to lose by being told, so that its change is smaller.",
+    )
+
+
+def word_by_word(inputs: ReportInputs) -> Table | None:
+    """How often each marker stands in an answer, on every rung, of the first climber."""
+    models = climbers(inputs)
+    if not models or inputs.ladder is None:
+        return None
+    rows = inputs.ladder.filter(
+        pl.col("model_id") == models[0],
+        pl.col("word").is_not_null(),
+        pl.col("measure") == words.DOUBTS,
+        pl.col("against").is_null(),
+    )
+    found = []
+    for marker in rows["word"].unique(maintain_order=True):
+        here = {row["context"]: row for row in rows.filter(pl.col("word") == marker).iter_rows(named=True)}
+        if any(row["estimate"] for row in here.values()):
+            found.append(Row([str(marker), *(_level(here[context]) for context in contexts(inputs))]))
+    if not found:
+        return None
+    return Table(
+        f"Word by word, of {models[0]}",
+        ["word", *contexts(inputs)],
+        [Group(found)],
+        "analysis/ladder.parquet",
+        "Per answer, with 95 % t intervals over problems. Words that nobody wrote are left out.",
+    )
+
+
+def information(inputs: ReportInputs) -> Table | None:
+    groups = [Group(_told(inputs, model), title=model) for model in climbers(inputs)]
+    groups = [group for group in groups if group.rows]
+    if not groups:
+        return None
+    return Table(
+        "How much was told, in nats",
+        [
+            "told",
+            *words.INFORMATION_MEASURES,
+            "tokens of a told text",
+            "of the first, from the top twentieth",
+            "bare surprise of the answer",
+        ],
+        groups,
+        "analysis/information.parquet",
+        "Means over problems with 95 % t intervals. None of the three is the mutual information of the paper. The first is a divergence: it adds what the "
+        "context tells to all in which the bare model is not the one that knows nothing, and few texts make much of it. The second only orders contexts, "
+        "for the bare model is not calibrated where it is made to answer at once: its surprise may exceed that of a guess. The third is what texts written "
+        "without the context lose of their likelihood with it: it measures style, and was taken for information with its sign turned.",
+    )
+
+
+def _told(inputs: ReportInputs, model: str) -> list[Row]:
+    found = []
+    for context in contexts(inputs):
+        here = information_rows(inputs, model, context)
+        if here:
+            cells = [_nats(here.get(measure)) for measure in words.INFORMATION_MEASURES]
+            texts, probe = here.get(words.TOLD_INFORMATION, {}), here.get(words.ANSWER_PROBE, {})
+            found.append(
+                Row(
+                    [
+                        context,
+                        *cells,
+                        fmt.number(texts.get("tokens"), 0),
+                        fmt.percent(texts.get("from_few"), 0),
+                        fmt.number(probe.get("untold"), 2),
+                    ]
+                )
+            )
+    return found
+
+
+def _nats(row: dict[str, Any] | None) -> str:
+    if not row:
+        return fmt.MISSING
+    return (
+        f"{fmt.number(row['estimate'], 2, signed=True)} {fmt.interval(row['low'], row['high'], 2, signed=True)}".strip()
+    )
