@@ -39,6 +39,11 @@ if MECHANISM:
     include: "rules/mechanism.smk"
 
 
+if STUDY.disagreement:
+
+    include: "rules/disagreement.smk"
+
+
 if STUDY.annotation:
 
     include: "rules/annotation.smk"

@@ -10,7 +10,8 @@ from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
 from selfdistill.study.models import evaluated, runs, sources_of_samples
-from selfdistill.study.models import judged
+from selfdistill.study.models import judged, reading_contexts, readers
+from selfdistill.study.models import with_what_they_are_shown
 from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.study.models import asked_in_context, context_asked, shown_to

@@ -133,6 +133,9 @@ rule report:
             if STUDY.ladder and STUDY.ladder.information
             else []
         ),
+        context_kl=(
+            ["<results>/analysis/context_kl.parquet"] if STUDY.disagreement else []
+        ),
         annotation=(
             ["<results>/analysis/annotation.parquet"] if STUDY.annotation else []
         ),

@@ -16,6 +16,7 @@ import polars as pl
 import report_ladder_fixture as told
 import report_mechanism_fixture as probed
 from judged_answers import judged_tables
+from read_again import disagreement
 from selfdistill.analysis.audit.corrected import Audit, corrected_effects, grader_errors
 from selfdistill.analysis.audit.strata import draw_sample
 from selfdistill.analysis.difficulty import difficulty
@@ -659,7 +660,8 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
     """With the tables of a study that climbs a ladder, has a judge and probes its models: the last have half of all figures."""
-    return report_inputs(**probed.tables() | told.tables(HOSTILE) | judged_tables(HOSTILE) | replaced)
+    told_and_judged = told.tables(HOSTILE) | judged_tables(HOSTILE) | disagreement(HOSTILE)
+    return report_inputs(**probed.tables() | told_and_judged | replaced)
 
 
 if __name__ == "__main__":

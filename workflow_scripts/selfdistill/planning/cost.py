@@ -17,6 +17,7 @@ from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
 from selfdistill.study.annotation import Annotation
+from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.ladder import Ladder
 from selfdistill.study.ladder_models import climbers, ladder_models
 from selfdistill.study.mechanism import Mechanism
@@ -27,6 +28,7 @@ from selfdistill.study.models import (
     judged,
     noise_probed,
     probed,
+    readers,
     reference_arms,
     resample_arms,
     runs,
@@ -34,7 +36,7 @@ from selfdistill.study.models import (
     sources_of_samples,
     trained_arms,
 )
-from selfdistill.study.names import parse_model_id
+from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.study.study import Study
 
@@ -91,6 +93,7 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         _grading(study, figures),
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         *_gradients(study, figures),
+        *([_reading_again(study, study.disagreement, figures)] if study.disagreement else []),
         *([_judging(study, study.annotation, figures)] if study.annotation else []),
         _analysis(study, figures),
     ]
@@ -270,6 +273,25 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
     return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
+def _reading_again(study: Study, asked: Disagreement, figures: Figures) -> Stage:
+    """Every reader reads every text once, behind a prompt that a context may make twice as long as the text, and keeps its
+    law at every token."""
+    on_gpu, number_of = study.sampling.gpus > 0, len(readers(study))
+    decode = study.decodes[asked.decode]
+
+    def amount(length: Length) -> Amount:
+        text = length(decode)
+        told = len(asked.contexts) * text
+        read = number_of * (figures.value("prompt_tokens") + text) + told
+        seconds = asked.texts * read * figures.seconds_per_token("training", on_gpu, read / number_of)
+        disk = number_of * asked.texts * text * (LAW_BYTES * asked.top + PROBE_BYTES)
+        found = _hours(seconds + number_of * figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
+        return found + Amount(tokens=asked.texts * read, disk_bytes=disk)
+
+    rules = {"disagreement_texts": 1, "read_again": number_of, "disagreement": 1}
+    return Stage("read samples again", rules, 0, amount(expected_length(figures)), amount(longest))
+
+
 RUBRIC_TOKENS = 400  # of the rubric that ships; another one is about as long
 
 
@@ -348,11 +370,15 @@ ONCE = (
 def _analysis(study: Study, figures: Figures) -> Stage:
     """Problems, plans, tables and the report."""
     loaded = sum(source.loader is not None for source in study.problems.sources.values())
-    told = len(asked_in_context(study))
+    told = len([model for model in sources_of_samples(study) if context_of(model)])
     rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study)) - told}
     on_ladder = ladder_models(study).values()
     told_on_ladder = sum(rung.context is not None for rung in on_ladder)
-    rules |= {"context_prompts": told + told_on_ladder, "plan_in_context": told, "plan_ladder": len(on_ladder)}
+    rules |= {
+        "context_prompts": len(asked_in_context(study)) + told_on_ladder,
+        "plan_in_context": told,
+        "plan_ladder": len(on_ladder),
+    }
     rules |= dict.fromkeys(("ladder_problems", "ladder"), int(bool(study.ladder)))
     read = bool(study.ladder and study.ladder.information)
     rules |= {"information_texts": len(climbers(study)) if read else 0, "information": int(read)}

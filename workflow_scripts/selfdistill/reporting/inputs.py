@@ -48,6 +48,7 @@ class ReportInputs:
     noise_probe: pl.DataFrame | None = None  # NOISE_PROBE
     branches: pl.DataFrame | None = None  # BRANCHES
     weight_overlap: pl.DataFrame | None = None  # WEIGHT_OVERLAP
+    context_kl: pl.DataFrame | None = None  # CONTEXT_KL
     annotation: pl.DataFrame | None = None  # ANNOTATION
     judgements: pl.DataFrame | None = None  # JUDGEMENTS
     grader: pl.DataFrame | None = None  # GRADER

@@ -31,6 +31,7 @@ from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
     annotation,
     difficulty,
+    disagreement,
     doubt,
     factorial,
     formats,
@@ -166,6 +167,9 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "way_by_place": mechanism.way_by_place,
         "loss_terms": mechanism.loss_terms,
         "depth": mechanism.depth,
+        "where_by_doubt": disagreement.by_doubt,
+        "where_by_word": disagreement.by_word,
+        "where_by_token": disagreement.by_token,
         "doubt": doubt.doubt_by_model,
         "doubt_ratios": doubt.doubt_against_base,
         "doubt_words": doubt.doubt_by_word,

@@ -42,6 +42,7 @@ from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS, WORD_SHIFT
 from selfdistill.tables.ladder import INFORMATION, LADDER, LADDER_EXAMPLES, LADDER_TESTS
 from selfdistill.tables.mechanism import (
     BRANCHES,
+    CONTEXT_KL,
     CURVES,
     DEPTH,
     MECHANISM,
@@ -111,6 +112,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
         branches=_if_there(files, "branches", BRANCHES),
         weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
+        context_kl=_if_there(files, "context_kl", CONTEXT_KL),
         annotation=_if_there(files, "annotation", ANNOTATION),
         judgements=_if_there(files, "judgements", JUDGEMENTS),
         grader=read_table(files["grader"], GRADER),

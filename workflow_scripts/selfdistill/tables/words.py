@@ -295,6 +295,16 @@ def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
 
+# Column `grouping` of the disagreement of two laws, `place` of a word, and names that are no token's or word's.
+BY_TOKEN = "by token"
+BY_WORD = "by word"
+BY_DOUBT = "by word of doubt"
+WHOLE_WORD = "all tokens"
+FIRST_TOKEN = "first token"
+EVERY_TOKEN = "every token"
+EVERY_DOUBT = "every word of doubt"
+NO_DOUBT = "everything else"
+
 # Column `measure` of the ladder.
 DOUBTS = "doubts per answer"
 DOUBT_RATE = "doubts per 1,000 tokens"

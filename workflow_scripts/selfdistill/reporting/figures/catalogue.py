@@ -14,6 +14,7 @@ from selfdistill.reporting.doubt import compared_with_base, doubt_decode, shifts
 from selfdistill.reporting.figures.annotation import judge_and_words
 from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
+from selfdistill.reporting.figures.disagreement import who_disagrees_where
 from selfdistill.reporting.figures.doubt import doubt_ratios, word_shift
 from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
@@ -290,6 +291,14 @@ PLANS: dict[str, Plan] = {
         "problems; an open mark has none, for too few positions.",
         "analysis/depth.parquet",
         _of_depth,
+    ),
+    "who-disagrees-where": Plan(
+        who_disagrees_where,
+        "Words on which readers disagree with who wrote the text",
+        "The share of all KL that falls on the tokens of each word, for the words with most of it; words of doubt are orange. Bars are "
+        "95 % intervals over families of problems. A frequent word may have a large share and a small KL a token: the table "
+        "has both.",
+        "analysis/context_kl.parquet",
     ),
     "doubt-ratios": Plan(
         doubt_ratios,
