@@ -1,6 +1,6 @@
 """How far the measured information of a hint is from what the lab's grammar says, and where the difference comes from.
 
-    python benchmarks/contexts_information.py [MODEL] [DRAWS]      (a minute on one core; writes contexts_information.{json,md})
+    python benchmarks/contexts_information.py [MODEL] [DRAWS]      (two minutes on one core; writes contexts_information.{json,md})
 
 A hint "It is not 495, not 142." leaves fewer candidates: what a text takes from it is known guess by guess. The measure is
 log p(y|x,c) − log p(y|x) of texts y sampled under the hint. The difference is parted twice: by what each text is to the
@@ -9,7 +9,6 @@ grammar, and by what each token is.
 
 import json
 import math
-import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 
 from lab.grammar import Label, NotWellFormed, ReadingPen  # noqa: E402
-from lab.search import NOTHING, Knows, SearchProblem, nats_of_answer, nats_of_trace, parse_search, search  # noqa: E402
+from lab.search import DOUBTING, NOTHING, Knows, SearchProblem, nats_of_answer, nats_of_trace, parse_search, search  # noqa: E402
 from selfdistill.models.tokens import end_tokens, load_tokenizer  # noqa: E402
 from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402
 from selfdistill.sampling.engines.torch_engine import TorchEngine  # noqa: E402
@@ -158,6 +158,25 @@ def told(lab: Lab, place: int, row: dict[str, str], excluded: int, ids: list[int
     return Told(place, float(gained.sum()), exact, kind, by_role)
 
 
+def unevenness(lab: Lab, problems: Sequence[dict[str, str]]) -> dict[str, float]:
+    """KL(even, bare model) over the candidates of a first guess that doubts: what a hint seems to tell because the bare model
+    holds some candidates likelier than others, though nothing in the problem says so."""
+    values, places = [], []
+    opening = lab.tokenizer(DOUBTING.strip())["input_ids"]
+    for place, row in enumerate(problems):
+        prompt, candidates = (
+            lab.prompt(PROMPT.replace("{problem}", row["problem"])),
+            parse_search(row["problem"]).candidates,
+        )
+        nats = [
+            float(lab.logprobs(prompt, lab.tokenizer(f"{DOUBTING}{x}:")["input_ids"])[len(opening) :].sum())
+            for x in candidates
+        ]
+        values.append(-sum(nats) / len(nats) - math.log(len(nats)))
+        places.append(place)
+    return mean(values, places)
+
+
 def mean(values: Sequence[float], problems: Sequence[int]) -> dict[str, float]:
     found = cluster_mean(*cluster_totals(np.asarray(values), np.asarray(problems)))
     return {"estimate": found.estimate, "standard_error": found.standard_error}
@@ -192,14 +211,61 @@ def summary(texts: Sequence[Told], k: int, excluded: int) -> dict[str, Any]:
     }
 
 
-def main(model: str = "resources/lab/model", draws: str = "2") -> None:
+def page(found: dict[str, Any]) -> str:
+    """What was found, as a table for a reader."""
+    lines = [
+        "# What a hint tells: measured against the grammar",
+        "",
+        f"Model `{found['model']}`, temperature 1, {found['problems']} problems of four candidates, {found['draws']} texts each and hint.",
+        "Nats, with standard errors over problems. Made by `python benchmarks/contexts_information.py`.",
+        "",
+        "| excluded | of the answer | exact, without slips | measured | of texts that both grammars write: exact | measured less exact |",
+        "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in found["hints"]:
+        both = row["both_grammars"]
+        lines.append(
+            f"| {row['excluded']} | {row['of_the_answer']:.2f} | {row['exact_without_slips']:.2f} | {_nats(row['measured'])} | "
+            f"{_nats(both['exact'])} | {_nats(both['measured_less_exact'])} |"
+        )
+    lines += ["", "| excluded | kind of text | share | mean | adds to the measure |", "|---|---|---|---|---|"]
+    for row in found["hints"]:
+        for kind, of_kind in row["kinds"].items():
+            average = f"{of_kind['mean']:.1f}" if of_kind["share"] else "–"
+            lines.append(f"| {row['excluded']} | {kind} | {of_kind['share']:.1%} | {average} | {of_kind['adds']:.2f} |")
+    lines += [
+        "",
+        "Of texts that both grammars write, the measure by role of token: "
+        + "; ".join(
+            f"{row['excluded']} excluded, "
+            + ", ".join(f"{role} {_nats(nats)}" for role, nats in row["both_grammars"]["by_role"].items())
+            for row in found["hints"]
+        )
+        + ".",
+        "",
+        f"Unevenness of the bare model's first guess, KL(even, model): {_nats(found['unevenness'], 3)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _nats(value: dict[str, float], digits: int = 2) -> str:
+    return f"{value['estimate']:.{digits}f} ± {value['standard_error']:.{digits}f}".replace("-", "−")
+
+
+def main(model: str = "resources/lab/search-model", draws: str = "4") -> None:
     torch.set_num_threads(1)
     lab = Lab(ROOT / model)
     rows = [json.loads(line) for line in (ROOT / "resources/lab/problems/search-eval.jsonl").read_text().splitlines()]
-    random.Random(0).shuffle(rows)
-    for excluded in (1, 2, 3):
-        found = summary(told_texts(lab, rows, excluded, int(draws)), 4, excluded)
-        print(json.dumps(found, indent=1), flush=True)
+    found = {
+        "model": model,
+        "problems": len(rows),
+        "draws": int(draws),
+        "unevenness": unevenness(lab, rows),
+        "hints": [summary(told_texts(lab, rows, excluded, int(draws)), 4, excluded) for excluded in (1, 2, 3)],
+    }
+    (HERE / "contexts_information.json").write_text(json.dumps(found, indent=1) + "\n")
+    (HERE / "contexts_information.md").write_text(page(found))
+    print(page(found))
 
 
 if __name__ == "__main__":
