@@ -39,6 +39,16 @@ if MECHANISM:
     include: "rules/mechanism.smk"
 
 
+if STUDY.disagreement:
+
+    include: "rules/disagreement.smk"
+
+
+if STUDY.annotation:
+
+    include: "rules/annotation.smk"
+
+
 include: "rules/report.smk"
 
 
@@ -46,6 +56,7 @@ onstart:
     refuse_unwritable(RESULTS)
     refuse_blind_slurm()
     refuse_few_gpus()
+    refuse_judge_without_key()
 
 
 rule all:

@@ -328,6 +328,42 @@ rule variance:
         "../workflow_scripts/variance.py"
 
 
+rule doubt:
+    """Words of doubt: how many each model writes, how many times as many as the other side, and the shift of every word."""
+    input:
+        graded=of_models("<results>/models/MODEL/graded.parquet"),
+        tokenizer=TOKENIZER_FILES,
+        library=library("doubt.py"),
+    output:
+        doubt="<results>/analysis/doubt.parquet",
+        ratios="<results>/analysis/doubt_ratios.parquet",
+        shift="<results>/analysis/word_shift.parquet",
+    log:
+        "<logs>/doubt.log",
+    benchmark:
+        "<benchmarks>/doubt.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=larger(4000),
+        runtime=later(60),
+    params:
+        asked={
+            "doubt": STUDY.doubt.model_dump(),
+            "models": EVALUATED,
+            "thinks": STUDY.model.thinks,
+            "evaluation": STUDY.evaluation.model_dump(
+                exclude={"mixtures", "mixture_draws", "audit", "resamples"}
+            ),
+            "hypotheses": dumped(STUDY.hypotheses),
+        },
+        # Where the model lies is no reason to do it again; what it is is an input.
+        folder=lambda wildcards, threads: STUDY.model.path,
+    script:
+        "../workflow_scripts/doubt.py"
+
+
 rule noise:
     """Gradient noise of every run: signal, noise and noise scale, per step and pooled."""
     input:

@@ -10,6 +10,8 @@ from selfdistill.machine.job_status import refuse_blind_status
 from selfdistill.study.loaders import file_of
 from selfdistill.study.looks import asked_sizes
 from selfdistill.study.models import evaluated, runs, sources_of_samples
+from selfdistill.study.models import judged, reading_contexts, readers
+from selfdistill.study.models import with_what_they_are_shown
 from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.study.models import asked_in_context, context_asked, shown_to
@@ -20,7 +22,8 @@ from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
-from selfdistill.planning.memory import needs_of
+from selfdistill.annotation.server import key_of
+from selfdistill.planning.memory import judging_memory, needs_of
 from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import answer_sentence, wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
@@ -95,6 +98,8 @@ EVALUATED = evaluated(STUDY)
 # The section of probes, whose texts are probed, and which models are asked; nothing where the study has none.
 MECHANISM = STUDY.mechanism
 WRITERS, PROBED = writers(STUDY), probed(STUDY)
+# Whose answers a language model judges; nothing where the study has no judge.
+JUDGED = judged(STUDY)
 # What each model is asked at each decode at the present look; empty where the study has no looks.
 LOOK_SIZES = asked_sizes(STUDY, LOOKS)
 # The base, its A/A twins and what finished training made.
@@ -321,3 +326,13 @@ def refuse_few_gpus():
             f"resources: gpu={allowed} is for all jobs together, and one job of this study asks for {wanted}; "
             f"raise it in the profile or by --resources gpu={wanted}."
         )
+
+
+def refuse_judge_without_key():
+    """Before the first job of a real run: a judge that would answer nothing is better known now."""
+    if STUDY.annotation is None:
+        return
+    try:
+        key_of(STUDY.annotation.judge)
+    except UserError as error:
+        raise WorkflowError(str(error))

@@ -63,6 +63,9 @@ rule report:
         variance="<results>/analysis/variance.parquet",
         truncation="<results>/analysis/truncation.parquet",
         token_budgets="<results>/analysis/token_budgets.parquet",
+        doubt="<results>/analysis/doubt.parquet",
+        doubt_ratios="<results>/analysis/doubt_ratios.parquet",
+        word_shift="<results>/analysis/word_shift.parquet",
         noise_steps="<results>/analysis/noise_steps.parquet",
         noise_summary="<results>/analysis/noise_summary.parquet",
         weight_change="<results>/analysis/weight_change.parquet",
@@ -129,6 +132,15 @@ rule report:
             ["<results>/analysis/information.parquet"]
             if STUDY.ladder and STUDY.ladder.information
             else []
+        ),
+        context_kl=(
+            ["<results>/analysis/context_kl.parquet"] if STUDY.disagreement else []
+        ),
+        annotation=(
+            ["<results>/analysis/annotation.parquet"] if STUDY.annotation else []
+        ),
+        judgements=(
+            ["<results>/annotation/judgements.parquet"] if STUDY.annotation else []
         ),
         lineage=LINEAGE,
         origin=ORIGIN,

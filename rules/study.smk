@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from snakemake.exceptions import WorkflowError
 
+from selfdistill.annotation.rubric import check_rubric
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.hub.copies import check_copies
 from selfdistill.models.hub.revisions import check_pins
@@ -55,6 +56,7 @@ try:
     LOOK_RECORD = f"{WORK}/{RECORD}"
     with at_its_line(LINES):
         check_wording(STUDY)
+        check_rubric(STUDY)
         refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
         # Where a study with looks stands: read once, before the graph is made (docs/run-a-study.md).
         LOOKS = record_of(STUDY, Path(LOOK_RECORD)) if STUDY.evaluation.looks else None

@@ -15,14 +15,23 @@ import polars as pl
 
 import report_ladder_fixture as told
 import report_mechanism_fixture as probed
+from judged_answers import judged_tables
+from read_again import disagreement
 from selfdistill.analysis.audit.corrected import Audit, corrected_effects, grader_errors
 from selfdistill.analysis.audit.strata import draw_sample
 from selfdistill.analysis.difficulty import difficulty
+from selfdistill.analysis.doubt import doubt_levels, doubt_ratios
+from selfdistill.analysis.doubt_counts import PLACES
+from selfdistill.analysis.doubt_measures import Doubted
 from selfdistill.analysis.grader import grader_panel
+from selfdistill.analysis.problem_means import NEEDED
 from selfdistill.analysis.sentences import estimand_line, sentence
 from selfdistill.analysis.solving import solving
 from selfdistill.analysis.truncation import truncation
+from selfdistill.analysis.word_shift import shifts_asked, word_shift
+from selfdistill.doubt.counting import Markers
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.study.doubt import Doubt
 from selfdistill.study.evaluation import Evaluation
 from selfdistill.study.sampling import Decode
 from selfdistill.tables.analysis import (
@@ -534,6 +543,46 @@ def answers_by_question() -> dict[str, pl.DataFrame]:
     }
 
 
+DOUBTS = {"base": 0.02, "ssd": 0.012, "keep-cut": 0.024, "filter-only": 0.015}  # a token
+
+
+@cache
+def doubted() -> dict[str, pl.DataFrame]:
+    """The tables of words of doubt, by the real analysis of made-up counts."""
+    random, answers = np.random.default_rng(6), asked_again()
+    evaluation = Evaluation.model_validate(STUDY["evaluation"])
+    markers = Markers(Doubt(markers=["wait", "perhaps", HOSTILE]))
+    arms, tokens = answers["model_id"].str.split("/").list.first(), answers["n_tokens"].to_numpy()
+    counts = random.poisson([DOUBTS.get(arm, 0.02) * length for arm, length in zip(arms, tokens, strict=True)])
+    counted = answers.select(NEEDED).with_columns(
+        marks=pl.Series([random.choice(3, count, p=[0.6, 0.3, 0.1]).tolist() for count in counts], dtype=PLACES["marks"]),
+        places=pl.Series(
+            [random.integers(0, length, count).tolist() for count, length in zip(counts, tokens, strict=True)],
+            dtype=PLACES["places"],
+        ),
+        later=pl.Series(counts // 8), thought_tokens=pl.col("n_tokens") - 12, substrings=pl.Series(counts + 1),
+    )  # fmt: skip
+    doubted = Doubted.of(counted, markers, evaluation)
+    asked = shifts_asked(doubted, evaluation)
+    spoken = {
+        "wait": counts // 2,
+        "perhaps": counts // 3,
+        "then": tokens // 40,
+        "so": 1 + tokens // 60,
+        "if": 1 + counts % 2,
+    }
+    used = pl.concat(
+        answers.select("model_id", "decode_id", "problem_id", word=pl.lit(word), uses=pl.Series(uses))
+        for word, uses in spoken.items()
+    )
+    used = used.group_by("model_id", "decode_id", "problem_id", "word").agg(pl.col("uses").sum())
+    return {
+        "doubt": doubt_levels(doubted),
+        "doubt_ratios": doubt_ratios(doubted, evaluation, {}),
+        "word_shift": word_shift(doubted, used, asked),
+    }
+
+
 def examples() -> pl.DataFrame:
     kinds = ["gained", "lost", "cut", "loop"]
     return pl.DataFrame({
@@ -587,6 +636,7 @@ def report_inputs(**replaced: Any) -> ReportInputs:
         "weight_change": weight_change(),
         "coherence": coherence(),
         **answers_by_question(),
+        **doubted(),
         "completions": completions(),
         "examples": examples(),
         "problem_counts": pl.DataFrame({
@@ -609,8 +659,9 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
-    """With the tables of a study that probes its models, whose figures take as long as half of all others."""
-    return report_inputs(**probed.tables() | told.tables(HOSTILE) | replaced)
+    """With the tables of a study that climbs a ladder, has a judge and probes its models: the last have half of all figures."""
+    told_and_judged = told.tables(HOSTILE) | judged_tables(HOSTILE) | disagreement(HOSTILE)
+    return report_inputs(**probed.tables() | told_and_judged | replaced)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("dag")
 
 ANALYSIS = {
     "levels", "comparisons", "truncation", "factorial", "verdicts", "checks", "variance", "audit_sheet", "grader", "difficulty",
-    "solving",
+    "solving", "doubt",
 }  # fmt: skip
 RUNS = {"noise", "weight_change"}
 SAMPLED = {"plan", "sample", "grade"}
@@ -27,6 +27,12 @@ READ = {"token_classes", "mechanism", "depth", "strips"}  # from probes
 PROBED = {"carriers", "probe", *READ}  # where the base's answers change, or those of models that are probed
 GRADIENTS = {"gradients", "noise_probe"}
 MOVED = PROBED | GRADIENTS | {"weight_overlap"}  # where such a model itself changes
+READING = {"disagreement_texts", "read_again", "disagreement"}
+READ_AGAIN = {"decode": "t11", "arms": ["ssd"], "texts": 8}
+JUDGE = {"judge_questions", "judge", "annotation"}
+JUDGED = {
+    "judge": {"server": "https://judge.example/v1", "model": "judge-1"}, "decode": "t07", "arms": ["ssd"], "answers": 20,
+}  # fmt: skip
 EVERYTHING = {"problems", "prompts", "dataset", *TRAINED, *SAMPLED, *RUNS, *ANALYSIS, *MOVED, *PAGE}
 
 
@@ -141,10 +147,13 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "one more arm that is probed": (put("mechanism/arms", ["ssd", "keep-cut", "fixed-point"]), PROBED | PAGE, {"probe": 4}),
     "a threshold of the classes": (put("mechanism/classes", {"lock_top": 0.98}), {*READ, *GRADIENTS} | PAGE, {"gradients": 1}),
     "more sequences whose gradients are taken": (put("mechanism/noise/sequences", 20), GRADIENTS | PAGE, {"gradients": 1}),
+    "samples that are read again": (put("disagreement", READ_AGAIN), READING | PAGE, {"read_again": 2}),
+    "a judge of uncertainty": (put("annotation", JUDGED), JUDGE | PAGE, {}),
     "no probes": (lambda study: study.pop("mechanism"), PAGE, {}),
     "a margin of equivalence": (
-        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts"} | PAGE, {},
+        put("hypotheses/ssd-fair/margin", 0.05), {"comparisons", "variance", "verdicts", "doubt"} | PAGE, {},
     ),
+    "what counts as doubt": (put("doubt", {"markers": ["wait"]}), {"doubt"} | PAGE, {}),
     "a loop threshold": (
         put("grading/loops/min_repeats", 5), {"grade", "dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"grade": 12},
     ),
@@ -189,8 +198,10 @@ CODE = {
         "grader",
         "difficulty",
         "verdicts",
+        "doubt",
         "report",
     },
+    "workflow_scripts/selfdistill/doubt/counting.py": {"doubt", "report"},
     "workflow_scripts/selfdistill/analysis/noise.py": {"noise", "report"},
     "workflow_scripts/selfdistill/training/trainer/trainer.py": set(),
     "workflow_scripts/selfdistill/sampling/engines/torch_engine.py": set(),

@@ -23,12 +23,12 @@ ON_CPU = {f"forklock-{name}" for name in lock.ENVIRONMENTS}
 # Whose Python each program must run with, `teacher` apart: the smoke study has no soft targets.
 PROGRAMS = {
     "forklock-workflow": {"study_record"},
-    "forklock-sampling": {"prompts", "plan", "sample", "check_export", "carriers", "probe"},
+    "forklock-sampling": {"prompts", "plan", "sample", "check_export", "carriers", "probe", "judge_questions", "judge"},
     "forklock-training": {"train", "gradients"},
     "forklock-analysis": {
         "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
         "checks", "report", "variance", "audit_sheet", "difficulty", "grader", "solving", "token_classes", "mechanism",
-        "strips", "weight_overlap", "depth", "noise_probe",
+        "strips", "weight_overlap", "depth", "noise_probe", "doubt", "annotation", "disagreement_texts", "disagreement",
     },
 }  # fmt: skip
 # Snakemake gives `script:` rules its own packages to unpack what they are told, behind those of their environment.
@@ -103,6 +103,11 @@ def short(study: dict[str, Any]) -> None:
     study["evaluation"].update(budgets={"quick": 12, "full": 24}, resamples=200)
     study["evaluation"]["decodes"]["base"] = ["t07", "t15"]
     study["mechanism"] |= {"arms": ["ssd"]}
+    study["disagreement"] = {"decode": "t11", "arms": ["ssd"], "texts": 4}
+    study["annotation"] = {
+        "judge": {"model": "resources/lab/model", "context": 512}, "rubric": "resources/rubrics/brief.yaml", "decode": "t07",
+        "answers": 4, "passes": 1, "max_tokens": 24,
+    }  # fmt: skip
 
 
 @pytest.mark.xdist_group("conda")

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 
 SECTIONS = ["answers", "estimand", "main", "factorial", "sweep", "truncation", "checkpoints", "audit", "training", "noise",
-            "weights", "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
+            "weights", "doubt", "lengths", "problems", "completions", "checks", "provenance"]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -103,7 +103,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
                                       "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words", "mass-by-rank",
-                                      "survivors", "fit-ratio", "movement", "depth", "endings")
+                                      "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
+                                      "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def test_arms_trained_once_are_named_as_such(page: Page) -> None:
     assert "Trained once only: keep-cut, filter-only, fixed-point." in page.words
 
 
-PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "truncation", "token_budgets", "run_logs", "noise_steps", "noise_summary",
+PIECES = ["rule_times", "verdicts", "levels", "comparisons", "factorial", "variance", "truncation", "token_budgets", "doubt", "doubt_ratios", "word_shift", "run_logs", "noise_steps", "noise_summary",
           "weight_change", "coherence", "completions", "examples", "problem_counts", "contamination"]  # fmt: skip
 
 
@@ -229,6 +230,13 @@ def test_figures_are_saved_as_the_svg_that_the_page_shows(tmp_path: Path, html: 
         assert text in html
         assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").endswith(text)
         assert "<metadata" not in text and "<!--" not in text and "dc:date" not in text
+
+
+def test_every_table_that_a_number_comes_from_has_a_link_of_its_own() -> None:
+    files = re.findall(r'<a href="([^"#]+)"><code>', render_report(report_inputs()))
+    assert "analysis/levels.parquet" in files and "analysis/noise_probe.parquet" in files
+    assert not [file for file in files if "," in file or " " in file]
+
 
 
 def test_figures_speak_to_those_who_cannot_see_them_and_tables_name_their_headers(page: Page) -> None:

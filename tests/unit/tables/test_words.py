@@ -15,7 +15,7 @@ from selfdistill.training.examples.audit import audit
 from selfdistill.training.examples.kept import kept_samples
 
 LIBRARY = ROOT / "workflow_scripts/selfdistill"
-ROOMS = ("analysis", "planning", "reporting", "grading", "training/examples")
+ROOMS = ("analysis", "annotation", "planning", "reporting", "grading", "training/examples")
 CLASSES = (*endings.FINISHED, *endings.UNFINISHED)
 # Words that are also names of columns, keys of the study file or of a JSON file, or everyday words on the page: these are
 # looked for only where something is compared with them.

@@ -5,15 +5,19 @@ Expected is the stated mean length of a completion; worst is every completion ru
 work that is done again after a failure, and an hour of a job that holds a GPU is a GPU-hour, not also a CPU-hour.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfdistill.models.lineage import is_checkpoint
+from selfdistill.models.sizes import size_of
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.sampling.plan import Asked, asked_of
+from selfdistill.study.annotation import Annotation
+from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.ladder import Ladder
 from selfdistill.study.ladder_models import climbers, ladder_models
 from selfdistill.study.mechanism import Mechanism
@@ -21,8 +25,10 @@ from selfdistill.study.models import (
     asked_in_context,
     correct_arms,
     evaluated,
+    judged,
     noise_probed,
     probed,
+    readers,
     reference_arms,
     resample_arms,
     runs,
@@ -30,7 +36,7 @@ from selfdistill.study.models import (
     sources_of_samples,
     trained_arms,
 )
-from selfdistill.study.names import parse_model_id
+from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.sampling import Decode
 from selfdistill.study.study import Study
 
@@ -87,6 +93,8 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         _grading(study, figures),
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         *_gradients(study, figures),
+        *([_reading_again(study, study.disagreement, figures)] if study.disagreement else []),
+        *([_judging(study, study.annotation, figures)] if study.annotation else []),
         _analysis(study, figures),
     ]
 
@@ -265,6 +273,51 @@ def _probing(study: Study, mechanism: Mechanism, figures: Figures) -> Stage:
     return Stage("probe", {"carriers": 1, "probe": models}, 0, amount(expected_length(figures)), amount(longest))
 
 
+def _reading_again(study: Study, asked: Disagreement, figures: Figures) -> Stage:
+    """Every reader reads every text once, behind a prompt that a context may make twice as long as the text, and keeps its
+    law at every token."""
+    on_gpu, number_of = study.sampling.gpus > 0, len(readers(study))
+    decode = study.decodes[asked.decode]
+
+    def amount(length: Length) -> Amount:
+        text = length(decode)
+        told = len(asked.contexts) * text
+        read = number_of * (figures.value("prompt_tokens") + text) + told
+        seconds = asked.texts * read * figures.seconds_per_token("training", on_gpu, read / number_of)
+        disk = number_of * asked.texts * text * (LAW_BYTES * asked.top + PROBE_BYTES)
+        found = _hours(seconds + number_of * figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
+        return found + Amount(tokens=asked.texts * read, disk_bytes=disk)
+
+    rules = {"disagreement_texts": 1, "read_again": number_of, "disagreement": 1}
+    return Stage("read samples again", rules, 0, amount(expected_length(figures)), amount(longest))
+
+
+RUBRIC_TOKENS = 400  # of the rubric that ships; another one is about as long
+
+
+def _judging(study: Study, annotation: Annotation, figures: Figures) -> Stage:
+    """Every chosen answer is read in every pass, and a reply written. Of a server the requests and the tokens are told, and
+    no hours: they are its own. A judge of ours is slower than the study's model as it has more parameters."""
+    judge, on_gpu = annotation.judge, study.sampling.gpus > 0
+    requests = len(judged(study)) * annotation.answers * annotation.passes
+    size = None if judge.server else size_of(Path(judge.model))
+    slower = max(1.0, size.parameters / figures.value("parameters")) if size else 1.0
+
+    def amount(length: Length, reply: float) -> Amount:
+        answer = min(length(study.decodes[annotation.decode]), annotation.longest or math.inf)
+        read = RUBRIC_TOKENS + figures.value("prompt_tokens") + answer
+        found = Amount(tokens=requests * (read + reply), disk_bytes=requests * reply * figures.value("bytes_per_token"))
+        if judge.server:
+            return found
+        seconds = requests * reply * figures.seconds_per_token("sampling", on_gpu, reply) * slower
+        seconds += requests * read * FORWARD * figures.seconds_per_token("training", on_gpu, read) * slower
+        return found + _hours(seconds + figures.seconds("engine_seconds", on_gpu), 1, on_gpu)
+
+    rules = {"judge_questions": 1, "judge": 1, "annotation": 1}
+    expected, worst = annotation.max_tokens / 4, annotation.max_tokens
+    return Stage("judge answers", rules, requests, amount(expected_length(figures), expected), amount(longest, worst))
+
+
 # Of what a training spends on an example, a third is its forward pass. A gradient by class takes a forward pass of the base,
 # one of the checkpoint and three backward passes; a look at a held-out example takes one forward pass.
 FORWARD, BACKWARD = 1 / 3, 2 / 3
@@ -310,18 +363,22 @@ def _gradients(study: Study, figures: Figures) -> Iterator[Stage]:
 # Rules of which there is one job each.
 ONCE = (
     "problems", "prompts", "levels", "comparisons", "factorial", "verdicts", "noise", "weight_change", "checks",
-    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet",
+    "study_record", "report", "variance", "truncation", "difficulty", "grader", "solving", "audit_sheet", "doubt",
 )  # fmt: skip
 
 
 def _analysis(study: Study, figures: Figures) -> Stage:
     """Problems, plans, tables and the report."""
     loaded = sum(source.loader is not None for source in study.problems.sources.values())
-    told = len(asked_in_context(study))
+    told = len([model for model in sources_of_samples(study) if context_of(model)])
     rules = dict.fromkeys(ONCE, 1) | {"plan": len(evaluated(study)) + len(sources_of_samples(study)) - told}
     on_ladder = ladder_models(study).values()
     told_on_ladder = sum(rung.context is not None for rung in on_ladder)
-    rules |= {"context_prompts": told + told_on_ladder, "plan_in_context": told, "plan_ladder": len(on_ladder)}
+    rules |= {
+        "context_prompts": len(asked_in_context(study)) + told_on_ladder,
+        "plan_in_context": told,
+        "plan_ladder": len(on_ladder),
+    }
     rules |= dict.fromkeys(("ladder_problems", "ladder"), int(bool(study.ladder)))
     read = bool(study.ladder and study.ladder.information)
     rules |= {"information_texts": len(climbers(study)) if read else 0, "information": int(read)}

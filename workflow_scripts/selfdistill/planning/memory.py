@@ -73,6 +73,18 @@ def needs_of(study: Study) -> Needs:
     return _by_device(study, on_cpu, Needs(sampled, sampled, trained, trained))
 
 
+SERVED = 1000  # megabytes of a job that asks a server
+
+
+def judging_memory(study: Study) -> int:
+    """Of a judge of ours, which may be another model than the study's, in a context of its own."""
+    if study.annotation is None or study.annotation.judge.server:
+        return SERVED
+    judge = study.annotation.judge
+    about = {"path": judge.model, "hub": None, "context": judge.context or study.model.context}
+    return needs_of(study.model_copy(update={"model": study.model.model_copy(update=about)})).sample
+
+
 def _recipes(study: Study) -> list[Recipe]:
     return [study.recipe(name) for name, arm in study.arms.items() if not arm.resample] or [study.training]
 

@@ -25,6 +25,9 @@ class ReportInputs:
     variance: pl.DataFrame | None = None  # VARIANCE
     truncation: pl.DataFrame | None = None  # TRUNCATION
     token_budgets: pl.DataFrame | None = None  # TOKEN_BUDGETS
+    doubt: pl.DataFrame | None = None  # DOUBT
+    doubt_ratios: pl.DataFrame | None = None  # DOUBT_RATIOS
+    word_shift: pl.DataFrame | None = None  # WORD_SHIFT
     mechanism: pl.DataFrame | None = None  # MECHANISM
     ssd_fit: pl.DataFrame | None = None  # SSD_FIT
     curves: pl.DataFrame | None = None  # CURVES
@@ -45,6 +48,9 @@ class ReportInputs:
     noise_probe: pl.DataFrame | None = None  # NOISE_PROBE
     branches: pl.DataFrame | None = None  # BRANCHES
     weight_overlap: pl.DataFrame | None = None  # WEIGHT_OVERLAP
+    context_kl: pl.DataFrame | None = None  # CONTEXT_KL
+    annotation: pl.DataFrame | None = None  # ANNOTATION
+    judgements: pl.DataFrame | None = None  # JUDGEMENTS
     grader: pl.DataFrame | None = None  # GRADER
     grader_errors: pl.DataFrame | None = None  # GRADER_ERRORS; without rows until a person has filled the sheet
     corrected: pl.DataFrame | None = None  # CORRECTED; likewise

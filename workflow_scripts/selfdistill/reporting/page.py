@@ -19,6 +19,7 @@ from selfdistill.analysis.sentences import amount
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting import formatting
 from selfdistill.reporting.answers.shortened import shortened
+from selfdistill.reporting.doubt import doubt_decode, doubt_sentences
 from selfdistill.reporting.figures.catalogue import draw_figures
 from selfdistill.reporting.gradients import branch_sentence, noise_sentences
 from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, is_resampled_base
@@ -28,7 +29,10 @@ from selfdistill.reporting.mechanism import sentences as mechanism_sentences
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
+    annotation,
     difficulty,
+    disagreement,
+    doubt,
     factorial,
     formats,
     gradients,
@@ -119,6 +123,8 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
             "depth": has_rows(inputs.depth),
             "told": has_rows(inputs.ladder),
         },
+        doubt_decode=doubt_decode(inputs),
+        doubt_sentences=doubt_sentences(inputs),
         mechanism_sentences=mechanism_sentences(inputs),
         strips=strips(inputs),
         ladder_sentences=ladder_sentences(inputs),
@@ -161,12 +167,21 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "way_by_place": mechanism.way_by_place,
         "loss_terms": mechanism.loss_terms,
         "depth": mechanism.depth,
+        "where_by_doubt": disagreement.by_doubt,
+        "where_by_word": disagreement.by_word,
+        "where_by_token": disagreement.by_token,
+        "doubt": doubt.doubt_by_model,
+        "doubt_ratios": doubt.doubt_against_base,
+        "doubt_words": doubt.doubt_by_word,
+        "word_groups": doubt.markers_against_others,
+        "moved_words": doubt.words_that_shift_most,
         "rungs": ladder.rungs,
         "steps": ladder.steps,
         "rung_order": ladder.order,
         "across_models": ladder.across_models,
         "word_by_word": ladder.word_by_word,
         "information": ladder.information,
+        "judged": annotation.judged,
         "formats": formats.answers_in_other_formats,
         "undecided": grading.undecided_answers,
         "grader": grading.grader_panel,

@@ -37,9 +37,12 @@ from selfdistill.tables.analysis import (
     VERDICTS,
     WEIGHT_CHANGE,
 )
+from selfdistill.tables.annotation import ANNOTATION, JUDGEMENTS
+from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS, WORD_SHIFT
 from selfdistill.tables.ladder import INFORMATION, LADDER, LADDER_EXAMPLES, LADDER_TESTS
 from selfdistill.tables.mechanism import (
     BRANCHES,
+    CONTEXT_KL,
     CURVES,
     DEPTH,
     MECHANISM,
@@ -86,6 +89,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         variance=read_table(files["variance"], VARIANCE),
         truncation=read_table(files["truncation"], TRUNCATION),
         token_budgets=read_table(files["token_budgets"], TOKEN_BUDGETS),
+        doubt=read_table(files["doubt"], DOUBT),
+        doubt_ratios=read_table(files["doubt_ratios"], DOUBT_RATIOS),
+        word_shift=read_table(files["word_shift"], WORD_SHIFT),
         mechanism=_if_there(files, "mechanism", MECHANISM),
         ssd_fit=_if_there(files, "ssd_fit", SSD_FIT),
         curves=_if_there(files, "curves", CURVES),
@@ -106,6 +112,9 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         noise_probe=_if_there(files, "noise_probe", NOISE_PROBE),
         branches=_if_there(files, "branches", BRANCHES),
         weight_overlap=_if_there(files, "weight_overlap", WEIGHT_OVERLAP),
+        context_kl=_if_there(files, "context_kl", CONTEXT_KL),
+        annotation=_if_there(files, "annotation", ANNOTATION),
+        judgements=_if_there(files, "judgements", JUDGEMENTS),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),

@@ -8,8 +8,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from selfdistill.foundation.suggestions import suggested
+from selfdistill.study.annotation_checks import annotation_checks
 from selfdistill.study.arms import Arm
 from selfdistill.study.context_checks import context_checks
+from selfdistill.study.disagreement_checks import disagreement_checks
 from selfdistill.study.doubt_checks import doubt_checks
 from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
@@ -45,6 +47,8 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from ladder_checks(study)
     yield from mechanism_checks(study)
     yield from doubt_checks(study.doubt)
+    yield from annotation_checks(study, root)
+    yield from disagreement_checks(study)
     yield from file_checks(study, root)
 
 

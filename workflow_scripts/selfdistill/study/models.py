@@ -70,12 +70,36 @@ def sources_of_samples(study: Study) -> list[str]:
     """The base as the source of training samples: one model a decode, and one more for each context."""
     plain = sorted({f"{SAMPLES}{arm.decode}" for arm in sampled_arms(study).values() if not arm.context})
     told = sorted({source_of(study, name) for name, arm in sampled_arms(study).items() if arm.context})
-    return with_what_they_are_shown(study, [*plain, *told])
+    read = [
+        model
+        for model in with_what_they_are_shown(study, reading_contexts(study))
+        if model not in reading_contexts(study)
+    ]
+    return with_what_they_are_shown(study, [*plain, *told, *read])
 
 
 def asked_in_context(study: Study) -> list[str]:
-    """Of these, those that are told something."""
-    return [model for model in sources_of_samples(study) if context_of(model)]
+    """Those that are told something, to sample or to read."""
+    return list(
+        dict.fromkeys(model for model in (*sources_of_samples(study), *reading_contexts(study)) if context_of(model))
+    )
+
+
+def reading_contexts(study: Study) -> list[str]:
+    """The base as it was asked under each context of `disagreement` that tells something, so that its prompts are there."""
+    if study.disagreement is None:
+        return []
+    source = f"{SAMPLES}{study.disagreement.decode}"
+    under = (sampled_under(study, source, context) for context in study.disagreement.contexts)
+    return [model for model in under if model != source]
+
+
+def readers(study: Study) -> list[str]:
+    """Who reads the base's samples: itself, itself under each context, and finished models."""
+    if study.disagreement is None:
+        return []
+    told = [in_context("base", context) for context in study.disagreement.contexts]
+    return ["base", *told, *finished_models(study, study.disagreement.arms)]
 
 
 def thinks(study: Study, model: str) -> bool:
@@ -139,3 +163,10 @@ def noise_probed(study: Study) -> list[tuple[str, int | None, int]]:
         for name in noise.arms or list(trained_arms(study))
         for percent in noise.checkpoints
     ]
+
+
+def judged(study: Study) -> list[str]:
+    """Whose answers a language model judges: the base's, and those of finished models; none without `annotation`."""
+    if study.annotation is None:
+        return []
+    return ["base", *finished_models(study, study.annotation.arms or list(trained_arms(study)))]

@@ -11,6 +11,7 @@ NAME = r"^[a-z][a-z0-9-]{0,39}$"
 STUDY_NAME = r"^[a-z][a-z0-9.-]{0,39}$"
 HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 COMMIT = r"^([0-9a-f]{40})?$"
+VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 FOLDER = r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$"
 
 Name = Annotated[str, Field(pattern=NAME)]
@@ -41,6 +42,7 @@ TEXTS = {
     ),
     HUB_ID: Text("a repository", "repositories", "owner/name, as Qwen/Qwen3.5-4B"),
     COMMIT: Text("a commit", "commits", "40 digits and letters from a to f, in quotes"),
+    VARIABLE: Text("a variable of the environment", "variables of the environment", "capitals, digits and underscores"),
     FOLDER: Text("a folder", "folders", "a path below the project's folder, as results/mine"),
 }
 

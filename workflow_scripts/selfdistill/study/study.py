@@ -4,8 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
+from selfdistill.study.annotation import Annotation
 from selfdistill.study.arms import Arm
 from selfdistill.study.contexts import Context
+from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.doubt import Doubt
 from selfdistill.study.evaluation import Evaluation, Hypothesis
 from selfdistill.study.grading import Grading
@@ -44,6 +46,12 @@ class Study(Section):
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
     )
+    disagreement: Disagreement | None = Field(
+        None, description="At which tokens the base disagrees with itself told more, and with itself trained."
+    )
+    annotation: Annotation | None = Field(
+        None, description="A language model that judges how uncertain answers sound, beside the words of doubt."
+    )
 
     def recipe(self, arm: str) -> Recipe:
         """How this arm is trained: the study's training with the arm's changes."""
@@ -51,8 +59,12 @@ class Study(Section):
         return Recipe.model_validate(shared | self.arms[arm].training)
 
     def as_param(self) -> dict[str, Any]:
-        """As a study without probes and contexts always wrote it, so that its record needs not be written anew."""
-        unused = {name for name in ("mechanism", "contexts", "ladder") if not getattr(self, name)}
+        """As a study without probes, contexts, ladder, readers and judge always wrote it, so that its record needs not be written anew."""
+        unused = {
+            name
+            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation")
+            if not getattr(self, name)
+        }
         unused |= {"doubt"} if self.doubt == Doubt() else set()
         plain = self.model_dump(exclude=unused)
         if self.training.draws == 1:

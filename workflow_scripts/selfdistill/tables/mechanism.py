@@ -45,6 +45,39 @@ DISTRIBUTIONS: Schema = {
     "engine_version": pl.String,
 }
 
+# How far two laws lie apart at each token of a text: KL of the one that wrote it from the other, in nats.
+DISAGREEMENTS: Schema = {
+    "reader": pl.String,  # base/in-{context} or a checkpoint
+    **{k: PROBE_PLAN[k] for k in ("carrier_id", "position", "token_id")},
+    "family": PROBLEMS["family"],
+    "piece": pl.String,  # what the token adds to the text
+    "word": pl.String,  # the word that it stands in, in small letters
+    "first": pl.Boolean,  # of that word's tokens
+    "marker": pl.String,  # the word of doubt that it stands in; null elsewhere
+    "first_of_marker": pl.Boolean,
+    "kl": pl.Float64,  # a lower bound where `rest` is not 0
+    "rest": pl.Float64,  # mass of the writer's law on tokens that not both laws keep
+}
+
+# Where the disagreement lies: by token, by word and by word of doubt.
+CONTEXT_KL: Schema = {
+    "reader": pl.String,
+    "grouping": pl.String,  # words.BY_TOKEN | words.BY_WORD | words.BY_DOUBT
+    "name": pl.String,  # the token's piece, the word or the marker; or words.EVERY_TOKEN, …
+    "place": pl.String,  # words.WHOLE_WORD | words.FIRST_TOKEN
+    "positions": pl.Int32,
+    "n": pl.Int32,  # families of problems in whose texts it stands
+    "estimate": pl.Float64,  # mean KL, in nats a token
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "times_mean": pl.Float64,  # that of every token
+    "share": pl.Float64,  # of all KL
+    "share_low": pl.Float64,
+    "share_high": pl.Float64,
+    "rest": pl.Float64,  # mean
+    "method": pl.String,
+}
+
 # The layer from which the law, read through the final norm and head, stays near the last one.
 DEPTHS: Schema = {
     "probe_id": pl.String,

@@ -295,6 +295,16 @@ def top_overlap(share: float) -> str:
     return f"{TOP_OVERLAP}{share:.0%}".replace("%", " %")
 
 
+# Column `grouping` of the disagreement of two laws, `place` of a word, and names that are no token's or word's.
+BY_TOKEN = "by token"
+BY_WORD = "by word"
+BY_DOUBT = "by word of doubt"
+WHOLE_WORD = "all tokens"
+FIRST_TOKEN = "first token"
+EVERY_TOKEN = "every token"
+EVERY_DOUBT = "every word of doubt"
+NO_DOUBT = "everything else"
+
 # Column `measure` of the ladder.
 DOUBTS = "doubts per answer"
 DOUBT_RATE = "doubts per 1,000 tokens"
@@ -314,6 +324,43 @@ TOLD_INFORMATION = "information of told texts"  # E[log p(y|x,c) − log p(y|x)]
 ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a closed thought
 STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
 INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
+SERVER = "server"  # column `engine` of a judge that a server has
+
+# Column `parse` of a judge's reply.
+AS_ASKED = "as asked"
+REPAIRED = "repaired"
+REFUSED_REPLY = "refused, not guessed"
+PARSES = (AS_ASKED, REPAIRED, REFUSED_REPLY)
+
+# Column `measure` of a judge of uncertainty: what it says, and its agreement with words of doubt and with itself.
+JUDGED = "judged uncertainty"
+MARKERS = "words of doubt"
+JUDGED_DIFFERENCE = "judged uncertainty, difference from the base"
+MARKERS_DIFFERENCE = "words of doubt, difference from the base"
+RANKS_AGREE = "Spearman's ρ"
+BIAS = "mean difference"
+LOWER_LIMIT = "lower limit of agreement"
+UPPER_LIMIT = "upper limit of agreement"
+AGREEMENTS = (RANKS_AGREE, BIAS, LOWER_LIMIT, UPPER_LIMIT)
+SAME_AGAIN = "share judged the same"
+BONETT_WRIGHT = "Fisher's z, Bonett and Wright"
+BLAND_ALTMAN = "Bland and Altman, t"
+TOO_FEW_JUDGED = "no interval: too few judgements, or none that differ"
+
+
+def with_markers(measure: str) -> str:
+    """Of the judge's count and that of words of doubt; differences are the judge's less the words'."""
+    return f"{measure}, judge and words"
+
+
+def of_passes(measure: str) -> str:
+    """Of the first two passes; differences are the second's less the first's."""
+    return f"{measure}, two passes"
+
+
+def replies(parse: str) -> str:
+    return f"replies {parse}"
+
 
 # Column `outcome` of what is asked under a context: given, or why a problem was skipped.
 GIVEN = "given"
@@ -323,3 +370,29 @@ NO_ANSWER_PART = "nothing behind its thought"
 HOLDS_SPECIAL_TOKENS = "solution holds special tokens"
 TOO_LONG = "does not fit the context"
 SKIPPED = (NO_CORRECT_SAMPLE, NO_SOLUTION, NO_ANSWER_PART, HOLDS_SPECIAL_TOKENS, TOO_LONG)
+
+# Column `estimand` of words of doubt, beside DOUBTS and DOUBT_RATE.
+THOUGHT_DOUBT_RATE = "doubts per 1,000 tokens of the thought"
+LATER_DOUBT_RATE = "doubts per 1,000 tokens after the thought"
+SAME_LENGTHS_RATE = "doubts per 1,000 tokens, among answers of the same lengths"
+FIRST_TOKENS_RATE = "doubts per 1,000 tokens, within the first tokens"
+SUBSTRINGS = "substrings per answer"  # as arXiv 2603.24472 counts
+SUBSTRING_RATE = "substrings per 1,000 tokens"
+
+# Column `scale` of a comparison of doubt.
+RATIO = "ratio of rates"
+DIFFERENCE = "difference of means"
+QUASI_POISSON = "quasi-Poisson, jackknife over problems"
+
+
+def too_little_doubt(least: int) -> str:
+    return f"no interval: shown in fewer than {least} problems"
+
+
+# Column `kind` of the shift of words.
+MARKER = "word of doubt"
+OTHER_WORD = "other word"
+ALL_MARKERS = "words of doubt"  # all uses of any of them
+ALL_OTHERS = "other words"
+MARKERS_AGAINST_OTHERS = "words of doubt against other words"
+WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)

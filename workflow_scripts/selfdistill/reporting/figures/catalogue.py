@@ -10,8 +10,12 @@ from matplotlib.figure import Figure
 
 from selfdistill.foundation.files import write_text
 from selfdistill.foundation.wording import THIN_SPACE, plural
+from selfdistill.reporting.doubt import compared_with_base, doubt_decode, shifts
+from selfdistill.reporting.figures.annotation import judge_and_words
 from selfdistill.reporting.figures.audit import audit
 from selfdistill.reporting.figures.checkpoints import checkpoints
+from selfdistill.reporting.figures.disagreement import who_disagrees_where
+from selfdistill.reporting.figures.doubt import doubt_ratios, word_shift
 from selfdistill.reporting.figures.endings import endings
 from selfdistill.reporting.figures.factorial import factorial
 from selfdistill.reporting.figures.gradients import signal_share, time_and_data
@@ -68,6 +72,14 @@ def _of_sweep(inputs: ReportInputs) -> str:
 
 def _of_checkpoints(inputs: ReportInputs) -> str:
     return _n_and_split(checkpoint_levels(inputs))
+
+
+def _of_doubt(inputs: ReportInputs) -> str:
+    return _n_and_split(compared_with_base(inputs).filter(pl.col("decode_id") == doubt_decode(inputs)))
+
+
+def _of_word_shift(inputs: ReportInputs) -> str:
+    return _n_and_split(shifts(inputs, doubt_decode(inputs) or ""))
 
 
 def _of_endings(inputs: ReportInputs) -> str:
@@ -280,6 +292,32 @@ PLANS: dict[str, Plan] = {
         "analysis/depth.parquet",
         _of_depth,
     ),
+    "who-disagrees-where": Plan(
+        who_disagrees_where,
+        "Words on which readers disagree with who wrote the text",
+        "The share of all KL that falls on the tokens of each word, for the words with most of it; words of doubt are orange. Bars are "
+        "95 % intervals over families of problems. A frequent word may have a large share and a small KL a token: the table "
+        "has both.",
+        "analysis/context_kl.parquet",
+    ),
+    "doubt-ratios": Plan(
+        doubt_ratios,
+        "Words of doubt as multiples of the base",
+        "Each arm against the base at the decode at which the base doubts most. Left of the dotted line the arm doubts less. Per "
+        "answer holds the length of the answers, per token does not; where the measures of one length agree with it, neither "
+        "longer answers nor later parts of them make the difference. Bars are 95 % intervals over problems.",
+        "analysis/doubt_ratios.parquet",
+        _of_doubt,
+    ),
+    "word-shift": Plan(
+        word_shift,
+        "How the use of every word shifted",
+        "Grey: every word that the base uses often enough. Coloured: the words of doubt. On the dotted line a word is used as often "
+        "per token as by the base, one step below half as often. Words of doubt that lie among the others fall because all "
+        "do. Single words have 95 % intervals in the file.",
+        "analysis/word_shift.parquet",
+        _of_word_shift,
+    ),
     "ladder": Plan(
         ladder,
         "What is written the more is told",
@@ -295,6 +333,14 @@ PLANS: dict[str, Plan] = {
         "Each marker by itself, per answer, with 95 % t intervals over problems. Words that nobody wrote are left out.",
         "analysis/ladder.parquet",
         _of_ladder,
+    ),
+    "judge-and-words": Plan(
+        judge_and_words,
+        "The judge’s count of doubts against counted words",
+        "Each point is an answer: the judge’s count in the first pass less the words of doubt in it, over the mean of the two. The "
+        "line is the mean difference; dashed are the limits of agreement. A cloud that rises says that the judge sees more "
+        "doubt than words do where there is more of it.",
+        "annotation/judgements.parquet",
     ),
     "endings": Plan(
         endings,

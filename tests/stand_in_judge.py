@@ -1,0 +1,110 @@
+"""A server on this machine that judges as OpenAI's API does, and misbehaves as it is told.
+
+It counts "perhaps" and "wait" in what it is asked. `conduct` says, of each attempt at a question, how it behaves.
+"""
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+WELL, SLOW, BUSY, BROKEN, GARBLED, CUT, DENIED, MOVED, DRIPPING, WAIT_A_WHILE, NO_SUCH = (
+    "well", "slow", "500", "no JSON at all", "a judgement that is no JSON", "cut", "401", "302", "dripping", "429", "404",
+)  # fmt: skip
+STATUS = {BUSY: 500, DENIED: 401, MOVED: 302, WAIT_A_WHILE: 429, NO_SUCH: 404}
+Conduct = Callable[[str, int], str]  # of a question and the number of the attempt, from 1
+
+
+class StandIn(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, conduct: Conduct) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.conduct, self.released = conduct, threading.Event()
+        self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.attempts: Counter[tuple[str, int]] = Counter()  # by question and seed: passes differ by their seeds alone
+        self.lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that no longer waits is what slowness is about."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        question = json.loads(body) if body else {}
+        prompt = question["messages"][0]["content"] if question else ""
+        with self.server.lock:
+            name = (prompt, question.get("seed", 0))
+            self.server.attempts[name] += 1
+            attempt = self.server.attempts[name]
+            self.server.asked.append(question)
+            self.server.keys.append(self.headers.get("Authorization"))
+        conduct = self.server.conduct(prompt, attempt) if self.path == "/v1/chat/completions" else NO_SUCH
+        if conduct == SLOW:
+            self.server.released.wait()
+        if conduct == DRIPPING:
+            self.drip()
+        elif conduct in STATUS:
+            self.say(STATUS[conduct], f"no: {self.headers.get('Authorization')}".encode())
+        else:
+            self.say(200, b"<html>" if conduct == BROKEN else self.reply(prompt, conduct))
+
+    def reply(self, prompt: str, conduct: str) -> bytes:
+        answer = prompt.rpartition("ANSWER")[2]
+        doubts = len(re.findall(r"\b(perhaps|wait)\b", answer, re.IGNORECASE))
+        said = {GARBLED: '{"doubts": about three'}.get(conduct, json.dumps({"doubts": doubts}))
+        choice = {
+            "message": {"role": "assistant", "content": said},
+            "finish_reason": "length" if conduct == CUT else "stop",
+        }
+        return json.dumps({"model": "stand-in-1", "choices": [choice], "usage": {"completion_tokens": 7}}).encode()
+
+    def say(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        if status == STATUS[MOVED]:
+            self.send_header("Location", f"{self.server.address}/elsewhere")
+        if status == STATUS[WAIT_A_WHILE]:
+            self.send_header("Retry-After", "17")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def drip(self) -> None:
+        """A byte now and then, each in time, and never an end."""
+        self.send_response(200)
+        self.end_headers()
+        while not self.server.released.wait(0.02):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+
+
+@contextmanager
+def judging(conduct: Conduct = lambda prompt, attempt: WELL) -> Iterator[StandIn]:
+    server = StandIn(conduct)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,30 @@
+"""What the page says of who disagrees where: the numbers of the table, and no token as markup."""
+
+from read_again import disagreement
+from report_fixture import HOSTILE, report_inputs
+from selfdistill.reporting.page import render_report
+from selfdistill.reporting.tables.disagreement import by_doubt, by_token, by_word
+from selfdistill.tables import words
+
+
+def test_the_page_tells_where_each_reader_disagrees() -> None:
+    table = by_doubt(report_inputs(**disagreement()))
+    assert table is not None
+    assert [group.title for group in table.groups] == [
+        "base under the context guided",
+        "ssd/seed-0/at-100, told nothing",
+    ]
+    first, *rows = [row.cells for row in table.groups[0].rows]
+    assert first[0] == words.EVERY_TOKEN and first[6].startswith("100.0")
+    doubts = next(cells for cells in rows if cells[:2] == ["perhaps", words.WHOLE_WORD])
+    assert doubts[3] == "3.00" and doubts[2] == "20" and doubts[6].startswith("73")
+
+
+def test_a_token_never_becomes_markup_and_its_spaces_are_seen() -> None:
+    page = render_report(report_inputs(**disagreement(HOSTILE)))
+    assert 'id="where"' in page and HOSTILE not in page and "␣&lt;script&gt;" in page
+
+
+def test_a_study_that_reads_nothing_again_says_nothing_of_it() -> None:
+    page = render_report(report_inputs())
+    assert 'id="where"' not in page and by_word(report_inputs()) is None and by_token(report_inputs()) is None

@@ -1,0 +1,77 @@
+"""The report's tables of where readers disagree with who wrote the text: by word of doubt, by word and by token."""
+
+from typing import Any
+
+import polars as pl
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.inputs import ReportInputs, has_rows
+from selfdistill.reporting.tables.table import Group, Row, Table
+from selfdistill.tables import words
+
+COLUMNS = [
+    "",
+    "which tokens",
+    "tokens",
+    "KL, nats a token",
+    "95 % interval",
+    "times the mean",
+    "share of all KL",
+    "95 % interval",
+]
+SOURCE = "analysis/context_kl.parquet"
+NOTE = (
+    "KL is that of the law of the base that wrote the text from the reader’s law, with the same text behind both. Every token counts "
+    "once; intervals are over families of problems. A share is of the sum over all tokens. Where a law keeps a part of the "
+    "vocabulary only, KL is a lower bound; “beyond” in the file is the mass that is counted as one piece."
+)
+
+
+def by_doubt(inputs: ReportInputs) -> Table | None:
+    return _table(inputs, (words.BY_DOUBT,), "Where they disagree: words of doubt and everything else")
+
+
+def by_word(inputs: ReportInputs) -> Table | None:
+    return _table(inputs, (words.BY_WORD,), "Where they disagree: the words with most of it")
+
+
+def by_token(inputs: ReportInputs) -> Table | None:
+    return _table(inputs, (words.BY_TOKEN,), "Where they disagree: the tokens with most of it")
+
+
+def _table(inputs: ReportInputs, groupings: tuple[str, ...], caption: str) -> Table | None:
+    table = inputs.context_kl
+    if table is None or not has_rows(table):
+        return None
+    every = (pl.col("grouping") == words.BY_TOKEN) & (pl.col("name") == words.EVERY_TOKEN)
+    groups = [
+        Group(
+            [_row(row) for row in rows.sort(~every, maintain_order=True).iter_rows(named=True)],
+            reader_name(str(reader)),
+        )
+        for (reader,), rows in table.filter(pl.col("grouping").is_in(groupings) | every).group_by(
+            "reader", maintain_order=True
+        )
+    ]
+    return Table(caption, COLUMNS, groups, SOURCE, NOTE, frozenset({0, 1}))
+
+
+def reader_name(reader: str) -> str:
+    """In words: the base told something, or a finished model."""
+    source, told, context = reader.partition("/in-")
+    return f"{source} under the context {context}" if told else f"{reader}, told nothing"
+
+
+def _row(row: dict[str, Any]) -> Row:
+    return Row(
+        [
+            visible(row["name"]), row["place"], fmt.count(row["positions"]), fmt.significant(row["estimate"]),
+            fmt.interval(row["low"], row["high"], 3) or fmt.MISSING, fmt.number(row["times_mean"], 1), fmt.percent(row["share"]),
+            fmt.percent_interval(row["share_low"], row["share_high"]) or fmt.MISSING,
+        ]
+    )  # fmt: skip
+
+
+def visible(piece: str) -> str:
+    """A token whose spaces can be seen."""
+    return piece.replace(" ", "␣").replace("\n", "⏎") if piece.strip() != piece or not piece else piece
