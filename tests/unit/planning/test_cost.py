@@ -252,3 +252,18 @@ def test_contexts_are_counted_with_what_they_show_and_draws_of_training_samples(
     said = printed(capsys, str(file))
     assert "ug, sg train on 208 that all of them answered right" in said
     assert "Under contexts (samples-plain/in-guided, samples-plain/in-regenerated) every problem is counted" in said
+
+
+def test_words_of_doubt_are_looked_for_in_every_evaluation_answer(tmp_path: Path) -> None:
+    study = load_study(read_study(ROOT / "config.yaml"))
+
+    def planned(seconds: float) -> dict[str, Stage]:
+        file = changed(tmp_path, FIGURES, lambda known: known["doubt_seconds_per_million_tokens"].update(value=seconds))
+        return {stage.name: stage for stage in stages(study, Figures(load_throughputs(file), study, file))}
+
+    without, per_second = planned(0.0), planned(3600.0)  # an hour a million tokens
+    evaluations = ("sample base evaluations", "sample earlier checkpoints", "sample finished training")
+    tokens = sum(per_second[name].expected.tokens for name in evaluations)
+    name = "problems, plans, analysis"
+    added = per_second[name].expected.cpu_hours - without[name].expected.cpu_hours
+    assert added == pytest.approx(tokens / 1e6)
