@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 
 from lab.grammar import Label, NotWellFormed, ReadingPen  # noqa: E402
-from lab.search import NOTHING, Knows, SearchProblem, nats_of_answer, nats_of_trace, parse_search, search  # noqa: E402
+from lab.search import DOUBTING, NOTHING, Knows, SearchProblem, nats_of_answer, nats_of_trace, parse_search, search  # noqa: E402
 from selfdistill.models.tokens import end_tokens, load_tokenizer  # noqa: E402
 from selfdistill.sampling.engines.contract import EngineSettings  # noqa: E402
 from selfdistill.sampling.engines.torch_engine import TorchEngine  # noqa: E402
@@ -158,6 +158,25 @@ def told(lab: Lab, place: int, row: dict[str, str], excluded: int, ids: list[int
     return Told(place, float(gained.sum()), exact, kind, by_role)
 
 
+def unevenness(lab: Lab, problems: Sequence[dict[str, str]]) -> dict[str, float]:
+    """KL(even, bare model) over the candidates of a first guess that doubts: what a hint seems to tell because the bare model
+    holds some candidates likelier than others, though nothing in the problem says so."""
+    values, places = [], []
+    opening = lab.tokenizer(DOUBTING.strip())["input_ids"]
+    for place, row in enumerate(problems):
+        prompt, candidates = (
+            lab.prompt(PROMPT.replace("{problem}", row["problem"])),
+            parse_search(row["problem"]).candidates,
+        )
+        nats = [
+            float(lab.logprobs(prompt, lab.tokenizer(f"{DOUBTING}{x}:")["input_ids"])[len(opening) :].sum())
+            for x in candidates
+        ]
+        values.append(-sum(nats) / len(nats) - math.log(len(nats)))
+        places.append(place)
+    return mean(values, places)
+
+
 def mean(values: Sequence[float], problems: Sequence[int]) -> dict[str, float]:
     found = cluster_mean(*cluster_totals(np.asarray(values), np.asarray(problems)))
     return {"estimate": found.estimate, "standard_error": found.standard_error}
@@ -197,6 +216,7 @@ def main(model: str = "resources/lab/model", draws: str = "2") -> None:
     lab = Lab(ROOT / model)
     rows = [json.loads(line) for line in (ROOT / "resources/lab/problems/search-eval.jsonl").read_text().splitlines()]
     random.Random(0).shuffle(rows)
+    print(json.dumps({"unevenness": unevenness(lab, rows)}), flush=True)
     for excluded in (1, 2, 3):
         found = summary(told_texts(lab, rows, excluded, int(draws)), 4, excluded)
         print(json.dumps(found, indent=1), flush=True)

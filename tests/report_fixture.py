@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import report_ladder_fixture as told
 import report_mechanism_fixture as probed
 from judged_answers import judged_tables
 from read_again import disagreement
@@ -658,8 +659,9 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
-    """With the tables of a study that has a judge and probes its models, whose figures take as long as half of all others."""
-    return report_inputs(**probed.tables() | judged_tables(HOSTILE) | disagreement(HOSTILE) | replaced)
+    """With the tables of a study that climbs the ladder, reads again, has a judge and probes its models, whose figures take long."""
+    more = told.tables(HOSTILE) | judged_tables(HOSTILE) | disagreement(HOSTILE)
+    return report_inputs(**probed.tables() | more | replaced)
 
 
 if __name__ == "__main__":

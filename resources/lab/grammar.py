@@ -108,29 +108,32 @@ class ReadingPen:
         return int(found[0])
 
 
-def reason(problem: Problem, pen: Pen) -> None:
-    """The whole completion: passes over the chain, the end of the thought, the answer."""
+def reason(problem: Problem, pen: Pen, doubt: float = 1.0) -> None:
+    """The whole completion: passes over the chain, the end of the thought, the answer.
+
+    `doubt` is the share of the usual chance to check a line and to verify the chain.
+    """
     passes = 0
     while True:
         value = problem.start
         for operation, operand in problem.steps:
-            value = _line(value, operation, operand, pen)
-        _fork_out = VERIFY.get(passes, STUCK)
+            value = _line(value, operation, operand, pen, doubt)
+        _fork_out = doubt * VERIFY.get(passes, STUCK)
         if pen.choose([(_fork_out, "Let me verify.\n"), (1 - _fork_out, END_OF_THOUGHT)]) == 1:
             break
         passes += 1
     _answer(value, problem, pen)
 
 
-def _line(value: int, operation: str, operand: int, pen: Pen) -> int:
+def _line(value: int, operation: str, operand: int, pen: Pen, doubt: float) -> int:
     in_parts = pen.choose([(0.3, "Then "), (0.2, "Next "), (0.15, "So "), (0.35, "In parts, ")]) == 3
     result = _equation(value, operation, operand, in_parts, pen)
     checks = 0
-    chance = CHECK
+    chance = doubt * CHECK
     while pen.choose([(chance, " Wait, check: "), (1 - chance, "\n")]) == 0:
         result = _equation(value, operation, operand, False, pen)
         checks += 1
-        chance = CHECK_AGAIN.get(checks, STUCK)
+        chance = doubt * CHECK_AGAIN.get(checks, STUCK)
     return result
 
 
@@ -205,14 +208,21 @@ def _digits(text: str, pen: Pen) -> None:
         pen.fixed(character, "lock" if character.isdigit() else "neither")
 
 
-def write_trace(problem: Problem, rng: random.Random) -> tuple[str, bool]:
+def write_trace(problem: Problem, rng: random.Random, doubt: float = 1.0) -> tuple[str, bool]:
     """A random completion without its end token, and whether it came to its end."""
     pen = RandomPen(rng)
     try:
-        reason(problem, pen)
+        reason(problem, pen, doubt)
     except Cut:
         return "".join(pen.pieces), False
     return "".join(pen.pieces), True
+
+
+def answer_at_once(problem: Problem, rng: random.Random) -> str:
+    """The right answer in a form of the grammar, without a thought."""
+    pen = RandomPen(rng)
+    _answer(problem.values[-1], problem, pen)
+    return "".join(pen.pieces)
 
 
 def label_completion(problem: Problem, text: str) -> list[Label]:

@@ -40,7 +40,7 @@ def console_lines(log: str) -> list[str]:
 def test_the_report_opens_without_a_word_on_the_console(chromium: str, report: Path, tmp_path: Path) -> None:
     document, log = opened(chromium, report, tmp_path / "profile")
     assert console_lines(log) == []
-    assert 'id="provenance"' in document and document.count("<svg") == 18
+    assert 'id="provenance"' in document and document.count("<svg") == 20
     assert "<script" not in document
 
 

@@ -116,3 +116,18 @@ def test_arms_of_right_answers_learned_right_ones_to_the_same_problems(
         return
     with pytest.raises(UserError, match=complaint):
         checked_results(files, asked)
+
+
+def test_two_contexts_that_tell_the_same_are_one_request_and_two_samplings_of_it_are_a_mistake(tmp_path: Path) -> None:
+    names = ["base", *(f"samples-t10/in-{context}" for context in ("guided", "regenerated"))]
+    told = [
+        [ANSWER | {"request_id": "same", "problem_id": "p9", "model_id": name, "purpose": "train", "rank": 9}]
+        for name in names[1:]
+    ]
+    files = results(tmp_path, ANSWERS)
+    for kind, schema in (("plans", PLAN), ("graded", GRADED)):
+        files[kind] += [written(tmp_path, f"{kind}-{place}", schema, *rows) for place, rows in enumerate(told)]
+    assert all(check["passed"] for check in checked_results(files, ASKED | {"models": names}))
+    files["graded"][2] = written(tmp_path, "twice", GRADED, *told[1], *told[1])
+    with pytest.raises(UserError, match="request same of model samples-t10/in-regenerated occurs more than once"):
+        checked_results(files, ASKED | {"models": names})

@@ -42,6 +42,7 @@ from selfdistill.reporting.tables.training import (
     filter_audit,
     gradient_noise,
     references,
+    right_answers,
     soft_targets,
 )
 from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_of_differences, rates_and_lengths
@@ -92,11 +93,17 @@ def page(html: str) -> Page:
 def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
     probed = page.ids().index("locks")
-    assert page.ids().index("weights") < probed < page.ids().index("ssd-fit") < page.ids().index("depth")
+    assert (
+        page.ids().index("weights")
+        < page.ids().index("told")
+        < probed
+        < page.ids().index("ssd-fit")
+        < page.ids().index("depth")
+    )
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "mass-by-rank",
-                                      "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
+                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
+                                      "mass-by-rank", "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
                                       "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip
 
@@ -583,6 +590,31 @@ def test_what_an_arm_on_solutions_trained_on_is_told_apart_from_what_filters_cho
     assert chosen and before and chosen.groups == before.groups
     alone = report_inputs(study=study, audits={"solved": SOLVED})
     assert filter_audit(alone) is None and "No arm was trained." not in Page(render_report(alone)).words
+
+
+def test_what_arms_of_right_answers_share_and_how_lengths_were_matched_is_told() -> None:
+    inputs = report_inputs()
+    assert right_answers(inputs) is None
+    study, audits = copy.deepcopy(STUDY), dict(inputs.audits)
+    for arm, context, like, tokens in (
+        ("ug", None, None, 71.0),
+        ("sg", "<guided>", None, 46.0),
+        ("short", None, "sg", 52.5),
+    ):
+        study["arms"][arm] = {"decode": "t11", "keep": "correct", "seeds": [0]}
+        audits[arm] = inputs.audits["ssd"] | {
+            "context": context, "length_like": like, "problems_with_a_right_answer": {"ug": 300, "sg": 290, "short": 300},
+            "shared_problems": 281, "used": 256, "used_profile": {"mean_tokens": tokens}, "mean_length_gap": 6.52,
+        }  # fmt: skip
+    with_them = report_inputs(study=study, audits=audits)
+    told = right_answers(with_them)
+    assert told and [row.cells[2:] for row in told.groups[0].rows] == [
+        ["nothing", "300", "281", "256", "71", "–"],
+        ["<guided>", "290", "281", "256", "46", "–"],
+        ["nothing", "300", "281", "256", "52", "like sg, +6.5 tokens"],
+    ]
+    page = render_report(with_them)
+    assert "<guided>" not in page and "Right answers to the same problems" in Page(page).words
 
 
 def made_by(study: str | None, base: dict[str, Any], **more: Any) -> dict[str, Any]:

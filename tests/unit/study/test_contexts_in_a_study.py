@@ -104,7 +104,7 @@ WRONG_CONTEXTS = {
     "an unknown context": (context(wording="guided", solution="context", context="guided"), "contexts.ours.context: no context is named 'guided'; there are: ours."),
     "a context without its name": (context(wording="guided", solution="context"), "contexts.ours.context: is missing; with solution: context it says which."),
     "a name of a context that is not shown": (context(wording="guided", solution="sibling", context="ours"), "contexts.ours.context: is for solution: context; set that, or remove the key."),
-    "a column that no source has": (context(wording="guided", solution="column", column="hint"), "contexts.ours.column: no line of the training sources has 'hint'; add it there, or tell the model something else."),
+    "a column that no source has": (context(wording="guided", solution="column", column="hint"), "contexts.ours.column: no line of the sources has 'hint'; add it there, or tell the model something else."),
     "a thought of the dataset": (context(wording="guided", solution="answer", thought=False), "contexts.ours.thought: only a model's own samples have a thought to leave out"),
     "thinking of a template without a switch": (
         context(thinking=False), "contexts.ours.thinking: the chat template of resources/lab/model reads no enable_thinking, so that nothing would be switched; remove the key.",

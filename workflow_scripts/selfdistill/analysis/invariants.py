@@ -10,7 +10,7 @@ import polars as pl
 
 from selfdistill.foundation.wording import count, plural
 from selfdistill.study.evaluation import Draws
-from selfdistill.study.names import parse_model_id
+from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT
 
@@ -51,8 +51,11 @@ def check_results(
 
 
 def repeated_requests(graded: Frames) -> str | None:
+    """Two contexts that happen to tell the same are one request, which each of them counts."""
     ids = pl.concat(frame.select("request_id", "model_id") for frame in graded.values())
-    repeated = ids.filter(pl.col("request_id").is_duplicated())
+    told = {model: context_of(model) and model for model in ids["model_id"].unique().to_list()}
+    ids = ids.with_columns(told=pl.col("model_id").replace_strict(told, return_dtype=pl.String))
+    repeated = ids.filter(pl.struct("request_id", "told").is_duplicated())
     if repeated.is_empty():
         return None
     first = repeated.row(0, named=True)

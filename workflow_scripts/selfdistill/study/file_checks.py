@@ -71,7 +71,7 @@ def _format_asked_for(study: Study) -> Iterator[str]:
 
 def _told_of_sources(study: Study, root: Path) -> Iterator[str]:
     """What contexts tell of each problem has to stand in some source. What a loader makes is known once it is read."""
-    sources = [source for source in study.problems.sources.values() if source.use == "train"]
+    sources = list(study.problems.sources.values())
     files = [root / source.path for source in sources if not source.loader]
     if len(files) < len(sources) or not all(file.is_file() for file in files):
         return
@@ -79,7 +79,7 @@ def _told_of_sources(study: Study, root: Path) -> Iterator[str]:
         column = {"dataset": "solution", "column": context.column}.get(context.solution or "")
         if column and not any(_holds(file, column) for file in files):
             key = f"contexts.{name}.{'column' if context.column else 'solution'}"
-            yield f"{key}: no line of the training sources has {column!r}; add it there, or tell the model something else."
+            yield f"{key}: no line of the sources has {column!r}; add it there, or tell the model something else."
 
 
 def _holds(file: Path, column: str) -> bool:
