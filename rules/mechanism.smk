@@ -412,10 +412,10 @@ rule weight_overlap:
     localrule: SMALL_MODEL
     conda:
         "../envs/analysis.yaml"
-    threads: 1
+    threads: 4
     resources:
-        # A large model's embedding is the most that is held at once, some times in float32.
-        mem_mb=larger(2000 if SMALL_MODEL else 24000),
+        # A large model's embedding is the most that a thread holds at once, some times in float32.
+        mem_mb=larger(3000 if SMALL_MODEL else 64000),
         runtime=later(480),
     params:
         asked={"runs": RUNS, "seed": STUDY.seed},

@@ -8,6 +8,7 @@ python workflow_scripts/probe.py --carriers carriers.parquet --plan plan.parquet
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from selfdistill.foundation.programs import as_program
@@ -32,6 +33,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
     import torch
 
+    from selfdistill.machine.leases import lease_gpus
     from selfdistill.mechanism.depth import depths_of_model, refuse_without_layers
     from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
 
@@ -40,9 +42,13 @@ def main() -> None:
     read = (asked.model_id, asked.model, asked.carriers, asked.plan)
     if asked.depths:
         refuse_without_layers(asked.model, settings.engine)
-    probe_model(Job(*read, asked.work / "laws", asked.output), settings)
-    if asked.depths:
-        depths_of_model(Job(*read, asked.work / "depths", Path(asked.depths)), settings, asked.distance)
+    # One lease for both: once CUDA runs in a process, its devices are chosen.
+    with lease_gpus(asked.gpus) as lease:
+        if lease.devices:
+            print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
+        probe_model(Job(*read, asked.work / "laws", asked.output), settings)
+        if asked.depths:
+            depths_of_model(Job(*read, asked.work / "depths", Path(asked.depths)), settings, asked.distance)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def main() -> None:
     asked = snakemake.params.asked
     runs = dict(zip(asked["runs"], map(Path, snakemake.input.finished), strict=True))
-    write_table(overlaps(Path(snakemake.params.folder), runs, asked["seed"]), snakemake.output[0], WEIGHT_OVERLAP)
+    found = overlaps(Path(snakemake.params.folder), runs, asked["seed"], snakemake.threads)
+    write_table(found, snakemake.output[0], WEIGHT_OVERLAP)
 
 
 as_rule(main, snakemake.log[0])

@@ -1,6 +1,7 @@
 """Asking a model: what is done is kept when the job is killed, and probes that do not fit are refused in a sentence."""
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import torch
 from conftest import ENVIRONMENT, PATIENCE, ROOT
 from law_examination import CONTEXT, MODEL, TOKENIZER, examine, lab_probes
 from selfdistill.foundation.errors import UserError
+from selfdistill.machine.leases import Lease
 from selfdistill.mechanism import prober
 from selfdistill.mechanism.positions import probe_ids
 from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
@@ -221,3 +223,20 @@ def test_probes_that_do_not_fit_are_refused_before_the_model_is_opened(
     monkeypatch.setattr(prober, "open_engine", lambda *_: pytest.fail("the model was opened"))
     with pytest.raises(UserError, match=sentence):
         probe_model(made(tmp_path), SETTINGS)
+
+
+def test_laws_and_depths_share_one_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's devices are chosen when it first runs in a process: a second lease there is refused."""
+    leases: list[int] = []
+
+    def lease(count: int) -> Lease:
+        leases.append(count)
+        return Lease([], [])
+
+    monkeypatch.setattr("selfdistill.machine.leases.lease_gpus", lease)
+    monkeypatch.setattr(ProberSettings, "device", "cpu")
+    asked = job(tmp_path)
+    depths = tmp_path / "depths.parquet"
+    monkeypatch.setattr(sys, "argv", [*command(asked)[1:], "--depths", str(depths), "--gpus", "1"])
+    runpy.run_path(str(ROOT / "workflow_scripts/probe.py"))["main"]()
+    assert leases == [1] and asked.output.exists() and depths.exists()

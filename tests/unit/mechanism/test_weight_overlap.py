@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from selfdistill.foundation.errors import UserError
 from selfdistill.mechanism.stored_weights import StoredWeights, as_bf16, as_float32
 from selfdistill.mechanism.weight_overlap import overlaps, stable_rank
-from selfdistill.reporting.weights import weight_sentences
+from selfdistill.reporting.weights import first_pairs, weight_sentences
 from selfdistill.tables import words
 
 LAYERS = 4
@@ -179,3 +179,17 @@ def test_a_model_of_another_base_is_refused(tmp_path: Path) -> None:
     other = write(tmp_path / "run", {"a": torch.zeros(3)})
     with pytest.raises(UserError, match="has no tensor model.embed_tokens.weight, which the base has"):
         overlaps(base, {"ssd/seed-0": other}, 0)
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", base_weights())
+    runs = {
+        f"{arm}/seed-{seed}": write(tmp_path / f"{arm}-{seed}", trained(seed, common=arm == "ssd"))
+        for arm in ("ssd", "soft") for seed in (1, 2, 3)
+    }  # fmt: skip
+    alone = overlaps(base, runs, 0)
+    assert alone.equals(overlaps(base, runs, 0, threads=3))
+    assert alone.select("run", "against").unique().height == 3 + 3 + 1
+    shown = first_pairs(alone).select("run", "against").unique(maintain_order=True).rows()
+    assert shown == [("ssd/seed-1", "ssd/seed-2"), ("soft/seed-1", "soft/seed-2"), ("ssd/seed-1", "soft/seed-1")]
+    assert len(set(weight_sentences(first_pairs(alone)).values())) == 2

@@ -15,7 +15,6 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.machine.leases import lease_gpus
 from selfdistill.machine.progress import Progress
 from selfdistill.mechanism.parts import Parts
 from selfdistill.models.digests import model_digest
@@ -96,15 +95,12 @@ def ask(job: Job, settings: ProberSettings, schema: Schema, answers: Answers, ab
         held = len(asked.given) - len(missing)
         print(f"{job.output}: {len(asked.given)} carriers, {held} done before, {len(missing)} to read", file=sys.stderr)
         if missing:
-            with lease_gpus(settings.gpus) as lease:
-                if lease.devices:
-                    print(f"GPU {', '.join(lease.devices)} is this job's own", file=sys.stderr)
-                lengths = {each.carrier_id: len(each.completion_ids) for each in missing}
-                engine = open_reader(job.model, facts, settings)
-                with Progress(len(missing), held, str(job.output.with_suffix(""))) as progress:
-                    for carrier, rows in answers(engine, asked, missing):
-                        parts.write(carrier, rows)
-                        progress.count(lengths[carrier], "stop")
+            lengths = {each.carrier_id: len(each.completion_ids) for each in missing}
+            engine = open_reader(job.model, facts, settings)
+            with Progress(len(missing), held, str(job.output.with_suffix(""))) as progress:
+                for carrier, rows in answers(engine, asked, missing):
+                    parts.write(carrier, rows)
+                    progress.count(lengths[carrier], "stop")
         parts.seal(asked.probes, job.output)
 
 

@@ -9,6 +9,7 @@ Sums are taken tensor by tensor; intervals take one tensor away at a time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -54,24 +55,29 @@ class Sums:
         return product - (self.along[one] * self.along[other] / self.norm if self.norm else 0.0)
 
 
-def overlaps(base: Path, runs: Mapping[str, Path], seed: int) -> pl.DataFrame:
+def overlaps(base: Path, runs: Mapping[str, Path], seed: int, threads: int = 1) -> pl.DataFrame:
     """Every two trainings of an arm, and arms with one training; of the first trainings of two arms, the cosine alone."""
-    rows: list[dict[str, Any]] = []
-    arms = list(dict.fromkeys(run.split("/")[0] for run in runs))
-    for arm in arms:
-        of_arm = [run for run in runs if run.split("/")[0] == arm]
-        pairs: list[tuple[str, ...]] = [*combinations(of_arm, 2)] or [(of_arm[0],)]
-        for pair in pairs:
-            sums = tensor_sums(StoredWeights(base), [StoredWeights(runs[run]) for run in pair], seed)
-            rows += rows_of(sums, *pair)
-    first = [next(run for run in runs if run.split("/")[0] == arm) for arm in arms]
-    for run, other in combinations(first, 2):
-        sums = tensor_sums(
-            StoredWeights(base), [StoredWeights(runs[each]) for each in (run, other)], seed, products=True
-        )
-        rows += [row for row in rows_of(sums, run, other) if row["measure"] == words.COSINE]
-    table = pl.DataFrame(rows, schema=WEIGHT_OVERLAP)
-    return conform(table, WEIGHT_OVERLAP, "weight overlap")
+
+    def rows_of_pair(pair: tuple[str, ...], products: bool) -> list[dict[str, Any]]:
+        sums = tensor_sums(StoredWeights(base), [StoredWeights(runs[run]) for run in pair], seed, products)
+        return [row for row in rows_of(sums, *pair) if not products or row["measure"] == words.COSINE]
+
+    asked = pairs_of(list(runs))
+    with ThreadPoolExecutor(threads) as pool:  # numpy lets go of the interpreter while it counts
+        rows = [row for found in pool.map(rows_of_pair, *zip(*asked, strict=True)) for row in found]
+    return conform(pl.DataFrame(rows, schema=WEIGHT_OVERLAP), WEIGHT_OVERLAP, "weight overlap")
+
+
+def pairs_of(runs: Sequence[str]) -> list[tuple[tuple[str, ...], bool]]:
+    """Which trainings are held against each other, and whether by products alone."""
+    arms: dict[str, list[str]] = {}
+    for run in runs:
+        arms.setdefault(run.split("/")[0], []).append(run)
+    pairs: list[tuple[tuple[str, ...], bool]] = []
+    for trainings in arms.values():
+        alike: list[tuple[str, ...]] = [*combinations(trainings, 2)] or [(trainings[0],)]
+        pairs += [(pair, False) for pair in alike]
+    return pairs + [(pair, True) for pair in combinations([trainings[0] for trainings in arms.values()], 2)]
 
 
 def tensor_sums(base: StoredWeights, trained: Sequence[StoredWeights], seed: int, products: bool = False) -> list[Sums]:

@@ -5,7 +5,6 @@ The same figure gives the same bytes: no dates, ids hashed from the figure's nam
 """
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from selfdistill.foundation.wording import MINUS, count
+from selfdistill.reporting.compact import compact
 from selfdistill.reporting.inputs import arm_names
 from selfdistill.tables.endings import ANSWERED, CUT, EMPTY, LOOP, NO_ANSWER
 
@@ -138,12 +138,7 @@ def svg_text(figure: Figure, name: str) -> str:
     """The figure as one `<svg>` element: no comments, no metadata, every id opening with the figure's name."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
+    text = compact(buffer.getvalue(), name)
     return text.replace("<svg ", '<svg role="presentation" focusable="false" ', 1)
 
 

@@ -19,7 +19,14 @@ from selfdistill.tables import words
 def learning_or_rounding(inputs: ReportInputs) -> list[str]:
     if inputs.weight_overlap is None or not has_rows(inputs.weight_overlap):
         return []
-    return list(dict.fromkeys(weight_sentences(inputs.weight_overlap).values()))
+    return list(dict.fromkeys(weight_sentences(first_pairs(inputs.weight_overlap)).values()))
+
+
+def first_pairs(table: pl.DataFrame) -> pl.DataFrame:
+    """Of an arm's trainings the first two alone: three have three pairs, five have ten, and the file holds them all."""
+    of_one_arm = table.filter(_arm("run") == _arm("against")).select("run", "against").unique(maintain_order=True)
+    others = of_one_arm.filter(_arm("run").is_duplicated() & ~_arm("run").is_first_distinct())
+    return table.join(others, on=["run", "against"], how="anti", maintain_order="left")
 
 
 def weight_sentences(table: pl.DataFrame) -> dict[str, str]:

@@ -8,6 +8,7 @@ from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.gradients import checkpoint_name
 from selfdistill.reporting.inputs import ReportInputs, has_rows
 from selfdistill.reporting.tables.table import Group, Row, Table, word
+from selfdistill.reporting.weights import first_pairs
 from selfdistill.tables import words
 
 
@@ -89,9 +90,8 @@ def weight_overlap(inputs: ReportInputs) -> Table | None:
     if table is None or not has_rows(table):
         return None
     groups, between = [], []
-    for (run, against), rows in table.filter(pl.col("group") == words.TOTAL).group_by(
-        "run", "against", maintain_order=True
-    ):
+    shown = first_pairs(table).filter(pl.col("group") == words.TOTAL)
+    for (run, against), rows in shown.group_by("run", "against", maintain_order=True):
         if against and str(run).split("/")[0] != str(against).split("/")[0]:
             between += [_measure(row, f"{run} and {against}") for row in rows.to_dicts()]
         else:
@@ -103,7 +103,7 @@ def weight_overlap(inputs: ReportInputs) -> Table | None:
     note = (
         "Overlaps are shares of the sets' mean size. The relative distance and the stable rank |Δ|²/σ² of the changes are held against "
         "half the difference of two trainings, in which what both have in common is gone. Brackets are 95 % intervals over tensors. Two "
-        "trainings of one arm were shown the same examples. By layer group the numbers stand in the file."
+        "trainings of one arm were shown the same examples. By layer group, and of an arm's further pairs, the numbers stand in the file."
     )
     return Table(
         "Weights of finished models", columns, groups, "analysis/weight_overlap.parquet", note, frozenset({0, 4})
