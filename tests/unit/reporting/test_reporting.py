@@ -238,7 +238,6 @@ def test_every_table_that_a_number_comes_from_has_a_link_of_its_own() -> None:
     assert not [file for file in files if "," in file or " " in file]
 
 
-
 def test_figures_speak_to_those_who_cannot_see_them_and_tables_name_their_headers(page: Page) -> None:
     drawings = [attributes for attributes in page.all("div") if attributes.get("role") == "img"]
     assert len(drawings) == len(PLANS)
