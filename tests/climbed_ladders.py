@@ -7,11 +7,11 @@ import polars as pl
 
 from selfdistill.tables.endings import CORRECT, WRONG
 
+Law = Mapping[str, tuple[float, float, float]]
 CONTEXTS = ("unguided", "no-thought", "regenerated", "guided")
 MARKERS = ("wait", "perhaps")
 # Table 1 of arXiv 2603.24472: score, tokens, doubts.
-PAPER = {"unguided": (0.30, 13054, 182.5), "no-thought": (0.78, 12036, 159.8), "regenerated": (0.95, 2808, 24.1), "guided": (0.98, 1873, 8.8)}  # fmt: skip
-Law = Mapping[str, tuple[float, float, float]]
+PAPER: Law = {"unguided": (0.30, 13054, 182.5), "no-thought": (0.78, 12036, 159.8), "regenerated": (0.95, 2808, 24.1), "guided": (0.98, 1873, 8.8)}  # fmt: skip
 
 
 def climbed(

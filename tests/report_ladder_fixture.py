@@ -5,14 +5,14 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from climbed_ladders import CONTEXTS, MARKERS, PAPER, climbed
+from climbed_ladders import CONTEXTS, MARKERS, PAPER, Law, climbed
 from selfdistill.analysis.information import information
 from selfdistill.analysis.ladder import ladder, side_by_side
 from selfdistill.tables import words
 from selfdistill.tables.ladder import INFORMATION_TEXTS, LOGPROBS
 
 CLIMBERS = ("base", "ssd/seed-0/at-100")
-SURER = {context: (score, 2000.0, 10.0) for context, (score, *_) in PAPER.items()}
+SURER: Law = {context: (score, 2000.0, 10.0) for context, (score, *_) in PAPER.items()}
 NATS = {words.TOLD_INFORMATION: 12.0, words.ANSWER_PROBE: 2.0, words.STYLE_COST: 15.0}
 
 

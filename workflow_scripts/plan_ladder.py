@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.digests import model_digest
 from selfdistill.sampling.contexts import given
-from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.sampling.plan import Asked, plan_of_chosen
 from selfdistill.tables.contexts import CONTEXT_PROMPTS
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 from selfdistill.tables.sampling import PLAN
-from selfdistill.tables.schema import empty_table
 from selfdistill.tables.whole import read_table, write_table
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 def main() -> None:
     asked = snakemake.params.asked
-    plan = Asked.model_validate(asked["plan"])
     problems = read_table(snakemake.input.problems, PROBLEMS)
     if asked["in_context"]:
         every = read_table(snakemake.input.prompts, CONTEXT_PROMPTS)
@@ -26,15 +24,8 @@ def main() -> None:
         skipped = {*every["problem_id"]} - {*prompts["problem_id"]}
     else:
         prompts, skipped = read_table(snakemake.input.prompts, PROMPTS), set()
-    table = make_plan(
-        asked["model_id"],
-        model_digest(snakemake.params.folder),
-        plan.model_copy(update={"train_samples": min(plan.train_samples, problems.height)}),
-        problems,
-        empty_table(PROBLEMS),
-        prompts,
-        skipped=skipped,
-    )
+    plan, digest = Asked.model_validate(asked["plan"]), model_digest(snakemake.params.folder)
+    table = plan_of_chosen(asked["model_id"], digest, plan, problems, prompts, skipped)
     write_table(table, snakemake.output[0], PLAN)
 
 

@@ -39,7 +39,7 @@ def made(name: str, of: ReportInputs | None = None) -> Table:
 @pytest.mark.parametrize("emptied", [False, True], ids=["missing", "empty"])
 def test_the_section_stands_only_where_a_ladder_was_climbed(emptied: bool) -> None:
     assert '<section id="told"' in render_report(inputs())
-    nothing = {name: table.clear() if emptied else None for name, table in climbed.tables().items()}
+    nothing: dict[str, Any] = {name: table.clear() if emptied else None for name, table in climbed.tables().items()}
     html = render_report(inputs(**nothing))
     assert 'id="told"' not in html and "What it was told" not in html
     assert not any(tables(inputs(**nothing))[name] for name in TABLES)

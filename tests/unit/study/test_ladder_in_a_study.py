@@ -3,17 +3,19 @@
 import copy
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.plan import asked_of, plan_of_chosen
 from selfdistill.study.ladder_models import climbers, contexts_of_rungs, ladder_models, rungs_of
 from selfdistill.study.load import load_study
 from selfdistill.study.models import evaluated, shown_to, sources_of_samples
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.study import Study
+from selfdistill.tables.problems import PROBLEMS, PROMPTS
 
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
 CONTEXTS = {
@@ -22,7 +24,7 @@ CONTEXTS = {
     "regenerated": {"wording": "guided", "solution": "context", "context": "guided"},
     "bare": {"wording": "unguided"},
 }
-LADDER = {
+LADDER: dict[str, Any] = {
     "contexts": ["no-thought", "regenerated", "guided"], "decode": "plain", "draws": 4, "problems": 20, "pool": 60,
     "solved": [0.25, 0.75],
 }  # fmt: skip
@@ -72,6 +74,16 @@ def test_the_answers_that_choose_are_not_those_of_the_first_rung() -> None:
     assert (first.train_samples, first.train_draws, first.first_draw) == (20, 4, 4)
     assert (told.train_samples, told.train_draws, told.first_draw) == (20, 4, 0)
     assert choosing.train == ["plain"] and not choosing.eval
+
+
+def test_every_chosen_problem_is_asked_in_every_draw_whatever_its_rank() -> None:
+    ranks, schema = [3, 17, 40], {name: PROBLEMS[name] for name in ("problem_id", "rank")}
+    chosen = pl.DataFrame({"problem_id": [f"p{rank}" for rank in ranks], "rank": ranks}, schema=schema)
+    prompts = pl.DataFrame({"problem_id": chosen["problem_id"], "prompt_ids": [[1], [2], [3]]}, schema=PROMPTS)
+    first = plan_of_chosen("ladder-unguided", "digest", asked_of(study(), "ladder-unguided"), chosen, prompts)
+    assert first.group_by("problem_id").agg("draw").sort("problem_id")["draw"].to_list() == [[4, 5, 6, 7]] * 3
+    told = plan_of_chosen("ladder/in-guided", "digest", asked_of(study(), "ladder/in-guided"), chosen, prompts, {"p17"})
+    assert set(told["problem_id"]) == {"p3", "p40"} and set(told["draw"]) == {0, 1, 2, 3}
 
 
 def test_a_ladder_changes_nothing_that_is_asked_otherwise() -> None:

@@ -204,6 +204,20 @@ def make_plan(
     return pl.DataFrame(rows, schema=PLAN)
 
 
+def plan_of_chosen(
+    model_id: str,
+    digest: str,
+    asked: Asked,
+    chosen: pl.DataFrame,
+    prompts: pl.DataFrame,
+    skipped: Collection[str] = (),
+) -> pl.DataFrame:
+    """As training samples of problems that were chosen, so that their ranks have gaps; no more of them than are asked for."""
+    ranked = chosen.sort("rank").with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("rank"))
+    there = asked.model_copy(update={"train_samples": min(asked.train_samples, ranked.height)})
+    return make_plan(model_id, digest, there, ranked, ranked.clear(), prompts, skipped)
+
+
 def _more_draws(asked: Asked, evaluation: pl.DataFrame) -> list[tuple[str, int]]:
     """The problems of mixtures that are asked more often than the rest, and how often, in the order of the ranking."""
     draws: dict[str, int] = {}
