@@ -102,8 +102,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     )
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words", "mass-by-rank",
-                                      "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
+                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
+                                      "mass-by-rank", "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
                                       "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip
 
