@@ -8,6 +8,7 @@ Without a folder it writes the page's tables again from contexts_ladder.json and
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 
-from lab.search import BELIEF, HASTE, Knows, expected_doubts, parse_search  # noqa: E402
+from lab.search import BELIEF, HASTE, Knows, expected_doubts, nats_of_trace, parse_search  # noqa: E402
 from selfdistill.tables import words  # noqa: E402
 
 PAGE = ROOT / "docs/contexts.md"
@@ -39,6 +40,12 @@ def nats_of_belief(k: int, sure: float, first: float) -> float:
 
 def expected(context: str, sizes: list[int]) -> dict[str, float]:
     """Of the grammar, over problems of these numbers of candidates."""
+    if hinted := re.fullmatch(r"not-(\d)", context):
+        out = int(hinted[1])
+        return {
+            "doubts": sum(expected_doubts(k - out) for k in sizes) / len(sizes),
+            "nats": sum(nats_of_trace(k, out) for k in sizes) / len(sizes),
+        }
     if context not in BELIEVED:
         return {"doubts": sum(expected_doubts(k) for k in sizes) / len(sizes), "nats": 0.0}
     sure, first = BELIEF[BELIEVED[context]]

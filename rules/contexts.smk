@@ -41,6 +41,8 @@ rule context_prompts:
             "sources": list(told_sources(wildcards)),
             "trust_remote_code": STUDY.model.trust_remote_code,
             "chat": STUDY.model.chat,
+            # A trained model may solve none of the ladder's problems, which is a result.
+            **({"may_be_empty": True} if wildcards.model in LADDER else {}),
         },
         # Where the model lies is no reason to do it again; its tokenizer is an input.
         folder=lambda wildcards, threads: STUDY.model.path,

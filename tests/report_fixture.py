@@ -659,9 +659,9 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
-    """With the tables of a study that climbs a ladder, has a judge and probes its models: the last have half of all figures."""
-    told_and_judged = told.tables(HOSTILE) | judged_tables(HOSTILE) | disagreement(HOSTILE)
-    return report_inputs(**probed.tables() | told_and_judged | replaced)
+    """With the tables of a study that climbs the ladder, reads again, has a judge and probes its models, whose figures take long."""
+    more = told.tables(HOSTILE) | judged_tables(HOSTILE) | disagreement(HOSTILE)
+    return report_inputs(**probed.tables() | more | replaced)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def main() -> None:
         chat,
         Room(**asked["room"]),
         earlier_turns(examples, asked["prompt"], chat),
+        asked.get("may_be_empty", False),
     )
     write_table(found, snakemake.output[0], CONTEXT_PROMPTS)
 

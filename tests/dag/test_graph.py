@@ -62,6 +62,24 @@ def of_right_answers(study: dict[str, Any]) -> None:
     study["arms"]["sg"] = {"decode": "plain", "keep": "correct", "context": "guided"}
 
 
+def with_a_ladder(study: dict[str, Any]) -> None:
+    study["contexts"] = {"guided": {"wording": "guided", "solution": "sibling"}}
+    study["ladder"] = {
+        "contexts": ["guided"], "decode": "plain", "draws": 2, "problems": 10, "solved": [0.0, 1.0], "arms": ["ssd"],
+    }  # fmt: skip
+
+
+LADDER = {
+    "ladder_problems",
+    "plan_ladder",
+    "context_prompts",
+    "ladder",
+    "information_texts",
+    "read_texts",
+    "information",
+}
+
+
 # One leaf changed: exactly these rules run again. Where only some jobs of a rule do, their number is given.
 # Smoke has 2 plans of samples, base, aa, and 4 runs of 2 checkpoints: 12 models.
 STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str, int]]] = {
@@ -101,6 +119,10 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         {"context_prompts": 1, "plan_in_context": 1, "correct_dataset": 2, "train": 2, "plan": 4, "sample": 2 + 4, "grade": 1 + 4},
     ),
     "a context that no arm is sampled under": (put("contexts", {"ours": {"wording": "uncertain", "solution": "answer"}}), PAGE, {}),
+    "a ladder that the base and an arm climb": (
+        with_a_ladder, {*LADDER, "sample", "grade"} | PAGE,
+        {"plan_ladder": 6, "context_prompts": 2, "sample": 3 * 2 + 3, "grade": 6, "read_texts": 2, "ladder": 1},
+    ),
     "more samples of each training problem": (
         put("training/draws", 2), {"dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | MOVED | PAGE, {"dataset": 4, "train": 4, "plan": 2 + 8},
     ),

@@ -252,3 +252,49 @@ def test_contexts_are_counted_with_what_they_show_and_draws_of_training_samples(
     said = printed(capsys, str(file))
     assert "ug, sg train on 208 that all of them answered right" in said
     assert "Under contexts (samples-plain/in-guided, samples-plain/in-regenerated) every problem is counted" in said
+
+
+def test_a_ladder_is_counted_with_what_is_shown_and_read() -> None:
+    """20 problems of 60, 4 answers on 3 rungs and to choose, and of one arm that climbs as many, shown its own."""
+    raw = read_study(ROOT / "config.yaml")
+    arm = next(name for name, each in raw["arms"].items() if not each.get("resample"))
+    raw["contexts"] = {
+        "guided": {"wording": "guided", "solution": "sibling"},
+        "regenerated": {"wording": "guided", "solution": "context", "context": "guided"},
+    }
+    plain = load_study(raw, ROOT)
+    raw["ladder"] = {
+        "contexts": ["regenerated", "guided"], "decode": plain.mechanism.decode if plain.mechanism else "plain", "draws": 4,
+        "problems": 20, "pool": 60, "solved": [0.25, 0.75], "arms": [arm],
+    }  # fmt: skip
+    climbed = load_study(raw, ROOT)
+    stated = load_throughputs(FIGURES)
+    before, after = (
+        {part.name: part for part in stages(each, Figures(stated, each, FIGURES))} for each in (plain, climbed)
+    )
+    seeds = len(climbed.arms[arm].seeds)
+    assert set(after) - set(before) == {"sample the ladder", "read what was told"}
+    assert after["sample the ladder"].requests == 4 * (60 + 3 * 20) + seeds * 4 * (4 * 20)
+    more = {rule: jobs for rule, jobs in after["problems, plans, analysis"].rules.items() if "ladder" in rule}
+    assert more == {"plan_ladder": 4 * (1 + seeds), "ladder_problems": 1, "ladder": 1}
+    assert after["read what was told"].rules == {"read_texts": 1 + seeds}
+    tokens = after["read what was told"].expected.tokens
+    assert tokens > after["sample the ladder"].expected.tokens
+    raw["ladder"]["information"] = False
+    silent = load_study(raw, ROOT)
+    assert "read what was told" not in {part.name for part in stages(silent, Figures(stated, silent, FIGURES))}
+
+
+def test_words_of_doubt_are_looked_for_in_every_evaluation_answer(tmp_path: Path) -> None:
+    study = load_study(read_study(ROOT / "config.yaml"))
+
+    def planned(seconds: float) -> dict[str, Stage]:
+        file = changed(tmp_path, FIGURES, lambda known: known["doubt_seconds_per_million_tokens"].update(value=seconds))
+        return {stage.name: stage for stage in stages(study, Figures(load_throughputs(file), study, file))}
+
+    without, per_second = planned(0.0), planned(3600.0)  # an hour a million tokens
+    evaluations = ("sample base evaluations", "sample earlier checkpoints", "sample finished training")
+    tokens = sum(per_second[name].expected.tokens for name in evaluations)
+    name = "problems, plans, analysis"
+    added = per_second[name].expected.cpu_hours - without[name].expected.cpu_hours
+    assert added == pytest.approx(tokens / 1e6)

@@ -119,3 +119,17 @@ def test_contexts_are_rehearsed_in_a_wording_that_the_lab_answers(tmp_path: Path
     assert small.training.draws == 4 and list(small.contexts) == list(raw["contexts"])
     assert [context.solution for context in small.contexts.values()] == ["sibling", "context", "answer", None]
     assert small.contexts["quiet"].tells_nothing and small.contexts["guided"].over_length == "skip"
+
+
+def test_a_ladder_is_rehearsed_with_problems_that_the_labs_model_answers(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "config/qwen3.5-4b.yaml").read_text())
+    arm, other = (name for name, each in list(raw["arms"].items())[:2] if not each.get("resample"))
+    raw["contexts"] = {"guided": {"wording": "guided", "solution": "sibling"}}
+    raw["ladder"] = {
+        "contexts": ["guided"], "decode": next(iter(raw["decodes"])), "draws": 8, "problems": 100, "pool": 2000,
+        "solved": [0.125, 0.5], "use": "train", "arms": [arm, other],
+    }  # fmt: skip
+    ladder = load_study(yaml.safe_load(rehearse(raw, tmp_path / "all", "torch").read_text()), ROOT).ladder
+    assert ladder and (ladder.problems, ladder.asked, ladder.draws, ladder.solved) == (8, 8, 4, [0.0, 1.0])
+    few = load_study(yaml.safe_load(rehearse(raw, tmp_path / "few", "torch", arms=[arm]).read_text()), ROOT).ladder
+    assert few and few.arms == [arm] and ladder.arms == [arm, other]

@@ -11,7 +11,7 @@ def test_the_page_tells_where_each_reader_disagrees() -> None:
     table = by_doubt(report_inputs(**disagreement()))
     assert table is not None
     assert [group.title for group in table.groups] == [
-        "base under the context guided",
+        "base, told guided",
         "ssd/seed-0/at-100, told nothing",
     ]
     first, *rows = [row.cells for row in table.groups[0].rows]

@@ -102,8 +102,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     )
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words", "mass-by-rank",
-                                      "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
+                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
+                                      "mass-by-rank", "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
                                       "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip
 
@@ -236,7 +236,6 @@ def test_every_table_that_a_number_comes_from_has_a_link_of_its_own() -> None:
     files = re.findall(r'<a href="([^"#]+)"><code>', render_report(report_inputs()))
     assert "analysis/levels.parquet" in files and "analysis/noise_probe.parquet" in files
     assert not [file for file in files if "," in file or " " in file]
-
 
 
 def test_figures_speak_to_those_who_cannot_see_them_and_tables_name_their_headers(page: Page) -> None:

@@ -19,6 +19,7 @@ from selfdistill.mechanism.positions import probe_ids
 from selfdistill.mechanism.probes import NOBODY, Probes, read_probes
 from selfdistill.mechanism.theory import ROUNDING, Array
 from selfdistill.models.pieces import pieces, spans
+from selfdistill.tables import words
 from selfdistill.tables.mechanism import DISAGREEMENTS, PROBE_PLAN
 
 POSITIONS_TOGETHER = 2**15  # of which the laws are in memory: 128 MB of 256 tokens, twice
@@ -119,12 +120,16 @@ def words_of(texts: Sequence[str], markers: Markers) -> Iterator[Mapping[str, st
         word, marker = (of_letter[letter], of_marker[letter]) if end > begin else (last_word, last_marker)
         yield {
             "piece": piece,
-            "word": found[word][0].lower() if word >= 0 else piece,
+            "word": form_of(found[word][0]) if word >= 0 else piece,
             "first": word < 0 or word != last_word,
             "marker": hits[marker].marker if marker >= 0 else None,
             "first_of_marker": marker >= 0 and marker != last_marker,
         }
         last_word, last_marker = word, marker
+
+
+def form_of(word: str) -> str:
+    return words.NUMBER if word.isdigit() else word.lower()
 
 
 def planned(carriers: pl.DataFrame) -> pl.DataFrame:

@@ -17,7 +17,7 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.locks import held
 from selfdistill.sampling.requests import Probed
-from selfdistill.tables.schema import Schema
+from selfdistill.tables.schema import Schema, empty_table
 from selfdistill.tables.whole import read_table, write_table
 
 
@@ -64,7 +64,8 @@ class Parts:
         found = [(carrier, self.of(carrier, probe_ids)) for carrier, probe_ids in probes.items()]
         if lacking := [carrier for carrier, part in found if part is None]:
             raise UserError(f"{output}: {len(lacking)} of {len(probes)} carriers have no answer; run again.")
-        write_table(pl.concat(part for _, part in found if part is not None).sort("probe_id"), output, self.schema)
+        parts = [empty_table(self.schema), *(part for _, part in found if part is not None)]
+        write_table(pl.concat(parts).sort("probe_id"), output, self.schema)
         for carrier in probes:
             self._path(carrier).unlink(missing_ok=True)
 

@@ -28,7 +28,7 @@ PROMPT = "{problem}\nPut the answer in \\boxed{}."
 TOLD = "{prompt}\n{solution}"
 CONTEXT, LARGEST_CAP, BETWEEN_CAPS = 320, 224, 16  # tokens
 TRAIN_PROBLEMS, EVAL_PROBLEMS, BUDGETS = 160, 24, {"quick": 12, "full": 30}
-CARRIERS, DRAWS = 8, 4
+CARRIERS, DRAWS, LADDER_PROBLEMS = 8, 4, 8
 LEAST = 4  # of a dataset that is asked whole
 TRAINING = {
     "samples": 160, "examples": 64, "batch": 16, "micro_batch": 4, "epochs": 1, "lr": 3.0e-5, "lr_floor": 6.0e-6,
@@ -69,7 +69,7 @@ def _leave_out_all_but(arms: Sequence[str], study: dict[str, Any]) -> None:
         if {hypothesis["arm"], hypothesis.get("against", "base")} <= {"base", *arms}
     }
     mechanism = study.get("mechanism") or {}
-    for section in (mechanism, mechanism.get("noise") or {}):
+    for section in (mechanism, mechanism.get("noise") or {}, study.get("ladder") or {}):
         if "arms" in section:
             section["arms"] = [name for name in section["arms"] if name in arms]
     if mechanism.get("branches") and mechanism["branches"]["arm"] not in arms:
@@ -113,6 +113,8 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
         if own := arm.get("training"):
             _shrink_arm(arm, own, usual_batch, study["training"])
     _shrink_contexts(study)
+    if study.get("ladder"):
+        _shrink_ladder(study["ladder"])
     _shrink_evaluation(study["evaluation"])
     if study.get("mechanism"):
         _shrink_mechanism(study["mechanism"], engine)
@@ -140,6 +142,12 @@ def _shrink_contexts(study: dict[str, Any]) -> None:
         context |= {"wording": TOLD, "over_length": "skip"} | ({"thought": False} if own else {"solution": "answer"})
     if (draws := study["training"].get("draws")) is not None:
         study["training"]["draws"] = min(draws, DRAWS)
+
+
+def _shrink_ladder(ladder: dict[str, Any]) -> None:
+    """The lab's model is not of the strength that the real one's choice is for: any problem is chosen."""
+    ladder |= {"problems": LADDER_PROBLEMS, "draws": min(ladder["draws"], DRAWS), "solved": [0.0, 1.0], "use": "eval"}
+    ladder.pop("pool", None)
 
 
 def _shrink_evaluation(evaluation: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ def context_prompts(
     chat: Chat,
     room: Room,
     earlier: Sequence[Message] = (),
+    may_be_empty: bool = False,
 ) -> pl.DataFrame:
     """`prompt` is the study's, `told` what the context tells of a problem, `chat` with the context's switches and `earlier`
     the examples that stand before every problem. In the order of the problems."""
@@ -58,7 +59,8 @@ def context_prompts(
         rows.append(row)
     found = pl.DataFrame(rows, schema=CONTEXT_PROMPTS)
     _refuse_too_long(name, context, found, room)
-    _refuse_nothing(name, context, found)
+    if not may_be_empty:
+        _refuse_nothing(name, context, found)
     print(f"contexts.{name}: {counted(found)}", file=sys.stderr)
     return found
 

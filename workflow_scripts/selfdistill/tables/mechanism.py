@@ -51,7 +51,7 @@ DISAGREEMENTS: Schema = {
     **{k: PROBE_PLAN[k] for k in ("carrier_id", "position", "token_id")},
     "family": PROBLEMS["family"],
     "piece": pl.String,  # what the token adds to the text
-    "word": pl.String,  # the word that it stands in, in small letters
+    "word": pl.String,  # the word that it stands in, in small letters; words.NUMBER of any number
     "first": pl.Boolean,  # of that word's tokens
     "marker": pl.String,  # the word of doubt that it stands in; null elsewhere
     "first_of_marker": pl.Boolean,

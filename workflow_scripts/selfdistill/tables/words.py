@@ -304,6 +304,7 @@ FIRST_TOKEN = "first token"
 EVERY_TOKEN = "every token"
 EVERY_DOUBT = "every word of doubt"
 NO_DOUBT = "everything else"
+NUMBER = "a number"  # all of them are one word
 
 # Column `measure` of the ladder.
 DOUBTS = "doubts per answer"

@@ -10,7 +10,7 @@ from selfdistill.reporting.tables.disagreement import reader_name, visible
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import CONTEXT_KL
 
-WORDS, PANELS = 10, 4
+WORDS, PANELS, COLUMNS = 8, 6, 3
 DOUBT = "#D55E00"
 
 
@@ -21,8 +21,11 @@ def who_disagrees_where(inputs: ReportInputs) -> Figure | None:
     if not readers:
         return None
     doubt = set(table.filter(pl.col("grouping") == words.BY_DOUBT)["name"])
-    figure, panels = new_figure(min(8.4, 1 + 2.6 * len(readers)), 3.0, 1, len(readers))
-    for panel, reader in zip(panels, readers, strict=True):
+    columns, rows_of = min(COLUMNS, len(readers)), -(-len(readers) // COLUMNS)
+    figure, panels = new_figure(1 + 2.45 * columns, 2.5 * rows_of, rows_of, columns)
+    for panel in panels[len(readers) :]:
+        panel.set_visible(False)
+    for panel, reader in zip(panels, readers, strict=False):
         rows = shown.filter(pl.col("reader") == reader).head(WORDS).to_dicts()
         shares = [{"estimate": row["share"], "low": row["share_low"], "high": row["share_high"]} for row in rows]
         colours = [DOUBT if row["name"] in doubt else MUTED for row in rows]
@@ -38,7 +41,7 @@ def who_disagrees_where(inputs: ReportInputs) -> Figure | None:
         panel.set_yticks(range(len(rows)), [visible(row["name"])[:14] for row in rows])
         panel.set_ylim(len(rows) - 0.5, -0.5)
         panel.xaxis.set_major_formatter(AS_PERCENT)
-        panel.set_title(reader_name(reader), fontsize=7.5)
+        panel.set_title(reader_name(reader), fontsize=7)
         panel.grid(axis="y", visible=False)
-    panels[0].set_xlabel("share of all KL")
+        panel.set_xlabel("share of all KL")
     return figure

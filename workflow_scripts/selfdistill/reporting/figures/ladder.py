@@ -4,6 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from selfdistill.foundation.wording import count
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.ladder import climbers, contexts, ladder_rows
 from selfdistill.reporting.style import (
@@ -23,7 +24,7 @@ PANELS = {
     words.ACCURACY: "right answers",
     words.MEAN_TOKENS: "tokens of an answer",
     words.DOUBTS: words.DOUBTS,
-    words.DOUBT_RATE: words.DOUBT_RATE,
+    words.DOUBT_RATE: f"doubts per {count(1000)} tokens",
 }
 
 

@@ -59,7 +59,7 @@ def _table(inputs: ReportInputs, groupings: tuple[str, ...], caption: str) -> Ta
 def reader_name(reader: str) -> str:
     """In words: the base told something, or a finished model."""
     source, told, context = reader.partition("/in-")
-    return f"{source} under the context {context}" if told else f"{reader}, told nothing"
+    return f"{source}, told {context}" if told else f"{reader}, told nothing"
 
 
 def _row(row: dict[str, Any]) -> Row:

@@ -14,7 +14,7 @@ COLUMNS = {
     words.ACCURACY: "right",
     words.MEAN_TOKENS: "tokens",
     words.DOUBTS: words.DOUBTS,
-    words.DOUBT_RATE: "per 1,000 tokens",
+    words.DOUBT_RATE: f"per {fmt.count(1000)} tokens",
 }
 DIGITS = {words.MEAN_TOKENS: 0, words.DOUBTS: 2, words.DOUBT_RATE: 1}
 
