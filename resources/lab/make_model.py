@@ -292,7 +292,7 @@ def train(arguments: argparse.Namespace) -> None:
             place.mkdir(exist_ok=True)
             for name in ("tokenizer.json", "tokenizer_config.json"):
                 shutil.copy(folder / name, place / name)
-            candidate.save(place, rows=rows, seed=seed, chains=chains, stop=stop)
+            candidate.save(place, rows=rows, workers=arguments.workers, seed=seed, chains=chains, stop=stop)
 
         train_both(learner, data, stops, until, done)
         data.close()
@@ -314,5 +314,5 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--peak", type=float, help="learning rate")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=12)
+    parser.add_argument("--workers", type=int, default=12, help="processes that write lessons; others write other ones")
     train(parser.parse_args())

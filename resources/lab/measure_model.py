@@ -313,8 +313,8 @@ told costs 1 - 1/k of k candidates.
 **Shape.** As the [model of chains](../model/README.md): 4 layers, hidden 128, 3.3 MB in float32. All 512 rows of its
 tokenizer are used. Its chat template knows `enable_thinking`.
 
-**Made by** `python resources/lab/make_model.py --world both` on one {training["device"]} (torch {training["torch"]},
-transformers {training["transformers"]}): {training["chains"]:.0%} chains, the candidate at {training["stop"]} steps and {training["steps"] - training["stop"]} more
+**Made by** `python resources/lab/make_model.py --world both --workers {training["workers"]} --out FOLDER` on one {training["device"]}
+(torch {training["torch"]}, transformers {training["transformers"]}): {training["chains"]:.0%} chains, the candidate at {training["stop"]} steps and {training["steps"] - training["stop"]} more
 with a falling learning rate; {training["rows"]} rows a step, {training["completion_tokens"] / 1e6:.1f}M completion tokens, {training["seconds"]} s.
 
 **Measured by** `python resources/lab/measure_model.py --model {folder}`. Decodes are those of
