@@ -28,7 +28,8 @@ def stages(clone: Clone, study: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "study", ["config/smoke.yaml", "config.yaml", "config/lab-full.yaml", "config/qwen3.5-4b.yaml"]
+    "study",
+    ["config/smoke.yaml", "config.yaml", "config/lab-full.yaml", "config/doubt-lab.yaml", "config/qwen3.5-4b.yaml"],
 )
 def test_the_plan_counts_the_jobs_that_snakemake_counts(smoke: Clone, study: str) -> None:
     jobs = smoke.jobs_to_run("--forceall", study=study)
