@@ -1,6 +1,6 @@
-"""Writes the field study's presets: the same study of another model or of the paper's decodes, each a whole file.
+"""Writes the presets of both field studies: the same study of another model or of the paper's decodes, each a whole file.
 
-python config/make_presets.py        after a change of config/qwen3.5-4b.yaml or of this file; a test keeps them in step
+python config/make_presets.py        after a change of a study that presets are made from or of this file; a test keeps them in step
 python config/make_presets.py smollm2-360m     the two studies of SmolLM2-135M of a larger sister, or smollm2-1.7b
 
 A preset is a list of texts of the field study and what stands in their place; each must be found, once.
@@ -103,6 +103,66 @@ PRESETS: dict[str, tuple[int, int, list[Change]]] = {
         ("gpus: 1 # of each training", "gpus: 4 # of each training"),
     ]),
 }  # fmt: skip
+# What a sampler was told, of other models: name → changes of config/doubt-r1-distill-qwen-7b.yaml.
+DOUBT = "doubt-r1-distill-qwen-7b"
+TOLD_MODEL = ('  path: hub/DeepSeek-R1-Distill-Qwen-7B\n  hub: deepseek-ai/DeepSeek-R1-Distill-Qwen-7B\n  revision: ""\n'
+              "  context: 73728 # longest prompt plus completion, in tokens: a prompt may hold a whole solution\n")  # fmt: skip
+TOLD = "  told: {temperature: 0.6, top_k: 20, top_p: 0.95, max_tokens: 32768} # training samples and the ladder"
+OWN = "  own: {temperature: 0.6, top_p: 0.95, max_tokens: 38912} # evaluation"
+NO_THOUGHT = "  no-thought: {wording: guided, solution: sibling, thought: false, over_length: skip} # (3) what it says behind its thought\n"
+RUNGS = "  contexts: [no-thought, regenerated, guided]\n"
+FOUR_GPUS = "gpus: 4 # of each training; fp32 weights and optimiser of a 7B model are 122 GB, more than one GPU has"
+SDPO = '{hypothesis: guided-forgets-to-search, of: aime-24, difference: -0.22, source: "arXiv 2603.24472 of SDPO with a whole solution, at second hand"}'
+REPORTED = (
+    "\n# Differences that others reported; make plan says which of them this study could see.\nreported:\n  aime-24-sdpo: "
+    + SDPO
+    + "\n"
+)
+THOUGHTLESS: list[Change] = [
+    (NO_THOUGHT, ""), (RUNGS, "  contexts: [regenerated, guided]\n"),
+    ("# (2) a whole right answer of its own, thought and all", "# (2) a whole right answer of its own"),
+]  # fmt: skip
+OF_QWEN3_8B = (
+    FOUR_GPUS,
+    "gpus: 4 # of each training; fp32 weights and optimiser of an 8B model are 131 GB, more than one GPU has",
+)
+
+
+def told_model(hub: str, context: int, more: str = "") -> Change:
+    path = hub.split("/")[1]
+    about = "longest prompt plus completion, in tokens: a prompt may hold a whole solution, and one that is too long is skipped"
+    return TOLD_MODEL, f'  path: hub/{path}\n  hub: {hub}\n  revision: ""\n  context: {context} # {about}\n{more}'
+
+
+def reported(difference: float, source: str) -> Change:
+    return SDPO, SDPO.replace("-0.22", str(difference)).replace(
+        "arXiv 2603.24472 of SDPO with a whole solution, at second hand", source
+    )
+
+
+DOUBTS: dict[str, tuple[str, list[Change]]] = {
+    "doubt-qwen3-8b": ("Qwen3-8B, thinking", [
+        told_model("Qwen/Qwen3-8B", 40960, "  chat: {enable_thinking: true}\n"),
+        (TOLD, TOLD.replace("32768", "20480")), OF_QWEN3_8B,
+        reported(-0.09, "arXiv 2603.24472 of SDPO with a whole solution, at second hand; THU-BPM/RLCSD reports +0.02"),
+    ]),
+    "doubt-qwen3-8b-no-thinking": ("Qwen3-8B with thinking switched off", [
+        told_model("Qwen/Qwen3-8B", 40960, "  chat: {enable_thinking: false} # the chat template writes an empty thought\n  thinks: false # the whole completion is graded\n"),
+        (TOLD, TOLD.replace("32768", "20480").replace("0.6", "0.7").replace("0.95", "0.8")),
+        (OWN, OWN.replace("0.6", "0.7").replace("0.95", "0.8")), OF_QWEN3_8B, *THOUGHTLESS,
+        reported(-0.02, "arXiv 2603.24472 of SDPO with a whole solution, at second hand"),
+    ]),
+    "doubt-qwen3-1.7b": ("Qwen3-1.7B, thinking", [
+        told_model("Qwen/Qwen3-1.7B", 40960, "  chat: {enable_thinking: true}\n"),
+        (TOLD, TOLD.replace("32768", "20480")), (FOUR_GPUS, "gpus: 1 # of each training"),
+        reported(-0.061, "THU-BPM/RLCSD of SDPO, mean of 12 answers"),
+    ]),
+    "doubt-olmo-3-7b-instruct": ("Olmo-3-7B-Instruct, which answers without a separate thought", [
+        told_model("allenai/Olmo-3-7B-Instruct", 65536, "  thinks: false # no thought to close: the whole completion is graded\n"),
+        (TOLD, TOLD.replace("32768", "24576")), *THOUGHTLESS, (REPORTED, ""),
+        (FOUR_GPUS, FOUR_GPUS.replace("122", "117")),
+    ]),
+}  # fmt: skip
 # The studies of SmolLM2-135M, one after the other, of its larger sisters. Their folders come from the hub alone.
 SMOLLM2 = ("smollm2-135m-warm", "smollm2-135m")
 SISTERS = {"smollm2-360m": ("135M", "360M"), "smollm2-1.7b": ("135M", "1.7B")}
@@ -118,13 +178,22 @@ AROUND = re.compile(r"^  (ssd-hot|ssd-k5|compress-only|temper-only|soft|soft-aga
 UNUSED_DECODES = re.compile(r"^  (hot|k5|truncated|tempered)-32k: .*\n", re.MULTILINE)
 
 
-def preset(name: str) -> str:
-    text = (HERE / f"{STUDY}.yaml").read_text()
-    evaluation, training, changes = PRESETS[name]
-    for old, new in [*changes, (f"study: {STUDY}\n", f"study: {name}\n")]:
+def changed(study: str, name: str, changes: list[Change]) -> str:
+    text = (HERE / f"{study}.yaml").read_text()
+    for old, new in changes:
         if text.count(old) != 1:
-            sys.exit(f"error: {name}: {old!r} stands {text.count(old)} times in {STUDY}.yaml; correct make_presets.py.")
+            sys.exit(f"error: {name}: {old!r} stands {text.count(old)} times in {study}.yaml; correct make_presets.py.")
         text = text.replace(old, new)
+    return text
+
+
+def preset(name: str) -> str:
+    if name in DOUBTS:
+        of_whom, changes = DOUBTS[name]
+        text = changed(DOUBT, name, [*changes, ("with DeepSeek-R1-Distill-Qwen-7B:", f"with {of_whom}:")])
+        return MADE.replace(STUDY, DOUBT) + text.replace(DOUBT, name)
+    evaluation, training, changes = PRESETS[name]
+    text = changed(STUDY, name, [*changes, (f"study: {STUDY}\n", f"study: {name}\n")])
     if name in ONE_SEED:
         text = text.replace(SEEDS, "")
     if name in FACTORIAL_ALONE:
@@ -144,14 +213,14 @@ def sister(study: str, name: str) -> str:
 
 def main() -> None:
     """The shipped presets, or the studies of a named sister: those have no figures to plan with, so they are not shipped."""
-    for name in sys.argv[1:] or PRESETS:
-        if name in PRESETS:
+    for name in sys.argv[1:] or [*PRESETS, *DOUBTS]:
+        if name in PRESETS or name in DOUBTS:
             (HERE / f"{name}.yaml").write_text(preset(name))
         elif name in SISTERS:
             for study in SMOLLM2:
                 (HERE / f"{study.replace(SMOLLM2[-1], name)}.yaml").write_text(sister(study, name))
         else:
-            sys.exit(f"error: there is no preset {name}; there are {', '.join([*PRESETS, *SISTERS])}.")
+            sys.exit(f"error: there is no preset {name}; there are {', '.join([*PRESETS, *DOUBTS, *SISTERS])}.")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def graded(results: Path, model: str) -> pl.DataFrame:
 
 
 def accuracy(table: pl.DataFrame) -> float:
-    return (table["verdict"] == "correct").sum() / table.height
+    return table.filter(pl.col("verdict") == "correct").height / table.height
 
 
 def doubts(texts: pl.Series) -> float:
@@ -81,7 +81,7 @@ def test_both_arms_learn_right_answers_to_the_same_problems_in_as_many_steps(mad
 def test_who_is_told_more_writes_less_and_doubts_less(made: Path) -> None:
     texts = [graded(made, model)["text"] for model in ("ladder-unguided", "ladder/in-no-thought", "ladder/in-guided")]
     assert doubts(texts[0]) > doubts(texts[1]) > doubts(texts[2])
-    lengths = [texts.str.len_chars().mean() for texts in texts]
+    lengths = [sum(map(len, written)) / len(written) for written in texts]
     assert lengths == sorted(lengths, reverse=True)
     assert read_table(made / "analysis/ladder.parquet", LADDER).height > 0
 

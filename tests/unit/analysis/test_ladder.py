@@ -68,7 +68,7 @@ def test_two_equal_rungs_are_a_trend_but_not_a_step_each() -> None:
 
 
 def test_a_ladder_that_goes_the_other_way_is_said_to() -> None:
-    turned = dict(zip(CONTEXTS, reversed(PAPER.values()), strict=True))
+    turned = dict(zip(CONTEXTS, list(PAPER.values())[::-1], strict=True))
     found = ladder(climbed(turned, problems=30, draws=2), CONTEXTS, MARKERS)
     assert set(verdicts_of(found, words.TREND).values()) == {words.REVERSED}
     assert set(verdicts_of(found, words.EVERY_STEP).values()) == {words.NOT_RESOLVED}

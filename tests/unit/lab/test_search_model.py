@@ -2,16 +2,18 @@
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
 
-from lab.grammar import label_tokens, write_trace
+from lab.chains import generate
+from lab.grammar import Label, label_completion, write_trace
 from lab.lessons import both_worlds
 from lab.make_model import SHAPES, make_tokenizer
-from lab.search import generate_search, label_search_tokens, write_search
+from lab.search import generate_search, label_search, write_search
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "resources/lab/search-model"
@@ -36,19 +38,26 @@ def test_its_tokenizer_is_the_one_its_script_makes(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == (MODEL / name).read_text()
 
 
-def test_a_token_never_holds_a_fork_behind_its_first_character() -> None:
-    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-    rng, longest = random.Random(4), 0
-    for _ in range(60):
-        problem = generate_search(rng, 5)
-        text, finished = write_search(problem, rng)
+def labelled(rng: random.Random) -> Iterator[tuple[str, list[Label]]]:
+    """Completions of both worlds, each character with its label."""
+    for _ in range(100):
+        searched, chained = generate_search(rng, 5), generate(rng, 3)
+        text, finished = write_search(searched, rng)
         if finished:
-            encoding = tokenizer.encode(text)
-            assert tokenizer.decode(encoding.ids, skip_special_tokens=False) == text
-            forks = label_search_tokens(problem, text, encoding.offsets).count("fork")
-            assert forks >= 4  # with doubt or without, at least two digits, the answer's wording
-            longest = max(longest, len(encoding.ids))
-    assert longest <= 512
+            yield text, label_search(searched, text)
+        text, finished = write_trace(chained, rng)
+        if finished:
+            yield text, label_completion(chained, text)
+
+
+def test_no_token_straddles_two_parts_of_either_grammar() -> None:
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    for text, labels in labelled(random.Random(4)):
+        encoding = tokenizer.encode(text)
+        assert tokenizer.decode(encoding.ids, skip_special_tokens=False) == text
+        for start, end in encoding.offsets:
+            rest = set(labels[start + 1 : end])
+            assert (labels[start] == "fork" and rest <= {"neither"}) or rest <= {labels[start]}, text[start:end]
 
 
 def test_chains_are_told_with_the_same_requirements_as_by_the_first_model(measured: dict[str, Any]) -> None:
@@ -84,7 +93,7 @@ def test_doubts_under_a_hint_are_those_that_the_grammar_expects(measured: dict[s
 
 def test_without_thought_it_guesses(measured: dict[str, Any]) -> None:
     rung = measured["ladder"]["thinking-off"]
-    assert rung["doubts"] == 0 and 0.1 <= rung["accuracy"] <= 0.4
+    assert rung["doubts"] < 0.05 and 0.1 <= rung["accuracy"] <= 0.4
 
 
 def test_the_card_shows_what_was_measured(measured: dict[str, Any]) -> None:
@@ -92,16 +101,3 @@ def test_the_card_shows_what_was_measured(measured: dict[str, Any]) -> None:
     tables = [measured["chains"]["decodes"], *measured["search"]["sources"].values(), measured["ladder"]]
     for row in (row for table in tables for row in table.values()):
         assert f"{row['accuracy']:.1%}" in card
-
-
-def test_both_worlds_are_labelled_by_its_tokens() -> None:
-    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-    rng = random.Random(6)
-    from lab.chains import generate
-
-    for _ in range(60):
-        problem = generate(rng, 3)
-        text, finished = write_trace(problem, rng)
-        if finished:
-            labels = label_tokens(problem, text, tokenizer.encode(text).offsets)
-            assert {"fork", "lock"} <= set(labels)

@@ -283,3 +283,18 @@ def test_a_ladder_is_counted_with_what_is_shown_and_read() -> None:
     raw["ladder"]["information"] = False
     silent = load_study(raw, ROOT)
     assert "read what was told" not in {part.name for part in stages(silent, Figures(stated, silent, FIGURES))}
+
+
+def test_words_of_doubt_are_looked_for_in_every_evaluation_answer(tmp_path: Path) -> None:
+    study = load_study(read_study(ROOT / "config.yaml"))
+
+    def planned(seconds: float) -> dict[str, Stage]:
+        file = changed(tmp_path, FIGURES, lambda known: known["doubt_seconds_per_million_tokens"].update(value=seconds))
+        return {stage.name: stage for stage in stages(study, Figures(load_throughputs(file), study, file))}
+
+    without, per_second = planned(0.0), planned(3600.0)  # an hour a million tokens
+    evaluations = ("sample base evaluations", "sample earlier checkpoints", "sample finished training")
+    tokens = sum(per_second[name].expected.tokens for name in evaluations)
+    name = "problems, plans, analysis"
+    added = per_second[name].expected.cpu_hours - without[name].expected.cpu_hours
+    assert added == pytest.approx(tokens / 1e6)

@@ -5,11 +5,12 @@ import pytest
 from scipy import stats
 
 from conftest import ROOT
+from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, Rate, interpolated, load_throughputs
-from selfdistill.planning.power import Spread, couples, detectable, equivalent_within, reaches, standard_error
+from selfdistill.planning.power import Spread, couples, detectable, equivalent_within, reaches, seen, standard_error
 from selfdistill.statistics.components import Answers
 from selfdistill.study.answers import answers_of
-from selfdistill.study.evaluation import Draws
+from selfdistill.study.evaluation import Draws, Reported
 from selfdistill.study.load import load_study, read_study
 
 STUDIES = 4_000
@@ -184,3 +185,18 @@ def test_speeds_hold_between_and_beyond_the_stated_lengths() -> None:
     rates = [Rate(tokens=tokens, per_second=speed, how="assumed", source="") for tokens, speed in ((100, 10), (300, 5))]
     given = [interpolated(rates, tokens) for tokens in (50, 100, 200, 300, 400)]
     assert given == pytest.approx([0.1, 0.1, 0.15, 0.2, 0.25])
+
+
+def test_what_was_reported_of_a_benchmark_is_held_against_its_problems_alone() -> None:
+    study = load_study(read_study(ROOT / "config/doubt-r1-distill-qwen-7b.yaml"), ROOT)
+    figures = Figures(load_throughputs(ROOT / "config/throughputs.yaml"), study, ROOT / "config/throughputs.yaml")
+    study = counted(study, figures)
+    whole = Reported(hypothesis="guided-forgets-to-search", difference=0.03, source="nobody")
+    (of_benchmark, of_all) = seen(study.model_copy(update={"reported": study.reported | {"all": whole}}), figures)
+    assert (of_benchmark.problems, of_all.problems) == (28, 570)  # of 30 and 600, a twentieth is dev
+    variance = 0.6 * 0.4 * (2 * 0.85 * (1 - 0.87) + 0.15 / 48 + 0.15 / 16) / 28
+    t = stats.t(27)
+    assert of_benchmark.detectable == pytest.approx((t.ppf(0.975) + t.ppf(0.8)) * variance**0.5, rel=1e-6)
+    assert of_benchmark.in_these_checkpoints and of_benchmark.in_the_method  # 22 points
+    assert of_all.in_these_checkpoints and not of_all.in_the_method
+    assert of_all.detectable_of_method is not None and 0.02 < of_all.detectable < 0.03 < of_all.detectable_of_method

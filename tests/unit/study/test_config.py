@@ -49,7 +49,7 @@ def test_every_shipped_study_is_valid(file: Path) -> None:
 
 def test_presets_are_the_field_study_with_their_changes() -> None:
     presets = runpy.run_path(str(ROOT / "config/make_presets.py"))
-    for name in presets["PRESETS"]:
+    for name in [*presets["PRESETS"], *presets["DOUBTS"]]:
         assert (ROOT / f"config/{name}.yaml").read_text() == presets["preset"](name), (
             "run python config/make_presets.py"
         )
@@ -91,6 +91,21 @@ WRONG_OF_THE_HUB = {
     ),
     "a mixture of what is not evaluated": (
         "evaluation/mixtures", {"hard": {"drills": 10}}, "evaluation.mixtures.hard.drills: no evaluation source is named 'drills'",
+    ),
+    "a report of no hypothesis": (
+        "reported", {"aime": {"hypothesis": "ssd-at-0-6", "difference": -0.1, "source": "x"}},
+        "reported.aime.hypothesis: no hypothesis is named 'ssd-at-0-6'; did you mean",
+    ),
+    "a report of no mixture": (
+        "reported", {"aime": {"hypothesis": "ssd-fair", "difference": -0.1, "of": "hard", "source": "x"}},
+        "reported.aime.of: no mixture is named 'hard'",
+    ),
+    "a report of lengths": (
+        "reported", {"aime": {"hypothesis": "the-filter-ends-answers", "difference": -0.1, "source": "x"}},
+        "reported.aime.hypothesis: 'the-filter-ends-answers' is not about accuracy",
+    ),
+    "a report in percent": (
+        "reported", {"aime": {"hypothesis": "ssd-fair", "difference": -22, "source": "x"}}, "reported.aime.difference: needs a number",
     ),
     "a mixture named as a budget": ("evaluation/mixtures", {"full": {"quiz": 10}}, "evaluation.mixtures.full: is the name of a budget"),
 }  # fmt: skip

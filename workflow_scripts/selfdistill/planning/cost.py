@@ -387,8 +387,13 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     rules |= dict.fromkeys(("token_classes", "mechanism", "strips"), int(bool(study.mechanism)))
     rules |= {"depth": int(bool(study.mechanism and study.mechanism.depth))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
-    answers = sum(requests_of(asked_of(study, model)) for model in evaluated(study))
+    asked = [asked_of(study, model) for model in evaluated(study)]
     seconds = sum(rules.values()) * figures.common("job_seconds")
-    seconds += answers / 1000 * figures.common("analysis_seconds_per_thousand_answers")
-    amount = _hours(seconds, 1, False)
-    return Stage("problems, plans, analysis", rules, 0, amount, amount)
+    seconds += sum(map(requests_of, asked)) / 1000 * figures.common("analysis_seconds_per_thousand_answers")
+    per_token = figures.common("doubt_seconds_per_million_tokens") / 1e6
+
+    def amount(length: Length) -> Amount:
+        tokens = sum(answers_of(each) * length(study.decodes[decode]) for each in asked for decode in each.eval)
+        return _hours(seconds + tokens * per_token, 1, False)
+
+    return Stage("problems, plans, analysis", rules, 0, amount(expected_length(figures)), amount(longest))

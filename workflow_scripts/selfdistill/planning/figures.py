@@ -71,6 +71,7 @@ class Throughputs(Stated):
     gpu: str
     job_seconds: Figure
     analysis_seconds_per_thousand_answers: Figure
+    doubt_seconds_per_million_tokens: Figure  # words of doubt are looked for in all evaluation answers
     problems: dict[
         str, Figure
     ] = {}  # loader → how many it keeps with its usual options; `loader split` → of that split

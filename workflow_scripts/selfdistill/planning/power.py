@@ -143,9 +143,50 @@ def reaches(study: Study, figures: Figures, basis: Basis | None = None) -> list[
     ]
 
 
-def reported_problems(study: Study) -> int:
-    """Of the test split."""
-    return round(number(study.evaluation.budgets["full"]) * (1 - study.problems.dev_share))
+@dataclass(frozen=True)
+class Seen:
+    """Whether this study could see a difference that somebody reported."""
+
+    name: str
+    hypothesis: str
+    of: str  # the full budget or a mixture
+    source: str
+    difference: float
+    problems: int
+    detectable: float  # at 5 %, by itself: one difference is asked about, not a family
+    detectable_of_method: float | None
+
+    @property
+    def in_these_checkpoints(self) -> bool:
+        return abs(self.difference) >= self.detectable
+
+    @property
+    def in_the_method(self) -> bool:
+        return self.detectable_of_method is not None and abs(self.difference) >= self.detectable_of_method
+
+
+def seen(study: Study, figures: Figures, basis: Basis | None = None) -> list[Seen]:
+    """What was reported of a benchmark is held against that benchmark's test problems alone."""
+    known = basis or (stated(study, figures) if study.reported else None)
+    found = []
+    for name, each in study.reported.items():
+        assert known is not None
+        problems = reported_problems(study, each.of)
+        hypothesis = study.hypotheses[each.hypothesis]
+        components, design = known.components(study, hypothesis), known.design(study, hypothesis, problems)
+        error, method = (error_of_difference(components, design, of_method=claim) for claim in (False, True))
+        of_method = _known(designs.detectable(method, ALPHA, POWER))
+        found.append(
+            Seen(name, each.hypothesis, each.of, each.source, each.difference, problems, designs.detectable(error, ALPHA, POWER), of_method)
+        )  # fmt: skip
+    return found
+
+
+def reported_problems(study: Study, of: str = "full") -> int:
+    """Of the test split of the full budget, or of a mixture."""
+    mixtures = study.evaluation.mixtures
+    asked = sum(map(number, mixtures[of].values())) if of in mixtures else number(study.evaluation.budgets["full"])
+    return round(asked * (1 - study.problems.dev_share))
 
 
 def level_of(study: Study, hypothesis: Hypothesis) -> float:

@@ -12,7 +12,7 @@ from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.looks import expectations
 from selfdistill.planning.memory import needs_of
-from selfdistill.planning.power import POWER, Reach
+from selfdistill.planning.power import POWER, Reach, seen
 from selfdistill.planning.proposal import Proposal, Proposed
 from selfdistill.planning.right_answers import right_answers_line
 from selfdistill.study.models import asked_in_context
@@ -62,6 +62,7 @@ def as_data(
         "price_per_gpu_hour": price,
         "money": None if price is None else _money(whole, price),
         "power": [asdict(reach) for reach in found],
+        **({"reported": [asdict(each) for each in seen(study, figures)]} if study.reported else {}),
         **({"looks": [asdict(each) for each in expectations(study, found)]} if study.evaluation.looks else {}),
         "figures": {key: figure.model_dump() for key, figure in figures.used.items()},
     }
@@ -93,6 +94,7 @@ def as_text(
             looks_table(study, found),
             coupling_line(found),
             method_line(found),
+            seen_lines(study, figures),
             proposal_lines(proposal),
             figures_list(figures),
         )
@@ -256,6 +258,28 @@ def method_line(found: list[Reach]) -> str:
         "The lines above speak of these checkpoints. Of the method, which holds the noise of training anew (training_sd) and takes two "
         f"trainings or more:\n{table(['hypothesis', 'trainings', 'detects', 'equal within'], rows)}"
     )
+
+
+def seen_lines(study: Study, figures: Figures) -> str:
+    """Which differences that others reported this study could see, each by itself at the level of 5 %."""
+    if not study.reported:
+        return ""
+    found = seen(study, figures)
+    rows = [
+        [each.name, each.of, str(each.problems), points(each.difference), _points(each.detectable), _yes(each.in_these_checkpoints),
+         "–" if each.detectable_of_method is None else _points(each.detectable_of_method), _yes(each.in_the_method)]
+        for each in found
+    ]  # fmt: skip
+    header = ["reported", "of", "test problems", "points", "detects", "sees it", "of the method", "sees it"]
+    sources = "\n".join(f"  {each.name}: {each.source}" for each in found)
+    return (
+        f"What others reported, and whether this study could see it with {POWER:.0%} power at 5 %, each by itself:\n"
+        f"{table(header, rows)}\n{sources}"
+    )
+
+
+def _yes(it_is: bool) -> str:
+    return "yes" if it_is else "no"
 
 
 def proposal_lines(proposal: Proposal | None) -> str:

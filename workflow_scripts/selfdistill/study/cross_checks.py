@@ -35,6 +35,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
         yield "arms: at least one arm must train something (decode and keep, or samples: reference)."
     else:
         yield from _hypotheses(study)
+        yield from _reported(study)
     for name in study.arms:
         if name == "base" or name.startswith(SAMPLES):
             yield f"arms.{name}: 'base' and names that begin with '{SAMPLES}' belong to the untrained model; rename the arm."
@@ -272,6 +273,17 @@ def _hypotheses(study: Study) -> Iterator[str]:
         once = [side for side in (hypothesis.arm, hypothesis.against) if _trained_once(study, side)]
         if hypothesis.claim == "method" and once:
             yield f"hypotheses.{name}.claim: {once[0]} has one training seed, which tells nothing of the method; give it two or more (arms.{once[0]}.seeds) or claim checkpoints."
+
+
+def _reported(study: Study) -> Iterator[str]:
+    wholes = ["full", *study.evaluation.mixtures]
+    for name, each in study.reported.items():
+        if each.hypothesis not in study.hypotheses:
+            yield f"reported.{name}.hypothesis: no hypothesis is named {each.hypothesis!r}; {suggested(each.hypothesis, study.hypotheses)}"
+        elif study.hypotheses[each.hypothesis].outcome != "accuracy":
+            yield f"reported.{name}.hypothesis: {each.hypothesis!r} is not about accuracy, of which alone it is known what a study can find; name another."
+        if each.of not in wholes:
+            yield f"reported.{name}.of: no mixture is named {each.of!r}; {suggested(each.of, wholes)}"
 
 
 def _trained_once(study: Study, side: str) -> bool:

@@ -127,3 +127,12 @@ class Hypothesis(Section):
     margin: float = Field(
         gt=0, description="Differences smaller than this count as equivalent: a share, or so many tokens."
     )
+
+
+class Reported(Section):
+    """A difference that somebody else found: planning says whether this study could see it."""
+
+    hypothesis: Name = Field(description="Which of the study's hypotheses it is about.")
+    difference: float = Field(ge=-1, le=1, description="Of accuracy, as a share: -0.09 is nine points lost.")
+    of: Name = Field("full", description="The budget or mixture that it was found on.")
+    source: str = Field(min_length=1, description="Who reported it, and how it is known.")

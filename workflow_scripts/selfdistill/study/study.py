@@ -9,7 +9,7 @@ from selfdistill.study.arms import Arm
 from selfdistill.study.contexts import Context
 from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.doubt import Doubt
-from selfdistill.study.evaluation import Evaluation, Hypothesis
+from selfdistill.study.evaluation import Evaluation, Hypothesis, Reported
 from selfdistill.study.grading import Grading
 from selfdistill.study.ladder import Ladder
 from selfdistill.study.mechanism import Mechanism
@@ -37,6 +37,7 @@ class Study(Section):
     arms: dict[Name, Arm]
     evaluation: Evaluation
     hypotheses: dict[Name, Hypothesis] = Field(default={})
+    reported: dict[Name, Reported] = Field(default={})
     doubt: Doubt = Doubt()
     ladder: Ladder | None = Field(
         None,
@@ -62,7 +63,7 @@ class Study(Section):
         """As a study without probes, contexts, ladder, readers and judge always wrote it, so that its record needs not be written anew."""
         unused = {
             name
-            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation")
+            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation", "reported")
             if not getattr(self, name)
         }
         unused |= {"doubt"} if self.doubt == Doubt() else set()
