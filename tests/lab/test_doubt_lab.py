@@ -36,6 +36,7 @@ def made_small(study: dict[str, Any]) -> None:
         "lr": 1.0e-3,
         "lr_floor": 2.0e-4,
     }
+    del study["disagreement"]  # what a sibling told cannot be read again where each problem has one answer
     study["evaluation"] |= {"budgets": {"quick": 20, "full": 80}, "draws": 1, "pass_at": [1], "resamples": 200}
     study["evaluation"]["decodes"] = {"base": ["plain"], "final": ["plain"], "earlier": []}
 
