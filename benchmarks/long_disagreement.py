@@ -1,4 +1,5 @@
-"""What comparing the laws of one text of 32,768 tokens takes, 256 tokens of each law: python benchmarks/long_disagreement.py
+"""What comparing the laws of one text of 32,768 tokens takes, 256 tokens of each law, and the means of a reader's 48 such texts:
+python benchmarks/long_disagreement.py
 
 Random laws stand in for a model's: the time and the memory of the comparison do not depend on what they say.
 """
@@ -16,12 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from selfdistill.doubt.counting import Markers
 from selfdistill.mechanism.disagreement import disagreements, planned
+from selfdistill.mechanism.where import where_of_each
 from selfdistill.models.pieces import tokenizer_of
 from selfdistill.tables.mechanism import CARRIERS, DISTRIBUTIONS
 from selfdistill.tables.schema import empty_table
 from selfdistill.tables.whole import write_table
 
 LENGTH, TOP, VOCABULARY = 32_768, 256, 151_936
+TEXTS = 48  # of a reader
 
 
 def law_table(plan: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -61,6 +64,16 @@ def main() -> None:
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         f"{rows.height:,} tokens: {spent:.1f} s of one core, peak {after / 1024:,.0f} MB ({before / 1024:,.0f} MB before it)"
+    )
+    began = time.process_time()
+    texts = (
+        rows.with_columns(family=pl.lit(f"family-{text}"), carrier_id=pl.lit(f"text-{text}")) for text in range(TEXTS)
+    )
+    where_of_each([texts], Markers().names, 20)
+    spent, whole = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"means of {TEXTS} such texts, one reader: {spent:.1f} s, peak {whole / 1024:,.0f} MB ({after / 1024:,.0f} MB before it); "
+        f"the plan of either law {TEXTS * plan.estimated_size('mb'):,.0f} MB"
     )
 
 

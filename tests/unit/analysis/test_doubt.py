@@ -324,6 +324,25 @@ def test_a_marker_of_several_words_shifts_too(tokenizer: Tokenizer, tmp_path: Pa
     assert set(found.filter(pl.col("kind") == words.MARKER)["word"]) == {"let me verify", "four"}
 
 
+def test_a_pattern_named_like_a_word_is_not_that_word(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    own = Markers(Doubt(markers=["Wait"], patterns={"rethink": "let me (?:see|verify)"}))
+    base = "Wait. Let me verify. Let me see. We rethink rethink rethink. </think> 4"
+    found = shifted(tokenizer, tmp_path, base, "Wait. Let me see. We rethink. </think> 4", own)
+    assert set(found.filter(pl.col("kind") == words.MARKER)["word"]) == {"wait", "rethink"}
+    tokens = len(tokenizer.encode(base, add_special_tokens=False).ids)
+    for kind, uses in ((words.MARKER, 2), (words.OTHER_WORD, 3)):
+        assert one(found, word="rethink", kind=kind)["against_uses"] == pytest.approx(1000 * uses / tokens)
+    assert one(found, kind=words.ALL_MARKERS)["against_uses"] == pytest.approx(1000 * 3 / tokens)
+
+
+def test_lengths_that_never_meet_are_named_as_the_reason(tokenizer: Tokenizer) -> None:
+    texts = {"base": worded(2, 2), "ssd/seed-0/at-100": worded(3, 60)}
+    answers = pl.concat([graded(tokenizer, model, [[text] * 2] * 40) for model, text in texts.items()])
+    doubted = Doubted.of(with_doubts(answers, MARKERS, tokenizer, thinks=True), MARKERS, EVALUATION)
+    row = one(doubt_ratios(doubted, EVALUATION, {}), **SSD, estimand=words.SAME_LENGTHS_RATE)
+    assert (row["matched"], row["low"], row["method"]) == (0, None, words.NO_SHARED_LENGTH)
+
+
 def test_a_study_without_any_doubt_has_rows_and_no_interval(tokenizer: Tokenizer, tmp_path: Path) -> None:
     texts = [[worded(0, 3)] * 2] * 40
     answers = pl.concat([graded(tokenizer, model, texts) for model in ("base", "ssd/seed-0/at-100")])

@@ -38,6 +38,10 @@ def test_twenty_texts_are_counted_as_by_hand(text: str, thought: int, answer: in
     assert sum(substring_counts(text, MARKERS).values()) == substrings
 
 
+def test_substrings_are_counted_in_any_case_of_the_marker() -> None:
+    assert substring_counts("Wait, WAIT; unlikely", ["Wait", "likely"]) == {"Wait": 2, "likely": 1}
+
+
 def test_there_are_twenty_of_them_and_they_show_every_marker() -> None:
     assert len(BY_HAND) == 20
     seen = [marker for text, *_ in BY_HAND for marker in MARKERS if Markers().counts(text).of(marker)]

@@ -1,6 +1,8 @@
 """Where two laws part: KL against brute force, words by hand, and a planted disagreement that comes out."""
 
 import math
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from selfdistill.mechanism.disagreement import (
 from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
 from selfdistill.mechanism.probes import NOBODY, Probes
 from selfdistill.mechanism.read_again import choose_texts, shown_in, under
-from selfdistill.mechanism.where import where
+from selfdistill.mechanism.where import where, where_of_each
 from selfdistill.models.pieces import tokenizer_of
 from selfdistill.tables import words
 from selfdistill.tables.contexts import CONTEXT_PROMPTS
@@ -105,6 +107,14 @@ def test_words_and_words_of_doubt_are_told_token_by_token() -> None:
     assert [each["first_of_marker"] for each in told] == [True, *[False] * 5, True, *[False] * 5]
 
 
+def test_each_command_of_latex_is_a_word_of_its_own() -> None:
+    texts = ["($", "\\frac", "12", "{\\", "sqrt", "3", "}", " \\\\", "\\Alpha", "_", "1", ",\\", ","]
+    told = list(words_of(texts, Markers()))
+    assert [each["word"] for each in told] == [
+        "($", "\\frac", words.NUMBER, "{", "\\sqrt", words.NUMBER, "}", "\\\\", "\\alpha", "_1", "_1", ",\\,", ",\\,",
+    ]  # fmt: skip
+
+
 def test_texts_of_any_length_are_compared_a_part_at_a_time() -> None:
     lengths = [100, POSITIONS_TOGETHER - 100, 1, 40_000, 5, 6]
     carriers = pl.DataFrame({"token_ids": [[1] * length for length in lengths]})
@@ -145,6 +155,23 @@ def test_a_planted_disagreement_comes_out_with_its_share() -> None:
     assert row(words.BY_DOUBT, words.EVERY_DOUBT)["share"] == perhaps["share"]
     assert row(words.BY_DOUBT, words.NO_DOUBT)["share"] == pytest.approx(0.25)
     assert row(words.BY_TOKEN, " 4")["positions"] == 120 and row(words.BY_WORD, "perhaps", words.FIRST_TOKEN)["n"] == 20
+
+
+def test_memory_holds_the_tokens_of_one_reader_and_the_means_are_those_of_all_at_once() -> None:
+    rows: list[tuple[str, str, str | None, float]] = [
+        (f"f{text}", word, None, 0.1 + text % 3) for text in range(6) for word in ("so", " 4")
+    ]
+    names, there = ["base/in-guided", "base/in-hint", "ssd/seed-0/at-100"], list[weakref.ref[pl.DataFrame]]()
+
+    def pieces(reader: str) -> Iterator[pl.DataFrame]:
+        assert not [one for one in there if one() is not None]
+        for some in (rows[:6], rows[6:]):
+            there.append(weakref.ref(piece := table(some, reader)))
+            yield piece
+
+    found = where_of_each(map(pieces, names), ["wait"], 5)
+    assert len(there) == 6
+    assert found.equals(where(pl.concat(table(rows, name) for name in names), ["wait"], 5))
 
 
 def test_laws_that_never_part_have_no_shares_and_no_interval() -> None:

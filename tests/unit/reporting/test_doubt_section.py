@@ -7,12 +7,13 @@ import polars as pl
 import pytest
 
 from report_fixture import HOSTILE, STUDY, doubted, report_inputs
-from selfdistill.reporting.doubt import doubt_decode, doubt_sentences
+from selfdistill.reporting.doubt import against_base, doubt_decode, doubt_sentences
 from selfdistill.reporting.figures.doubt import doubt_ratios, word_shift
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.page import render_report
 from selfdistill.reporting.tables.doubt import (
     doubt_against_base,
+    doubt_between_arms,
     doubt_by_model,
     doubt_by_word,
     markers_against_others,
@@ -98,6 +99,20 @@ def test_tables_show_the_numbers_of_their_files() -> None:
     assert row.cells[2] == f"{wanted['estimate']:.2f} [{wanted['low']:.2f}, {wanted['high']:.2f}]"
     assert {row.cells[0] for group in by_word.groups for row in group.rows} == {"wait", "perhaps", HOSTILE}
     assert {row.cells[1] for group in moved.groups for row in group.rows} == {words.MARKER, words.OTHER_WORD}
+
+
+def test_arms_that_a_hypothesis_compares_are_on_the_page() -> None:
+    ratios = doubted()["doubt_ratios"]
+    assert doubt_between_arms(report_inputs()) is None
+    of_two = ratios.filter(pl.col("arm") == "keep-cut").with_columns(against=pl.lit("ssd"))
+    table = doubt_between_arms(report_inputs(doubt_ratios=pl.concat([ratios, of_two])))
+    decode = doubt_decode(report_inputs())
+    assert table and f"at {decode}" in [group.title for group in table.groups]
+    wanted = against_base(report_inputs(), "keep-cut", str(decode), words.DOUBT_RATE)
+    cells = next(group for group in table.groups if group.title == f"at {decode}").rows[0].cells
+    assert cells[0] == "keep-cut against ssd"
+    assert cells[2] == f"{wanted['estimate']:.2f} [{wanted['low']:.2f}, {wanted['high']:.2f}]"
+    assert "keep-cut against ssd" in section(report_inputs(doubt_ratios=pl.concat([ratios, of_two])))
 
 
 def test_what_a_study_calls_doubt_never_becomes_markup() -> None:

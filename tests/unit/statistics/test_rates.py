@@ -93,6 +93,22 @@ def test_lengths_that_never_meet_tell_nothing() -> None:
     assert found.matched == 0 and found.values is None and math.isnan(found.ratio)
 
 
+@pytest.mark.parametrize("showing", [LEAST_SHOWING - 2, LEAST_SHOWING])
+def test_only_doubts_among_the_same_lengths_count_for_an_interval(showing: int) -> None:
+    """All problems doubt at lengths of their own side; at the length that both have only some."""
+    count = 20
+
+    def side(own: int) -> Rates:
+        events, answers = np.zeros((count, 3)), np.zeros((count, 3))
+        events[:showing, 1], events[:, own] = 1, 3
+        answers[:, 1] = answers[:, own] = 1
+        return Rates(events, 10 * answers, answers)
+
+    found = rate_ratio(side(0), side(2), np.arange(count))
+    assert found.matched == 0.5 and found.ratio == pytest.approx(1)
+    assert (found.values is not None) == (showing >= LEAST_SHOWING)
+
+
 @pytest.mark.parametrize("showing", [0, 1, LEAST_SHOWING - 1])
 def test_too_few_problems_with_doubt_have_no_interval(showing: int) -> None:
     events = np.zeros(40)

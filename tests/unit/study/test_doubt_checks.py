@@ -24,6 +24,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "everything": ({"patterns": {"own": ".+"}}, "doubt.patterns.own: '.+' matches any word"),
     "any word": ({"patterns": {"own": "[a-z]+"}}, "doubt.patterns.own: '[a-z]+' matches any word"),
     "all but one word": ({"patterns": {"own": r"(?!so)\w+"}}, "matches any word"),
+    "any character": ({"patterns": {"own": "."}}, "doubt.patterns.own: '.' matches a space alone"),
+    "any space": ({"patterns": {"own": r"\s+"}}, "matches a space alone"),
+    "any sign or space": ({"patterns": {"own": r"\W"}}, "matches a space alone"),
+    "a new line": ({"patterns": {"own": r"\n+"}}, "matches a space alone"),
+    "any one letter": ({"patterns": {"own": r"\w"}}, "matches any single letter, digit or sign"),
+    "any digit": ({"patterns": {"own": r"\d+"}}, "matches any single letter, digit or sign"),
+    "any sign": ({"patterns": {"own": r"[^\w\s]"}}, "matches any single letter, digit or sign"),
     "a misspelt key": ({"marker": ["wait"]}, "doubt.marker: there is no such key; did you mean 'markers'?"),
     "a pattern's bad name": ({"patterns": {"Let us": "let us"}}, "doubt.patterns"),
 }  # fmt: skip
@@ -39,7 +46,7 @@ def test_what_is_wrong_is_one_sentence_with_its_key(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["wait+", "let(?: me|'s) (?:re)?check", r"hm+", r"\?", "seem(?:s|ed)?", "no,? wait"]
+    "pattern", ["wait+", "let(?: me|'s) (?:re)?check", r"hm+", r"\?", "[?!]", r"\.\.\.|…", "seem(?:s|ed)?", "no,? wait"]
 )
 def test_an_own_pattern_is_taken(pattern: str) -> None:
     assert load_study(LAB | {"doubt": {"patterns": {"own": pattern}}}, ROOT).doubt.names == [*MARKERS, "own"]

@@ -158,7 +158,7 @@ def _ratio_row(measure: Measure, cells: Cells, ratio: RateRatio, mean: ClusterMe
         "estimate": known(ratio.ratio),
         "low": known(float(np.exp(interval.low))),
         "high": known(float(np.exp(interval.high))),
-        "method": words.QUASI_POISSON if paired.is_known else words.too_little_doubt(LEAST_SHOWING),
+        "method": words.QUASI_POISSON if paired.is_known else _why_unknown(ratio),
         "unit": unit_of(cells[0]),
         "n": ratio.families,
         "p_value": known(paired.p()),
@@ -168,6 +168,10 @@ def _ratio_row(measure: Measure, cells: Cells, ratio: RateRatio, mean: ClusterMe
         "degrees_of_freedom": known(mean.degrees_of_freedom),
         "matched": known(ratio.matched) if measure.answers else None,
     }
+
+
+def _why_unknown(ratio: RateRatio) -> str:
+    return words.too_little_doubt(LEAST_SHOWING) if ratio.matched > 0 else words.NO_SHARED_LENGTH
 
 
 def _difference(cells: Cells) -> Difference:

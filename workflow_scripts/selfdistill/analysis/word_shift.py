@@ -88,12 +88,14 @@ class Spoken(NamedTuple):
     """Of one comparison: words, and by family of problems how often either side uses each, and in how many tokens."""
 
     words: list[str]
+    is_marker: Array
     mine: Rates
     other: Rates
 
     def among(self, chosen: Array) -> "Spoken":
         mine, other = (Rates(side.events[:, chosen], side.exposure) for side in (self.mine, self.other))
-        return Spoken([word for word, is_chosen in zip(self.words, chosen, strict=True) if is_chosen], mine, other)
+        there = [word for word, is_chosen in zip(self.words, chosen, strict=True) if is_chosen]
+        return Spoken(there, self.is_marker[chosen], mine, other)
 
     def together(self) -> RateRatio:
         """All of its words as one."""
@@ -121,24 +123,22 @@ def _rows(doubted: Doubted, used: pl.DataFrame, comparison: Comparison) -> Itera
         "unit": unit_of(cell),
         "n": len(found.mine.events),
     }
-    markers = {name.lower() for name in doubted.markers.names}
-    is_marker = np.array([word in markers for word in found.words])
     shift, _ = _shifts(found)
-    yield from (named | row for row in _rows_of_words(found, is_marker))
-    others = np.sort(shift[~is_marker])
-    yield from (named | row for row in _rows_of_groups(found, is_marker, [_place(each, others) for each in shift]))
+    yield from (named | row for row in _rows_of_words(found))
+    others = np.sort(shift[~found.is_marker])
+    yield from (named | row for row in _rows_of_groups(found, [_place(each, others) for each in shift]))
 
 
-def _rows_of_words(found: Spoken, is_marker: Array) -> Iterator[Row]:
+def _rows_of_words(found: Spoken) -> Iterator[Row]:
     shift, values = _shifts(found)
     is_known = (found.mine.events > 0).sum(axis=0) >= LEAST_SHOWING
     estimated = [_estimated(shift[at], values[:, at] if is_known[at] else None) for at in range(len(found.words))]
     adjusted = benjamini_hochberg([math.nan if row["p_value"] is None else row["p_value"] for row in estimated])
-    others, (uses, against_uses) = np.sort(shift[~is_marker]), found.uses()
+    others, (uses, against_uses) = np.sort(shift[~found.is_marker]), found.uses()
     for at, word in enumerate(found.words):
         yield estimated[at] | {
             "word": word,
-            "kind": words.MARKER if is_marker[at] else words.OTHER_WORD,
+            "kind": words.MARKER if found.is_marker[at] else words.OTHER_WORD,
             "uses": float(uses[at]),
             "against_uses": float(against_uses[at]),
             "words": 1,
@@ -147,8 +147,8 @@ def _rows_of_words(found: Spoken, is_marker: Array) -> Iterator[Row]:
         }
 
 
-def _rows_of_groups(found: Spoken, is_marker: Array, places: list[float | None]) -> Iterator[Row]:
-    groups = {words.ALL_MARKERS: is_marker, words.ALL_OTHERS: ~is_marker}
+def _rows_of_groups(found: Spoken, places: list[float | None]) -> Iterator[Row]:
+    groups = {words.ALL_MARKERS: found.is_marker, words.ALL_OTHERS: ~found.is_marker}
     ratios = {}
     for kind, chosen in groups.items():
         if chosen.any():
@@ -199,7 +199,10 @@ def _estimated(shift: float, values: Array | None) -> Row:
 
 
 def _spoken(doubted: Doubted, used: pl.DataFrame, comparison: Comparison) -> Spoken:
-    """The words, and markers that are no single word, that the base uses often enough, at enough problems."""
+    """The words, and own patterns and markers that are no single word, that the base uses often enough, at enough problems.
+
+    A pattern may be named like a word, and is not that word.
+    """
     mine, other = paired_cells(doubted.evaluations, comparison)
     of_base = used.filter(
         pl.col("model_id").is_in(comparison.against.models),
@@ -207,14 +210,17 @@ def _spoken(doubted: Doubted, used: pl.DataFrame, comparison: Comparison) -> Spo
         pl.col("problem_id").is_in(other["problem_id"].to_list()),
     )
     vocabulary = of_base["word"].unique().sort().to_list()
-    phrases = [name for name in doubted.markers.names if not IS_WORD.fullmatch(name)]
+    doubt = doubted.markers.doubt
+    phrases = [name for name in doubt.names if name in doubt.patterns or not IS_WORD.fullmatch(name)]
     families = family_codes(mine)
     one, two = (
         _uses(used, side, cell, vocabulary, phrases).by_family(families)
         for side, cell in ((comparison.side, mine), (comparison.against, other))
     )
     often = (two.events.sum(axis=0) >= LEAST_USES) & ((two.events > 0).sum(axis=0) >= LEAST_SHOWING)
-    return Spoken([*vocabulary, *(phrase.lower() for phrase in phrases)], one, two).among(often)
+    markers = {word.lower() for word in doubt.markers}
+    is_marker = np.array([*(word in markers for word in vocabulary), *(True for _ in phrases)], dtype=bool)
+    return Spoken([*vocabulary, *(phrase.lower() for phrase in phrases)], is_marker, one, two).among(often)
 
 
 def _uses(used: pl.DataFrame, side: Side, cell: pl.DataFrame, vocabulary: list[str], phrases: list[str]) -> Rates:

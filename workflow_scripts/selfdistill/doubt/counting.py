@@ -99,4 +99,4 @@ def thought_end(text: str, thinks: bool = True) -> int:
 def substring_counts(text: str, words: Iterable[str]) -> dict[str, int]:
     """As arXiv 2603.24472 counts: in small letters, within longer words, too, and `likely` in `unlikely`."""
     small = text.lower()
-    return {word: small.count(word) for word in words}
+    return {word: small.count(word.lower()) for word in words}

@@ -24,7 +24,7 @@ from selfdistill.tables.mechanism import DISAGREEMENTS, PROBE_PLAN
 
 POSITIONS_TOGETHER = 2**15  # of which the laws are in memory: 128 MB of 256 tokens, twice
 ROWS_TOGETHER = 2048  # that are reckoned at once, in float64
-WORD = re.compile(r"\w+|[^\w\s]+")
+WORD = re.compile(r"\\[^\W\d_]+|\w+|(?:[^\w\s\\]|\\(?![^\W\d_]))+")  # a command of LaTeX is one word: \frac
 
 
 def disagreements(

@@ -4,7 +4,7 @@ Every position counts once. A mean is a ratio of two sums over families of probl
 of `statistics/clusters.py`. Tokens and words with most of the KL are told of, and every word of doubt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,13 @@ from selfdistill.tables import words
 from selfdistill.tables.mechanism import CONTEXT_KL
 
 Row = dict[str, Any]
+READ = ("reader", "family", "piece", "word", "first", "marker", "first_of_marker", "kl", "rest")
 SUMS = [pl.col("kl").sum().alias("sum"), pl.len().cast(pl.Float64).alias("count"), pl.col("rest").sum().alias("rest")]
+
+
+def where_of_each(readers: Iterable[Iterable[pl.DataFrame]], markers: Sequence[str], shown: int) -> pl.DataFrame:
+    """Of one reader after another, each in pieces of DISAGREEMENTS: memory holds the tokens of one."""
+    return pl.concat([where(pl.concat(piece.select(READ) for piece in pieces), markers, shown) for pieces in readers])
 
 
 def where(table: pl.DataFrame, markers: Sequence[str], shown: int) -> pl.DataFrame:

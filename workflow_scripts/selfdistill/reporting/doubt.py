@@ -51,7 +51,19 @@ def against_base(
     without: str | None = None,
 ) -> dict[str, Any]:
     """The leading row of a comparison with the base at the same decode, or nothing."""
-    rows = compared_with_base(inputs).filter(
+    return _leading(compared_with_base(inputs), arm, decode, estimand, scale, marker, without)
+
+
+def between_arms(inputs: ReportInputs, arm: str, other: str, decode: str, estimand: str) -> dict[str, Any]:
+    """The same of two arms: the ratio, of all markers."""
+    rows = compared_with_arms(inputs).filter(pl.col("against") == other)
+    return _leading(rows, arm, decode, estimand, words.RATIO, None, None)
+
+
+def _leading(
+    rows: pl.DataFrame, arm: str, decode: str, estimand: str, scale: str, marker: str | None, without: str | None
+) -> dict[str, Any]:
+    rows = rows.filter(
         pl.col("arm") == arm,
         pl.col("decode_id") == decode,
         pl.col("estimand") == estimand,
@@ -63,8 +75,16 @@ def against_base(
 
 
 def compared_with_base(inputs: ReportInputs) -> pl.DataFrame:
+    return _compared(inputs).filter(pl.col("against") == "base")
+
+
+def compared_with_arms(inputs: ReportInputs) -> pl.DataFrame:
+    return _compared(inputs).filter(pl.col("against") != "base")
+
+
+def _compared(inputs: ReportInputs) -> pl.DataFrame:
     return there(inputs.doubt_ratios, DOUBT_RATIOS).filter(
-        FINISHED, pl.col("leads"), pl.col("against") == "base", pl.col("comparison") == words.MATCHED
+        FINISHED, pl.col("leads"), pl.col("comparison") == words.MATCHED
     )
 
 

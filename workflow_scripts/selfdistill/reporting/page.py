@@ -172,6 +172,7 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "where_by_token": disagreement.by_token,
         "doubt": doubt.doubt_by_model,
         "doubt_ratios": doubt.doubt_against_base,
+        "doubt_between_arms": doubt.doubt_between_arms,
         "doubt_words": doubt.doubt_by_word,
         "word_groups": doubt.markers_against_others,
         "moved_words": doubt.words_that_shift_most,

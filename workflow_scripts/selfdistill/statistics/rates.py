@@ -22,7 +22,7 @@ import numpy as np
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
 from selfdistill.statistics.trainings import Trainings, trainings
 
-LEAST_SHOWING = 5  # families with an event that an interval needs, on either side
+LEAST_SHOWING = 5  # families with an event that an interval needs, on either side, and in bins that both have
 
 
 class Rates(NamedTuple):
@@ -38,10 +38,9 @@ class Rates(NamedTuple):
     def through(self, change: Callable[[Array], Array]) -> "Rates":
         return Rates(change(self.events), change(self.exposure), None if self.answers is None else change(self.answers))
 
-    @property
-    def showing(self) -> int:
-        """Families with an event."""
-        return int((self.events.sum(axis=1) > 0).sum())
+    def showing(self, bins: Array) -> int:
+        """Families with an event in any of these bins."""
+        return int((self.events[:, bins].sum(axis=1) > 0).sum())
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,8 @@ def rate_ratio(mine: Rates, other: Rates, families: Array) -> RateRatio:
     rate, other_rate, matched = (float(each[0]) for each in _rates(_totals(one), _totals(two)))
     log = _log(rate) - _log(other_rate)
     values = None
-    if min(one.showing, two.showing) >= LEAST_SHOWING:
+    shared = _shared(one, two)
+    if min(one.showing(shared), two.showing(shared)) >= LEAST_SHOWING:
         left, other_left, _ = _rates(_without_each(one), _without_each(two))
         if left.min() > 0 and other_left.min() > 0:
             values = jackknife_values(log, np.log(left) - np.log(other_left))
@@ -112,6 +112,13 @@ def log_rate_ratios(mine: Rates, other: Rates, added: float = 0.5) -> tuple[Arra
     whole = logs(mine.events.sum(axis=0), mine.exposure.sum(axis=0))
     whole = whole - logs(other.events.sum(axis=0), other.exposure.sum(axis=0))
     return whole, jackknife_values(whole, without_each(mine) - without_each(other))
+
+
+def _shared(one: Rates, two: Rates) -> Array:
+    """Which bins count: those in which both sides have an answer."""
+    if one.answers is None or two.answers is None:
+        return np.ones(one.events.shape[1], dtype=bool)
+    return np.asarray((one.answers.sum(axis=0) > 0) & (two.answers.sum(axis=0) > 0))
 
 
 def _rates(one: Rates, two: Rates) -> tuple[Array, Array, Array]:

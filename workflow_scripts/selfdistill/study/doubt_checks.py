@@ -8,6 +8,8 @@ from selfdistill.study.doubt import Doubt, within_boundaries
 
 # Words without a letter in common, of which no doubt is all.
 UNLIKE = ("sum", "pink", "2", "x")
+SPACES = (" ", "\n", "\n\n")
+SIGNS = ("2", "7", "x", "k", "+", ",")  # of which an own pattern may be one
 
 
 def doubt_checks(doubt: Doubt) -> Iterator[str]:
@@ -38,4 +40,8 @@ def _against(expression: str) -> str:
         return f"{expression!r} matches where nothing stands; name at least one letter that must be there."
     if all(pattern.search(word) for word in UNLIKE[:2]):
         return f"{expression!r} matches any word, so that everything would be doubt; name the words that are."
+    if any(pattern.fullmatch(space) for space in SPACES):
+        return f"{expression!r} matches a space alone, so that everything would be doubt; name a letter that must be there."
+    if sum(pattern.fullmatch(sign) is not None for sign in SIGNS) > 1:
+        return f"{expression!r} matches any single letter, digit or sign; name the words that are doubt."
     return ""

@@ -384,6 +384,7 @@ SUBSTRING_RATE = "substrings per 1,000 tokens"
 RATIO = "ratio of rates"
 DIFFERENCE = "difference of means"
 QUASI_POISSON = "quasi-Poisson, jackknife over problems"
+NO_SHARED_LENGTH = "no interval: no answers of the same lengths"
 
 
 def too_little_doubt(least: int) -> str:

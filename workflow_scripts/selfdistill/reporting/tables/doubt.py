@@ -8,7 +8,9 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.doubt import (
     against_base,
+    between_arms,
     compared_arms,
+    compared_with_arms,
     compared_with_base,
     doubt_decode,
     doubt_decodes,
@@ -103,6 +105,34 @@ def _first(rows: pl.DataFrame) -> str:
     return f" {' or '.join(map(fmt.count, counts))}" if counts else ""
 
 
+def doubt_between_arms(inputs: ReportInputs) -> Table | None:
+    """Arms with arms, where a hypothesis asks."""
+    rows = compared_with_arms(inputs).filter(pl.col("scale") == words.RATIO, pl.col("estimate").is_not_null())
+    groups = []
+    for decode in doubt_decodes(inputs):
+        pairs = rows.filter(pl.col("decode_id") == decode).select("arm", "against").unique(maintain_order=True).rows()
+        made = [Row([f"{arm} against {other}", *_of_two_arms(inputs, arm, other, decode)]) for arm, other in pairs]
+        if made:
+            groups.append(Group(made, f"at {decode}"))
+    return (
+        Table(
+            "How many times as much doubt as another arm at the same decode",
+            ["arms", *RATIOS.values(), "p"],
+            groups,
+            "analysis/doubt_ratios.parquet",
+            f"Of the arms that a hypothesis sets against each other; 1 is as much. Same lengths{_matched(rows)}. First tokens: "
+            f"the first{_first(rows)} tokens. Brackets and p are as those against the base.",
+        )
+        if groups
+        else None
+    )
+
+
+def _of_two_arms(inputs: ReportInputs, arm: str, other: str, decode: str) -> list[str]:
+    found = {estimand: between_arms(inputs, arm, other, decode, estimand) for estimand in RATIOS}
+    return [*map(times, found.values()), fmt.p_value(found[words.DOUBT_RATE].get("p_adjusted"))]
+
+
 def doubt_by_word(inputs: ReportInputs) -> Table | None:
     """At the decode at which the base doubts most."""
     decode = doubt_decode(inputs)
@@ -173,7 +203,9 @@ def words_that_shift_most(inputs: ReportInputs) -> Table | None:
     for arm in arm_names(inputs.study):
         rows = shifts(inputs, decode, arm).drop_nulls("word").sort("shift", "word")
         if rows.height:
-            shown = pl.concat([rows.head(MOST_WORDS), rows.tail(MOST_WORDS)]).unique("word", maintain_order=True)
+            shown = pl.concat([rows.head(MOST_WORDS), rows.tail(MOST_WORDS)]).unique(
+                ["word", "kind"], maintain_order=True
+            )
             groups.append(Group([Row(_cells_of_word(row)) for row in shown.to_dicts()], arm))
     return (
         Table(
