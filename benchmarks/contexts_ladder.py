@@ -1,9 +1,9 @@
-"""The lab's ladder of contexts for docs/contexts.md, from a study that climbed it.
+"""The doubt lab for docs/contexts.md and docs/where.md: its ladder, what told samples teach, and who disagrees where.
 
     make report CONFIG=config/doubt-lab.yaml
-    python benchmarks/contexts_ladder.py results/doubt-lab        (writes contexts_ladder.json and the page's tables)
+    python benchmarks/contexts_ladder.py results/doubt-lab        (writes contexts_ladder.json and the pages' tables)
 
-Without a folder it writes the page's tables again from contexts_ladder.json and contexts_information.json.
+Without a folder it writes the tables again from contexts_ladder.json and contexts_information.json.
 """
 
 import json
@@ -22,7 +22,8 @@ sys.path[:0] = [str(ROOT / "resources"), str(ROOT / "workflow_scripts")]
 from lab.search import BELIEF, HASTE, Knows, expected_doubts, nats_of_trace, parse_search  # noqa: E402
 from selfdistill.tables import words  # noqa: E402
 
-PAGE = ROOT / "docs/contexts.md"
+PAGE, WHERE = ROOT / "docs/contexts.md", ROOT / "docs/where.md"
+DECODE = "plain"
 MEASURES = (words.ACCURACY, words.MEAN_TOKENS, words.DOUBTS, words.DOUBT_RATE)
 # What the lab's grammar believes of what the paper's contexts tell.
 BELIEVED = {"guided": "thought", "regenerated": "written", "no-thought": "answer"}
@@ -81,7 +82,51 @@ def measured(results: Path) -> dict[str, Any]:
             }
         )
     first = ladder.row(0, named=True)
-    return {"n": first["n"], "unit": first["unit"], "answers": first["answers"], "problems": len(sizes), "rungs": rungs}
+    return {
+        "n": first["n"], "unit": first["unit"], "answers": first["answers"], "problems": len(sizes), "rungs": rungs,
+        "arms": arms(results), "where": where(results),
+    }  # fmt: skip
+
+
+def arms(results: Path) -> list[dict[str, Any]]:
+    """What finished models do with the bare problem, and what they had learnt from."""
+    levels = pl.read_parquet(results / "analysis/levels.parquet").filter(
+        pl.col("training_seed").is_null(), decode_id=DECODE, split="test", budget="full"
+    )
+    against = pl.read_parquet(results / "analysis/comparisons.parquet").filter(
+        decode_id=DECODE, split="test", budget="full", against="base", comparison=words.MATCHED, claim=words.METHOD
+    )
+    doubts = pl.read_parquet(results / "analysis/doubt.parquet").filter(
+        pl.col("marker").is_null(), pl.col("without").is_null(), pl.col("tokens").is_null(), pl.col("model_id").str.contains("all-seeds") | (pl.col("model_id") == "base"),
+        estimand=words.DOUBTS, decode_id=DECODE, split="test", budget="full",
+    )  # fmt: skip
+    found = []
+    for arm in ("base", "unguided", "unguided-short", "guided"):
+        level = {row["estimand"]: row for row in levels.filter(arm=arm).iter_rows(named=True)}
+        differences = against.filter(arm=arm, estimand=words.ACCURACY).to_dicts()
+        learnt = json.loads((results / f"arms/{arm}/audit.json").read_text()) if arm != "base" else {}
+        found.append({
+            "arm": arm, "learnt_tokens": learnt.get("used_profile", {}).get("mean_tokens"), "right": interval(level[words.ACCURACY]),
+            "difference": interval(differences[0]) if differences else None, "tokens": interval(level[words.MEAN_TOKENS]),
+            "doubts": interval(doubts.filter(arm=arm).row(0, named=True)),
+        })  # fmt: skip
+    return found
+
+
+def where(results: Path) -> list[dict[str, Any]]:
+    """Of each reader how far it is from the base, and how much of that falls on "Perhaps"; of arms the first training."""
+    found = pl.read_parquet(results / "analysis/context_kl.parquet").filter(grouping=words.BY_DOUBT)
+    rows = []
+    for reader in found["reader"].unique(maintain_order=True):
+        if "/seed-" in reader and "/seed-0/" not in reader:
+            continue
+        of = found.filter(reader=reader)
+        every = of.filter(name=words.EVERY_TOKEN).row(0, named=True)
+        perhaps = of.filter(name="perhaps", place=words.WHOLE_WORD).row(0, named=True)
+        share = [perhaps[key] for key in ("share", "share_low", "share_high")]
+        rows.append({"reader": reader, "tokens": every["positions"], "every": interval(every), "perhaps": perhaps["estimate"],
+                     "times": perhaps["times_mean"], "share": share})  # fmt: skip
+    return rows
 
 
 def interval(row: dict[str, Any]) -> list[float]:
@@ -134,6 +179,35 @@ def hints_table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def arms_table(found: dict[str, Any]) -> str:
+    lines = [
+        "| arm | tokens learnt from | right | difference from the base, points | tokens | doubts per answer |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["arms"]:
+        right = shown([100 * value for value in row["right"]], 1)
+        difference = shown([100 * value for value in row["difference"]], 1) if row["difference"] else "–"
+        learnt = f"{row['learnt_tokens']:.0f}" if row["learnt_tokens"] else "–"
+        lines.append(
+            f"| {row['arm']} | {learnt} | {right} % | {difference} | {shown(row['tokens'], 0)} | {shown(row['doubts'], 2)} |"
+        )
+    return "\n".join(lines)
+
+
+def where_table(found: dict[str, Any]) -> str:
+    lines = [
+        f"{found['where'][0]['tokens']:,} tokens of the base's own samples.",
+        "",
+        '| reader | KL a token | of "Perhaps" | times the mean | its share of all KL |',
+        "|---|---|---|---|---|",
+    ]
+    for row in found["where"]:
+        share = shown([100 * value for value in row["share"]], 0)
+        reader = row["reader"].removesuffix("/seed-0/at-100")
+        lines.append(f"| {reader} | {shown(row['every'], 3)} | {row['perhaps']:.3f} | {row['times']:.1f} | {share} % |")
+    return "\n".join(lines)
+
+
 def shown(values: list[float], digits: int) -> str:
     estimate, low, high = (f"{value:.{digits}f}".replace("-", "−") for value in values)
     return f"{estimate} [{low}, {high}]"
@@ -149,7 +223,9 @@ def filled(page: str, tables: dict[str, str]) -> str:
 
 
 def tables_of(ladder: dict[str, Any], hints: dict[str, Any]) -> dict[str, str]:
-    return {"ladder": ladder_table(ladder), "nats": nats_table(ladder), "hints": hints_table(hints)}
+    return {
+        "ladder": ladder_table(ladder), "nats": nats_table(ladder), "hints": hints_table(hints), "arms": arms_table(ladder),
+    }  # fmt: skip
 
 
 def main(results: str = "") -> None:
@@ -158,6 +234,7 @@ def main(results: str = "") -> None:
         stored.write_text(json.dumps(measured(ROOT / results), indent=1) + "\n")
     found, hints = (json.loads(path.read_text()) for path in (stored, HERE / "contexts_information.json"))
     PAGE.write_text(filled(PAGE.read_text(), tables_of(found, hints)))
+    WHERE.write_text(filled(WHERE.read_text(), {"where": where_table(found)}))
 
 
 if __name__ == "__main__":
