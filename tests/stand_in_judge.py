@@ -32,6 +32,7 @@ class StandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.conduct, self.released = conduct, threading.Event()
         self.patience = "17"  # seconds that it asks for where it is to be asked later
+        self.elsewhere: str | None = None  # where it sends its clients, if not to itself
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.attempts: Counter[tuple[str, int]] = Counter()  # by question and seed: passes differ by their seeds alone
@@ -101,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if status == STATUS[MOVED]:
-            self.send_header("Location", f"{self.server.address}/elsewhere")
+            self.send_header("Location", self.server.elsewhere or f"{self.server.address}/elsewhere")
         if status == STATUS[WAIT_A_WHILE]:
             self.send_header("Retry-After", self.server.patience)
         self.end_headers()

@@ -195,6 +195,14 @@ def test_what_would_be_the_same_again_ends_the_job_with_a_sentence(tmp_path: Pat
         assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("elsewhere", ["http://[", "ftp://judge.example/"])
+def test_a_redirect_to_nowhere_is_none(elsewhere: str) -> None:
+    with judging(lambda prompt, attempt: conduct.MOVED) as server:
+        server.elsewhere = elsewhere
+        with pytest.raises(UserError, match="redirects are not followed"):
+            Server(asked_of(server).judge, 0.7, 512, None).ask(IT)
+
+
 def test_the_key_goes_into_the_header_and_nowhere_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with judging(at_first(conduct.BUSY)) as server:
         annotated = asked_of(server)

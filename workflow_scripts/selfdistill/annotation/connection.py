@@ -85,8 +85,10 @@ class InTimeEncrypted(urllib.request.HTTPSHandler):
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
+    def http_error_302(self, *_: Any) -> None:
+        """Where it leads is not even read."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
 
 
 def opener_to(address: str) -> urllib.request.OpenerDirector:
