@@ -329,8 +329,8 @@ def refuse_few_gpus():
 
 
 def refuse_judge_without_key():
-    """Before the first job of a real run: a judge that would answer nothing is better known now."""
-    if STUDY.annotation is None:
+    """Before the first job of a real run that asks the judge: one that would answer nothing is better known now."""
+    if not any(job.rule.name == "judge" for job in workflow.dag.needrun_jobs()):
         return
     try:
         key_of(STUDY.annotation.judge)

@@ -3,8 +3,11 @@
 It counts "perhaps" and "wait" in what it is asked. `conduct` says, of each attempt at a question, how it behaves.
 """
 
+import itertools
 import json
 import re
+import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +18,10 @@ from typing import Any
 WELL, SLOW, BUSY, BROKEN, GARBLED, CUT, DENIED, MOVED, DRIPPING, WAIT_A_WHILE, NO_SUCH = (
     "well", "slow", "500", "no JSON at all", "a judgement that is no JSON", "cut", "401", "302", "dripping", "429", "404",
 )  # fmt: skip
-STATUS = {BUSY: 500, DENIED: 401, MOVED: 302, WAIT_A_WHILE: 429, NO_SUCH: 404}
+TOO_LONG = "400"
+# A fault whose body never comes, is reset or drips, and headers that drip.
+STALLED, RESET, DRIPPING_FAULT, DRIPPING_HEADERS = "500 stalled", "429 reset", "500 dripping", "headers dripping"
+STATUS = {BUSY: 500, DENIED: 401, MOVED: 302, WAIT_A_WHILE: 429, NO_SUCH: 404, TOO_LONG: 400}
 Conduct = Callable[[str, int], str]  # of a question and the number of the attempt, from 1
 
 
@@ -25,6 +31,8 @@ class StandIn(ThreadingHTTPServer):
     def __init__(self, conduct: Conduct) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.conduct, self.released = conduct, threading.Event()
+        self.patience = "17"  # seconds that it asks for where it is to be asked later
+        self.elsewhere: str | None = None  # where it sends its clients, if not to itself
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.attempts: Counter[tuple[str, int]] = Counter()  # by question and seed: passes differ by their seeds alone
@@ -61,7 +69,20 @@ class Handler(BaseHTTPRequestHandler):
         if conduct == SLOW:
             self.server.released.wait()
         if conduct == DRIPPING:
-            self.drip()
+            self.drip(200)
+        elif conduct == DRIPPING_FAULT:
+            self.drip(500)
+        elif conduct == DRIPPING_HEADERS:
+            self.send_response(200)
+            self.flush_headers()
+            self.drip_on(b"X-More: yes\r\n")
+        elif conduct == STALLED:
+            self.promise(500)
+            self.server.released.wait()
+        elif conduct == RESET:
+            self.promise(429)
+            self.server.released.wait(0.05)  # the client has read the headers by then, or is reset at them
+            self.reset()
         elif conduct in STATUS:
             self.say(STATUS[conduct], f"no: {self.headers.get('Authorization')}".encode())
         else:
@@ -81,19 +102,35 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if status == STATUS[MOVED]:
-            self.send_header("Location", f"{self.server.address}/elsewhere")
+            self.send_header("Location", self.server.elsewhere or f"{self.server.address}/elsewhere")
         if status == STATUS[WAIT_A_WHILE]:
-            self.send_header("Retry-After", "17")
+            self.send_header("Retry-After", self.server.patience)
         self.end_headers()
         self.wfile.write(content)
 
-    def drip(self) -> None:
-        """A byte now and then, each in time, and never an end."""
-        self.send_response(200)
+    def drip(self, status: int) -> None:
+        self.send_response(status)
         self.end_headers()
-        while not self.server.released.wait(0.02):
-            self.wfile.write(b" ")
+        self.drip_on(b" ")
+
+    def drip_on(self, drop: bytes) -> None:
+        """A little now and then, each in time, and never an end."""
+        for letter in itertools.cycle(drop):
+            if self.server.released.wait(0.02):
+                return
+            self.wfile.write(bytes([letter]))
             self.wfile.flush()
+
+    def promise(self, status: int) -> None:
+        """A body that does not come."""
+        self.send_response(status)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rfile.close()
+        self.connection.close()
 
 
 @contextmanager

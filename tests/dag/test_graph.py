@@ -399,6 +399,22 @@ def test_a_job_that_asks_for_more_gpus_than_all_jobs_may_have_is_refused(fresh: 
     )
 
 
+def test_a_judges_key_is_asked_for_only_where_the_judge_is_asked(own: Clone) -> None:
+    sealed, record = "results/smoke/annotation/replies.parquet", own.folder / "results/smoke/study.yaml"
+    targets = (sealed, "results/smoke/study.yaml")
+    study = own.changed_study(put("annotation", JUDGED))
+    refused = own.snakemake(*targets, study=study)
+    assert refused.returncode == 1 and "FORKLOCK_JUDGE_KEY is not set in the environment" in refused.stderr
+    assert "judge.example" not in record.read_text()  # nothing ran
+    for name in ("questions", "plan", "replies"):
+        file = (own.folder / sealed).with_stem(name)
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    made = own.snakemake(*targets, study=study)
+    assert made.returncode == 0, made.stderr[-3000:]
+    assert "judge.example" in record.read_text()
+
+
 def test_lock_and_environments_are_what_is_installed() -> None:
     """What `make lock` would write of this very environment, which was made from the lock."""
     sys.path.insert(0, str(ROOT / "envs"))

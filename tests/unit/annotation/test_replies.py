@@ -29,6 +29,10 @@ REPAIRED = {
     "text for numbers": ('{"unsure": "3", "checks": 1.0}', "whole numbers written otherwise"),
     "the same twice": (f"{WELL}\n{WELL}", "text around it"),
     "other braces before": (f"The set {{1, 2}} is fine. {WELL}", "text around it"),
+    "an open brace behind": (f"{WELL} as {{ opens", "text around it"),
+    "the form before": (f'{{"unsure": …, "checks": …}} is {WELL}', "text around it"),
+    "the form in ASCII before": (f'{{"unsure": ..., "checks": ...}} is {WELL}', "text around it"),
+    "a kind in words of other braces": (f"{{the unsure ones}} {WELL}", "text around it"),
 }
 
 
@@ -47,6 +51,14 @@ REFUSED = {
     "single quotes": ("{'unsure': 3, 'checks': 1}", "no JSON"),
     "a kind that is missing": ('{"unsure": 3}', "lacks checks"),
     "two different ones": ('{"unsure": 0, "checks": 0} {"unsure": 3, "checks": 1}', "different things"),
+    "half a count beside another": (f'{{"unsure": 2.5, "checks": 1}} no: {WELL}', "names a kind and holds no counts"),
+    "below nothing beside another": (f'{WELL} {{"unsure": -1, "checks": 1}}', "0 or more"),
+    "a kind twice beside another": (f'{{"unsure": 1, "unsure": 3, "checks": 1}} {WELL}', "names a key twice"),
+    "one of two kinds beside another": (f'{{"unsure": 9}} {WELL}', "lacks checks"),
+    "single quotes beside another": (f"{{'unsure': 9, 'checks': 1}} {WELL}", "no JSON"),
+    "one within beside another": (f'{{"counts": {{"unsure": 9, "checks": 1}}}} {WELL}', "lacks unsure, checks"),
+    "one that does not close beside another": (f'{WELL} or {{"unsure": 9, "checks": 1', "does not close"),
+    "the form half filled beside another": (f'{{"unsure": …, "checks": 4}} {WELL}', "no JSON"),
     "a kind twice": ('{"unsure": 3, "unsure": 2, "checks": 1}', "names a key twice"),
     "a kind twice within": ('{"unsure": 3, "checks": 1, "more": {"a": 1, "a": 2}}', "names a key twice"),
     "half a count": ('{"unsure": 2.5, "checks": 1}', "a count is whole"),

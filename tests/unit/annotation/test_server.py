@@ -1,5 +1,6 @@
 """A server that judges: asked with patience, told no secret, left alone when it is down; and nothing that it said is lost."""
 
+import json
 import subprocess
 import sys
 import time
@@ -86,12 +87,56 @@ def test_a_server_that_is_slow_busy_and_wrong_is_asked_until_it_answers(tmp_path
         assert sorted(judged.filter(model_id=model, **{"pass": 1})["judged"]) == sorted(DOUBTS[model])
 
 
-def test_a_server_that_does_not_answer_in_time_is_asked_again() -> None:
-    for lame in (conduct.SLOW, conduct.DRIPPING):
-        with judging(at_first(lame)) as server:
-            annotated = asked_of(server, seconds=0.2)
-            (reply,) = Server(annotated.judge, 0.7, 512, None, 0.0).ask_all([Question("a", "ANSWER wait", 1, "it")])
-            assert reply.text == '{"doubts": 1}' and server.attempts["ANSWER wait", 1] == 2
+IT = Question("a", "ANSWER wait", 1, "it")
+
+
+@pytest.mark.parametrize(
+    "lame",
+    [conduct.SLOW, conduct.DRIPPING, conduct.STALLED, conduct.RESET, conduct.DRIPPING_FAULT, conduct.DRIPPING_HEADERS],
+)
+def test_a_server_that_does_not_answer_in_time_is_asked_again(lame: str) -> None:
+    with judging(at_first(lame)) as server:
+        annotated = asked_of(server, seconds=0.3)
+        (reply,) = Server(annotated.judge, 0.7, 512, None, 0.0).ask_all([IT])
+        assert reply.text == '{"doubts": 1}' and server.attempts["ANSWER wait", 1] >= 2
+
+
+def test_a_fault_that_does_not_end_is_told_by_its_code() -> None:
+    with judging(lambda prompt, attempt: conduct.DRIPPING_FAULT) as server:
+        asked = Server(asked_of(server, seconds=1.0, tries=1).judge, 0.7, 512, None)
+        assert list(asked.ask_all([IT])) == [] and asked.given_up == ["500: nothing more; timed out"]
+
+
+def test_a_key_for_this_machine_passes_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with judging() as server, judging() as proxy:
+        for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", proxy.address)
+        assert Server(asked_of(server).judge, 0.7, 512, KEY).ask(IT).text == '{"doubts": 1}'
+        assert server.keys == [f"Bearer {KEY}"] and proxy.keys == []
+        elsewhere = asked_of(server).judge.model_copy(update={"server": "http://judge.invalid/v1", "tries": 1})
+        with pytest.raises(UserError, match="404"):  # other servers may be reachable by a proxy alone
+            Server(elsewhere, 0.7, 512, None).ask(IT)
+        assert len(proxy.keys) == 1
+
+
+def test_replies_under_way_are_kept_when_one_question_ends_the_job(tmp_path: Path) -> None:
+    """A question is refused; the other's reply comes only after that was seen, and no third is asked."""
+    servers: list[Server] = []
+
+    def one_refused(prompt: str, attempt: int) -> str:
+        if prompt == "refused":
+            return conduct.TOO_LONG
+        assert servers[0]._stopped.wait(20)
+        return conduct.WELL
+
+    with judging(one_refused) as server:
+        servers.append(Server(asked_of(server, parallel=2).judge, 0.7, 512, None))
+        asked = servers[0].ask_all(Question(name, name, 1, "it") for name in ("late", "refused", "third"))
+        assert next(asked).request_id == "late"
+        with pytest.raises(UserError, match="answers 400"):
+            next(asked)
+        assert len(server.asked) == 2
 
 
 def test_what_is_no_judgement_is_kept_as_it_was_said_and_refused(tmp_path: Path) -> None:
@@ -150,6 +195,14 @@ def test_what_would_be_the_same_again_ends_the_job_with_a_sentence(tmp_path: Pat
         assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("elsewhere", ["http://[", "ftp://judge.example/"])
+def test_a_redirect_to_nowhere_is_none(elsewhere: str) -> None:
+    with judging(lambda prompt, attempt: conduct.MOVED) as server:
+        server.elsewhere = elsewhere
+        with pytest.raises(UserError, match="redirects are not followed"):
+            Server(asked_of(server).judge, 0.7, 512, None).ask(IT)
+
+
 def test_the_key_goes_into_the_header_and_nowhere_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with judging(at_first(conduct.BUSY)) as server:
         annotated = asked_of(server)
@@ -172,7 +225,27 @@ def test_a_server_says_how_long_to_wait_and_is_heard() -> None:
             return False
 
         asked._stopped.wait = noted  # type: ignore[method-assign]
-        assert asked.ask(Question("a", "ANSWER wait", 1, "it")).text == '{"doubts": 1}' and paused == [17.0]
+        assert asked.ask(IT).text == '{"doubts": 1}' and paused == [17.0]
+        for patience in ("900", "0"):
+            server.attempts.clear()
+            server.patience = patience
+            assert asked.ask(IT).text == '{"doubts": 1}'
+        assert paused == [17.0, 900.0, 1.0]
+        server.attempts.clear()
+        server.patience = "86400"
+        assert list(asked.ask_all([IT])) == [] and server.attempts["ANSWER wait", 1] == 1
+        assert asked.given_up == ["429: no: None; it asks for 86400 s of patience"]
+
+
+def test_whatever_a_server_says_of_itself_is_kept_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "model": f"of {KEY}", "choices": [{"message": {"content": f"a {KEY}"}, "finish_reason": f"for {KEY}"}],
+    }  # fmt: skip
+    with judging() as server:
+        asked = Server(asked_of(server).judge, 0.7, 512, KEY)
+        monkeypatch.setattr(asked, "_post", lambda *_: json.dumps(said).encode())
+        reply = asked.ask(IT)
+    assert (reply.text, reply.finish_reason, reply.model) == ("a …", "for …", "of …")
 
 
 def test_a_judge_without_a_key_is_told_before_it_is_asked() -> None:

@@ -1,13 +1,14 @@
 """A judge's reply as counts, or why it is none. What is repaired changes no number; what would have to be guessed is refused.
 
 Repaired: a thought before the object, words or a code fence around it, commas before a closing bracket, whole numbers
-written as text or with a decimal point. Refused: a reply that was cut, two objects that say different things, a kind that
-is missing or named twice, and any value that is not a whole number of 0 or more.
+written as text or with a decimal point. Refused: a reply that was cut, two objects that say different things or of which
+one says something of a kind that is no count, a kind that is missing or named twice, and any value that is not a whole
+number of 0 or more. The form that was asked for says nothing of a kind, and what names none is text.
 """
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from selfdistill.grading.answers import CLOSE_THINK, OPEN_THINK
@@ -46,23 +47,26 @@ def read_reply(reply: str, finish_reason: str, kinds: Collection[str]) -> Parse:
     if not closed and OPEN_THINK in said:
         return refused("the thought is not closed")
     repairs = ["a thought before it"] if thought.strip() else []
-    texts = list(objects_in(said))
+    texts, unclosed = objects_in(said)
     if not texts:
         return refused("it holds no JSON object that closes")
     if said.strip() != texts[0]:
         repairs.append("text around it")
     found: dict[str, dict[str, int]] = {}
-    failures = []
+    failures, rivals = [], ["it does not close"] if says_of_a_kind(unclosed, kinds) else []
     for text in texts:
         try:
             counts, mended = read_object(text, kinds)
         except NoCounts as error:
             failures.append(str(error))
+            rivals += [str(error)] if says_of_a_kind(text, kinds) else []
         else:
             found[json.dumps(counts, sort_keys=True)] = counts
             repairs += mended
     if not found:
         return refused(failures[-1])
+    if rivals:
+        return refused(f"an object beside the one that is read names a kind and holds no counts ({rivals[0]})")
     if len(found) > 1:
         return refused("it holds objects that say different things")
     (counts,) = found.values()
@@ -88,6 +92,12 @@ def read_object(text: str, kinds: Collection[str]) -> tuple[dict[str, int], list
     if any(type(content[kind]) is not int for kind in kinds):
         repairs.append("whole numbers written otherwise")
     return counts, repairs
+
+
+def says_of_a_kind(text: str, kinds: Collection[str]) -> bool:
+    """Whether something stands after the name of a kind; the form that was asked for has dots there."""
+    names = "|".join(map(re.escape, kinds))
+    return re.search(rf"(?<!\w)({names})[\"']?\s*:(?!\s*(…|\.\.\.))", text) is not None
 
 
 def whole_number(kind: str, value: Any) -> int:
@@ -120,8 +130,10 @@ def loaded(text: str) -> dict[str, Any]:
     return content
 
 
-def objects_in(text: str) -> Iterator[str]:
-    """What stands between outermost braces that close. Braces within a string of an object are letters of it."""
+def objects_in(text: str) -> tuple[list[str], str]:
+    """What stands between outermost braces that close, and what follows one that does not. Braces within a string of an
+    object are letters of it."""
+    closed = []
     depth, begin, in_string, escaped = 0, 0, False, False
     for place, letter in enumerate(text):
         if in_string:
@@ -135,7 +147,8 @@ def objects_in(text: str) -> Iterator[str]:
         elif letter == "}" and depth:
             depth -= 1
             if not depth:
-                yield text[begin : place + 1]
+                closed.append(text[begin : place + 1])
+    return closed, text[begin:] if depth else ""
 
 
 def shown(value: Any) -> str:

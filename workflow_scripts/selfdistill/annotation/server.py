@@ -1,8 +1,8 @@
 """Asks an OpenAI-compatible server. It may be slow, busy, down or wrong; what it said whole is kept, and nothing else.
 
 Timeouts, refused connections, 408, 409, 425, 429 and every 5xx are tried again, later each time; so is a reply that is no
-JSON or holds no text. Any other answer would be the same again: it ends the job with a sentence. A redirect is not
-followed, for it would carry the key elsewhere. The key is sent as a header and is taken out of whatever the server says.
+JSON or holds no text. Any other answer would be the same again: it ends the job with a sentence. The key is sent as a
+header and is taken out of whatever the server says; `connection.py` keeps it from going elsewhere.
 """
 
 import http.client
@@ -11,7 +11,6 @@ import os
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -19,13 +18,14 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from selfdistill.annotation.connection import Asked, Deadline, opener_to, read_whole
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.annotation import Judge
 
 AGAIN = {408, 409, 425, 429}
-LONGEST_PAUSE = 60.0  # seconds
+LONGEST_PAUSE = 60.0  # seconds, of our own choice
+LONGEST_PATIENCE = 3600.0  # seconds; a server that asks for more is left for another run
 LARGEST_REPLY = 16 * 2**20  # bytes
-PIECE = 2**16
 SHOWN = 300  # characters of what a server says
 
 
@@ -53,11 +53,6 @@ class Reply:
     tokens: int
     model: str  # that the server says it is
     seconds: float
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 def key_of(judge: Judge, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -88,20 +83,22 @@ class Server:
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._opener = urllib.request.build_opener(NoRedirect)
+        self._opener = opener_to(self.judge.server or "")
 
     def ask_all(self, questions: Iterable[Question]) -> Iterator[Reply]:
         """Each reply as it comes. A question that is never answered is named in `given_up`; where several in a row are not,
-        the server is left alone."""
+        the server is left alone. Where one answer ends the job, replies that are under way are still waited for."""
         waiting: set[Future[Reply]] = set()
         rest, in_a_row = iter(questions), 0
+        final: UserError | None = None
         with ThreadPoolExecutor(self.judge.parallel) as pool:
             try:
                 while True:
-                    free = 0 if in_a_row > self.judge.parallel else self.judge.parallel - len(waiting)
+                    left_alone = final is not None or in_a_row > self.judge.parallel
+                    free = 0 if left_alone else self.judge.parallel - len(waiting)
                     waiting |= {pool.submit(self.ask, question) for question in islice(rest, free)}
                     if not waiting:
-                        return
+                        break
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     for each in done:
                         try:
@@ -109,12 +106,17 @@ class Server:
                         except Unanswered as error:
                             in_a_row += 1
                             self.given_up.append(str(error))
+                        except UserError as error:
+                            final = final or error
+                            self._stopped.set()  # nothing is tried again
                         else:
                             in_a_row = 0
                             yield reply
             finally:
                 self._stopped.set()
                 pool.shutdown(wait=True, cancel_futures=True)
+        if final:
+            raise final
 
     def ask(self, question: Question) -> Reply:
         pause = self.first_pause
@@ -122,15 +124,17 @@ class Server:
             try:
                 return self._ask_once(question)
             except Unanswered as error:
-                if attempt == self.judge.tries or self._stopped.is_set():
+                if attempt == self.judge.tries or self._stopped.is_set() or error.pause > LONGEST_PATIENCE:
                     raise
-                self._stopped.wait(min(max(pause, error.pause), LONGEST_PAUSE))
+                self._stopped.wait(max(min(pause, LONGEST_PAUSE), error.pause))
+                if self._stopped.is_set():
+                    raise
                 pause *= 2
         raise AssertionError("a question is tried at least once")
 
     def _ask_once(self, question: Question) -> Reply:
         began = time.monotonic()
-        content = self._post(self._body(question), question.about, began + self.judge.seconds)
+        content = self._post(self._body(question), question.about)
         try:
             said = json.loads(content)
             choice = said["choices"][0]
@@ -141,7 +145,8 @@ class Server:
             model = str(said.get("model") or self.judge.model)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise Unanswered(f"its reply is none: {self._shown(content)}") from None
-        return Reply(question.request_id, self._without_key(text), reason, tokens, model, time.monotonic() - began)
+        text, reason, model = map(self._without_key, (text, reason, model))
+        return Reply(question.request_id, text, reason, tokens, model, time.monotonic() - began)
 
     def _body(self, question: Question) -> bytes:
         asked = {
@@ -153,27 +158,40 @@ class Server:
         }
         return json.dumps(asked).encode()
 
-    def _post(self, body: bytes, about: str, deadline: float) -> bytes:
+    def _post(self, body: bytes, about: str) -> bytes:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         address = f"{(self.judge.server or '').rstrip('/')}/chat/completions"
-        try:
-            asked = urllib.request.Request(address, body, headers)
-            with self._opener.open(asked, timeout=self.judge.seconds) as response:
-                return read_until(response, deadline)
-        except urllib.error.HTTPError as error:
-            with error:
-                said = error.read(PIECE)
-            if error.code in AGAIN or error.code >= 500:
-                raise Unanswered(f"{error.code}: {self._shown(said)}", seconds_asked_for(error.headers)) from None
-            raise UserError(self._final(error.code, said, about)) from None
-        except (OSError, http.client.HTTPException) as error:
-            why = getattr(error, "reason", None) or error
-            raise Unanswered(f"no reply ({self._without_key(str(why)) or type(error).__name__})") from None
+        with Deadline(self.judge.seconds) as deadline:
+            asked = Asked(address, body, headers, deadline)
+            try:
+                with self._opener.open(asked, timeout=self.judge.seconds) as response:
+                    return read_whole(response, deadline, LARGEST_REPLY)
+            except urllib.error.HTTPError as error:
+                code, pause, said = error.code, seconds_asked_for(error.headers), self._said(error, deadline)
+            except (OSError, http.client.HTTPException) as error:
+                raise Unanswered(f"no reply ({self._why(error, deadline)})") from None
+        if code in AGAIN or code >= 500:
+            patience = f"; it asks for {pause:.0f} s of patience" if pause > LONGEST_PATIENCE else ""
+            raise Unanswered(f"{code}: {said}{patience}", pause)
+        raise UserError(self._final(code, said, about))
 
-    def _final(self, code: int, said: bytes, about: str) -> str:
-        server = f"{self.judge.server}: answers {code} ({self._shown(said)})"
+    def _said(self, error: urllib.error.HTTPError, deadline: Deadline) -> str:
+        """The code decides what to do, also where no more of the answer comes."""
+        try:
+            with error:
+                return self._shown(read_whole(error, deadline, LARGEST_REPLY))
+        except (OSError, http.client.HTTPException) as broken:
+            return f"nothing more; {self._why(broken, deadline)}"
+
+    def _why(self, error: Exception, deadline: Deadline) -> str:
+        if deadline.over:
+            return "timed out"
+        return self._without_key(str(getattr(error, "reason", None) or error)) or type(error).__name__
+
+    def _final(self, code: int, said: str, about: str) -> str:
+        server = f"{self.judge.server}: answers {code} ({said})"
         if code in (401, 403):
             return f"{server}; it does not take the key of {self.judge.key_from or 'nobody'}: correct it, or annotation.judge.key_from."
         if code == 404:
@@ -191,18 +209,6 @@ class Server:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self.key, "…") if self.key else text
-
-
-def read_until(response: Any, deadline: float) -> bytes:
-    """Whole, or not at all: a server may drip for ever."""
-    content = b""
-    while piece := response.read1(PIECE):
-        content += piece
-        if len(content) > LARGEST_REPLY:
-            raise Unanswered(f"its reply has more than {LARGEST_REPLY} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError("timed out")
-    return content
 
 
 def seconds_asked_for(headers: Any) -> float:

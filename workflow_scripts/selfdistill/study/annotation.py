@@ -7,6 +7,7 @@ from pydantic import Field
 from selfdistill.study.section import VARIABLE, Name, Section
 
 KEY_VARIABLE = "FORKLOCK_JUDGE_KEY"
+LOCAL = ("localhost", "127.0.0.1", "::1")  # to which a key may go unencrypted
 
 
 class Judge(Section):

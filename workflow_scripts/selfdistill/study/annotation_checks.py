@@ -6,12 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from selfdistill.foundation.suggestions import suggested
-from selfdistill.study.annotation import Annotation, Judge
+from selfdistill.study.annotation import LOCAL, Annotation, Judge
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.models import trained_arms
 from selfdistill.study.study import Study
-
-LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def annotation_checks(study: Study, root: Path) -> Iterator[str]:
