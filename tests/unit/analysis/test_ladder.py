@@ -88,8 +88,16 @@ def test_a_problem_counts_where_it_has_answers_on_every_rung() -> None:
     lacking = answers.filter(~((pl.col("context") == "regenerated") & (pl.col("problem_id") == "p003")))
     row = level(ladder(lacking, CONTEXTS, MARKERS), "guided", words.DOUBTS)
     assert (row["n"], row["left_out"]) == (19, 1)
-    nothing = answers.filter(pl.col("context") != "regenerated")
-    assert ladder(nothing, CONTEXTS, MARKERS).ladder.is_empty()
+
+
+def test_a_model_without_a_problem_on_every_rung_is_told_and_never_stands_for_the_base() -> None:
+    arms = [climbed(PAPER, problems=20, draws=1, model=f"{arm}/seed-0/at-100") for arm in ("one", "two")]
+    base = climbed(PAPER, problems=20, draws=1).filter(pl.col("context") != "regenerated")
+    found = ladder(pl.concat([base, *arms]), CONTEXTS, MARKERS)
+    told = found.ladder.filter(pl.col("model_id") == "base")
+    assert set(told["n"]) == {0} and set(told["left_out"]) == {20} and set(told["estimate"]) == {None}
+    assert set(found.tests["model_id"]) == {"one/seed-0/at-100", "two/seed-0/at-100"}
+    assert found.tests.filter(pl.col("test") == words.STEEPNESS).is_empty()
 
 
 def test_near_duplicates_count_as_one_family() -> None:
