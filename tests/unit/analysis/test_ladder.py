@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from climbed_ladders import CONTEXTS, MARKERS, PAPER, climbed
-from selfdistill.analysis.ladder import LadderTables, chosen_problems, ladder
+from selfdistill.analysis.ladder import LadderTables, chosen_problems, fewer_than_asked, ladder
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, WRONG
 
@@ -132,4 +132,8 @@ def test_the_first_problems_between_the_two_rates_stand_on_the_ladder() -> None:
     found = chosen_problems(graded([8, 4, 0, 1, 5, 2, 3], 8), (0.125, 0.5), 3)
     assert found.filter("chosen")["problem_id"].to_list() == ["p1", "p3", "p5"]
     assert found["correct"].to_list() == [8, 4, 0, 1, 5, 2, 3] and set(found["draws"]) == {8}
+    assert fewer_than_asked(found, 3) is None
+    assert (fewer_than_asked(found, 4) or "").startswith(
+        "ladder.problems: 3 of 4 problems stand on the ladder; of 7 that"
+    )
     assert chosen_problems(graded([8, 0], 8), (0.125, 0.5), 3).filter("chosen").is_empty()

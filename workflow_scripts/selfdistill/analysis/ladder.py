@@ -64,6 +64,17 @@ def refuse_without_problems(found: pl.DataFrame, solved: Sequence[float]) -> Non
     )
 
 
+def fewer_than_asked(found: pl.DataFrame, problems: int) -> str | None:
+    """A sentence where fewer problems could be chosen than the study asks for."""
+    chosen = int(found["chosen"].sum())
+    if chosen >= problems:
+        return None
+    return (
+        f"ladder.problems: {chosen} of {problems} problems stand on the ladder; of {found.height} that the base was asked no more "
+        "were solved between the shares of ladder.solved. Raise ladder.pool, or widen ladder.solved, for more."
+    )
+
+
 class Measured(NamedTuple):
     """A measure by problem: the sums whose ratio it is, and whether it is a share."""
 
