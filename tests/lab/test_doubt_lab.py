@@ -11,7 +11,10 @@ import yaml
 from conftest import Clone
 from lab.search import parse_search
 from selfdistill.doubt.counting import Markers
+from selfdistill.tables import words
+from selfdistill.tables.analysis import VERDICTS
 from selfdistill.tables.ladder import LADDER
+from selfdistill.tables.mechanism import CONTEXT_KL
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.training import DATASET
@@ -23,20 +26,18 @@ EXAMPLES = 96
 
 def made_small(study: dict[str, Any]) -> None:
     """Fewer problems, one seed, and a learning rate that makes up for the few steps."""
-    arms = study["arms"]
-    study["arms"] = {name: arms[name] | {"seeds": [0]} for name in ("unguided", "guided")}
+    study["arms"] = {name: arm | {"seeds": [0]} for name, arm in study["arms"].items() if not arm.get("resample")}
     study["hypotheses"] = {"told-against-not-told": study["hypotheses"]["told-against-not-told"]}
-    study["contexts"] = {name: study["contexts"][name] for name in ("guided", "no-thought")}
-    study["ladder"] |= {"contexts": ["no-thought", "guided"], "draws": 1, "problems": 40, "pool": 60, "solved": [1, 1]}
+    study["ladder"] |= {"draws": 1, "problems": 40, "pool": 60, "solved": [1, 1]}
+    study["disagreement"] |= {"contexts": ["guided"], "arms": [], "texts": 12}
     study["training"] |= {
         "samples": 140,
-        "draws": 1,
+        "draws": 2,
         "examples": EXAMPLES,
         "batch": 8,
         "lr": 1.0e-3,
         "lr_floor": 2.0e-4,
     }
-    del study["disagreement"]  # what a sibling told cannot be read again where each problem has one answer
     study["evaluation"] |= {"budgets": {"quick": 20, "full": 80}, "draws": 1, "pass_at": [1], "resamples": 200}
     study["evaluation"]["decodes"] = {"base": ["plain"], "final": ["plain"], "earlier": []}
 
@@ -65,13 +66,15 @@ def doubts(texts: pl.Series) -> float:
 
 
 def test_both_arms_learn_right_answers_to_the_same_problems_in_as_many_steps(made: Path) -> None:
-    sets = [read_table(made / f"arms/{arm}/dataset.parquet", DATASET) for arm in ("unguided", "guided")]
-    assert [table.height for table in sets] == [EXAMPLES] * 2
-    assert sets[0]["problem_id"].to_list() == sets[1]["problem_id"].to_list()
+    sets = [
+        read_table(made / f"arms/{arm}/dataset.parquet", DATASET) for arm in ("unguided", "guided", "unguided-short")
+    ]
+    assert [table.height for table in sets] == [EXAMPLES] * 3
+    assert sets[0]["problem_id"].to_list() == sets[1]["problem_id"].to_list() == sets[2]["problem_id"].to_list()
     right = dict(read_table(made / "problems/train.parquet", PROBLEMS).select("problem_id", "answer").iter_rows())
     for model in ("samples-plain", "samples-plain/in-guided"):
         learnt = graded(made, model).join(pl.concat(sets), on="request_id", how="semi")
-        assert learnt.height == EXAMPLES and set(learnt["verdict"]) == {"correct"}
+        assert learnt.height >= EXAMPLES and set(learnt["verdict"]) == {"correct"}
         assert all(right[problem] in text for problem, text in learnt.select("problem_id", "text").iter_rows())
     steps = [
         json.loads((made / f"runs/{arm}/seed-0/manifest.json").read_text())["steps"] for arm in ("unguided", "guided")
@@ -80,10 +83,12 @@ def test_both_arms_learn_right_answers_to_the_same_problems_in_as_many_steps(mad
 
 
 def test_who_is_told_more_writes_less_and_doubts_less(made: Path) -> None:
-    texts = [graded(made, model)["text"] for model in ("ladder-unguided", "ladder/in-no-thought", "ladder/in-guided")]
-    assert doubts(texts[0]) > doubts(texts[1]) > doubts(texts[2])
-    lengths = [sum(map(len, written)) / len(written) for written in texts]
-    assert lengths == sorted(lengths, reverse=True)
+    rungs = ("ladder-unguided", "ladder/in-not-1", "ladder/in-no-thought", "ladder/in-regenerated", "ladder/in-guided")
+    texts = [graded(made, model)["text"] for model in rungs]
+    written = [doubts(each) for each in texts]
+    assert written[0] > written[2] > written[3] > written[4] == 0 and written[1] > written[3]
+    lengths = [sum(map(len, each)) / len(each) for each in texts]
+    assert lengths[0] > lengths[2] > lengths[3] >= lengths[4]
     assert read_table(made / "analysis/ladder.parquet", LADDER).height > 0
 
 
@@ -97,6 +102,14 @@ def test_learning_from_the_told_loses_the_search_and_learning_from_the_others_do
     assert accuracy(unguided) > accuracy(base) - 0.15
     assert accuracy(guided) < chance + 0.2
     assert doubts(guided["text"]) < 0.5 < doubts(unguided["text"])
+    (row,) = read_table(made / "analysis/verdicts.parquet", VERDICTS).filter(role=words.HYPOTHESIS).to_dicts()
+    assert row["high"] < -0.3 and row["verdict"] == "worse"
+
+
+def test_readers_that_were_told_disagree_where_a_guess_begins(made: Path) -> None:
+    found = read_table(made / "analysis/context_kl.parquet", CONTEXT_KL)
+    row = found.filter(grouping=words.BY_DOUBT, name="perhaps", place=words.WHOLE_WORD).row(0, named=True)
+    assert row["share_low"] > 0.1 and row["times_mean"] > 4
 
 
 def test_the_report_tells_of_it(made: Path) -> None:
