@@ -18,7 +18,11 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--engine", choices=("auto", "vllm", "torch"), default="auto", help="auto: torch without a GPU")
     parser.add_argument("--whole", action="store_true", help="every seed and checkpoint: many short jobs")
-    parser.add_argument("--arms", nargs="+", help="these arms alone, and the hypotheses that speak of no other")
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        help="these arms alone, those whose length they match, and the hypotheses that speak of no other",
+    )
     asked = parser.parse_args()
     study_of(asked.study)  # a mistake in the study is told as one of the study
     raw = read_study(asked.study)

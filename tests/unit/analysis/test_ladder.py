@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from climbed_ladders import CONTEXTS, MARKERS, PAPER, climbed
-from selfdistill.analysis.ladder import LadderTables, chosen_problems, ladder
+from selfdistill.analysis.ladder import LadderTables, chosen_problems, fewer_than_asked, ladder
 from selfdistill.tables import words
 from selfdistill.tables.endings import CORRECT, WRONG
 
@@ -88,8 +88,16 @@ def test_a_problem_counts_where_it_has_answers_on_every_rung() -> None:
     lacking = answers.filter(~((pl.col("context") == "regenerated") & (pl.col("problem_id") == "p003")))
     row = level(ladder(lacking, CONTEXTS, MARKERS), "guided", words.DOUBTS)
     assert (row["n"], row["left_out"]) == (19, 1)
-    nothing = answers.filter(pl.col("context") != "regenerated")
-    assert ladder(nothing, CONTEXTS, MARKERS).ladder.is_empty()
+
+
+def test_a_model_without_a_problem_on_every_rung_is_told_and_never_stands_for_the_base() -> None:
+    arms = [climbed(PAPER, problems=20, draws=1, model=f"{arm}/seed-0/at-100") for arm in ("one", "two")]
+    base = climbed(PAPER, problems=20, draws=1).filter(pl.col("context") != "regenerated")
+    found = ladder(pl.concat([base, *arms]), CONTEXTS, MARKERS)
+    told = found.ladder.filter(pl.col("model_id") == "base")
+    assert set(told["n"]) == {0} and set(told["left_out"]) == {20} and set(told["estimate"]) == {None}
+    assert set(found.tests["model_id"]) == {"one/seed-0/at-100", "two/seed-0/at-100"}
+    assert found.tests.filter(pl.col("test") == words.STEEPNESS).is_empty()
 
 
 def test_near_duplicates_count_as_one_family() -> None:
@@ -124,4 +132,8 @@ def test_the_first_problems_between_the_two_rates_stand_on_the_ladder() -> None:
     found = chosen_problems(graded([8, 4, 0, 1, 5, 2, 3], 8), (0.125, 0.5), 3)
     assert found.filter("chosen")["problem_id"].to_list() == ["p1", "p3", "p5"]
     assert found["correct"].to_list() == [8, 4, 0, 1, 5, 2, 3] and set(found["draws"]) == {8}
+    assert fewer_than_asked(found, 3) is None
+    assert (fewer_than_asked(found, 4) or "").startswith(
+        "ladder.problems: 3 of 4 problems stand on the ladder; of 7 that"
+    )
     assert chosen_problems(graded([8, 0], 8), (0.125, 0.5), 3).filter("chosen").is_empty()

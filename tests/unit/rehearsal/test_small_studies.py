@@ -133,3 +133,34 @@ def test_a_ladder_is_rehearsed_with_problems_that_the_labs_model_answers(tmp_pat
     assert ladder and (ladder.problems, ladder.asked, ladder.draws, ladder.solved) == (8, 8, 4, [0.0, 1.0])
     few = load_study(yaml.safe_load(rehearse(raw, tmp_path / "few", "torch", arms=[arm]).read_text()), ROOT).ladder
     assert few and few.arms == [arm] and ladder.arms == [arm, other]
+
+
+DOUBT = sorted((ROOT / "config").glob("doubt-*.yaml"))
+
+
+@pytest.mark.parametrize("file", DOUBT, ids=lambda file: file.stem)
+def test_an_arm_that_matches_a_length_takes_along_the_arm_that_has_it(file: Path, tmp_path: Path) -> None:
+    raw = yaml.safe_load(file.read_text())
+    few = load_study(
+        yaml.safe_load(rehearse(raw, tmp_path / "few", "torch", arms=["unguided", "unguided-short"]).read_text()), ROOT
+    )
+    assert {*few.arms} == {"unguided", "unguided-short", "guided"}
+    assert {each.hypothesis for each in few.reported.values()} <= {*few.hypotheses}
+
+
+def test_sections_that_name_arms_name_those_that_are_left(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "config/doubt-lab.yaml").read_text())
+    raw["ladder"]["arms"] = ["unguided", "guided"]
+    raw["annotation"] = {
+        "judge": {"model": "judge", "server": "http://localhost:1/v1"}, "decode": "plain", "arms": ["unguided", "guided"],
+    }  # fmt: skip
+    raw["reported"] = {
+        name: {"hypothesis": hypothesis, "difference": -0.1, "source": "somebody"}
+        for name, hypothesis in (("one", "unguided-does-not"), ("other", "guided-forgets-to-search"))
+    }
+    few = load_study(yaml.safe_load(rehearse(raw, tmp_path / "few", "torch", arms=["unguided"]).read_text()), ROOT)
+    assert few.ladder and few.ladder.arms == ["unguided"] and list(few.reported) == ["one"]
+    assert few.disagreement and few.disagreement.arms == ["unguided"]
+    assert few.annotation and few.annotation.arms == ["unguided"] and few.annotation.answers == 8
+    told = load_study(yaml.safe_load(rehearse(raw, tmp_path / "told", "torch", arms=["guided"]).read_text()), ROOT)
+    assert told.disagreement is None  # no arm asks for the bare samples that would be read

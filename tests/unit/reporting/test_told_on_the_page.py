@@ -1,5 +1,6 @@
 """The section "What it was told": it stands where a ladder was climbed, tells its numbers, and keeps texts texts."""
 
+import dataclasses
 import itertools
 import re
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 
 import report_ladder_fixture as climbed
 from climbed_ladders import CONTEXTS, PAPER
+from climbed_ladders import climbed as climbed_answers
 from report_fixture import HOSTILE, STUDY
+from selfdistill.analysis.ladder import ladder as analysed
 from selfdistill.reporting.figures.catalogue import PLANS, draw_figures
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.ladder import sentences
@@ -59,11 +62,57 @@ def test_every_row_of_every_table_has_as_many_cells_as_columns() -> None:
 
 def test_rungs_stand_in_their_order_for_every_climber() -> None:
     table = made("rungs")
-    assert [group.title for group in table.groups] == list(climbed.CLIMBERS)
+    assert [group.title for group in table.groups] == [f"{model}: 20 problems" for model in climbed.CLIMBERS]
     assert all([row.cells[0] for row in group.rows] == list(CONTEXTS) for group in table.groups)
     assert table.groups[0].rows[-1].cells[-1] == "40"  # 20 problems, two draws
     doubts = float(table.groups[0].rows[0].cells[3].split()[0])
     assert doubts == pytest.approx(PAPER["unguided"][2], rel=0.3)
+
+
+def test_each_climber_says_how_many_problems_its_levels_stand_on() -> None:
+    mine = pl.col("model_id") == climbed.CLIMBERS[1]
+    fewer = climbed.tables()["ladder"].with_columns(
+        pl.when(mine).then(13).otherwise(pl.col("n")).alias("n"),
+        pl.when(mine).then(7).otherwise(pl.col("left_out")).alias("left_out"),
+    )
+    titles = [group.title for group in made("rungs", inputs(ladder=fewer)).groups]
+    assert titles == ["base: 20 problems", f"{climbed.CLIMBERS[1]}: 13 problems, 7 chosen problems left out"]
+
+
+@pytest.mark.parametrize("lacking", [climbed.CLIMBERS[:1], climbed.CLIMBERS], ids=["the base", "all"])
+def test_a_climber_without_a_problem_on_every_rung_is_one_sentence(lacking: tuple[str, ...]) -> None:
+    answers = [
+        of.filter(~pl.lit(model in lacking) | (pl.col("context") != "guided"))
+        for model in climbed.CLIMBERS
+        for of in [climbed_answers(PAPER, 20, 2, model=model)]
+    ]
+    found = analysed(pl.concat(answers), CONTEXTS, ("wait", "perhaps"))
+    of = inputs(ladder=found.ladder, ladder_tests=found.tests)
+    html = render_report(of)
+    for model in lacking:
+        assert f"{model}: 20 problems asked, and none has an answer on every rung" in html
+    assert tables(of)["across_models"] is None and (tables(of)["rungs"] is None) == (len(lacking) == 2)
+
+
+def test_fewer_problems_than_were_asked_for_are_told() -> None:
+    for asked, said in ((50, "20 of 50 problems asked for could be chosen."), (20, None)):
+        study = STUDY | {"ladder": {"decode": "t10", "draws": 2, "problems": asked}}
+        note = made("rungs", dataclasses.replace(inputs(), study=study)).note
+        assert note.endswith(said or "counts on none.")
+
+
+def test_nats_are_called_a_divergence_only_where_the_texts_are_the_laws_own() -> None:
+    for change, exact in (({}, True), ({"temperature": 0.7}, False), ({"top_p": 0.9}, False), ({"top_k": 20}, False)):
+        decode = {"temperature": 1.0, "max_tokens": 9} | change
+        study = STUDY | {"decodes": {"own": decode}, "ladder": {"decode": "own", "draws": 2, "problems": 20}}
+        note = made("information", dataclasses.replace(inputs(), study=study)).note
+        assert ("The first is a divergence" in note) == exact and ("no divergence here" in note) != exact
+
+
+def test_answers_that_a_rung_shows_are_not_said_to_be_uncounted() -> None:
+    html = " ".join(render_report(inputs()).split())
+    assert "The answers that chose the problems are not among those that are counted here." in html
+    assert "those that were shown to the model" not in html
 
 
 def test_steps_go_from_each_rung_to_the_next() -> None:

@@ -1,6 +1,7 @@
 """A context that cannot be asked is one sentence while the study is read, and contexts name the models that they need."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ WRONG_ARMS = {
     ),
     "a length without right answers": ({"keep": "finished", "length_like": "sg"}, "arms.own.length_like: chooses among right answers; set arms.own.keep: correct, or remove the key."),
     "the length of nobody": ({"length_like": "sgg"}, "arms.own.length_like: no arm is named 'sgg'; did you mean 'sg'?"),
+    "one answer to choose from": ({"length_like": "sg"}, "arms.own.length_like: with training.draws: 1 no problem has two answers to choose between; raise training.draws to 2 or more."),
     "its own length": ({"length_like": "own"}, "arms.own.length_like: 'own' learns no right answers to the same problems, or is matched in length itself"),
     "the length of another decode": ({"decode": "t11", "length_like": "sg"}, "arms.own.length_like: 'sg' learns no right answers to the same problems"),
 }  # fmt: skip
@@ -171,3 +173,54 @@ def test_an_arm_is_not_taught_a_thought_behind_a_prompt_that_switches_it_off(tmp
     arms = ARMS | {"sg": ARMS["sg"] | {"context": "loud"}}
     [complaint] = complaints(study(loud, arms), tmp_path)
     assert complaint.startswith("arms.sg.context: samples under 'loud' are drawn with enable_thinking true")
+
+
+def with_template(folder: Path, text: str) -> None:
+    (folder / "own.jinja").write_text(text)
+    (folder / "resources").symlink_to(ROOT / "resources")
+
+
+def test_a_template_reads_the_switches_of_the_model_too(tmp_path: Path) -> None:
+    with_template(tmp_path, "{{ messages[0].content }}{{ loud }}")
+    raw = study({"ours": {"template": "own.jinja"}}, {}, model={"chat": {"enable_thinking": False}})
+    assert (
+        "contexts.ours.template: own.jinja reads no enable_thinking, which model.chat sets; let it read that, or remove the key."
+        in complaints(raw, tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [({}, "contexts.ours.template"), ({"template": None, "chat": {"messages": True}}, "contexts.ours.chat.messages")],
+    ids=["a template", "another switch"],
+)
+def test_an_arm_learns_behind_the_template_that_it_was_sampled_behind(
+    keys: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    with_template(tmp_path, "{{ messages[0].content }}")
+    ours = {"wording": "guided", "solution": "sibling", "template": "own.jinja"} | keys
+    [complaint] = complaints(study({"ours": ours}, {"sg": ARMS["sg"] | {"context": "ours"}}), tmp_path)
+    assert complaint.startswith(
+        "arms.sg.context: samples under 'ours' are drawn behind what another chat template makes"
+    )
+    assert f"({named})" in complaint
+
+
+@pytest.mark.parametrize(("there", "asking"), [("eval", "arm"), ("train", "ladder")])
+def test_a_column_stands_in_the_sources_of_the_problems_that_are_asked(there: str, asking: str, tmp_path: Path) -> None:
+    raw = study({"ours": {"wording": "guided", "solution": "column", "column": "hint"}}, {})
+    (tmp_path / "resources").symlink_to(ROOT / "resources")
+    source = next(source for source in raw["problems"]["sources"].values() if source["use"] == there)
+    lines = (ROOT / source["path"]).read_text().splitlines()
+    source["path"] = "hinted.jsonl"
+    hinted = "\n".join(json.dumps(json.loads(line) | {"hint": "try"}) for line in lines)
+    (tmp_path / "hinted.jsonl").write_text(hinted)
+    load_study(raw, tmp_path)  # asked of nobody, it stands somewhere
+    if asking == "arm":
+        raw["arms"]["told"] = ARMS["sg"] | {"context": "ours"}
+    else:
+        raw["ladder"] = {"contexts": ["ours"], "decode": "plain", "draws": 2, "problems": 9, "solved": [0.0, 1.0]}
+    other = "train" if there == "eval" else "eval"
+    assert complaints(raw, tmp_path) == [
+        f"contexts.ours.column: no line of the {other} sources has 'hint'; add it there, or tell the model something else."
+    ]

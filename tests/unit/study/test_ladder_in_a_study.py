@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import asked_of, plan_of_chosen
+from selfdistill.sampling.plan import asked_of, lowered, plan_of_chosen
 from selfdistill.study.ladder_models import climbers, contexts_of_rungs, ladder_models, rungs_of
 from selfdistill.study.load import load_study
 from selfdistill.study.models import evaluated, shown_to, sources_of_samples
@@ -82,6 +82,9 @@ def test_every_chosen_problem_is_asked_in_every_draw_whatever_its_rank() -> None
     prompts = pl.DataFrame({"problem_id": chosen["problem_id"], "prompt_ids": [[1], [2], [3]]}, schema=PROMPTS)
     first = plan_of_chosen("ladder-unguided", "digest", asked_of(study(), "ladder-unguided"), chosen, prompts)
     assert first.group_by("problem_id").agg("draw").sort("problem_id")["draw"].to_list() == [[4, 5, 6, 7]] * 3
+    asked = asked_of(study(), "ladder-unguided")
+    assert asked.train_samples == 20 and lowered(asked, 20) is None
+    assert (lowered(asked, 3) or "").endswith("there are 3: all are asked.")
     told = plan_of_chosen("ladder/in-guided", "digest", asked_of(study(), "ladder/in-guided"), chosen, prompts, {"p17"})
     assert set(told["problem_id"]) == {"p3", "p40"} and set(told["draw"]) == {0, 1, 2, 3}
 
@@ -108,6 +111,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"decode": "plane"}, "ladder.decode: no decode is named 'plane'; did you mean 'plain'?"),
     ({"arms": ["aa"]}, "ladder.arms: 'aa' trains nothing, it is the base sampled anew; name trained arms."),
     ({"arms": ["ssd", "ssd"]}, "ladder.arms: names an arm twice; once is enough."),
+    (
+        {"arms": ["ssd"], "use": "train"},
+        "ladder.arms: climb training problems (ladder.use: train), which these arms have learnt; set ladder.use: eval, or remove the arms.",
+    ),
     ({"solved": [0.75, 0.25]}, "ladder.solved: the lowest share (0.75) lies above the highest (0.25); turn them round."),
     ({"solved": [0.0, 0.0]}, "ladder.solved: a problem that is never solved has no right answer to be told; raise the highest share."),
     (

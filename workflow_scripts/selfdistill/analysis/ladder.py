@@ -27,6 +27,7 @@ from selfdistill.tables.endings import CORRECT
 from selfdistill.tables.ladder import LADDER, LADDER_EXAMPLES, LADDER_PROBLEMS, LADDER_TESTS
 from selfdistill.tables.schema import conform
 
+BASE = "base"
 PER = 1000  # tokens
 
 # Which way each measure goes the more a model is told, by arXiv 2603.24472.
@@ -60,6 +61,17 @@ def refuse_without_problems(found: pl.DataFrame, solved: Sequence[float]) -> Non
     raise UserError(
         f"ladder.solved: of {found.height} problems the base solved none between {solved[0]:g} and {solved[1]:g} of the time "
         f"({(shares < solved[0]).sum()} less often, {(shares > solved[1]).sum()} oftener); widen it, or raise ladder.pool."
+    )
+
+
+def fewer_than_asked(found: pl.DataFrame, problems: int) -> str | None:
+    """A sentence where fewer problems could be chosen than the study asks for."""
+    chosen = int(found["chosen"].sum())
+    if chosen >= problems:
+        return None
+    return (
+        f"ladder.problems: {chosen} of {problems} problems stand on the ladder; of {found.height} that the base was asked no more "
+        "were solved between the shares of ladder.solved. Raise ladder.pool, or widen ladder.solved, for more."
     )
 
 
@@ -119,11 +131,12 @@ def ladder(answers: pl.DataFrame, contexts: Sequence[str], markers: Sequence[str
     """`answers` has a row an answer: model_id, context, problem_id, family, verdict, n_tokens and `doubts`, a list with the
     count of each marker. `contexts` are the rungs, from the least told to the most."""
     models = list(dict.fromkeys(answers["model_id"].to_list()))
-    climbed = [rungs_of(answers.filter(pl.col("model_id") == model), contexts, markers) for model in models]
-    climbed = [each for each in climbed if each.problems]
-    rows = [row for each in climbed for row in _rows(each)]
-    tests = [row for each in climbed for row in _tests(each)]
-    tests += [row for each in climbed[1:] for row in _steepness(each, climbed[0])]
+    asked = [rungs_of(answers.filter(pl.col("model_id") == model), contexts, markers) for model in models]
+    rows = [row for each in asked for row in (_rows(each) if each.problems else _nowhere(each))]
+    climbed = {each.model_id: each for each in asked if each.problems}
+    tests = [row for each in climbed.values() for row in _tests(each)]
+    if base := climbed.pop(BASE, None):
+        tests += [row for each in climbed.values() for row in _steepness(each, base)]
     return LadderTables(
         conform(_frame(rows, LADDER), LADDER, "ladder"), conform(_judged(tests), LADDER_TESTS, "ladder tests")
     )
@@ -194,6 +207,13 @@ def _rows(rungs: Rungs) -> Iterator[Row]:
         yield from _differences(rungs, measure)
     for measure in (words.DOUBTS, words.DOUBT_RATE):
         yield from _words(rungs, measure)
+
+
+def _nowhere(rungs: Rungs) -> Iterator[Row]:
+    """Of a model without a problem that has answers on every rung: that it was asked, and that nothing is known."""
+    for measure in words.LADDER_MEASURES:
+        for rung in range(len(rungs.contexts)):
+            yield _named(rungs, rung, measure, None) | {"n": 0}
 
 
 def _levels(rungs: Rungs, measure: str, marker: int | None = None) -> Iterator[Row]:

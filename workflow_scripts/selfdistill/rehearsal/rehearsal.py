@@ -28,7 +28,7 @@ PROMPT = "{problem}\nPut the answer in \\boxed{}."
 TOLD = "{prompt}\n{solution}"
 CONTEXT, LARGEST_CAP, BETWEEN_CAPS = 320, 224, 16  # tokens
 TRAIN_PROBLEMS, EVAL_PROBLEMS, BUDGETS = 160, 24, {"quick": 12, "full": 30}
-CARRIERS, DRAWS, LADDER_PROBLEMS = 8, 4, 8
+CARRIERS, DRAWS, LADDER_PROBLEMS, JUDGED = 8, 4, 8, 8
 LEAST = 4  # of a dataset that is asked whole
 TRAINING = {
     "samples": 160, "examples": 64, "batch": 16, "micro_batch": 4, "epochs": 1, "lr": 3.0e-5, "lr_floor": 6.0e-6,
@@ -61,19 +61,34 @@ def rehearse(
     return file
 
 
-def _leave_out_all_but(arms: Sequence[str], study: dict[str, Any]) -> None:
+def _leave_out_all_but(named: Sequence[str], study: dict[str, Any]) -> None:
+    """Arms take along those whose length they match."""
+    arms = {*named, *(like for name in named if (like := study["arms"][name].get("length_like")))}
     study["arms"] = {name: arm for name, arm in study["arms"].items() if name in arms}
     study["hypotheses"] = {
         name: hypothesis
         for name, hypothesis in study.get("hypotheses", {}).items()
         if {hypothesis["arm"], hypothesis.get("against", "base")} <= {"base", *arms}
     }
+    if "reported" in study:
+        study["reported"] = {
+            name: each for name, each in study["reported"].items() if each["hypothesis"] in study["hypotheses"]
+        }
     mechanism = study.get("mechanism") or {}
-    for section in (mechanism, mechanism.get("noise") or {}, study.get("ladder") or {}):
+    others = [study.get(section) or {} for section in ("ladder", "disagreement", "annotation")]
+    for section in (mechanism, mechanism.get("noise") or {}, *others):
         if "arms" in section:
             section["arms"] = [name for name in section["arms"] if name in arms]
     if mechanism.get("branches") and mechanism["branches"]["arm"] not in arms:
         mechanism.pop("branches")
+    if study.get("disagreement") and not _is_read(study, study["disagreement"]):
+        study.pop("disagreement")
+
+
+def _is_read(study: Mapping[str, Any], disagreement: Mapping[str, Any]) -> bool:
+    """Whether somebody reads the base's samples, and some arm asks for them."""
+    asked = {arm.get("decode") for arm in study["arms"].values() if not arm.get("context")}
+    return disagreement["decode"] in asked and bool(disagreement.get("contexts") or disagreement.get("arms"))
 
 
 def _write_stand_ins(loaded: Mapping[str, Any], asks_all: bool, folder: Path) -> None:
@@ -115,6 +130,9 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     _shrink_contexts(study)
     if study.get("ladder"):
         _shrink_ladder(study["ladder"])
+    if study.get("annotation"):
+        annotation = study["annotation"]
+        annotation["answers"] = min(annotation.get("answers", JUDGED), JUDGED)
     _shrink_evaluation(study["evaluation"])
     if study.get("mechanism"):
         _shrink_mechanism(study["mechanism"], engine)

@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.answers.shortened import shortened
 from selfdistill.reporting.inputs import ReportInputs, has_rows
 from selfdistill.tables import words
@@ -12,7 +13,42 @@ LONGEST_SIDE = 2500  # characters of one of the answers that stand side by side
 
 
 def climbers(inputs: ReportInputs) -> list[str]:
-    return [] if inputs.ladder is None else inputs.ladder["model_id"].unique(maintain_order=True).to_list()
+    """Models with a problem that has answers on every rung."""
+    return _models(inputs, pl.col("n") > 0)
+
+
+def without_problems(inputs: ReportInputs) -> list[str]:
+    """Models that were asked on every rung, and have no problem with answers on all of them."""
+    return _models(inputs, pl.col("n") == 0)
+
+
+def _models(inputs: ReportInputs, which: pl.Expr) -> list[str]:
+    return (
+        [] if inputs.ladder is None else inputs.ladder.filter(which)["model_id"].unique(maintain_order=True).to_list()
+    )
+
+
+def first_level(inputs: ReportInputs, model: str) -> dict[str, Any]:
+    """A level on the first rung: its counts are those of the model's every rung."""
+    return ladder_rows(inputs, model).filter(pl.col("against").is_null()).sort("rung").row(0, named=True)
+
+
+def chosen_of_asked(inputs: ReportInputs) -> tuple[int, int] | None:
+    """How many problems were chosen of how many the study asks for, where they are fewer. Each was answered so many times on
+    the first rung."""
+    asked, models = inputs.study.get("ladder"), climbers(inputs)
+    if not asked or not models:
+        return None
+    level = first_level(inputs, models[0])
+    chosen = level["answers"] // asked["draws"] + level["left_out"]
+    return (chosen, asked["problems"]) if chosen < asked["problems"] else None
+
+
+def nats_are_divergences(inputs: ReportInputs) -> bool:
+    """Whether the texts were sampled from the very law in which they are read: at temperature 1, without truncation."""
+    decode = inputs.study.get("decodes", {}).get((inputs.study.get("ladder") or {}).get("decode"), {})
+    exact = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "presence_penalty": 0.0}
+    return all(decode.get(key, value) == value for key, value in exact.items())
 
 
 def contexts(inputs: ReportInputs) -> list[str]:
@@ -47,7 +83,12 @@ def information_rows(inputs: ReportInputs, model: str, context: str) -> dict[str
 
 def sentences(inputs: ReportInputs) -> list[str]:
     """What each climber's ladder says of the order that was said beforehand."""
-    return [_sentence(inputs, model) for model in climbers(inputs)]
+    lacking = [
+        f"{model}: {fmt.plural(first_level(inputs, model)['left_out'], 'problem')} asked, and none has an answer on every rung; "
+        f"nothing is known of its ladder."
+        for model in without_problems(inputs)
+    ]
+    return [*(_sentence(inputs, model) for model in climbers(inputs)), *lacking]
 
 
 def _sentence(inputs: ReportInputs, model: str) -> str:

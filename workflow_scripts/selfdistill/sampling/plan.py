@@ -218,6 +218,13 @@ def plan_of_chosen(
     return make_plan(model_id, digest, there, ranked, ranked.clear(), prompts, skipped)
 
 
+def lowered(asked: Asked, there: int) -> str | None:
+    """A sentence where the ladder asks for more problems than there are, so that all of them are asked."""
+    if asked.train_samples <= there:
+        return None
+    return f"ladder: {asked.train_samples} problems were to be asked (ladder.problems, ladder.pool), and there are {there}: all are asked."
+
+
 def _more_draws(asked: Asked, evaluation: pl.DataFrame) -> list[tuple[str, int]]:
     """The problems of mixtures that are asked more often than the rest, and how often, in the order of the ranking."""
     draws: dict[str, int] = {}

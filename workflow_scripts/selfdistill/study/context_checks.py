@@ -98,6 +98,9 @@ def _template(study: Study, root: Path, key: str, context: Context) -> Iterator[
             yield f"{key}.template: there is no file {context.template!r}; correct its path, or remove the key."
             return
         model, template = context.template, (root / context.template).read_text(encoding="utf-8", errors="replace")
+        for switch in study.model.chat:
+            if switch not in context.switches and switch not in template:
+                yield f"{key}.template: {model} reads no {switch}, which model.chat sets; let it read that, or remove the key."
     for switch in context.switches:
         if template and switch not in template:
             where = f"{key}.thinking" if switch == THINKING and context.thinking is not None else f"{key}.chat.{switch}"
@@ -124,6 +127,19 @@ def _arm(study: Study, name: str, arm: Arm) -> Iterator[str]:
             f"{key}: samples under {arm.context!r} are drawn with {THINKING} {_shown(switched)}, and the arm would learn them behind a "
             f"prompt with {THINKING} {_shown(usual)} (model.chat); use a context that thinks as the study does."
         )
+    elif other := _other_opening(study, arm.context, context):
+        yield (
+            f"{key}: samples under {arm.context!r} are drawn behind what another chat template makes ({other}), which may open or "
+            "close the thought otherwise than the bare prompt that they are learnt behind; use a context without it."
+        )
+
+
+def _other_opening(study: Study, name: str, context: Context) -> str | None:
+    """The key that makes the chat template end a prompt otherwise than the study's own, as far as a file can tell."""
+    if context.template is not None:
+        return f"contexts.{name}.template"
+    others = [switch for switch, value in context.switches.items() if study.model.chat.get(switch) != value]
+    return f"contexts.{name}.chat.{others[0]}" if others else None
 
 
 def _shown(switch: object) -> str:
@@ -148,3 +164,5 @@ def _lengths(study: Study, name: str, arm: Arm) -> Iterator[str]:
             f"{key}: {arm.length_like!r} learns no right answers to the same problems, or is matched in length itself; name an arm "
             f"with keep: correct and decode: {arm.decode} (there are: {listed(partners)})."
         )
+    elif study.training.draws < 2:
+        yield f"{key}: with training.draws: 1 no problem has two answers to choose between; raise training.draws to 2 or more."

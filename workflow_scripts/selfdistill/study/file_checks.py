@@ -11,6 +11,7 @@ import yaml
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
+from selfdistill.study.models import uses_of_context
 from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
 from selfdistill.study.templates import chat_template_of
@@ -70,16 +71,20 @@ def _format_asked_for(study: Study) -> Iterator[str]:
 
 
 def _told_of_sources(study: Study, root: Path) -> Iterator[str]:
-    """What contexts tell of each problem has to stand in some source. What a loader makes is known once it is read."""
-    sources = list(study.problems.sources.values())
-    files = [root / source.path for source in sources if not source.loader]
-    if len(files) < len(sources) or not all(file.is_file() for file in files):
-        return
+    """What contexts tell of each problem has to stand in some source that is asked under them. What a loader makes is known
+    once it is read."""
     for name, context in study.contexts.items():
         column = {"dataset": "solution", "column": context.column}.get(context.solution or "")
-        if column and not any(_holds(file, column) for file in files):
-            key = f"contexts.{name}.{'column' if context.column else 'solution'}"
-            yield f"{key}: no line of the sources has {column!r}; add it there, or tell the model something else."
+        uses = uses_of_context(study, name)
+        for use in sorted(uses) or [""]:
+            sources = [source for source in study.problems.sources.values() if use in ("", source.use)]
+            files = [root / source.path for source in sources]
+            if not column or any(source.loader for source in sources) or not all(file.is_file() for file in files):
+                continue
+            if files and not any(_holds(file, column) for file in files):
+                key = f"contexts.{name}.{'column' if context.column else 'solution'}"
+                which = f"{use} sources" if use else "sources"
+                yield f"{key}: no line of the {which} has {column!r}; add it there, or tell the model something else."
 
 
 def _holds(file: Path, column: str) -> bool:

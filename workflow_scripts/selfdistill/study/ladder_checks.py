@@ -47,6 +47,8 @@ def _arms(study: Study, ladder: Ladder) -> Iterator[str]:
             yield f"ladder.arms: {arm!r} trains nothing, it is the base sampled anew; name trained arms."
     if len(set(ladder.arms)) < len(ladder.arms):
         yield "ladder.arms: names an arm twice; once is enough."
+    if ladder.arms and ladder.use == "train":
+        yield "ladder.arms: climb training problems (ladder.use: train), which these arms have learnt; set ladder.use: eval, or remove the arms."
     known = [arm for arm in ladder.arms if arm in trained]
     if len(known) == len(ladder.arms):
         for arm in sorted(set(study.arms) & set(ladder_models(study))):

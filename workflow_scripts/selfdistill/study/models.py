@@ -55,6 +55,26 @@ def shown_to(study: Study, model: str) -> str | None:
     return sampled_under(study, source, context.context) if context.solution == "context" else None
 
 
+def uses_of_context(study: Study, name: str) -> set[str]:
+    """Of which problems a context tells: train, eval, both, or neither where nothing is asked under it."""
+    arms = [arm.context for arm in sampled_arms(study).values()]
+    asked = [("train", context) for context in arms if context]
+    asked += [("train", context) for context in (study.disagreement.contexts if study.disagreement else [])]
+    if study.ladder:
+        asked += [(study.ladder.use, context) for context in study.ladder.contexts]
+    return {use for use, context in asked if name in _shown_along(study, context)}
+
+
+def _shown_along(study: Study, context: str) -> set[str]:
+    """A context and those whose samples it shows; one that does not exist is told of elsewhere."""
+    found: set[str] = set()
+    following: str | None = context
+    while following in study.contexts and following not in found:
+        found.add(following)
+        following = study.contexts[following].context
+    return found
+
+
 def with_what_they_are_shown(study: Study, models: Iterable[str]) -> list[str]:
     """Models and those whose samples their contexts show, each behind what it needs."""
     found: dict[str, None] = {}

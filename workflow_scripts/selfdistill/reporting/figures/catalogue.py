@@ -113,7 +113,7 @@ def _of_depth(inputs: ReportInputs) -> str:
 
 
 def _of_ladder(inputs: ReportInputs) -> str:
-    return "" if inputs.ladder is None else f"{n_of(inputs.ladder)}."
+    return "" if inputs.ladder is None else f"{n_of(inputs.ladder.filter(pl.col('n') > 0))}."
 
 
 def _positions(table: pl.DataFrame) -> str:

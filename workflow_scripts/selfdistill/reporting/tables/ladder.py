@@ -6,7 +6,16 @@ import polars as pl
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
-from selfdistill.reporting.ladder import climbers, contexts, information_rows, ladder_rows, tests_of
+from selfdistill.reporting.ladder import (
+    chosen_of_asked,
+    climbers,
+    contexts,
+    first_level,
+    information_rows,
+    ladder_rows,
+    nats_are_divergences,
+    tests_of,
+)
 from selfdistill.reporting.tables.table import Group, Row, Table, word
 from selfdistill.tables import words
 
@@ -21,22 +30,26 @@ DIGITS = {words.MEAN_TOKENS: 0, words.DOUBTS: 2, words.DOUBT_RATE: 1}
 
 def rungs(inputs: ReportInputs) -> Table | None:
     """The levels of every climber on every rung."""
-    groups = [Group(_rungs_of(inputs, model), title=model) for model in climbers(inputs)]
+    groups = [Group(_rungs_of(inputs, model), title=_counted(inputs, model)) for model in climbers(inputs)]
     if not groups:
         return None
-    first = ladder_rows(inputs, climbers(inputs)[0]).row(0, named=True)
-    left_out = first["left_out"]
-    lacking = (
-        f" {fmt.plural(left_out, 'chosen problem')} without an answer on every rung count on none." if left_out else ""
-    )
+    fewer = chosen_of_asked(inputs)
+    chosen = f" {fmt.count(fewer[0])} of {fmt.plural(fewer[1], 'problem')} asked for could be chosen." if fewer else ""
     return Table(
         "The same problems, told more and more",
         ["told", *COLUMNS.values(), "answers"],
         groups,
         "analysis/ladder.parquet",
-        f"95 % intervals of single levels over {fmt.plural(first['n'], first['unit'])}: Wilson's at the effective n of shares, t of means, and of "
-        f"the ratio of all doubts to all tokens. Compare rungs by their steps, which are paired by problem, and not by the overlap of these.{lacking}",
+        "95 % intervals of single levels over the problems or families named: Wilson's at the effective n of shares, t of means, and of "
+        f"the ratio of all doubts to all tokens. Compare rungs by their steps, which are paired by problem, and not by the overlap of these. A problem without an answer on every rung counts on none.{chosen}",
     )
+
+
+def _counted(inputs: ReportInputs, model: str) -> str:
+    """A climber, and how much its levels stand on."""
+    level = first_level(inputs, model)
+    left_out = f", {fmt.plural(level['left_out'], 'chosen problem')} left out" if level["left_out"] else ""
+    return f"{model}: {fmt.plural(level['n'], level['unit'])}{left_out}"
 
 
 def _rungs_of(inputs: ReportInputs, model: str) -> list[Row]:
@@ -142,7 +155,7 @@ def across_models(inputs: ReportInputs) -> Table | None:
             row = tests_of(inputs, model, measure, words.STEEPNESS)
             cells.append(f"{_change(row)} (p, Holm {fmt.p_value(row['p_adjusted'])})" if row else fmt.MISSING)
         rows.append(Row([model, *cells]))
-    if not rows:
+    if not any(tests_of(inputs, model, measure, words.STEEPNESS) for model in models[1:] for measure in COLUMNS):
         return None
     last = contexts(inputs)[-1]
     return Table(
@@ -182,6 +195,16 @@ def word_by_word(inputs: ReportInputs) -> Table | None:
     )
 
 
+DIVERGENCE = (
+    "The first is a divergence: it adds what the context tells to all in which the bare model is not the one that knows "
+    "nothing, and few texts make much of it."
+)
+NO_DIVERGENCE = (
+    "The first is no divergence here: the texts were sampled with truncation, a penalty or at another temperature than 1, and "
+    "are read at 1 without; few texts make much of it."
+)
+
+
 def information(inputs: ReportInputs) -> Table | None:
     groups = [Group(_told(inputs, model), title=model) for model in climbers(inputs)]
     groups = [group for group in groups if group.rows]
@@ -198,8 +221,8 @@ def information(inputs: ReportInputs) -> Table | None:
         ],
         groups,
         "analysis/information.parquet",
-        "Means over problems with 95 % t intervals. None of the three is the mutual information of the paper. The first is a divergence: it adds what the "
-        "context tells to all in which the bare model is not the one that knows nothing, and few texts make much of it. The second only orders contexts, "
+        "Means over problems with 95 % t intervals. None of the three is the mutual information of the paper. "
+        f"{DIVERGENCE if nats_are_divergences(inputs) else NO_DIVERGENCE} The second only orders contexts, "
         "for the bare model is not calibrated where it is made to answer at once: its surprise may exceed that of a guess. The third is what texts written "
         "without the context lose of their likelihood with it: it measures style, and was taken for information with its sign turned.",
     )
