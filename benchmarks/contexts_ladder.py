@@ -115,13 +115,14 @@ def arms(results: Path) -> list[dict[str, Any]]:
 
 def where(results: Path) -> list[dict[str, Any]]:
     """Of each reader how far it is from the base, and how much of that falls on "Perhaps"; of arms the first training."""
-    found = pl.read_parquet(results / "analysis/context_kl.parquet").filter(grouping=words.BY_DOUBT)
+    table = pl.read_parquet(results / "analysis/context_kl.parquet")
+    found, found_of_all = table.filter(grouping=words.BY_DOUBT), table.filter(name=words.EVERY_TOKEN)
     rows = []
     for reader in found["reader"].unique(maintain_order=True):
         if "/seed-" in reader and "/seed-0/" not in reader:
             continue
         of = found.filter(reader=reader)
-        every = of.filter(name=words.EVERY_TOKEN).row(0, named=True)
+        every = found_of_all.filter(reader=reader).row(0, named=True)
         perhaps = of.filter(name="perhaps", place=words.WHOLE_WORD).row(0, named=True)
         share = [perhaps[key] for key in ("share", "share_low", "share_high")]
         rows.append({"reader": reader, "tokens": every["positions"], "every": interval(every), "perhaps": perhaps["estimate"],
