@@ -274,7 +274,8 @@ def seen_lines(study: Study, figures: Figures) -> str:
     sources = "\n".join(f"  {each.name}: {each.source}" for each in found)
     return (
         f"What others reported, and whether this study could see it with {POWER:.0%} power at 5 %, each by itself:\n"
-        f"{table(header, rows)}\n{sources}"
+        f"{table(header, rows)}\n{sources}\n"
+        "A part of the problems is taken to scatter as all of them do; that other problems might have been asked is in the error."
     )
 
 
