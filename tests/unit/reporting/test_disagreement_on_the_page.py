@@ -1,5 +1,7 @@
 """What the page says of who disagrees where: the numbers of the table, and no token as markup."""
 
+import polars as pl
+
 from read_again import disagreement
 from report_fixture import HOSTILE, report_inputs
 from selfdistill.reporting.page import render_report
@@ -12,7 +14,7 @@ def test_the_page_tells_where_each_reader_disagrees() -> None:
     assert table is not None
     assert [group.title for group in table.groups] == [
         "base, told guided",
-        "ssd/seed-0/at-100, told nothing",
+        "ssd/seed-0, told nothing",
     ]
     first, *rows = [row.cells for row in table.groups[0].rows]
     assert first[0] == words.EVERY_TOKEN and first[6].startswith("100.0")
@@ -28,3 +30,13 @@ def test_a_token_never_becomes_markup_and_its_spaces_are_seen() -> None:
 def test_a_study_that_reads_nothing_again_says_nothing_of_it() -> None:
     page = render_report(report_inputs())
     assert 'id="where"' not in page and by_word(report_inputs()) is None and by_token(report_inputs()) is None
+
+
+def test_of_an_arm_the_first_training_is_shown() -> None:
+    table = disagreement()["context_kl"]
+    again = table.filter(reader="ssd/seed-0/at-100").with_columns(reader=pl.lit("ssd/seed-1000/at-100"))
+    shown = by_doubt(report_inputs(context_kl=pl.concat([table, again])))
+    assert shown is not None and [group.title for group in shown.groups] == [
+        "base, told guided",
+        "ssd/seed-0, told nothing",
+    ]

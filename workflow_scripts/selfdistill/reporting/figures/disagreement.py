@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.select import there
 from selfdistill.reporting.style import AS_PERCENT, INK, MUTED, new_figure, whiskers
-from selfdistill.reporting.tables.disagreement import reader_name, visible
+from selfdistill.reporting.tables.disagreement import first_trainings, reader_name, visible
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import CONTEXT_KL
 
@@ -15,7 +15,7 @@ DOUBT = "#D55E00"
 
 
 def who_disagrees_where(inputs: ReportInputs) -> Figure | None:
-    table = there(inputs.context_kl, CONTEXT_KL).drop_nulls("share")
+    table = first_trainings(there(inputs.context_kl, CONTEXT_KL).drop_nulls("share"))
     shown = table.filter(pl.col("grouping") == words.BY_WORD, pl.col("place") == words.WHOLE_WORD)
     readers = shown["reader"].unique(maintain_order=True).to_list()[:PANELS]
     if not readers:

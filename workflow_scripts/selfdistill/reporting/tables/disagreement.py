@@ -23,7 +23,8 @@ SOURCE = "analysis/context_kl.parquet"
 NOTE = (
     "KL is that of the law of the base that wrote the text from the reader’s law, with the same text behind both. Every token counts "
     "once; intervals are over families of problems. A share is of the sum over all tokens. Where a law keeps a part of the "
-    "vocabulary only, KL is a lower bound; “beyond” in the file is the mass that is counted as one piece."
+    "vocabulary only, KL is a lower bound; “beyond” in the file is the mass that is counted as one piece. Of an arm the first training "
+    "is shown; the file has all."
 )
 
 
@@ -43,6 +44,7 @@ def _table(inputs: ReportInputs, groupings: tuple[str, ...], caption: str) -> Ta
     table = inputs.context_kl
     if table is None or not has_rows(table):
         return None
+    table = first_trainings(table)
     every = (pl.col("grouping") == words.BY_TOKEN) & (pl.col("name") == words.EVERY_TOKEN)
     groups = [
         Group(
@@ -56,10 +58,19 @@ def _table(inputs: ReportInputs, groupings: tuple[str, ...], caption: str) -> Ta
     return Table(caption, COLUMNS, groups, SOURCE, NOTE, frozenset({0, 1}))
 
 
+def first_trainings(table: pl.DataFrame) -> pl.DataFrame:
+    """Who is told something, and of each arm the training that stands first."""
+    readers = table["reader"].unique(maintain_order=True).to_list()
+    trained = {reader.split("/")[0]: reader for reader in reversed(readers) if "/seed-" in reader}
+    return table.filter(
+        pl.col("reader").is_in([each for each in readers if trained.get(each.split("/")[0], each) == each])
+    )
+
+
 def reader_name(reader: str) -> str:
     """In words: the base told something, or a finished model."""
     source, told, context = reader.partition("/in-")
-    return f"{source}, told {context}" if told else f"{reader}, told nothing"
+    return f"{source}, told {context}" if told else f"{reader.removesuffix('/at-100')}, told nothing"
 
 
 def _row(row: dict[str, Any]) -> Row:
