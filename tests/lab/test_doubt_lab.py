@@ -25,19 +25,12 @@ EXAMPLES = 96
 
 
 def made_small(study: dict[str, Any]) -> None:
-    """Fewer problems, one seed, and a learning rate that makes up for the few steps."""
+    """Fewer problems, and one seed."""
     study["arms"] = {name: arm | {"seeds": [0]} for name, arm in study["arms"].items() if not arm.get("resample")}
     study["hypotheses"] = {"told-against-not-told": study["hypotheses"]["told-against-not-told"]}
     study["ladder"] |= {"draws": 1, "problems": 40, "pool": 60, "solved": [1, 1]}
     study["disagreement"] |= {"contexts": ["guided"], "arms": [], "texts": 12}
-    study["training"] |= {
-        "samples": 140,
-        "draws": 2,
-        "examples": EXAMPLES,
-        "batch": 8,
-        "lr": 1.0e-3,
-        "lr_floor": 2.0e-4,
-    }
+    study["training"] |= {"samples": 140, "draws": 2, "examples": EXAMPLES, "batch": 8}
     study["evaluation"] |= {"budgets": {"quick": 20, "full": 80}, "draws": 1, "pass_at": [1], "resamples": 200}
     study["evaluation"]["decodes"] = {"base": ["plain"], "final": ["plain"], "earlier": []}
 
