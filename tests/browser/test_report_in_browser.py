@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from report_fixture import whole_inputs
+from selfdistill.reporting.figures.catalogue import PLANS
 from selfdistill.reporting.page import build_report
 
 QUIET = [
@@ -40,7 +41,7 @@ def console_lines(log: str) -> list[str]:
 def test_the_report_opens_without_a_word_on_the_console(chromium: str, report: Path, tmp_path: Path) -> None:
     document, log = opened(chromium, report, tmp_path / "profile")
     assert console_lines(log) == []
-    assert 'id="provenance"' in document and document.count("<svg") == 20
+    assert 'id="provenance"' in document and document.count("<svg") == len(PLANS)
     assert "<script" not in document
 
 
