@@ -156,24 +156,17 @@ def _levels(mine: pl.DataFrame, other: pl.DataFrame, estimand: str) -> Row:
 def _named(
     comparison: Comparison, found: Choices, estimand: str, training_seed: int | None, training_seeds: int
 ) -> Row:
-    side, against = comparison.side, comparison.against
-    return dict.fromkeys(COMPARISONS) | {
-        "estimand": estimand,
-        "model_id": side.model_id,
-        "arm": side.arm,
-        "training_seed": training_seed,
-        "percent": side.percent,
-        "decode_id": side.decode_id,
-        "against": against.arm,
-        "against_decode_id": against.decode_id,
-        "split": comparison.split,
-        "budget": comparison.budget,
-        "comparison": comparison.kind,
-        "training_seeds": training_seeds,
-        "claim": words.CHECKPOINTS,
-        "chosen": choice_in_words(found, 0) if comparison.menu else None,
-        "against_chosen": choice_in_words(found, 1) if comparison.menu else None,
-    }
+    named = comparison.named(training_seed, training_seeds)
+    return (
+        dict.fromkeys(COMPARISONS)
+        | named
+        | {
+            "estimand": estimand,
+            "claim": words.CHECKPOINTS,
+            "chosen": choice_in_words(found, 0) if comparison.menu else None,
+            "against_chosen": choice_in_words(found, 1) if comparison.menu else None,
+        }
+    )
 
 
 def _with_bands(frame: pl.DataFrame, evaluations: Evaluations, evaluation: Evaluation, seed: int) -> pl.DataFrame:

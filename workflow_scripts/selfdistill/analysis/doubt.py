@@ -96,7 +96,7 @@ def _rows_of_trainings(doubted: Doubted, comparison: Comparison) -> Iterator[Row
     for seed, one, other in seed_pairs(comparison.side, comparison.against):
         pair = comparison.between(one, other)
         cells = paired_cells(doubted.evaluations, pair)
-        named = _named(pair, seed, 1) | {"claim": words.CHECKPOINTS, "leads": False}
+        named = pair.named(seed, 1) | {"claim": words.CHECKPOINTS, "leads": False}
         for measure in doubted.main():
             ratio = _ratio(measure, cells)
             yield named | _ratio_row(measure, cells, ratio, ratio.mean)
@@ -108,7 +108,7 @@ def _rows_of_all(doubted: Doubted, comparison: Comparison) -> Iterator[Row]:
     cells = paired_cells(doubted.evaluations, comparison)
     one_by_one = list(_each_training(doubted.evaluations, comparison))
     trained = len(comparison.side.training_seeds) or len(comparison.against.training_seeds)
-    named = _named(comparison, None, trained)
+    named = comparison.named(None, trained)
     at_an_end = comparison.side.percent in (0, 100)
     for measure in (*doubted.main(), *((*doubted.closer(cells), *doubted.of_two()) if at_an_end else ())):
         ratio = _ratio(measure, cells)
@@ -187,23 +187,6 @@ def _difference_row(cells: Cells, difference: Difference, mean: ClusterMean) -> 
         **judged_row(difference, mean, unit_of(mine)),
         "level": known(float(mine[ALL].to_numpy().mean())),
         "against_level": known(float(other[ALL].to_numpy().mean())),
-    }
-
-
-def _named(comparison: Comparison, training_seed: int | None, training_seeds: int) -> Row:
-    side, against = comparison.side, comparison.against
-    return {
-        "model_id": side.model_id,
-        "arm": side.arm,
-        "training_seed": training_seed,
-        "percent": side.percent,
-        "decode_id": side.decode_id,
-        "against": against.arm,
-        "against_decode_id": against.decode_id,
-        "split": comparison.split,
-        "budget": comparison.budget,
-        "comparison": comparison.kind,
-        "training_seeds": training_seeds,
     }
 
 

@@ -7,7 +7,7 @@ against the base at another, which is what can be had without any training.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -29,6 +29,22 @@ class Comparison:
     def between(self, side: Side, against: Side) -> "Comparison":
         """The same comparison of other models."""
         return replace(self, side=side, against=against)
+
+    def named(self, training_seed: int | None, training_seeds: int) -> dict[str, Any]:
+        """The columns that say what was compared, of every table of comparisons."""
+        return {
+            "model_id": self.side.model_id,
+            "arm": self.side.arm,
+            "training_seed": training_seed,
+            "percent": self.side.percent,
+            "decode_id": self.side.decode_id,
+            "against": self.against.arm,
+            "against_decode_id": self.against.decode_id,
+            "split": self.split,
+            "budget": self.budget,
+            "comparison": self.kind,
+            "training_seeds": training_seeds,
+        }
 
 
 class SeedPair(NamedTuple):
