@@ -1,0 +1,93 @@
+"""Section `practice`: training on answers that the model gives while it trains, by a reward or by a teacher."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from selfdistill.study.section import Name, Section
+
+Method = Literal["grpo", "distil"]
+Divergence = Literal["jsd", "forward", "reverse"]
+
+
+class MovingTeacher(Section):
+    """A teacher that follows the student, once for every generation."""
+
+    ema: float = Field(gt=0, le=1, description="Share of the student in the teacher after each generation.")
+
+
+class PracticeRecipe(Section):
+    """How a model trains on its own answers. A generation is one round: questions are answered, then learnt from."""
+
+    decode: Name | None = Field(
+        None, description="Decode of the rollouts; the arm's own decode replaces it."
+    )
+    generations: int = Field(100, gt=0, description="Rounds of answering and learning.")
+    questions: int = Field(256, gt=0, description="Questions of one generation.")
+    rollouts: int = Field(8, gt=0, description="Answers to each question of a generation: its group.")
+    updates: int = Field(2, gt=0, description="Optimiser steps of a generation, each on its share of the questions.")
+    coverage: int | None = Field(
+        None, gt=0, description="Only the first so many training problems are practised on, again and again; all unless given."
+    )
+    clip: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=0)]] = Field(
+        (0.2, 0.28), description="grpo: how far below and above 1 the ratio of new to old probability counts."
+    )
+    dual_clip: float | None = Field(
+        3.0, gt=1, description="grpo: the largest ratio that counts at all, also where the answer was wrong; null for none."
+    )
+    scale_rewards: Literal["none", "group"] = Field(
+        "none", description="grpo: group divides advantages by their deviation within the group."
+    )
+    is_clip: float | None = Field(
+        2.0,
+        gt=1,
+        description="The largest weight of a token for the difference between trainer and engine, trainer over engine; null "
+        "leaves tokens unweighted.",
+    )
+    ratio_clip: float | None = Field(
+        2.0, gt=1, description="distil: the largest ratio of new to old probability that a token's divergence is weighted by."
+    )
+    teacher: Literal["fixed"] | MovingTeacher = Field(
+        "fixed", description="distil: the base as it was, or {ema: share}, which follows the student."
+    )
+    divergence: Divergence = Field(
+        "jsd",
+        description="distil: jsd is Jensen and Shannon's, forward KL(teacher‖student), reverse KL(student‖teacher).",
+    )
+    support: int | None = Field(
+        100, gt=0, description="distil: the student's so many likeliest tokens are compared; null compares all."
+    )
+    tail: bool = Field(True, description="distil: the rest of both laws counts as one more token.")
+    token_clip: float | None = Field(
+        None, gt=0, description="distil: no token's divergence counts for more; null sets no limit."
+    )
+    prefix: int | None = Field(None, gt=0, description="Only the first so many tokens of an answer are learnt from.")
+    base_kl: bool = Field(
+        True, description="Measure how far the student has moved from the base; takes a copy of the base and a pass."
+    )
+    turns: Literal["together", "apart"] = Field(
+        "together",
+        description="together: the engine rests in memory while the trainer works; apart: the trainer saves and ends, samplers "
+        "run, and it resumes.",
+    )
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return self.generations * self.updates
+
+    @property
+    def batch(self) -> int:
+        """Sequences of one optimiser step."""
+        return self.questions * self.rollouts // self.updates
+
+    @property
+    def answers(self) -> int:
+        """Rollouts of the whole training."""
+        return self.generations * self.questions * self.rollouts
+
+
+# What an arm may say of its own practice: all of it.
+def practice_of(shared: PracticeRecipe | None, own: dict[str, Any]) -> PracticeRecipe:
+    """The study's practice with the arm's changes."""
+    return PracticeRecipe.model_validate((shared.model_dump() if shared else {}) | own)
