@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from selfdistill.study.practice import Method
 from selfdistill.study.section import Name, Section
 
 
@@ -33,6 +34,16 @@ class Arm(Section):
         "sampled", description="soft: the base's whole distribution at the decode, along the sampled tokens."
     )
     training: dict[str, Any] = Field(default={}, description="Keys of training that differ for this arm.")
+    method: Method | None = Field(
+        None,
+        description="Train on answers that the model gives while it trains: grpo rewards right ones, distil learns what the model "
+        "itself would say under context. Without it the arm learns samples of the base.",
+    )
+    practice: dict[str, Any] = Field(default={}, description="With method, keys of practice that differ for this arm.")
+    replays: Name | None = Field(
+        None,
+        description="With method, learn from the rollouts of that arm's training of the same seed: nothing is sampled.",
+    )
     unequal_budget: bool = Field(
         False, description="This arm may take another number of steps than the others; the report then says so."
     )
@@ -41,7 +52,7 @@ class Arm(Section):
     @model_serializer(mode="wrap")
     def plain(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without keys that came later and that the arm does not use, so that what older arms made stays theirs."""
-        unused = {key for key in ("context", "length_like") if getattr(self, key) is None}
+        unused = {key for key in ("context", "length_like", "method", "practice", "replays") if not getattr(self, key)}
         return {key: value for key, value in whole(self).items() if key not in unused}
 
     @property
@@ -55,6 +66,11 @@ class Arm(Section):
     def drawn_by(self) -> str | None:
         """The decode of the base's law that its samples are draws of, given the bare prompt; None where they are none."""
         return None if self.context else self.decode
+
+    @property
+    def practises(self) -> bool:
+        """Whether it trains on answers that it gives while it trains."""
+        return self.method is not None
 
     @property
     def on_references(self) -> bool:

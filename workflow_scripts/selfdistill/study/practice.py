@@ -19,21 +19,23 @@ class MovingTeacher(Section):
 class PracticeRecipe(Section):
     """How a model trains on its own answers. A generation is one round: questions are answered, then learnt from."""
 
-    decode: Name | None = Field(
-        None, description="Decode of the rollouts; the arm's own decode replaces it."
-    )
+    decode: Name | None = Field(None, description="Decode of the rollouts; the arm's own decode replaces it.")
     generations: int = Field(100, gt=0, description="Rounds of answering and learning.")
     questions: int = Field(256, gt=0, description="Questions of one generation.")
     rollouts: int = Field(8, gt=0, description="Answers to each question of a generation: its group.")
     updates: int = Field(2, gt=0, description="Optimiser steps of a generation, each on its share of the questions.")
     coverage: int | None = Field(
-        None, gt=0, description="Only the first so many training problems are practised on, again and again; all unless given."
+        None,
+        gt=0,
+        description="Only the first so many training problems are practised on, again and again; all unless given.",
     )
     clip: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=0)]] = Field(
         (0.2, 0.28), description="grpo: how far below and above 1 the ratio of new to old probability counts."
     )
     dual_clip: float | None = Field(
-        3.0, gt=1, description="grpo: the largest ratio that counts at all, also where the answer was wrong; null for none."
+        3.0,
+        gt=1,
+        description="grpo: the largest ratio that counts at all, also where the answer was wrong; null for none.",
     )
     scale_rewards: Literal["none", "group"] = Field(
         "none", description="grpo: group divides advantages by their deviation within the group."
@@ -45,7 +47,9 @@ class PracticeRecipe(Section):
         "leaves tokens unweighted.",
     )
     ratio_clip: float | None = Field(
-        2.0, gt=1, description="distil: the largest ratio of new to old probability that a token's divergence is weighted by."
+        2.0,
+        gt=1,
+        description="distil: the largest ratio of new to old probability that a token's divergence is weighted by.",
     )
     teacher: Literal["fixed"] | MovingTeacher = Field(
         "fixed", description="distil: the base as it was, or {ema: share}, which follows the student."

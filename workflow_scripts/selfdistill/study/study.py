@@ -14,6 +14,7 @@ from selfdistill.study.grading import Grading
 from selfdistill.study.ladder import Ladder
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.model import Model
+from selfdistill.study.practice import PracticeRecipe, practice_of
 from selfdistill.study.problems import Problems
 from selfdistill.study.results import usual_folder
 from selfdistill.study.sampling import Decode, Sampling
@@ -47,6 +48,9 @@ class Study(Section):
         None,
         description="Probes of next-token laws: what training did to locks and forks, and whether it was self-distillation.",
     )
+    practice: PracticeRecipe | None = Field(
+        None, description="Training on answers that the model gives while it trains: what arms with method share."
+    )
     disagreement: Disagreement | None = Field(
         None, description="At which tokens the base disagrees with itself told more, and with itself trained."
     )
@@ -59,11 +63,17 @@ class Study(Section):
         shared = self.training.model_dump(include=set(Recipe.model_fields))
         return Recipe.model_validate(shared | self.arms[arm].training)
 
+    def practice_of(self, arm: str) -> PracticeRecipe:
+        """How this arm practises: the study's practice with the arm's changes, at the decode that the arm names."""
+        own = self.arms[arm].practice
+        decode = self.arms[arm].decode
+        return practice_of(self.practice, own | ({"decode": decode} if decode else {}))
+
     def as_param(self) -> dict[str, Any]:
         """As a study without probes, contexts, ladder, readers and judge always wrote it, so that its record needs not be written anew."""
         unused = {
             name
-            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation", "reported")
+            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation", "reported", "practice")
             if not getattr(self, name)
         }
         unused |= {"doubt"} if self.doubt == Doubt() else set()

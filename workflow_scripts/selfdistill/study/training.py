@@ -41,8 +41,9 @@ class Recipe(Section):
     )
     lr: float = Field(gt=0, description="Peak learning rate.")
     lr_floor: float = Field(ge=0, description="Where the schedule ends.")
-    schedule: Literal["cosine", "linear"] = Field(
-        "cosine", description="How the rate falls from the peak to the floor."
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine",
+        description="How the rate falls from the peak to the floor; constant stays at the peak after the warm-up.",
     )
     warmup_steps: int = Field(5, ge=0, description="Steps of linear rise; the last of them is at the peak.")
     warmup_share: Share | None = Field(None, description="The same as a share of all steps; replaces warmup_steps.")

@@ -1,0 +1,29 @@
+"""What decides a practice, as its command line gives it: a training's settings and how rollouts are made and learnt from."""
+
+from typing import Any
+
+from pydantic import Field
+
+from selfdistill.study.contexts import Context
+from selfdistill.study.doubt import Doubt
+from selfdistill.study.grading import Grading
+from selfdistill.study.practice import Method, PracticeRecipe
+from selfdistill.study.sampling import Decode, Sampling
+from selfdistill.training.settings import RunSettings
+
+
+class PracticeSettings(RunSettings):
+    """All that a practice depends on besides its model and its questions."""
+
+    method: Method
+    practice: PracticeRecipe
+    decode: Decode
+    sampling: Sampling  # engine, precision, batch
+    grading: Grading
+    doubt: Doubt = Doubt()
+    prompt: str  # the study's: {problem} is replaced
+    teacher: Context | None = None  # what the teacher is told; None where it is told nothing
+    chat: dict[str, Any] = Field(default={})
+    thinks: bool = True
+    trust_remote_code: str | None = None
+    replays: str | None = None  # digest of the rollouts that are learnt from instead
