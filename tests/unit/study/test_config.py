@@ -258,8 +258,8 @@ def test_an_arm_may_have_a_budget_of_its_own_when_the_study_says_so() -> None:
 
 
 def test_an_arm_on_solutions_is_another_method_and_leaves_that_of_all_others_as_it_was() -> None:
-    assert "samples" not in Arm(decode="t11", keep="finished").method
-    assert Arm(samples="reference").method["samples"] == "reference"
+    assert "samples" not in Arm(decode="t11", keep="finished").differences
+    assert Arm(samples="reference").differences["samples"] == "reference"
     study = load_study(
         changed("arms/solved", {"samples": "reference", "seeds": [0, 1], "training": {"lr": 1e-5}}), ROOT
     )
@@ -279,7 +279,7 @@ def test_a_study_may_train_on_solutions_alone() -> None:
 
 def test_the_word_for_an_unequal_budget_distinguishes_no_arm_by_itself() -> None:
     arm: dict[str, Any] = {"decode": "t11", "keep": "finished"}
-    assert Arm(**arm, unequal_budget=True).method == Arm(**arm).method
+    assert Arm(**arm, unequal_budget=True).differences == Arm(**arm).differences
     assert "unequal_budget" not in Recipe.model_fields
 
 

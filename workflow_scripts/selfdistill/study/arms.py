@@ -56,7 +56,7 @@ class Arm(Section):
         return {key: value for key, value in whole(self).items() if key not in unused}
 
     @property
-    def method(self) -> dict[str, Any]:
+    def differences(self) -> dict[str, Any]:
         """All that distinguishes arms; the seeds only repeat one, and a budget is of the training's keys. Samples of its
         own are what an arm has that says nothing of them, as it was before there were others."""
         others = {"samples"} if self.samples == "own" else set()

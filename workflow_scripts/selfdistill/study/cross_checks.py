@@ -100,7 +100,7 @@ def _arms(study: Study) -> Iterator[str]:
         decode = study.decodes.get(arm.decode or "")
         if arm.targets == "soft" and decode and (complaint := against_soft_targets(decode)):
             yield f"arms.{name}.targets: {complaint}"
-        twin = seen.setdefault(json.dumps(arm.method, sort_keys=True), name)
+        twin = seen.setdefault(json.dumps(arm.differences, sort_keys=True), name)
         if twin != name:
             yield f"arms.{name}: is the same as arms.{twin}; change one of them or give one more seeds."
 
