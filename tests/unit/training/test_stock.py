@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from conftest import ROOT
-from selfdistill.training.trainer.stock import PINS, StockTrainer, is_compiled, use_one_gpu
+from selfdistill.training.trainer.stock import PINS, StockHooks, is_compiled, use_one_gpu
 
 WRITTEN_FOR = "written for " + ", ".join(f"{name} {pin}" for name, pin in PINS.items())
 TRAINING = ROOT / "workflow_scripts/selfdistill/training"
@@ -51,8 +51,8 @@ def test_what_is_overridden_or_called_has_the_signature_it_had(
 def test_the_trainer_still_calls_what_is_overridden() -> None:
     """A method under a new name would be overridden in vain and nothing would say so."""
     source = inspect.getsource(Trainer)
-    for method in vars(StockTrainer):
-        overridden = hasattr(Trainer, method) and inspect.isfunction(vars(StockTrainer)[method])
+    for method in vars(StockHooks):
+        overridden = hasattr(Trainer, method) and inspect.isfunction(vars(StockHooks)[method])
         assert not overridden or f"self.{method}(" in source, f"{method}: {WRITTEN_FOR}"
     clipped, stepped = (source.index(call) for call in ("self._clip_grad_norm(model)", "on_pre_optimizer_step("))
     assert clipped < stepped, f"the gradient is whole before it is clipped; {WRITTEN_FOR}"
