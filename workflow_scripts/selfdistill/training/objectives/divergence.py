@@ -24,8 +24,8 @@ from selfdistill.training.objectives.head import (
 )
 from selfdistill.training.objectives.ratios import ratio_of
 
-LOGITS_TOGETHER = 2**25  # 128 MiB in float32; up to eight such tables are held at once
-SMALLEST_REST = 1e-7  # as in the reference: of a law with less outside its support the logarithm would be noise
+LOGITS_TOGETHER = 2**25  # 128 MiB in float32; up to seven such tables are held at once
+SMALLEST_REST = 1e-7  # as in the reference: what float32 cannot tell from nothing
 
 
 class Comparison(NamedTuple):
@@ -173,18 +173,18 @@ def _in_support(log_p: Tensor, p: Tensor, log_q: Tensor, how: Comparison) -> tup
         divergence, reverse, of_entries = _entries(near_p, within, near_q, how)
         of_entries -= within * of_entries.sum(1, keepdim=True)
         return divergence, reverse, p.zero_().scatter_(1, words, of_entries)
-    rest_p, rest_q = _rest(p.clone(), words), _rest(log_q.exp_(), words)
-    near_p, near_q = torch.cat([near_p, rest_p.log()], 1), torch.cat([near_q, rest_q.log()], 1)
+    near_p, near_q = torch.cat([near_p, _rest(near_p)], 1), torch.cat([near_q, _rest(near_q)], 1)
     within = near_p.exp()
     divergence, reverse, of_entries = _entries(near_p, within, near_q, how)
     total = of_entries.sum(1, keepdim=True)
-    p *= of_entries[:, -1:] / rest_p - total  # words of the rest move it by their part of it
+    p *= of_entries[:, -1:] / within[:, -1:] - total  # words of the rest move it by their part of it
     return divergence, reverse, p.scatter_(1, words, (of_entries - within * total)[:, :-1])
 
 
-def _rest(law: Tensor, words: Tensor) -> Tensor:
-    """What the law gives to all other words: summed, because 1 less the support would be rounding. The law is used up."""
-    return law.scatter_(1, words, 0).sum(1, keepdim=True).clamp_(min=SMALLEST_REST)
+def _rest(near: Tensor) -> Tensor:
+    """The logarithm of what a law gives to all words but those near."""
+    log_sum = near.logsumexp(1, keepdim=True).clamp_(max=-SMALLEST_REST)
+    return torch.log(-torch.expm1(log_sum))
 
 
 def _entries(log_p: Tensor, p: Tensor, log_q: Tensor, how: Comparison) -> tuple[Tensor, Tensor, Tensor]:
