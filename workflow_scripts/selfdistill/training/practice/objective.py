@@ -26,7 +26,7 @@ class Batch:
         "Tensor"  # [B, T]: the same at temperature 1, as engines count; the same tensor where that is theirs
     )
     engine_logps: "Tensor"  # [B, T]: what the engine gave them, at temperature 1
-    base_logps: "Tensor | None"  # [B, T]: of the base, at temperature 1; None unless practice.base_kl
+    base_logps: "Tensor | None"  # [B, T]: of the base, at the temperature of the rollouts; None unless practice.base_kl
     teacher_ids: "Tensor | None"  # [B, Q], padded on the left; the student's prompt where a rollout has no teacher
     teacher_mask: "Tensor | None"
     taught: "Tensor"  # [B], bool: whether the rollout has a teacher
