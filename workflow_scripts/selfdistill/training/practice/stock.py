@@ -42,7 +42,7 @@ class PolicyLoss(GRPOTrainer):
     token_entropies: Tensor
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, reward_funcs=no_reward, **kwargs)
+        super().__init__(*args, **kwargs, reward_funcs=no_reward)  # type: ignore[misc, arg-type]
 
     def get_train_dataloader(self) -> Any:
         return Trainer.get_train_dataloader(self)  # TRL's would make one batch of a whole generation
