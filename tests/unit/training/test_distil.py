@@ -285,8 +285,8 @@ def test_adapters_are_taught_by_the_model_without_them() -> None:
     loss = objective.loss(Bare(None), student, batch())
     learning = [each for each in student.parameters() if each.requires_grad]
     found = torch.autograd.grad(loss, learning)
-    assert loss.item() > 0 and sum(float(each.abs().sum()) for each in found) > 0
+    assert loss.item() > 0 and any(float(each.abs().max()) > 0 for each in found)
     with torch.no_grad():
         for each in learning:
-            each += 0.1
+            each.add_(0.1)
     assert objective.loss(Bare(None), student, batch(told=PROMPTS)).item() > 1e-5
