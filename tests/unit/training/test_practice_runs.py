@@ -4,7 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +157,10 @@ def test_the_first_gradient_of_grpo_is_that_of_its_advantages(rewarded: Path) ->
 
 def test_a_teacher_that_is_told_nothing_teaches_nothing(tmp_path: Path) -> None:
     """With adapters too, where teacher and base are the student without them."""
-    lora = {"lr": 1e-3, "lr_floor": 1e-3, "micro_batch": 8, "weight_decay": 0.0, "lora": {"rank": 2, "alpha": 4}}
-    for number, training in enumerate(({}, {"training": lora | {"checkpoints": [100]}})):
-        settings = chosen(practice={"generations": 1, "questions": 2, "updates": 1}, teacher={}, **training)
+    usual: dict[str, Any] = {"lr": 1e-3, "lr_floor": 1e-3, "micro_batch": 4, "weight_decay": 0.0, "checkpoints": [100]}
+    for number, training in enumerate((usual, usual | {"lora": {"rank": 2, "alpha": 4}})):
+        few = {"generations": 1, "questions": 2, "updates": 1}
+        settings = chosen(practice=few, teacher={}, training=training)
         folder = tmp_path / str(number)
         folder.mkdir()
         out = practise(folder, settings)
@@ -197,8 +199,9 @@ def test_a_replay_of_other_questions_is_refused(moving: Path, tmp_path: Path) ->
 
 # Whatever ends it
 
+# Each process is forked from one that has imported all of it, which takes longer than a training.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["trl", "practice_fixture", "selfdistill.training.practice.trainer"])
+PROCESSES.set_forkserver_preload(["practice_fixture", "selfdistill.training.practice.trainer"])
 
 
 def killed_when(patched: Any, method: str, due: Callable[..., bool], number: int) -> None:
@@ -237,14 +240,12 @@ def failing_practice(folder: str, settings: PracticeSettings, where: str) -> Non
     practise(Path(folder), settings)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def processes_end() -> Iterator[None]:
-    yield
-
-
-def test_whatever_kills_a_training_costs_no_rollout_and_no_bit(moving: Path, tmp_path: Path) -> None:
+def test_whatever_kills_a_training_costs_no_rollout_and_no_bit(
+    moving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """kill -9 inside a generation in which an epoch ends, between its updates, and in the middle of its checkpoint; a moving
     teacher comes back as it was."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # which the one that imports is not told otherwise
     settings, ends = chosen(practice=MOVING), []
     for where in ("inside a generation", "between updates", "at a generation's end"):
         process = PROCESSES.Process(target=failing_practice, args=(str(tmp_path), settings, where))
