@@ -42,9 +42,9 @@ def settings(asked: argparse.Namespace) -> dict[str, Any]:
     teacher = {"wording": "sdpo", "solution": asked.told} if asked.method == "distil" else None
     return {
         "training": training, "study_seed": 1, "training_seed": 0, "arm": asked.method, "context": asked.context,
-        "device": "cuda", "processes": asked.gpus, "method": asked.method, "practice": practice,
+        "device": asked.device, "processes": asked.gpus, "method": asked.method, "practice": practice,
         "decode": {"temperature": 1.0, "max_tokens": asked.tokens},
-        "sampling": {"engine": asked.engine, "precision": asked.precision, "batch": asked.batch, "gpus": 1},
+        "sampling": {"engine": asked.engine, "precision": asked.precision, "batch": asked.batch, "gpus": int(asked.device == "cuda")},
         "grading": {}, "prompt": PROMPT, "teacher": teacher,
     }  # fmt: skip
 
@@ -119,7 +119,7 @@ def journal_lines(path: Path) -> list[str]:
 def journal_rows(folder: Path) -> list[str]:
     """The request of every rollout that any journal holds, as often as one does."""
     found = []
-    for path in folder.rglob("rollouts/**/*"):
+    for path in folder.rglob("*-rollouts/**/journal-*/*"):
         if path.suffix == ".parquet":
             found += pl.read_parquet(path, columns=["request_id"])["request_id"].to_list()
         elif path.suffix == ".jsonl" and not path.with_suffix(".parquet").exists():
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     for name, usual in {"questions": 8, "rollouts": 8, "updates": 2, "generations": 1, "tokens": 4096, "context": 8192, "gpus": 1, "micro-batch": 1, "batch": 64}.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--device", default="cuda")
     parser.add_argument("--method", default="distil", choices=("grpo", "distil"))
     parser.add_argument("--told", default="dataset", choices=("dataset", "sibling"))
     parser.add_argument("--engine", default="vllm")
