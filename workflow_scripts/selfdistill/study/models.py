@@ -52,6 +52,12 @@ def steps_of(study: Study, arm: str) -> int:
     return study.recipe(arm).steps(study.training.examples)
 
 
+def answers_learnt(study: Study) -> int:
+    """How many examples or answers a training learns from at most, all epochs and generations together."""
+    given = [study.practice_of(name).answers for name in practising_arms(study)]
+    return max(study.training.examples * study.training.epochs, *given, 0)
+
+
 def runs(study: Study) -> list[str]:
     return [f"{name}/seed-{seed}" for name, arm in trained_arms(study).items() for seed in arm.seeds]
 

@@ -77,7 +77,9 @@ class Recipe(Section):
 
 class Training(Recipe):
     samples: int = Field(
-        0, ge=0, description="Training problems sampled from, the first of the ranking; left out where every arm has a method."
+        0,
+        ge=0,
+        description="Training problems sampled from, the first of the ranking; left out where every arm has a method.",
     )
     examples: int = Field(
         0,
