@@ -22,12 +22,18 @@ class Told(NamedTuple):
     request_id: str | None = None  # the sample that it is
 
 
+def shown(text: str, thought: bool) -> str:
+    """A sample as it is told: whole, or what it says behind its thought, also where the prompt opened that; empty where
+    that is nothing."""
+    return text if thought else (final_part(text) or "").strip()
+
+
 def from_samples(graded: pl.DataFrame, thought: bool = True) -> dict[str, Told]:
     """Of each problem the first correct sample, by draw. Without its thought: what it says behind it."""
     first = graded.filter(pl.col("verdict") == CORRECT).sort("problem_id", "draw", "request_id")
     first = first.unique("problem_id", keep="first", maintain_order=True)
     return {
-        problem: Told(text if thought else (final_part(text) or "").strip(), request)
+        problem: Told(shown(text, thought), request)
         for problem, text, request in first.select("problem_id", "text", "request_id").iter_rows()
     }
 
