@@ -1,6 +1,7 @@
 """The objective `grpo`: TRL's own loss under our settings, against gradients by hand and the reference's formula."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 from conftest import ROOT
 from selfdistill.training.objectives.choice import objective_of
 from selfdistill.training.objectives.grpo import Grpo
-from selfdistill.training.practice.objective import Batch
+from selfdistill.training.practice.objective import Batch, Objective
 from selfdistill.training.practice.settings import PracticeSettings
 
 PROMPTS = [[5, 9, 2], [5, 9, 2], [5, 9, 2], [5, 9, 2]]
@@ -191,3 +192,24 @@ def test_the_temperature_of_the_rollouts_enters_the_loss(trainer: Callable[..., 
         for law in [(mine.model(torch.tensor([prompt + answer])).logits[0, 2:-1] / 1.3).log_softmax(-1)]
     )
     assert objective.entropy.item() == pytest.approx(entropy, rel=1e-4)
+
+
+# The guide
+
+
+def test_the_objective_of_the_guide_makes_right_answers_likelier(trainer: Callable[..., Any]) -> None:
+    guide = (ROOT / "docs/practice.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(code.splitlines()) <= 60
+    written: dict[str, Any] = {}
+    exec(compile(code, "docs/practice.md", "exec"), written)
+    objective: Objective = written["Imitate"](settings().practice)
+    mine = trainer()
+    log_probs = log_probs_of(mine.model)
+    expected = gradients(mine.model, -log_probs[0].mean() / 4)
+    objective.prepare(mine.model)
+    loss = objective.loss(mine, mine.model, batch(log_probs))
+    assert loss.item() == pytest.approx(-log_probs[0].mean().item() / 4, rel=1e-5)
+    assert distance(gradients(mine.model, loss), expected) < 1e-5
+    assert float(objective.facts["is_mean"].total / objective.facts["is_mean"].weight) == pytest.approx(1)
+    assert objective.entropy.item() > 0

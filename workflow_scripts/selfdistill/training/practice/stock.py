@@ -108,5 +108,5 @@ def spread_frozen(model: Any) -> Any:
     """
     for module in list(model.modules()):
         if type(module).__name__ in (model._no_split_modules or ()):
-            fully_shard(module, reshard_after_forward=True)
-    return fully_shard(model, reshard_after_forward=True)  # no backward pass would do it
+            fully_shard(module)
+    return fully_shard(model)
