@@ -24,7 +24,9 @@ def test_every_shipped_study_can_be_rehearsed(file: Path, tmp_path: Path) -> Non
     small = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "auto").read_text()), ROOT)
     for part in ("arms", "decodes", "hypotheses"):
         assert list(getattr(small, part)) == list(getattr(real, part))
-    assert {arm.differences["keep"] for arm in small.arms.values()} == {arm.differences["keep"] for arm in real.arms.values()}
+    assert {arm.differences["keep"] for arm in small.arms.values()} == {
+        arm.differences["keep"] for arm in real.arms.values()
+    }
     assert (
         small.evaluation.decodes.base == real.evaluation.decodes.base
         and small.evaluation.decodes.final == real.evaluation.decodes.final
