@@ -26,6 +26,13 @@ include: "rules/problems.smk"
 include: "rules/contexts.smk"
 include: "rules/completions.smk"
 include: "rules/training.smk"
+
+
+if PRACTISING:
+
+    include: "rules/practice.smk"
+
+
 include: "rules/analysis.smk"
 
 

@@ -91,7 +91,7 @@ rule report:
         audit_sheet="<results>/audit/sheet.csv",
         graded=of_models("<results>/models/MODEL/graded.parquet"),
         training_samples=of_models("<results>/models/MODEL/graded.parquet", SAMPLES),
-        audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],
+        audits=[f"<results>/arms/{arm}/audit.json" for arm in WITH_DATASET],
         targets=[f"<results>/arms/{arm}/targets.json" for arm in TAUGHT],
         logs=of_runs("<results>/runs/RUN/log.parquet"),
         export_checks=of_runs("<results>/runs/RUN/export_check.json"),
@@ -166,7 +166,7 @@ rule report:
         runtime=later(30),
     params:
         asked={
-            "arms": list(TRAINED),
+            "arms": WITH_DATASET,
             "taught": TAUGHT,
             "from_hub": [*(["model"] if STUDY.model.hub else []), *LOADED],
             "converted": LOADED,

@@ -15,12 +15,13 @@ DECODE: Schema = {
 }
 
 MIXTURE = "mixture"
+PRACTICE = "practice"
 
 PLAN: Schema = {
     "request_id": pl.String,
     "model_id": pl.String,
     "problem_id": pl.String,
-    "purpose": pl.String,  # train | eval | mixture: answers beyond those of the budgets, for a mixture's levels alone
+    "purpose": pl.String,  # train | eval | mixture: answers beyond those of the budgets, for a mixture's levels alone | practice
     "decode_id": pl.String,
     "draw": pl.Int32,
     "seed": pl.Int64,

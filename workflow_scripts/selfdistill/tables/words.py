@@ -167,6 +167,9 @@ def majority_estimand(k: int) -> str:
 # Column `model_id` of a dataset whose examples nobody sampled, and the key `samples` of its audit.
 REFERENCE = "reference"  # the dataset's own solutions
 
+# In place of the model whose samples a training learnt from, where it learnt from answers that it gave meanwhile.
+PRACTISED = "practised"
+
 # Column `half` of the carriers: classes are chosen on the one, measures are taken on the other.
 SELECTING = "selecting"
 MEASURING = "measuring"

@@ -37,3 +37,8 @@ class RolloutSource(Protocol):
         `policy` exports the student when it is asked, which a replay never does. All ranks must ask together.
         """
         ...
+
+
+def generation_file(folder: Path, generation: int) -> Path:
+    """Where the rollouts of a generation lie, whole, until the training is finished; `folder` is `generations` of its work."""
+    return folder / f"{generation:04d}.parquet"

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from selfdistill.training.processes import ranks
-from selfdistill.training.trainer.trainer import MeasuredTrainer
+from selfdistill.training.trainer.measured import Measured
 
 TELL_EVERY = 10.0  # seconds without a word about progress, at most
 
@@ -16,7 +16,7 @@ TELL_EVERY = 10.0  # seconds without a word about progress, at most
 class StepRecorder(TrainerCallback):
     """Measure, journal, export, save, tell, stop."""
 
-    def __init__(self, trainer: MeasuredTrainer) -> None:
+    def __init__(self, trainer: Measured) -> None:
         self.trainer = trainer
         self._started = self._first_started = self._told = time.monotonic()
         self._first_step = 0
@@ -43,7 +43,7 @@ class StepRecorder(TrainerCallback):
                 trainer.export(name)
         last = step >= trainer.total_steps
         stopping = not last and any(ranks.gather(trainer.stop_requested()))
-        control.should_save = not last and (stopping or step % trainer.settings.training.save_every == 0)
+        control.should_save = not last and trainer.saves_after(step, stopping)
         control.should_training_stop = control.should_training_stop or stopping
         due = step % max(1, trainer.total_steps // 20) == 0 or time.monotonic() - self._told > TELL_EVERY
         if last or stopping or due:
