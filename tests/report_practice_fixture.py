@@ -4,6 +4,7 @@ python tests/report_practice_fixture.py report.html      writes the page, to be 
 """
 
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,27 @@ def tables() -> dict[str, pl.DataFrame]:
 
 def practice_inputs(**replaced: Any) -> ReportInputs:
     return ReportInputs(**{"study": STUDY, **tables(), **replaced})
+
+
+ADDED = ("grpo", "sdpo", "sdpo-cover-8")
+
+
+def added_to(inputs: ReportInputs) -> ReportInputs:
+    """Another study's page with three of these arms on it."""
+    arms = {arm: STUDY["arms"][arm] | {"seeds": [0, 1]} for arm in ADDED}
+    study = inputs.study | {
+        "arms": inputs.study["arms"] | arms,
+        "practice": STUDY["practice"],
+        "contexts": STUDY["contexts"],
+    }
+    study["decodes"] = inputs.study["decodes"] | STUDY["decodes"]
+    runs = [run for run in trainings() if run.arm in ADDED and run.seed == 0]
+    mine = noise().filter(pl.col("run").is_in([f"{run.arm}/seed-0" for run in runs]))
+    assert inputs.noise_summary is not None
+    return replace(
+        inputs, study=study, practice=practice(runs), practice_changes=practice_changes(runs), practice_cost=costs(runs),
+        noise_summary=pl.concat([inputs.noise_summary, mine.select(inputs.noise_summary.columns)]),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
