@@ -119,7 +119,7 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
         {"references": 1, "reference_dataset": 1, "train": 1, "plan": 2},
     ),
     "one more arm, that practises": (
-        practising, {"questions", "practice", "check_export"} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
+        practising, {"questions", "practice", "practice_analysis", "check_export"} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
         {"questions": 1, "practice": 1, "check_export": 1, "plan": 2},
     ),
     "two more arms, of right answers with and without a context": (
