@@ -11,7 +11,6 @@ from typing import Protocol
 
 from selfdistill.machine.devices import VISIBLE
 from selfdistill.models.sizes import size_of
-from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.sampler import Halted, Started, sample_shard, start_engine
 from selfdistill.tables.practice import ROLLED
 from selfdistill.training.practice.rollouts import Policy
@@ -91,16 +90,6 @@ class AnsweringBeside:
             heard=ranks.is_first(),
             memory=_share_of_memory(self.model, self.settings) if on_gpu else None,
         )
-
-
-def answering(settings: PracticeSettings, model: Path) -> Answering:
-    """`model` is the base's folder: engines are chosen by its size."""
-    if settings.practice.turns == "apart":
-        from selfdistill.training.practice.apart import AnsweringApart
-
-        return AnsweringApart()
-    engine = choose_engine(settings.sampling.engine, settings.device, model)
-    return AnsweringHere(settings) if engine == "torch" else AnsweringBeside(settings, model)
 
 
 def go_on_together(stopped: bool) -> None:

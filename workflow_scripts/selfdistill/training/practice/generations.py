@@ -14,13 +14,15 @@ from pathlib import Path
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.segments import pieces_of
 from selfdistill.tables.practice import ROLLED, ROLLOUTS
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.schema import empty_table
 from selfdistill.tables.streams import TableWriter, open_pieces, read_piece, read_pieces
 from selfdistill.tables.whole import write_table
-from selfdistill.training.practice.answering import Answering, answering
+from selfdistill.training.practice.answering import Answering, AnsweringBeside, AnsweringHere
+from selfdistill.training.practice.apart import AnsweringApart
 from selfdistill.training.practice.asking import plan_of
 from selfdistill.training.practice.grading import advantages, graded
 from selfdistill.training.practice.order import step_of
@@ -182,6 +184,14 @@ class ReplayedRollouts:
                 f"{self.file}: generation {generation} answers other questions than this training asks: the problems, coverage, "
                 "questions, rollouts and seeds of both have to be the same; replay a training of this arm's settings."
             )
+
+
+def answering(settings: PracticeSettings, model: Path) -> Answering:
+    """`model` is the base's folder: engines are chosen by its size."""
+    if settings.practice.turns == "apart":
+        return AnsweringApart()
+    engine = choose_engine(settings.sampling.engine, settings.device, model)
+    return AnsweringHere(settings) if engine == "torch" else AnsweringBeside(settings, model)
 
 
 def rollout_source(
