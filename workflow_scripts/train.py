@@ -42,21 +42,29 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported
-    from selfdistill.training.processes import launcher
     from selfdistill.training.settings import training_settings
 
     settings = training_settings(asked.settings, save_every=asked.save_every, trackers=asked.trackers)
+    started_on(settings, asked.node, asked.meeting, lambda stop_requested: train(asked, settings, stop_requested))
+
+
+def started_on(
+    settings: "RunSettings", node: int | None, meeting: str | None, work: "Callable[[StopSignal], None]"
+) -> None:
+    """The work in this process, or in as many as the settings ask for: this program then starts itself so many times."""
+    from selfdistill.training.processes import launcher
+
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     if launcher.is_worker():
         stop_requested = StopSignal(patient=True)
-        launcher.work_along(lambda: train(asked, settings, stop_requested), settings.device)
+        launcher.work_along(lambda: work(stop_requested), settings.device)
         return
     with lease_gpus(settings.processes if settings.device == "cuda" else 0):
         if settings.ranks == 1:
-            train(asked, settings, StopSignal())
+            work(StopSignal())
             return
         StopSignal(launcher.pass_on_stop)
-        place = launcher.Place(asked.node or 0, asked.meeting)
+        place = launcher.Place(node or 0, meeting)
         if settings.nodes > 1 and place.meeting is None:
             place = launcher.place_in_slurm()
         sys.exit(launcher.launch(sys.argv, settings.processes, settings.nodes, place))

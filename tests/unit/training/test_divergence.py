@@ -296,7 +296,7 @@ def test_a_model_learns_through_its_own_forward(tied: bool) -> None:
 
     mine, theirs = asked([[5, 9, 2], [0, 5, 3]]), asked([[5, 9, 2, 8, 8], [0, 0, 5, 3, 4]])
     tokens, how = taught.bool(), Comparison(0.5, 6, True, None, 1.1, 2.0)
-    expected = 0.0
+    expected = torch.zeros(())
     for row, count in enumerate((4, 2)):
         laws_of_row = [
             model(given["input_ids"][row : row + 1], given["attention_mask"][row : row + 1]).logits[0][-5:-1][:count]

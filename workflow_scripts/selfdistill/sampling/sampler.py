@@ -42,6 +42,8 @@ class SamplerSettings:
     batch: int = 64
     gpus: int = 0  # to lease from this machine; 0 samples on the CPU
     on_gpu: bool = False  # one that this process holds already
+    rests: bool = False  # its engine is asked to rest between generations of a training
+    memory: float | None = None  # share of the GPU's memory for the engine; its own choice unless given
 
     @property
     def device(self) -> str:
@@ -155,6 +157,8 @@ def start_engine(model: Path, name: str, settings: SamplerSettings) -> Started:
             device=settings.device,
             abort_loops=settings.abort_loops,
             trust_remote_code=facts.trust_remote_code,
+            rests=settings.rests,
+            memory=settings.memory,
         ),
     )
     return Started(engine, frozenset(facts.stop_ids))

@@ -29,8 +29,11 @@ class PracticeRecipe(Section):
         gt=0,
         description="Only the first so many training problems are practised on, again and again; all unless given.",
     )
-    clip: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=0)]] = Field(
-        (0.2, 0.28), description="grpo: how far below and above 1 the ratio of new to old probability counts."
+    clip: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.2, 0.28],
+        min_length=2,
+        max_length=2,
+        description="grpo: how far below and above 1 the ratio of new to old probability counts.",
     )
     dual_clip: float | None = Field(
         3.0,

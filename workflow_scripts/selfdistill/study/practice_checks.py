@@ -132,8 +132,8 @@ def _decode(study: Study, name: str, practice: PracticeRecipe) -> Iterator[str]:
     decode = study.decodes.get(practice.decode)
     if decode is None:
         yield f"{key}: no decode is named {practice.decode!r}; {suggested(practice.decode, study.decodes)}"
-    elif decode.temperature == 0 and practice.rollouts > 1:
-        yield f"{key}: at temperature 0 all {practice.rollouts} answers to a question are the same; name a decode that draws."
+    elif decode.temperature == 0:
+        yield f"{key}: at temperature 0 every answer to a question is the same, and there is no law to learn; name a decode that draws."
 
 
 def _rounds(study: Study, where: str, arm: Arm, practice: PracticeRecipe, recipe: Recipe) -> Iterator[str]:
@@ -141,6 +141,8 @@ def _rounds(study: Study, where: str, arm: Arm, practice: PracticeRecipe, recipe
     answers, updates, micro = practice.questions * practice.rollouts, practice.updates, recipe.micro_batch
     if arm.method == "grpo" and practice.rollouts < 2:
         yield f"{where}.rollouts: method: grpo compares answers to the same question, and {practice.rollouts} has none beside it; give two or more."
+    if practice.clip[0] >= 1:
+        yield f"{where}.clip: a ratio of probabilities is never below 0, and {practice.clip[0]} below 1 would be; lower the first."
     if practice.questions % updates:
         yield (
             f"{where}.questions: {practice.questions} are not shared evenly by {updates} updates, and an update learns whole "

@@ -109,7 +109,9 @@ class _Divergence(torch.autograd.Function):
             given[9],
         )
         gradients = HeadGradients(*student, ctx.needs_input_grad)
-        short_student, short_teacher = _shortened(student), _shortened(teacher)
+        short_student = _shortened(student)
+        shared = teacher.weight.data_ptr() == student.weight.data_ptr()  # by adapters and the model without them
+        short_teacher = _shortened(teacher._replace(weight=short_student.weight) if shared else teacher)
         found = []
         for chunk in position_chunks(len(student.hidden), len(student.weight), LOGITS_TOGETHER):
             here = Positions(*(each[chunk] for each in positions))

@@ -1,23 +1,41 @@
-"""Who answers the requests of a generation: an engine in this very process, on each rank for its own share."""
+"""Who answers the requests of a generation, on each rank its own share of them: an engine in this very process, or a sampler
+beside it whose engine rests while the trainer works.
+"""
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from selfdistill.sampling.sampler import Halted, SamplerSettings, Started, sample_shard, start_engine
+from selfdistill.machine.devices import VISIBLE
+from selfdistill.models.sizes import size_of
+from selfdistill.sampling.sampler import Halted, Started, sample_shard, start_engine
 from selfdistill.tables.practice import ROLLED
 from selfdistill.training.practice.rollouts import Policy
+from selfdistill.training.practice.sampler_process import SamplerProcess
+from selfdistill.training.practice.serving import sampler_settings
 from selfdistill.training.practice.settings import PracticeSettings
+from selfdistill.training.practice.wanted import Share
 from selfdistill.training.processes import ranks
 from selfdistill.training.run import Stopped
+
+# Of GPU memory that is free before the first generation, what the engine must leave for the first update and all others.
+ADAM_BYTES = 8  # a parameter
+LEFT_FREE = 4 * 2**30
 
 
 class Answering(Protocol):
     def answer(self, folder: Path, student: Policy, stop_requested: Callable[[], bool]) -> None:
-        """From `plan.parquet` in the folder, make `shard-0.parquet` and so on, one for each rank. All ranks ask together."""
+        """From the plan in the folder make a sealed shard for each rank (`wanted.py`). All ranks ask together."""
         ...
+
+
+def stopped_while_answering() -> Stopped:
+    return Stopped(
+        "training stopped while questions were answered; every answer that was finished is kept: run the same command to go on."
+    )
 
 
 class AnsweringHere:
@@ -27,48 +45,82 @@ class AnsweringHere:
         self.settings = sampler_settings(settings)
 
     def answer(self, folder: Path, student: Policy, stop_requested: Callable[[], bool]) -> None:
-        rank, stopped = ranks.rank(), False
+        share, stopped = Share(folder, student.folder, ranks.rank()), False
+        make_room(self.settings.on_gpu)
         try:
             sample_shard(
-                folder / "plan.parquet",
-                student.folder,
-                rank,
-                folder / f"journal-{rank}",
-                folder / f"shard-{rank}.parquet",
+                share.plan,
+                share.model,
+                share.shard,
+                share.journal,
+                share.sealed,
                 self.settings,
-                lambda name: self._opened(student.folder, name),
+                lambda name: self._opened(share.model, name),
                 ROLLED,
                 stop_requested,
             )
         except Halted:
             stopped = True
-        self._make_room()
-        if any(ranks.gather(stopped)):  # all of them, for none can go on alone
-            raise Stopped(
-                "training stopped while questions were answered; what is answered is kept: run the same command to go on."
-            )
+        make_room(self.settings.on_gpu)
+        go_on_together(stopped)
 
     @contextmanager
     def _opened(self, model: Path, name: str) -> Iterator[Started]:
         yield start_engine(model, name, self.settings)
 
-    def _make_room(self) -> None:
-        """What the engine held on a GPU is the trainer's again."""
-        gc.collect()
-        if self.settings.on_gpu:
-            import torch
 
-            torch.cuda.empty_cache()
+class AnsweringBeside:
+    """A sampler in a process of its own for each rank, on the rank's own GPU. It lives as long as this process."""
+
+    def __init__(self, settings: PracticeSettings, model: Path) -> None:
+        self.settings, self.model = settings, model
+        self._sampler: SamplerProcess | None = None
+
+    def answer(self, folder: Path, student: Policy, stop_requested: Callable[[], bool]) -> None:
+        make_room(self.settings.device == "cuda")
+        self._sampler = self._sampler or self._started()
+        stopped = self._sampler.answer(Share(folder, student.folder, ranks.rank()), stop_requested)
+        go_on_together(stopped)
+
+    def _started(self) -> SamplerProcess:
+        on_gpu = self.settings.device == "cuda"
+        return SamplerProcess(
+            self.settings,
+            _own_device() if on_gpu else None,
+            heard=ranks.is_first(),
+            memory=_share_of_memory(self.model, self.settings) if on_gpu else None,
+        )
 
 
-def sampler_settings(settings: PracticeSettings) -> SamplerSettings:
-    sampling = settings.sampling
-    return SamplerSettings(
-        engine=sampling.engine,
-        dtype=sampling.precision,
-        context=settings.context,
-        abort_loops=sampling.abort_loops,
-        trust_remote_code=settings.trust_remote_code,
-        batch=sampling.batch,
-        on_gpu=settings.device == "cuda",
-    )
+def go_on_together(stopped: bool) -> None:
+    """All ranks or none: one that was stopped has left a share unanswered."""
+    if any(ranks.gather(stopped)):
+        raise stopped_while_answering()
+
+
+def make_room(on_gpu: bool) -> None:
+    """What one of the two no longer uses of the GPU is the other's."""
+    gc.collect()
+    if on_gpu:
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+def _own_device() -> str:
+    """As CUDA_VISIBLE_DEVICES names the GPU of this rank."""
+    import torch
+
+    index, named = torch.cuda.current_device(), os.environ.get(VISIBLE)
+    return named.split(",")[index] if named else str(index)
+
+
+def _share_of_memory(model: Path, settings: PracticeSettings) -> float:
+    """Of the GPU's memory what the engine may use: what is free now, but for the optimiser's moments and the update's peak
+    is not counted, for then the engine rests."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    size = size_of(model)
+    moments = ADAM_BYTES * size.parameters // settings.ranks if size and not settings.training.lora else 0
+    return max(0.05, round((free - moments - LEFT_FREE) / total, 3))

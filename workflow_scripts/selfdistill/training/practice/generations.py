@@ -2,7 +2,7 @@
 
 In: the questions of a generation, and a student who can be asked. Out: the generation's rows of ROLLOUTS. Each generation
 is a whole file in the work folder (`generations/0007.parquet`) before anybody learns from it, and every sample was in the
-journal beside the work folder (`rollouts/0007/journal-0`) the moment it was finished. The journal outlives changes of
+journal beside the work folder (`work-rollouts/0007/journal-0`) the moment it was finished. The journal outlives changes of
 settings: requests are named by their content, so what another setting would ask again is not sampled again.
 """
 
@@ -14,22 +14,30 @@ from pathlib import Path
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.segments import pieces_of
 from selfdistill.tables.practice import ROLLED, ROLLOUTS
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.schema import empty_table
 from selfdistill.tables.streams import TableWriter, open_pieces, read_piece, read_pieces
 from selfdistill.tables.whole import write_table
-from selfdistill.training.practice.answering import Answering, AnsweringHere
+from selfdistill.training.practice.answering import Answering, AnsweringBeside, AnsweringHere
+from selfdistill.training.practice.apart import AnsweringApart
 from selfdistill.training.practice.asking import plan_of
 from selfdistill.training.practice.grading import advantages, graded
 from selfdistill.training.practice.order import step_of
 from selfdistill.training.practice.rollouts import Policy, Question, RolloutSource
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.practice.told import TAUGHT, Teaching
+from selfdistill.training.practice.wanted import PLAN_FILE, Share
 from selfdistill.training.processes import ranks
 
 ROLLOUTS_FILE = "rollouts.parquet"
+
+
+def journals_of(work: Path) -> Path:
+    """Beside the work folder, which is set aside when settings change."""
+    return work.with_name(f"{work.name}-rollouts")
 
 
 class Generations:
@@ -84,7 +92,7 @@ class SampledRollouts:
         """`model` is the base's folder."""
         self.settings, self.model, self.answering = settings, model, answering
         self.stop_requested = stop_requested
-        self.generations, self.journals = Generations(work), work.with_name(f"{work.name}-rollouts")
+        self.generations, self.journals = Generations(work), journals_of(work)
         self.teaching = Teaching(settings, model)
 
     def rollouts(self, generation: int, questions: Sequence[Question], policy: Callable[[], Policy]) -> pl.DataFrame:
@@ -95,7 +103,7 @@ class SampledRollouts:
         def begin() -> bool:
             there = self.generations.holds(generation, plan)
             if not there:
-                write_table(plan, folder / "plan.parquet", PLAN)
+                write_table(plan, folder / PLAN_FILE, PLAN)
             return there
 
         if not ranks.by_first(begin):
@@ -106,14 +114,14 @@ class SampledRollouts:
     def _keep(
         self, generation: int, plan: pl.DataFrame, questions: Sequence[Question], student: Policy, folder: Path
     ) -> None:
-        shards = [folder / f"shard-{shard}.parquet" for shard in range(ranks.world())]
-        rolled = pl.concat(piece for shard in shards for piece in read_pieces(shard, ROLLED))
+        shares = [Share(folder, student.folder, shard) for shard in range(ranks.world())]
+        rolled = pl.concat(piece for share in shares for piece in read_pieces(share.sealed, ROLLED))
         rows = graded(plan, rolled, questions, self.settings, self.model)
         rows = rows.with_columns(
             pl.lit(generation, pl.Int32).alias("generation"), pl.lit(student.digest).alias("policy")
         )
         self.generations.write(generation, learnable(rows, questions, self.settings, self.teaching))
-        for path in (*shards, folder / "plan.parquet"):  # the journal keeps what they hold
+        for path in (folder / PLAN_FILE, *(share.sealed for share in shares)):  # the journal keeps what they hold
             path.unlink()
 
 
@@ -178,6 +186,14 @@ class ReplayedRollouts:
             )
 
 
+def answering(settings: PracticeSettings, model: Path) -> Answering:
+    """`model` is the base's folder: engines are chosen by its size."""
+    if settings.practice.turns == "apart":
+        return AnsweringApart()
+    engine = choose_engine(settings.sampling.engine, settings.device, model)
+    return AnsweringHere(settings) if engine == "torch" else AnsweringBeside(settings, model)
+
+
 def rollout_source(
     settings: PracticeSettings,
     model: Path,
@@ -188,4 +204,4 @@ def rollout_source(
     """Where this training's rollouts come from. `model` is the base's folder."""
     if replay is not None:
         return ReplayedRollouts(settings, model, work, replay)
-    return SampledRollouts(settings, model, work, AnsweringHere(settings), stop_requested)
+    return SampledRollouts(settings, model, work, answering(settings, model), stop_requested)

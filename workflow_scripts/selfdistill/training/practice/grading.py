@@ -3,6 +3,7 @@
 A question asked in one generation is a group: so many rows, one after the other.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,7 @@ def graded(
         problems=_problems(questions),
         eos_ids=end_tokens(model),
         settings=settings.grading,
-        workers=settings.threads,
+        workers=_workers(settings),
         think=settings.thinks,
     )
     verdicts = pl.concat(pieces).select(
@@ -47,6 +48,11 @@ def graded(
     rows = asked.join(rolled, on="request_id", how="left", maintain_order="left")
     rows = rows.join(verdicts, on="request_id", how="left", maintain_order="left")
     return rows.with_columns(*_doubts(rows["text"], settings))
+
+
+def _workers(settings: PracticeSettings) -> int:
+    """Beside a GPU the processors that this process may use have nothing else to do."""
+    return len(os.sched_getaffinity(0)) if settings.device == "cuda" else settings.threads
 
 
 def _problems(questions: Sequence[Question]) -> pl.DataFrame:

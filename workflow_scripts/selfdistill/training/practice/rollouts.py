@@ -7,6 +7,8 @@ from typing import Protocol
 
 import polars as pl
 
+POLICY = "policy"  # in a training's work folder: the student as it answers
+
 
 @dataclass(frozen=True)
 class Question:
@@ -37,8 +39,3 @@ class RolloutSource(Protocol):
         `policy` exports the student when it is asked, which a replay never does. All ranks must ask together.
         """
         ...
-
-
-def generation_file(folder: Path, generation: int) -> Path:
-    """Where the rollouts of a generation lie, whole, until the training is finished; `folder` is `generations` of its work."""
-    return folder / f"{generation:04d}.parquet"

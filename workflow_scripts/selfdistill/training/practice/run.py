@@ -4,74 +4,101 @@ Everything of `training/run.py` holds here too: the work folder is one run's, no
 same call goes on from the last checkpoint. Rollouts lie beside the work folder, so that they outlive a change of settings.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from selfdistill.foundation.files import write_json
-from selfdistill.models.digests import model_digest
-from selfdistill.tables.practice import ROLLOUTS, UPDATES
-from selfdistill.tables.streams import TableWriter
+from selfdistill.models.digests import file_digest, model_digest
+from selfdistill.tables.practice import QUESTIONS, UPDATES
 from selfdistill.tables.whole import read_table, write_table
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.handover.finished import MANIFEST, TABLES, remove_tree
 from selfdistill.training.handover.records import MAKERS, run_manifest, updates_table
 from selfdistill.training.practice.configuration import copies, deal_of, refuse_uneven, temperature_of
-from selfdistill.training.practice.objective import Objective
-from selfdistill.training.practice.rollouts import Question, RolloutSource, generation_file
+from selfdistill.training.practice.generations import ROLLOUTS_FILE, Generations, rollout_source
+from selfdistill.training.practice.order import Order, covered
+from selfdistill.training.practice.rollouts import POLICY, Question, RolloutSource
 from selfdistill.training.practice.settings import PracticeSettings, practice_identity
 from selfdistill.training.processes import ranks
-from selfdistill.training.run import Stopped, alone, export_steps, is_finished, refuse_missing_trackers, say
+from selfdistill.training.run import Stopped, TakenUp, alone, export_steps, is_finished, refuse_missing_trackers, say
 from selfdistill.training.trainer.kernels import refuse_slow_kernels
 
-ROLLOUTS_FILE, UPDATES_FILE = "rollouts.parquet", "updates.parquet"
+UPDATES_FILE = "updates.parquet"
 
 
-class Answers(NamedTuple):
+class Asked(NamedTuple):
     """Who is asked what, and who answers."""
 
     questions: Callable[[int], Sequence[Question]]  # of a generation
     source: RolloutSource
-    digest: str  # of all that may be asked
     longest: int  # tokens of the longest sequence that may be learnt from
-    replayed: str | None = None  # digest of the rollouts that are learnt from instead
 
 
 def practise_run(
     model_folder: Path,
+    questions_file: Path,
     settings: PracticeSettings,
     out: Path,
     work_folder: Path,
-    answers: Callable[[WorkFolder], Answers],
-    objective: Objective,
     stop_requested: Callable[[], bool] = lambda: False,
+    replay: Path | None = None,
     slow_kernels: bool = False,
     study: str | None = None,
 ) -> dict[str, Any]:
-    """Practise, or go on practising, and put the results into `out`. Returns the manifest."""
+    """Practise, or go on practising, and put the results into `out`. Returns the manifest.
+
+    With the rollouts of another run nothing is sampled: they are learnt from, as these settings say.
+    """
     refuse_missing_trackers(settings)
     refuse_uneven(settings)
     refuse_slow_kernels(model_folder, settings.device, accept_slow=slow_kernels)
     exports = export_steps(settings.training.checkpoints, settings.practice.steps)
     work = WorkFolder(work_folder)
+    questions = covered(read_table(questions_file, QUESTIONS), settings.practice.coverage)
+    if replay:
+        digest = ranks.by_first(lambda: file_digest(replay))
+        settings = settings.model_copy(update={"replays": digest})
 
-    def take_up(given: Answers) -> tuple[dict[str, Any], bool]:
-        origin = {"model": model_digest(model_folder), "dataset": given.digest}
-        if given.replayed:
-            origin["replayed"] = given.replayed
+    def take_up() -> TakenUp:
+        origin = {"model": model_digest(model_folder), "dataset": questions_digest(questions)}
         identity = practice_identity(settings, origin)
-        return identity, is_finished(work, identity, exports)
+        return TakenUp(identity, is_finished(work, identity, exports))
 
     with alone(work):
-        given = answers(work)
-        identity, finished = ranks.by_first(lambda: take_up(given))
+        identity, finished = ranks.by_first(take_up)
         if finished:
             say(f"{settings.arm}: this very training was finished before; its results are put in place again")
         else:
-            _practise(model_folder, settings, identity, work, exports, given, objective, stop_requested, study)
+            asked = Asked(
+                Order(questions, settings.practice, settings.seed("order")).questions,
+                rollout_source(settings, model_folder, work.path, replay, stop_requested),
+                longest_sequence(questions, settings),
+            )
+            _practise(model_folder, settings, identity, work, exports, asked, stop_requested, study)
         ranks.by_first(lambda: work.result.publish_to(out, exports))
     return dict(json.loads((out / MANIFEST).read_text()))
+
+
+def questions_digest(questions: pl.DataFrame) -> str:
+    """SHA-256 over what is asked and told, in order; not over the file that holds it."""
+    total = hashlib.sha256()
+    for row in questions.select("problem_id", "problem", "gold", "prompt_ids", "told").iter_rows():
+        total.update(json.dumps(row).encode() + b"\n")
+    return total.hexdigest()
+
+
+def longest_sequence(questions: pl.DataFrame, settings: PracticeSettings) -> int:
+    """What memory is reckoned with: a teacher's prompt may fill the context."""
+    if settings.method == "distil":
+        return settings.context
+    longest = questions["prompt_ids"].list.len().max()
+    assert isinstance(longest, int)
+    return min(settings.context, longest + settings.decode.max_tokens)
 
 
 def _practise(
@@ -80,8 +107,7 @@ def _practise(
     identity: dict[str, Any],
     work: WorkFolder,
     exports: dict[str, int],
-    answers: Answers,
-    objective: Objective,
+    asked: Asked,
     stop_requested: Callable[[], bool],
     study: str | None,
 ) -> None:
@@ -95,12 +121,12 @@ def _practise(
         if step
         else f"practising {settings.arm}: {of}"
     )
-    trainer = build_trainer(model_folder, settings, work, exports, answers, objective, stop_requested)
+    trainer = build_trainer(model_folder, settings, work, exports, asked, stop_requested)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise out_of_memory(error, trainer.model, settings, answers.longest) from None
+            raise out_of_memory(error, trainer.model, settings, asked.longest) from None
         raise
     if trainer.state.global_step < recipe.steps:
         raise Stopped(_stopped(trainer.state.global_step, settings))
@@ -131,19 +157,14 @@ def _finish(
         meter = trainer.weights_meter
         write_table(MAKERS[name](rows, meter.groups, meter.weights), work.finished / name, schema)
     write_table(updates_table(rows), work.finished / UPDATES_FILE, UPDATES)
-    with TableWriter(work.finished / ROLLOUTS_FILE, ROLLOUTS) as table:
-        for generation in range(1, settings.practice.generations + 1):
-            table.write(read_table(generation_file(generations_of(work), generation), ROLLOUTS))
+    generations = Generations(work.path)
+    generations.together(work.finished / ROLLOUTS_FILE, settings.practice.generations)
     told = {"study": study, "samples_of": None, "method": settings.method, "weighing": "sequences"}
     manifest = run_manifest(settings, identity, trainer, rows, settings.practice.answers, work, exports) | told
     write_json(work.finished / MANIFEST, manifest)
-    remove_tree(generations_of(work))
-    remove_tree(work.path / "policy")
+    generations.clear()
+    remove_tree(work.path / POLICY)
     work.clear()
-
-
-def generations_of(work: WorkFolder) -> Path:
-    return work.path / "generations"
 
 
 def build_trainer(
@@ -151,14 +172,14 @@ def build_trainer(
     settings: PracticeSettings,
     work: WorkFolder,
     exports: dict[str, int],
-    answers: Answers,
-    objective: Objective,
+    asked: Asked,
     stop_requested: Callable[[], bool],
 ) -> Any:
     import datasets
     import torch
     import transformers
 
+    from selfdistill.training.objectives.choice import objective_of
     from selfdistill.training.practice.configuration import practice_config
     from selfdistill.training.practice.stock import add_plain_head, enable_selective_activation_checkpointing
     from selfdistill.training.practice.teacher import fellows
@@ -183,13 +204,14 @@ def build_trainer(
     if training.precision == "pure-bf16":
         warn_of_rounding(model, training)
     refuse_without_disk(model, work.path, model_folder, len(exports) + 1, recipe.steps, settings)
-    refuse_without_memory(model, settings, answers.longest, copies=copies(settings))
+    refuse_without_memory(model, settings, asked.longest, copies=copies(settings))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     kept = activations(training.activations, settings.device, parameters)
     if kept == "recompute-all-but-attention":
         enable_selective_activation_checkpointing(model)
     if training.compile:
         compile_layers(model)
+    objective = objective_of(settings.method, recipe, temperature_of(settings))
     base, teacher = fellows(model, model_folder, settings, objective)
     passes = deal_of(settings).of_generation * recipe.generations
     trainer = PractisingTrainer(
@@ -204,8 +226,8 @@ def build_trainer(
         total_steps=recipe.steps,
         stop_requested=stop_requested,
         objective=objective,
-        questions=answers.questions,
-        source_of_rollouts=answers.source,
+        questions=asked.questions,
+        source_of_rollouts=asked.source,
         base=base,
         teacher=teacher,
     )

@@ -30,11 +30,19 @@ __all__ = [
 ]
 
 
+def no_reward(*args: Any, **kwargs: Any) -> list[float]:
+    """TRL wants one. Ours come with the rollouts."""
+    raise AssertionError("nothing is graded here")
+
+
 class PolicyLoss(GRPOTrainer):
     """TRL's trainer, reduced to its loss. Rows of its dataset are backward passes, dealt to the ranks like cards."""
 
     token_logps: Tensor  # of the sampled tokens in the last loss, [B, T]
     token_entropies: Tensor
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, reward_funcs=no_reward, **kwargs)
 
     def get_train_dataloader(self) -> Any:
         return Trainer.get_train_dataloader(self)  # TRL's would make one batch of a whole generation

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from selfdistill.training.practice.configuration import temperature_of
 from selfdistill.training.practice.objective import Objective
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.practice.stock import add_fused_lm_head, spread_frozen
@@ -112,7 +113,7 @@ def fellows(student: Any, folder: Path, settings: PracticeSettings, objective: O
 def _beside(folder: Path, precision: str, settings: PracticeSettings, prepare: Callable[[Any], None] | None) -> Any:
     """A model that nothing trains, where the student is."""
     model = load_model(folder, precision).requires_grad_(False).eval()
-    add_fused_lm_head(model, temperature=1.0)
+    add_fused_lm_head(model, temperature=temperature_of(settings))
     if prepare:
         prepare(model)
     return spread_frozen(model) if settings.ranks > 1 else model.to(settings.device)

@@ -21,10 +21,11 @@ from selfdistill.tables.practice import UPDATES
 from selfdistill.tables.training import TRAINED_LOGPROBS
 from selfdistill.tables.whole import read_table
 from selfdistill.training.handover.exports import check_examples, export_model
+from selfdistill.training.handover.finished import remove_tree
 from selfdistill.training.practice.batches import moved
 from selfdistill.training.practice.configuration import deal_of
 from selfdistill.training.practice.objective import Batch, Fact, Objective
-from selfdistill.training.practice.rollouts import Policy, Question, RolloutSource
+from selfdistill.training.practice.rollouts import POLICY, Policy, Question, RolloutSource
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.practice.stock import PolicyLoss
 from selfdistill.training.practice.teacher import Fellow, Moving
@@ -119,7 +120,8 @@ class PractisingTrainer(Measured, PolicyLoss):
 
     def policy(self) -> Policy:
         """The student as it is now, in a folder that engines read."""
-        folder = self.work.path / "policy"
+        folder = self.work.path / POLICY
+        ranks.by_first(lambda: remove_tree(folder))
         export_model(self.accelerator.unwrap_model(self.model), self.source, folder)
         return Policy(folder, ranks.by_first(lambda: model_digest(folder)))
 
@@ -143,7 +145,7 @@ class PractisingTrainer(Measured, PolicyLoss):
         plain = self._at_temperature_one(here) if self.temperature != 1 else old
         base = None
         if self.base is not None:
-            with self.base.answering() as model, self._plain_head():
+            with self.base.answering() as model:
                 base = self.scored(model, here).cpu()
         return replace(batch, old_logps=old.cpu(), old_plain_logps=plain.cpu(), base_logps=base)
 
@@ -164,11 +166,10 @@ class PractisingTrainer(Measured, PolicyLoss):
         mask = batch.completion_mask
         apart = (batch.old_plain_logps - batch.engine_logps).abs() * mask
         self._largest = max(self._largest, float(apart.max()))
-        taught = batch.taught.double()
-        return {
-            "engine_difference": Fact(apart.double().sum(), mask.sum()),
-            "taught": Fact(taught.sum(), torch.tensor(len(taught))),
-        }
+        facts = {"engine_difference": Fact(apart.double().sum(), mask.sum())}
+        if self.teacher is not None:
+            facts["taught"] = Fact(batch.taught.sum(), torch.tensor(len(batch.taught)))
+        return facts
 
     def _note(self, facts: dict[str, Fact]) -> None:
         for column, fact in facts.items():
