@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from selfdistill.analysis.practice import Practised, costs, practice
 from selfdistill.analysis.practice_changes import practice_changes
-from selfdistill.analysis.practice_questions import NEEDED
+from selfdistill.analysis.practice_questions import read_rollouts
 from selfdistill.foundation.programs import as_rule
-from selfdistill.tables.practice import ROLLOUTS, UPDATES
+from selfdistill.tables.practice import UPDATES
 from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.training import RUN_LOG
@@ -24,7 +24,7 @@ def practised() -> list[Practised]:
         Practised.of(
             run,
             asked["rollouts"][run],
-            read_table(rollouts, ROLLOUTS, NEEDED),
+            read_rollouts(rollouts),
             read_table(updates, UPDATES),
             read_table(log, RUN_LOG),
             families,
