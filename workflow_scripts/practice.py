@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfdistill.foundation.programs import as_program
-from train import INTERRUPTED, OFFLINE, StopSignal, started_on
+from train import INTERRUPTED, OFFLINE, Between, StopSignal, started_on
 
 if TYPE_CHECKING:
     from selfdistill.training.practice.settings import PracticeSettings
@@ -36,10 +36,17 @@ def main(arguments: list[str] | None = None) -> None:
     from selfdistill.training.practice.settings import practice_settings
 
     settings = practice_settings(asked.settings, trackers=asked.trackers)
-    started_on(settings, asked.node, asked.meeting, lambda stop_requested: practise(asked, settings, stop_requested))
+    started_on(
+        settings,
+        asked.node,
+        asked.meeting,
+        lambda stop_requested: practise(asked, settings, stop_requested),
+        in_turns(asked, settings) if settings.practice.turns == "apart" and not asked.replay else None,
+    )
 
 
 def practise(asked: argparse.Namespace, settings: "PracticeSettings", stop_requested: StopSignal) -> None:
+    from selfdistill.training.practice.apart import WANTED, AnswersWanted
     from selfdistill.training.practice.run import practise_run
     from selfdistill.training.run import Stopped
 
@@ -58,6 +65,23 @@ def practise(asked: argparse.Namespace, settings: "PracticeSettings", stop_reque
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except AnswersWanted:
+        sys.exit(WANTED)
+
+
+def in_turns(asked: argparse.Namespace, settings: "PracticeSettings") -> Between:
+    """Trainers that want answers have ended, and samplers take their place."""
+    from selfdistill.training.practice.apart import WANTED, answer_apart
+    from selfdistill.training.practice.generations import journals_of
+    from selfdistill.training.run import Stopped
+
+    def answer(node: int, stop_requested: StopSignal) -> None:
+        try:
+            answer_apart(journals_of(asked.work), settings, node, stop_requested)
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+
+    return Between(WANTED, answer)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import fully_shard
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 from trl import GRPOTrainer
@@ -42,7 +42,7 @@ class PolicyLoss(GRPOTrainer):
     token_entropies: Tensor
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, reward_funcs=no_reward, **kwargs)
+        super().__init__(*args, **kwargs, reward_funcs=no_reward)  # type: ignore[misc, arg-type]
 
     def get_train_dataloader(self) -> Any:
         return Trainer.get_train_dataloader(self)  # TRL's would make one batch of a whole generation
@@ -108,5 +108,5 @@ def spread_frozen(model: Any) -> Any:
     """
     for module in list(model.modules()):
         if type(module).__name__ in (model._no_split_modules or ()):
-            fully_shard(module, mp_policy=MixedPrecisionPolicy())
-    return fully_shard(model, mp_policy=MixedPrecisionPolicy())
+            fully_shard(module)
+    return fully_shard(model)

@@ -26,6 +26,10 @@ class Fellow(Protocol):
         """The model, called like the student, without a gradient."""
         ...
 
+    def rest(self) -> None:
+        """When what was answered is used up. Where weights are spread, those of the head are whole until then."""
+        ...
+
 
 class Without:
     """The student without its adapters."""
@@ -41,6 +45,9 @@ class Without:
             yield self.student
         self.student.train(training)
 
+    def rest(self) -> None:
+        """Its weights are the student's, whose backward pass is to come."""
+
 
 class Frozen:
     """The base as it was."""
@@ -52,6 +59,10 @@ class Frozen:
     def answering(self) -> Iterator[Any]:
         with torch.no_grad():
             yield self.model
+
+    def rest(self) -> None:
+        if ranks.world() > 1:
+            self.model.reshard()
 
 
 class Moving(Frozen):

@@ -82,9 +82,9 @@ class PractisingTrainer(Measured, PolicyLoss):
         """The mean over the sequences of the whole step: micro-batches are equally large, and ranks are averaged."""
         batch: Batch = inputs
         loss = self.objective.loss(self, model, batch) / self.current_gradient_accumulation_steps
-        entropy = self.objective.entropy.detach() / batch.step_tokens
-        # As the loss is: what is read of it is divided by the number of ranks.
-        self._entropy = entropy
+        self._entropy = self.objective.entropy.detach() / batch.step_tokens
+        if self.teacher is not None:
+            self.teacher.rest()
         self._note(self.objective.facts | self._engine_facts(batch))
         return loss
 
@@ -147,6 +147,7 @@ class PractisingTrainer(Measured, PolicyLoss):
         if self.base is not None:
             with self.base.answering() as model:
                 base = self.scored(model, here).cpu()
+            self.base.rest()
         return replace(batch, old_logps=old.cpu(), old_plain_logps=plain.cpu(), base_logps=base)
 
     def _at_temperature_one(self, batch: Batch) -> Tensor:
