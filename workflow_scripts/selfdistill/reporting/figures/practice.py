@@ -69,7 +69,9 @@ def practice_updates(inputs: ReportInputs) -> Figure | None:
     """What each update reports, a line for each arm that has it."""
     arms = practising(inputs)
     shown = {
-        title: measures for title, measures in UPDATES.items() if any(curve(inputs, arm, measures[0]) for arm in arms)
+        title: measures
+        for title, measures in UPDATES.items()
+        if any(curve(inputs, arm, measure) for arm in arms for measure in measures)
     }
     if not shown:
         return None
