@@ -146,6 +146,22 @@ def test_who_already_has_the_teachers_law_learns_nothing(how: Comparison) -> Non
     assert all(float(each.abs().max()) <= 1e-8 for each in torch.autograd.grad(found.loss, leaves(student)))
 
 
+def test_a_word_whose_part_is_cut_is_no_longer_pulled_up() -> None:
+    """As in the reference: the clip takes the pull of the words that teacher and student differ most in, and its sign."""
+    student = NextWords(torch.zeros(1, 1), torch.zeros(3, 1), torch.tensor([0.01, 0.49, 0.5]).log().requires_grad_())
+    teacher = NextWords(torch.zeros(1, 1), torch.zeros(3, 1), torch.tensor([0.9, 0.02, 0.08]).log())
+    here = Positions(torch.tensor([1]), torch.ones(1), torch.zeros(1))
+
+    def by_logits(clip: float | None) -> list[float]:
+        found = compare(student, teacher, here, Comparison(0.0, entry_clip=clip))
+        assert student.bias is not None
+        return [float(each) for each in torch.autograd.grad(found.loss, student.bias)[0]]
+
+    assert by_logits(None) == pytest.approx([0.01 - 0.9, 0.49 - 0.02, 0.5 - 0.08], abs=1e-6)
+    kept = 0.02 + 0.08
+    assert by_logits(0.05) == pytest.approx([0.01 * kept, 0.49 * kept - 0.02, 0.5 * kept - 0.08], abs=1e-6)
+
+
 # Chunks
 
 
