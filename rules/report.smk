@@ -127,6 +127,9 @@ rule report:
         practice_changes=(
             ["<results>/analysis/practice_changes.parquet"] if PRACTISING else []
         ),
+        practice_signal=(
+            ["<results>/analysis/practice_signal.parquet"] if PRACTISING else []
+        ),
         practice_cost=(
             ["<results>/analysis/practice_cost.parquet"] if PRACTISING else []
         ),

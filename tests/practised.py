@@ -14,6 +14,7 @@ from scipy.special import betaincinv, gammaincinv
 from scipy.stats import betabinom
 
 from selfdistill.analysis.practice import Practised
+from selfdistill.analysis.practice_questions import without_prompts
 from selfdistill.tables.practice import ROLLOUTS, UPDATES
 from selfdistill.tables.schema import conform
 from selfdistill.tables.training import RUN_LOG
@@ -138,7 +139,7 @@ def families(truth: Truth, size: int = 1) -> pl.DataFrame:
 def practised(arm: str, truth: Truth, seeds: int = 1, world: int = 0, size: int = 1) -> list[Practised]:
     return [
         Practised.of(
-            f"{arm}/seed-{seed}", truth.rollouts, rollouts(truth, seed, world), updates(truth, seed), log(truth),
+            f"{arm}/seed-{seed}", truth.rollouts, without_prompts(rollouts(truth, seed, world)), updates(truth, seed), log(truth),
             families(truth, size), truth.replays,
         )
         for seed in range(seeds)

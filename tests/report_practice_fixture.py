@@ -4,6 +4,7 @@ python tests/report_practice_fixture.py report.html      writes the page, to be 
 """
 
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from report_fixture import estimate
 from selfdistill.analysis.noise import noise_of_runs
 from selfdistill.analysis.practice import Practised, costs, practice
 from selfdistill.analysis.practice_changes import practice_changes
+from selfdistill.analysis.practice_signal import practice_signal
 from selfdistill.analysis.truncation import truncation
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.tables import words
@@ -92,8 +94,9 @@ def doubt() -> pl.DataFrame:
     return conform(pl.DataFrame(rows, schema=DOUBT), DOUBT, "doubt")
 
 
-def noise() -> pl.DataFrame:
-    """NOISE_SUMMARY of gradients in 50 dimensions: each arm's signal is its own."""
+@cache
+def signal() -> pl.DataFrame:
+    """PRACTICE_SIGNAL of gradients in 50 dimensions: each arm's signal is its own."""
     tables = {}
     for number, run in enumerate(trainings()):
         random = np.random.default_rng(number)
@@ -108,7 +111,8 @@ def noise() -> pl.DataFrame:
         )
         missing = (pl.lit(None).alias(name) for name in ("adam_norm_squared", "update_norm_squared"))
         tables[f"{run.arm}/seed-{run.seed}"] = conform(table.with_columns(missing), NOISE, "simulated noise")
-    return noise_of_runs(tables, dict.fromkeys(tables, 0.9), seed=1, by_sequence=list(tables)).summary
+    steps = noise_of_runs(tables, dict.fromkeys(tables, 0.9), seed=1, by_sequence=list(tables)).steps
+    return practice_signal(steps, list(tables), seed=1)
 
 
 def cut_answers() -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -131,12 +135,31 @@ def tables() -> dict[str, pl.DataFrame]:
     parts, budgets = cut_answers()
     return {
         "practice": practice(runs), "practice_changes": practice_changes(runs), "practice_cost": costs(runs), "levels": levels(),
-        "doubt": doubt(), "noise_summary": noise(), "truncation": parts, "token_budgets": budgets,
+        "doubt": doubt(), "practice_signal": signal(), "truncation": parts, "token_budgets": budgets,
     }  # fmt: skip
 
 
 def practice_inputs(**replaced: Any) -> ReportInputs:
     return ReportInputs(**{"study": STUDY, **tables(), **replaced})
+
+
+ADDED = ("grpo", "sdpo", "sdpo-cover-8")
+
+
+def added_to(inputs: ReportInputs) -> ReportInputs:
+    """Another study's page with three of these arms on it."""
+    arms = {arm: STUDY["arms"][arm] | {"seeds": [0, 1]} for arm in ADDED}
+    study = inputs.study | {
+        "arms": inputs.study["arms"] | arms,
+        "practice": STUDY["practice"],
+        "contexts": STUDY["contexts"],
+    }
+    study["decodes"] = inputs.study["decodes"] | STUDY["decodes"]
+    runs = [run for run in trainings() if run.arm in ADDED and run.seed == 0]
+    return replace(
+        inputs, study=study, practice=practice(runs), practice_changes=practice_changes(runs), practice_cost=costs(runs),
+        practice_signal=signal(),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

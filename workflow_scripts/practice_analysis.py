@@ -4,11 +4,14 @@ from typing import TYPE_CHECKING
 
 from selfdistill.analysis.practice import Practised, costs, practice
 from selfdistill.analysis.practice_changes import practice_changes
-from selfdistill.analysis.practice_questions import NEEDED
+from selfdistill.analysis.practice_questions import read_rollouts
+from selfdistill.analysis.practice_signal import practice_signal
 from selfdistill.foundation.programs import as_rule
-from selfdistill.tables.practice import ROLLOUTS, UPDATES
-from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST
+from selfdistill.tables.analysis import NOISE_STEPS
+from selfdistill.tables.practice import UPDATES
+from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST, PRACTICE_SIGNAL
 from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.schema import of_runs
 from selfdistill.tables.training import RUN_LOG
 from selfdistill.tables.whole import read_table, write_table
 
@@ -24,7 +27,7 @@ def practised() -> list[Practised]:
         Practised.of(
             run,
             asked["rollouts"][run],
-            read_table(rollouts, ROLLOUTS, NEEDED),
+            read_rollouts(rollouts),
             read_table(updates, UPDATES),
             read_table(log, RUN_LOG),
             families,
@@ -38,6 +41,9 @@ def main() -> None:
     runs = practised()
     write_table(practice(runs), snakemake.output.practice, PRACTICE)
     write_table(practice_changes(runs), snakemake.output.changes, PRACTICE_CHANGES)
+    steps = read_table(snakemake.input.noise, of_runs(NOISE_STEPS))
+    signal = practice_signal(steps, snakemake.params.asked["runs"], snakemake.params.asked["seed"])
+    write_table(signal, snakemake.output.signal, PRACTICE_SIGNAL)
     write_table(costs(runs), snakemake.output.cost, PRACTICE_COST)
 
 

@@ -14,7 +14,9 @@ from selfdistill.analysis.noise_scale import (
     ratio_of_sums,
     ratio_upper_bound,
 )
+from selfdistill.analysis.practice_signal import practice_signal
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
+from selfdistill.tables.practice_analysis import PRACTICE_SIGNAL
 from selfdistill.tables.schema import conform
 from selfdistill.tables.training import NOISE
 
@@ -285,6 +287,23 @@ def test_two_methods_with_different_signals_are_told_apart() -> None:
     assert weak["signal_to_noise_high"] < strong["signal_to_noise_low"]
     for row, truth in ((weak, 2.0), (strong, 60.0)):
         assert row["signal_to_noise_low"] < truth / DIMENSION < row["signal_to_noise_high"]
+
+
+def test_trainings_of_an_arm_are_pooled_and_make_the_scale_surer() -> None:
+    rng = np.random.default_rng(5)
+    noise = {f"{arm}/seed-{seed}": of_sequences(rng, 20, 64, 20.0) for arm in ("one", "three") for seed in range(3)}
+    steps = noise_of_runs(noise, dict.fromkeys(noise, 0.9), seed=1, by_sequence=[*noise]).steps
+    table = practice_signal(steps, [run for run in noise if run.startswith("three") or run == "one/seed-0"], seed=1)
+    assert list(table.columns) == list(PRACTICE_SIGNAL)
+    one, three = (
+        table.row(by_predicate=(pl.col("arm") == arm) & (pl.col("window") == "run"), named=True)
+        for arm in ("one", "three")
+    )
+    assert (one["trainings"], one["steps"], three["trainings"], three["steps"]) == (1, 20, 3, 60)
+    widths = [row["signal_to_noise_high"] - row["signal_to_noise_low"] for row in (one, three)]
+    assert widths[1] < 0.75 * widths[0]
+    assert three["signal_to_noise_low"] < 20.0 / DIMENSION < three["signal_to_noise_high"]
+    assert table.filter(pl.col("arm") == "three")["window"].to_list() == ["run", "1", "2"]
 
 
 @pytest.mark.parametrize(("together", "inflated"), [(4, False), (8, False), (1, True), (2, True)])

@@ -1,6 +1,7 @@
 """What is made of rollouts and updates, against simulated trainings whose truth is known."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ from selfdistill.analysis.practice_questions import (
     REWARD,
     Measure,
     question_sums,
+    read_rollouts,
+    without_prompts,
 )
 from selfdistill.tables import words
+from selfdistill.tables.practice import ROLLOUTS
 from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST
+from selfdistill.tables.streams import TableWriter
 
 ALL = {measure.name: measure for measure in (*MEASURES, *OF_GROUPS)}
 WORLDS = 240
@@ -101,7 +106,7 @@ def test_one_question_has_a_reward_and_no_interval() -> None:
 
 
 def sums(truth: Truth, seed: int, world: int, size: int = 1) -> pl.DataFrame:
-    return question_sums(rollouts(truth, seed, world), truth.rollouts, families(truth, size))
+    return question_sums(without_prompts(rollouts(truth, seed, world)), truth.rollouts, families(truth, size))
 
 
 SMALL = Truth(generations=2, questions=16, cut=(0.1, 0.1), reward=(0.7, 0.5), coverage=400)
@@ -224,3 +229,13 @@ def test_costs_are_counted() -> None:
 @pytest.mark.parametrize("made", [practice, practice_changes, costs])
 def test_without_trainings_tables_are_empty(made: Callable[[list[Practised]], pl.DataFrame]) -> None:
     assert made([]).is_empty()
+
+
+def test_rollouts_are_read_in_pieces_without_what_weighs(tmp_path: Path) -> None:
+    table = rollouts(SMALL, 0)
+    with TableWriter(tmp_path / "rollouts.parquet", ROLLOUTS) as file:
+        for start in range(0, table.height, 50):
+            file.write(table[start : start + 50])
+    read = read_rollouts(tmp_path / "rollouts.parquet")
+    assert read.equals(without_prompts(table).select(read.columns)) and "teacher_ids" not in read.columns
+    assert set(read["teacher_tokens"].drop_nulls()) == {3} and read["teacher_tokens"].null_count() > 0

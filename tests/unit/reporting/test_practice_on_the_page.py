@@ -26,7 +26,7 @@ TABLES = (
     "practice_cost",
 )
 FIGURES = ("practice-answers", "practice-updates", "practice-scores", "practice-coverage", "practice-signal")
-PRACTICE = ("practice", "practice_changes", "practice_cost")
+PRACTICE = ("practice", "practice_changes", "practice_signal", "practice_cost")
 
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -158,9 +158,9 @@ def test_bounds_are_of_training_and_of_the_evaluation() -> None:
 def test_a_planted_signal_is_found_and_none_is_not() -> None:
     rows = rows_of(made("practice_signal"))
     truth = 4**2 / 0.6**2 / 4**2  # tr Σ of a sequence over |G|², per dimension
-    low, high = (float(end) for end in re.findall(r"[\d.]+", rows["sdpo/seed-0"][4])[1:])
-    assert low < truth < high and "unbounded" in rows["null/seed-0"][4]
-    assert rows["sdpo/seed-0"][5] == "64"
+    low, high = (float(end) for end in re.findall(r"[\d.]+", rows["sdpo"][5])[1:])
+    assert low < truth < high and "unbounded" in rows["null"][5]
+    assert rows["sdpo"][:2] == ["3", "60"] and rows["sdpo"][6] == "64"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_planted_signal_is_found_and_none_is_not() -> None:
     ],
 )
 def test_where_the_signal_is_not_one_the_table_says_so(arm: dict[str, Any], says: str) -> None:
-    assert says in rows_of(made("practice_signal", study=changed_study(sdpo=arm)))["sdpo/seed-0"][6]
+    assert says in rows_of(made("practice_signal", study=changed_study(sdpo=arm)))["sdpo"][7]
 
 
 def test_costs_are_those_of_each_training_and_a_replay_samples_nothing() -> None:

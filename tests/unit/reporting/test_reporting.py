@@ -92,6 +92,7 @@ def page(html: str) -> Page:
 
 def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
+    assert page.ids().index("training") < page.ids().index("practice") < page.ids().index("noise")
     probed = page.ids().index("locks")
     assert (
         page.ids().index("weights")
@@ -102,7 +103,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     )
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
+                                      "audit", "training", "practice-answers", "practice-scores", "practice-coverage", "practice-updates",
+                                      "practice-signal", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
                                       "mass-by-rank", "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
                                       "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip

@@ -97,7 +97,7 @@ def by_arm(runs: Sequence[Practised]) -> dict[str, list[Practised]]:
 
 
 def cost_of(rollouts: pl.DataFrame, updates: pl.DataFrame, replays: bool) -> Row:
-    shown = pl.col("teacher_ids").list.len().cast(pl.Int64) + pl.col("n_tokens")
+    shown = pl.col("teacher_tokens") + pl.col("n_tokens")
     return {
         "generations": updates["generation"].n_unique(),
         "steps": updates.height,

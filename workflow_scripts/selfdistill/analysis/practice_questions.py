@@ -4,6 +4,7 @@ A question that a generation asks twice is one unit there, and two groups.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -11,6 +12,8 @@ from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cl
 from selfdistill.statistics.intervals import Interval, t_interval, wilson_effective_interval
 from selfdistill.tables import words
 from selfdistill.tables.endings import NO_ANSWER, UNFINISHED
+from selfdistill.tables.practice import ROLLOUTS
+from selfdistill.tables.streams import read_pieces
 
 # What is read of the rollouts: without what weighs.
 NEEDED = (
@@ -60,6 +63,16 @@ OF_GROUPS = (
 )
 
 
+def read_rollouts(path: str | Path) -> pl.DataFrame:
+    """What is needed of a training's rollouts, a piece at a time: a teacher's prompts may fill the memory of a machine."""
+    return pl.concat(map(without_prompts, read_pieces(path, ROLLOUTS, NEEDED)))
+
+
+def without_prompts(rollouts: pl.DataFrame) -> pl.DataFrame:
+    """With how long each teacher's prompt is, null where there is none, in its place."""
+    return rollouts.with_columns(teacher_tokens=pl.col("teacher_ids").list.len().cast(pl.Int64)).drop("teacher_ids")
+
+
 def question_sums(rollouts: pl.DataFrame, group: int, families: pl.DataFrame) -> pl.DataFrame:
     """One row per generation and question. `families` has the family of each problem; `group` rollouts are one group."""
     unfinished, right = pl.col("finish_class").is_in(UNFINISHED), pl.col("reward") > 0
@@ -74,7 +87,7 @@ def question_sums(rollouts: pl.DataFrame, group: int, families: pl.DataFrame) ->
         unfinished.sum().alias("unfinished"),
         pl.col("looping").sum(),
         (pl.col("finish_class") == NO_ANSWER).sum().alias("no_answer"),
-        pl.col("teacher_ids").is_not_null().sum().alias("taught"),
+        pl.col("teacher_tokens").is_not_null().sum().alias("taught"),
         pl.col("step").min(),
     )
     groups = rollouts.group_by(*of_question, pl.col("draw") // group).agg(

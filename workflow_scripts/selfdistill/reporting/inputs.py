@@ -39,6 +39,7 @@ class ReportInputs:
     information: pl.DataFrame | None = None  # INFORMATION
     practice: pl.DataFrame | None = None  # PRACTICE
     practice_changes: pl.DataFrame | None = None  # PRACTICE_CHANGES
+    practice_signal: pl.DataFrame | None = None  # PRACTICE_SIGNAL
     practice_cost: pl.DataFrame | None = None  # PRACTICE_COST
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum

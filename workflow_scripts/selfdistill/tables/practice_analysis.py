@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from selfdistill.tables.analysis import COMPARISONS
+from selfdistill.tables.analysis import COMPARISONS, NOISE_SUMMARY
 from selfdistill.tables.schema import Schema
 
 # How a practice went, one row a measure and generation. A generation is answered by the policy before its updates: the
@@ -39,4 +39,19 @@ PRACTICE_COST: Schema = {
     "seconds_answering": pl.Float64,
     "seconds_learning": pl.Float64,
     "peak_bytes": pl.Int64,
+}
+
+# Signal and noise of the gradient over all trainings of an arm, the sequence being the unit; the whole training is the
+# window "run".
+PRACTICE_SIGNAL: Schema = {
+    "arm": pl.String,
+    "trainings": pl.Int32,
+    **{
+        k: NOISE_SUMMARY[k] for k in ("window", "first_step", "last_step", "steps", "sequences")
+    },  # steps of all trainings
+    **{k: NOISE_SUMMARY[k] for k in ("signal", "signal_low", "signal_high", "trace_per_sequence")},
+    **{k: NOISE_SUMMARY[k] for k in ("signal_fraction", "signal_fraction_low", "signal_fraction_high")},
+    **{k: NOISE_SUMMARY[k] for k in ("signal_to_noise", "signal_to_noise_low", "signal_to_noise_high")},
+    **{k: NOISE_SUMMARY[k] for k in ("noise_scale", "noise_scale_low", "noise_scale_high", "noise_scale_text")},
+    **{k: NOISE_SUMMARY[k] for k in ("noise_scale_lower_bound", "detection_limit")},
 }

@@ -263,10 +263,10 @@ PLANS: dict[str, Plan] = {
     "practice-signal": Plan(
         practice_signal,
         "Signal in the gradient of a practice",
-        "Left: the share of a step’s squared gradient norm that is signal, in windows of steps, with 95 % intervals; 0 is noise alone. Right: the noise scale of the whole "
-        "training, the sequence being its unit, with its interval; an arrow has no upper end, and the dotted line is the batch. A method whose scale lies far below its batch "
-        "could do with fewer answers a step.",
-        "analysis/noise_summary.parquet",
+        "Left: the share of a step’s squared gradient norm that is signal, in windows of steps, with 95 % intervals; 0 is noise alone. Right: the noise scale of whole "
+        "trainings, the sequence being its unit, with its interval; an arrow has no upper end, and the dotted line is the batch. All trainings of an arm together. A method "
+        "whose scale lies far below its batch could do with fewer answers a step.",
+        "analysis/practice_signal.parquet",
     ),
     "gradient-noise": Plan(
         gradient_noise,

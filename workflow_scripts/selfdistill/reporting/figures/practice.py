@@ -13,14 +13,11 @@ from selfdistill.reporting.figures.training import whole_steps
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.practice import changed, curve, practising, recipe_of
 from selfdistill.reporting.select import (
-    arm_of_run,
     decodes_at_the_end,
     final_levels,
     lead_decode,
-    runs_in_order,
     split_to_report,
     there,
-    total,
 )
 from selfdistill.reporting.style import (
     AS_COUNT,
@@ -33,7 +30,7 @@ from selfdistill.reporting.style import (
 )
 from selfdistill.tables import words
 from selfdistill.tables.doubt import DOUBT
-from selfdistill.tables.practice_analysis import PRACTICE_COST
+from selfdistill.tables.practice_analysis import PRACTICE_COST, PRACTICE_SIGNAL
 
 STEPS = "optimiser steps behind the answers"
 ANSWERS = {
@@ -72,7 +69,9 @@ def practice_updates(inputs: ReportInputs) -> Figure | None:
     """What each update reports, a line for each arm that has it."""
     arms = practising(inputs)
     shown = {
-        title: measures for title, measures in UPDATES.items() if any(curve(inputs, arm, measures[0]) for arm in arms)
+        title: measures
+        for title, measures in UPDATES.items()
+        if any(curve(inputs, arm, measure) for arm in arms for measure in measures)
     }
     if not shown:
         return None
@@ -106,10 +105,10 @@ def _draw_arm(axes: Axes, inputs: ReportInputs, arm: str, measures: Sequence[str
             continue
         axes.plot(parts[0]["step"], values, label=arm, linewidth=1.5, **style)
         if band:
-            known = parts[0].drop_nulls(["low", "high"])
-            if measures[0] in SHARES:  # where none or all are, the band would hide the others'
-                known = known.filter(pl.col("estimate").is_between(0, 1, closed="none"))
-            axes.fill_between(known["step"], known["low"], known["high"], color=look.colour, alpha=0.1, linewidth=0)
+            # Of shares no band where none or all are: it would hide the others'.
+            drawn = pl.col("estimate").is_between(0, 1, closed="none") | pl.lit(measures[0] not in SHARES)
+            ends = parts[0].select(pl.when(drawn).then(pl.col("low", "high")).fill_null(math.nan))
+            axes.fill_between(parts[0]["step"], ends["low"], ends["high"], color=look.colour, alpha=0.1, linewidth=0)
 
 
 def _finish(axes: Axes, title: str, measure: str) -> None:
@@ -231,37 +230,34 @@ def practice_coverage(inputs: ReportInputs) -> Figure | None:
 
 
 def practice_signal(inputs: ReportInputs) -> Figure | None:
-    """Left: the share of signal in a step along training. Right: the noise scale of each whole run."""
-    summary = total(inputs.noise_summary)
-    if summary is None:
+    """Left: the share of signal in a step along training. Right: the noise scale of whole trainings."""
+    table = there(inputs.practice_signal, PRACTICE_SIGNAL)
+    arms = [arm for arm in practising(inputs) if arm in table["arm"]]
+    if not arms:
         return None
-    runs = [run for run in runs_in_order(inputs, summary) if arm_of_run(run) in practising(inputs)]
-    if not runs:
-        return None
-    figure, [along, scales] = new_figure(8.4, max(3.2, 1.4 + 0.22 * len(runs)), 1, 2, width_ratios=[1.3, 1])
-    for place, run in enumerate(runs):
-        here = summary.filter(pl.col("run") == run)
-        _draw_windows(along, inputs, run, here.filter(pl.col("window") != words.WHOLE_RUN), place, len(runs))
+    figure, [along, scales] = new_figure(8.4, max(3.2, 1.4 + 0.22 * len(arms)), 1, 2, width_ratios=[1.3, 1])
+    for place, arm in enumerate(arms):
+        here = table.filter(pl.col("arm") == arm)
+        shift = 0.4 * (place - (len(arms) - 1) / 2)
+        _draw_windows(along, inputs, arm, here.filter(pl.col("window") != words.WHOLE_RUN), shift)
         for row in here.filter(pl.col("window") == words.WHOLE_RUN).to_dicts():
-            _draw_scale(scales, inputs, run, row, len(runs) - place)
+            _draw_scale(scales, inputs, arm, row, len(arms) - place)
     along.axhline(0, color=MUTED, linewidth=0.8)
     along.set_title("share of |g|² that is signal")
     along.set_xlabel("optimiser step")
+    along.set_xlim(0, table["last_step"].max())  # type: ignore[arg-type]
     along.xaxis.set_major_locator(whole_steps())
     along.yaxis.set_major_formatter(AS_PERCENT)
     scales.set_title("noise scale, sequences")
     scales.set_xscale("log")
     scales.xaxis.set_major_formatter(AS_COUNT)
-    scales.set_yticks([len(runs) - place for place in range(len(runs))], runs)
-    batches = {recipe_of(inputs.study, arm_of_run(run)).batch for run in runs}
-    for batch in batches:
+    scales.set_yticks([len(arms) - place for place in range(len(arms))], arms)
+    for batch in {recipe_of(inputs.study, arm).batch for arm in arms}:
         scales.axvline(batch, color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5)))
     return figure
 
 
-def _draw_windows(axes: Axes, inputs: ReportInputs, run: str, windows: pl.DataFrame, place: int, runs: int) -> None:
-    look = arm_look(inputs.study, arm_of_run(run))
-    shift = 0.3 * (place - (runs - 1) / 2) / max(1, runs) * 6
+def _draw_windows(axes: Axes, inputs: ReportInputs, arm: str, windows: pl.DataFrame, shift: float) -> None:
     rows = [
         {name: row[f"signal_fraction{end}"] for name, end in (("estimate", ""), ("low", "_low"), ("high", "_high"))}
         | {"at": (row["first_step"] + row["last_step"]) / 2 + shift}
@@ -269,15 +265,13 @@ def _draw_windows(axes: Axes, inputs: ReportInputs, run: str, windows: pl.DataFr
         if row["signal_fraction"] is not None
     ]
     if rows:
-        axes.errorbar(
-            [row["at"] for row in rows], [row["estimate"] for row in rows], yerr=whiskers(rows), elinewidth=0.9,
-            **look.line(),
-        )  # fmt: skip
+        at, estimates = ([row[name] for row in rows] for name in ("at", "estimate"))
+        axes.errorbar(at, estimates, yerr=whiskers(rows), elinewidth=0.9, **arm_look(inputs.study, arm).line())
 
 
-def _draw_scale(axes: Axes, inputs: ReportInputs, run: str, row: dict[str, Any], height: float) -> None:
+def _draw_scale(axes: Axes, inputs: ReportInputs, arm: str, row: dict[str, Any], height: float) -> None:
     """From the lower end to the upper one; an arrow where there is none."""
-    look = arm_look(inputs.study, arm_of_run(run))
+    look = arm_look(inputs.study, arm)
     low, middle, high = row["noise_scale_low"], row["noise_scale"], row["noise_scale_high"]
     if low is None:
         axes.annotate("no signal resolved", (0.98, height), xycoords=("axes fraction", "data"), ha="right", va="center",

@@ -17,7 +17,7 @@ from selfdistill.reporting.practice import (
     splits_groups,
     training_of,
 )
-from selfdistill.reporting.select import arm_of_run, runs_in_order, there, total
+from selfdistill.reporting.select import there
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.reporting.tables.training import noise_scale_in_words
 from selfdistill.reporting.truncation import (
@@ -30,7 +30,7 @@ from selfdistill.reporting.truncation import (
 from selfdistill.study.contexts import Context
 from selfdistill.study.practice import MovingTeacher, PracticeRecipe
 from selfdistill.tables import words
-from selfdistill.tables.practice_analysis import PRACTICE_COST
+from selfdistill.tables.practice_analysis import PRACTICE_COST, PRACTICE_SIGNAL
 
 REWARDED = "grpo"
 
@@ -241,33 +241,33 @@ def _ends(inputs: ReportInputs, measure: str, form: Callable[[float], str]) -> l
 
 
 def signal(inputs: ReportInputs) -> Table | None:
-    """Signal and noise of each training, the sequence being the unit."""
-    summary = total(inputs.noise_summary)
-    if summary is None:
-        return None
-    whole = summary.filter(pl.col("window") == words.WHOLE_RUN)
-    rows = []
-    for run in runs_in_order(inputs, whole):
-        if arm_of_run(run) in practising(inputs):
-            row = whole.filter(pl.col("run") == run).row(0, named=True)
-            share = f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(row['signal_fraction_low'], row['signal_fraction_high'])}"
-            rows.append(Row([
-                run, fmt.count(row["steps"]), fmt.significant(row["signal"]), fmt.significant(row["trace_per_sequence"]), share,
-                noise_scale_in_words(row), fmt.count(row["sequences"]), _reservation(inputs, arm_of_run(run)),
-            ]))  # fmt: skip
+    """Signal and noise of each arm, the sequence being the unit."""
+    table = there(inputs.practice_signal, PRACTICE_SIGNAL).filter(pl.col("window") == words.WHOLE_RUN)
+    rows = [
+        _signal_of(inputs, row) for arm in practising(inputs) for row in table.filter(pl.col("arm") == arm).to_dicts()
+    ]
     if not rows:
         return None
     return Table(
         "Signal and noise of the gradient, the sequence being the unit",
-        ["training", "steps", "|G|²", "tr Σ per sequence", "signal in |g|²", "noise scale, sequences", "batch", "holds"],
+        ["arm", "trainings", "steps", "|G|²", "tr Σ per sequence", "signal in |g|²", "noise scale, sequences", "batch", "holds"],
         [Group(rows)],
-        "analysis/noise_summary.parquet",
-        "The loss of a practice is a mean over sequences, so a sequence is what gradients are counted in; they are pooled over the whole training as in the section "
-        "on noise. Answers to one question are not independent: the estimate takes products of different micro-batches alone, and is one of signal where each "
+        "analysis/practice_signal.parquet",
+        "The loss of a practice is a mean over sequences, so a sequence is what gradients are counted in; the steps of all trainings are pooled, as those of one are in the "
+        "section on noise. Answers to one question are not independent: the estimate takes products of different micro-batches alone, and is one of signal where each "
         "holds whole groups. The scale is then that of sequences as they come, in groups. Scales of two methods compare how many answers a step needs; |G|² and tr Σ "
         "themselves depend on the size of the loss.",
-        frozenset({0, 7}),
+        frozenset({0, 8}),
     )  # fmt: skip
+
+
+def _signal_of(inputs: ReportInputs, row: dict[str, Any]) -> Row:
+    share = f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(row['signal_fraction_low'], row['signal_fraction_high'])}"
+    return Row([
+        row["arm"], fmt.count(row["trainings"]), fmt.count(row["steps"]), fmt.significant(row["signal"]),
+        fmt.significant(row["trace_per_sequence"]), share, noise_scale_in_words(row), fmt.count(row["sequences"]),
+        _reservation(inputs, row["arm"]),
+    ])  # fmt: skip
 
 
 def _reservation(inputs: ReportInputs, arm: str) -> str:
