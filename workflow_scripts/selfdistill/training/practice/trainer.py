@@ -61,8 +61,8 @@ class PractisingTrainer(Measured, PolicyLoss):
         self._requests: list[str] = []
         self._graded = pl.DataFrame()  # of the generation, a row a rollout
         self._now: Batch
-        self._facts: dict[str, Fact] = {}
-        self._largest = 0.0
+        self._facts: dict[str, Tensor] = {}  # of the step so far: total and weight by column of UPDATES
+        self._largest = torch.zeros(())
         self._answering: float | None = None
 
     # The trainer's own moments
@@ -160,9 +160,9 @@ class PractisingTrainer(Measured, PolicyLoss):
         base = None
         if self.base is not None:
             with self.base.answering() as model:
-                base = self.scored(model, here).cpu()
+                base = self.scored(model, here)
             self.base.rest()
-        return replace(batch, old_logps=old.cpu(), old_plain_logps=plain.cpu(), base_logps=base)
+        return replace(batch, old_logps=old, old_plain_logps=plain, base_logps=base)
 
     def _at_temperature_one(self, batch: Batch) -> Tensor:
         with self._plain_head():
@@ -179,19 +179,19 @@ class PractisingTrainer(Measured, PolicyLoss):
 
     def _engine_facts(self, batch: Batch) -> dict[str, Fact]:
         mask = batch.completion_mask
-        apart = (batch.old_plain_logps - batch.engine_logps).abs() * mask
-        self._largest = max(self._largest, float(apart.max()))
-        facts = {"engine_difference": Fact(apart.double().sum(), mask.sum())}
+        known = mask * ~batch.engine_logps.isnan()
+        apart = (batch.old_plain_logps - batch.engine_logps).abs().where(known.bool(), 0)
+        self._largest = torch.maximum(self._largest.to(apart.device), apart.max())
+        facts = {"engine_difference": Fact(apart.double().sum(), known.sum())}
         if self.teacher is not None:
-            facts["taught"] = Fact(batch.taught.sum(), torch.tensor(len(batch.taught)))
+            facts["taught"] = Fact(batch.taught.sum(), torch.ones_like(batch.taught).sum())
         return facts
 
     def _note(self, facts: dict[str, Fact]) -> None:
+        """They stay on the device until the step's end, so that no backward pass waits for them."""
         for column, fact in facts.items():
-            before = self._facts.get(column, Fact(torch.zeros(()), torch.zeros(())))
-            self._facts[column] = Fact(
-                before.total + fact.total.detach().double().cpu(), before.weight + fact.weight.double().cpu()
-            )
+            now = torch.stack([fact.total.detach().double(), fact.weight.double()])
+            self._facts[column] = self._facts[column] + now if column in self._facts else now
 
     def unclipped_gradient(self) -> None:
         super().unclipped_gradient()
@@ -199,9 +199,9 @@ class PractisingTrainer(Measured, PolicyLoss):
 
     def _update(self) -> dict[str, Any]:
         """The row of UPDATES, as far as it is known before the step's end."""
-        mine = {column: (float(fact.total), float(fact.weight)) for column, fact in self._facts.items()}
-        everyones, largest = ranks.gather(mine), max(ranks.gather(self._largest))
-        self._facts, self._largest = {}, 0.0
+        mine = dict(zip(self._facts, torch.stack(list(self._facts.values())).tolist(), strict=True))
+        everyones, largest = ranks.gather(mine), max(ranks.gather(float(self._largest)))
+        self._facts, self._largest = {}, torch.zeros(())
         row: dict[str, Any] = dict.fromkeys(UPDATES)
         for column in sorted({column for facts in everyones for column in facts}):
             total, weight = (sum(facts[column][part] for facts in everyones if column in facts) for part in (0, 1))
