@@ -18,8 +18,8 @@ from selfdistill.training.processes import ranks
 def refuse_other_law(batches: Iterable[Batch], generation: int, settings: PracticeSettings, source: Path) -> None:
     """Of this rank's micro-batches; all ranks ask together. `source` is the base's folder, for how weights are stored."""
     total, tokens = 0.0, 0
-    for batch in batches:
-        apart = (batch.old_plain_logps - batch.engine_logps).abs() * batch.completion_mask
+    for batch in batches:  # of which only what the trainer computed lies on its device
+        apart = (batch.old_plain_logps.cpu() - batch.engine_logps).abs() * batch.completion_mask
         total += float(apart.double().sum())
         tokens += int(batch.completion_mask.sum())
     parts = ranks.gather((total, tokens))
