@@ -17,6 +17,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.study.practice import PracticeRecipe
 from selfdistill.training.objectives.choice import objective_of
 from selfdistill.training.objectives.distil import Distil
+from selfdistill.training.practice.batches import places_of
 from selfdistill.training.practice.objective import Batch
 
 VOCABULARY, END = 40, 1
@@ -58,7 +59,7 @@ def batch(told: list[list[int]] = TOLD, taught: list[bool] = TAUGHT, **other: An
     given = {"old_logps": log_probs(), "old_plain_logps": log_probs(), "engine_logps": log_probs(), "base_logps": None}
     return Batch(
         *prompts, *answers, advantages=torch.zeros(4), teacher_ids=teachers[0], teacher_mask=teachers[1],
-        taught=torch.tensor(taught), step_sequences=4, step_tokens=15, step_taught=sum(taught), **(given | other),
+        taught=torch.tensor(taught), step_sequences=4, step_tokens=15, step_taught=sum(taught), places=places_of(answers[1]), **(given | other),
     )  # fmt: skip
 
 
@@ -164,11 +165,8 @@ def test_a_rollout_without_a_teacher_counts_as_nothing_in_a_mean_over_all() -> N
     alone = []
     for row in range(4):
         one = batch()
-        picked = {
-            name: value[row : row + 1]
-            for name, value in vars(one).items()
-            if isinstance(value, Tensor) and name not in ("step_sequences",)
-        }
+        picked = {name: value[row : row + 1] for name, value in vars(one).items() if isinstance(value, Tensor)}
+        picked["places"] = places_of(picked["completion_mask"])
         alone.append(objective.loss(Classroom(teacher), student, Batch(**(vars(one) | picked))).item())
     assert alone[2] == 0 and min(alone[0], alone[1], alone[3]) > 0
     assert found == pytest.approx(sum(alone) / 4, rel=1e-5)

@@ -15,6 +15,7 @@ from torch import Tensor
 from conftest import ROOT
 from selfdistill.training.objectives.choice import objective_of
 from selfdistill.training.objectives.grpo import Grpo
+from selfdistill.training.practice.batches import places_of
 from selfdistill.training.practice.objective import Batch, Objective
 from selfdistill.training.practice.settings import PracticeSettings
 
@@ -90,7 +91,8 @@ def batch(old: list[Tensor], advantages: list[float] = ADVANTAGES, **other: Any)
         prompt_ids=torch.tensor(PROMPTS), prompt_mask=torch.ones(4, 3, dtype=torch.int64),
         completion_ids=padded(ANSWERS, torch.int64), completion_mask=mask, advantages=torch.tensor(advantages),
         old_logps=old_logps, old_plain_logps=old_logps, teacher_ids=None, teacher_mask=None,
-        taught=torch.zeros(4, dtype=torch.bool), step_sequences=4, step_tokens=15, step_taught=0, **(given | other),
+        taught=torch.zeros(4, dtype=torch.bool), step_sequences=4, step_tokens=15, step_taught=0,
+        places=places_of(mask), **(given | other),
     )  # fmt: skip
 
 

@@ -88,6 +88,8 @@ def test_trls_loss_still_asks_for_what_practice_gives_it() -> None:
     assert asked - images - other_losses == given | {"importance_sampling_ratio"}, WRITTEN_FOR
     assert "self.use_vllm and self.vllm_importance_sampling_correction" in source, WRITTEN_FOR
     assert source.count("self.current_gradient_accumulation_steps") and "self._metrics[mode]" in source, WRITTEN_FOR
+    summed = re.findall(r"self\.accelerator\.(reduce|gather)\(", source)
+    assert summed and "loss = self.accelerator" not in source, f"sums over ranks are for TRL's log alone; {WRITTEN_FOR}"
     scored = list(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)[:5]
     assert scored == ["self", "model", "input_ids", "attention_mask", "logits_to_keep"], WRITTEN_FOR
     assert GRPOTrainer.loss_is_scaled_for_ga is True, f"the loss is divided by the passes of a step here; {WRITTEN_FOR}"

@@ -47,19 +47,19 @@ class Distil:
         shares = shares if weights is None else shares * weights
         with trainer.teaching() as teacher:
             told = teacher(**continued(batch.teacher_ids, batch.teacher_mask, batch))
-        here = Positions(*(each[tokens] for each in (batch.completion_ids, shares, batch.old_logps)))
+        here = Positions(*(at_places(each, batch) for each in (batch.completion_ids, shares, batch.old_logps)))
         found = model(
             **continued(batch.prompt_ids, batch.prompt_mask, batch), against=told, positions=here, how=self.how
         )
-        self.entropy = found.entropy.sum()
+        self.entropy, counted = found.entropy.sum(), at_places(taught, batch)
         self.facts = facts | {
-            "divergence": token_fact(found.divergence, taught[tokens]),
-            "teacher_kl": token_fact(found.reverse, taught[tokens]),
+            "divergence": token_fact(found.divergence, counted),
+            "teacher_kl": token_fact(found.reverse, counted),
         }
         if self.how.ratio_clip is not None:
-            self.facts["clipped_high"] = token_fact(found.ratio > self.how.ratio_clip, taught[tokens])
+            self.facts["clipped_high"] = token_fact(found.ratio > self.how.ratio_clip, counted)
         if batch.base_logps is not None:
-            moved = found.log_probs - batch.base_logps[tokens]
+            moved = found.log_probs - at_places(batch.base_logps, batch)
             self.facts["base_kl"] = Fact(moved.sum(), tokens.sum())
         loss: Tensor = found.loss
         return loss
@@ -70,5 +70,16 @@ def continued(prompt_ids: "Tensor", prompt_mask: "Tensor", batch: Batch) -> dict
     return {
         "input_ids": torch.cat([prompt_ids, batch.completion_ids], 1),
         "attention_mask": torch.cat([prompt_mask, batch.completion_mask], 1),
-        "learnt": torch.cat([torch.zeros_like(prompt_mask), batch.completion_mask], 1).bool(),
+        "learnt": before_answers(prompt_ids.shape[1], batch),
     }
+
+
+def at_places(values: "Tensor", batch: Batch) -> "Tensor":
+    """Of [B, T] what stands at the learnt tokens, one after the other."""
+    return values.flatten()[batch.places]
+
+
+def before_answers(prompt: int, batch: Batch) -> "Tensor":
+    """Where, in prompts of this width and their answers, the learnt tokens are the next."""
+    width = batch.completion_ids.shape[1]
+    return batch.places // width * (prompt + width) + batch.places % width + prompt - 1

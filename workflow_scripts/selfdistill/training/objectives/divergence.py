@@ -67,8 +67,9 @@ class Compared(NamedTuple):
 
 
 def add_divergence(model: Any) -> None:
-    """Two more ways to call `model`: `learnt=…` answers with its NextWords where the mask is, `against=…` as well compares.
+    """Two more ways to call `model`: `learnt=…` answers with its NextWords at these places, `against=…` as well compares.
 
+    Places are numbers in the batch's tokens, one row after the other: a mask would make a GPU wait for their number.
     Within the model's own forward, where wrappers (autocast, adapters, several processes) see it as any other.
     """
     own_forward = model.forward
@@ -85,7 +86,7 @@ def add_divergence(model: Any) -> None:
     ) -> Any:
         if learnt is None:
             return own_forward(*args, **kwargs)
-        hidden = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state[:, :-1][learnt[:, 1:]]
+        hidden = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state.flatten(0, 1)[learnt]
         head = self.get_output_embeddings()
         words = NextWords(hidden, whole(head.weight), whole(head.bias))
         if against is None or positions is None or how is None:

@@ -71,9 +71,14 @@ def micro_batch(rows: pl.DataFrame, prefix: int | None, totals: dict[str, int]) 
         base_logps=None,
         teacher_ids=teacher_ids,
         teacher_mask=teacher_mask,
+        places=places_of(completion_mask),
         taught=torch.tensor([ids is not None for ids in taught]),
         **totals,
     )
+
+
+def places_of(mask: Tensor) -> Tensor:
+    return mask.flatten().nonzero()[:, 0]
 
 
 def padded(

@@ -30,6 +30,9 @@ class Batch:
     teacher_ids: "Tensor | None"  # [B, Q], padded on the left; the student's prompt where a rollout has no teacher
     teacher_mask: "Tensor | None"
     taught: "Tensor"  # [B], bool: whether the rollout has a teacher
+    places: (
+        "Tensor"  # of the learnt tokens in [B × T], one after the other: a mask would make a GPU wait for their number
+    )
     step_sequences: int  # rollouts of the whole optimiser step, on all ranks
     step_tokens: int  # learnt tokens of the whole step
     step_taught: int  # rollouts of the whole step that have a teacher

@@ -35,6 +35,23 @@ def no_reward(*args: Any, **kwargs: Any) -> list[float]:
     raise AssertionError("nothing is graded here")
 
 
+class Unmeasured:
+    """An accelerator for TRL's loss whose sums over ranks are nothing: TRL asks for them in each pass to log them, and a GPU
+    would wait for every one. What we keep of an update is our own."""
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._accelerator, name)
+
+    def reduce(self, tensor: Tensor, reduction: str) -> Tensor:
+        return torch.zeros(tensor.shape)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        return torch.zeros(tensor.shape)
+
+
 class PolicyLoss(GRPOTrainer):
     """TRL's trainer, reduced to its loss. Rows of its dataset are backward passes, dealt to the ranks like cards."""
 
@@ -63,11 +80,12 @@ class PolicyLoss(GRPOTrainer):
         }
         self.use_vllm = weights is not None
         passes, self.current_gradient_accumulation_steps = self.current_gradient_accumulation_steps, 1
+        accelerator, self.accelerator = self.accelerator, Unmeasured(self.accelerator)
         try:
             loss = self._compute_loss(model, inputs)
         finally:
-            self.current_gradient_accumulation_steps = passes
-        self._metrics["train"].clear()  # ours are kept by step, and these would grow
+            self.current_gradient_accumulation_steps, self.accelerator = passes, accelerator
+        self._metrics["train"].clear()
         return loss
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ from selfdistill.tables.training import TRAINED_LOGPROBS
 from selfdistill.tables.whole import read_table
 from selfdistill.training.handover.exports import check_examples, export_model
 from selfdistill.training.handover.finished import remove_tree
+from selfdistill.training.practice.agreement import refuse_other_law
 from selfdistill.training.practice.batches import moved
 from selfdistill.training.practice.configuration import deal_of
 from selfdistill.training.practice.objective import Batch, Fact, Objective
@@ -58,9 +59,10 @@ class PractisingTrainer(Measured, PolicyLoss):
         self.generation = 0
         self._passes: dict[int, Batch] = {}  # this rank's, of the generation
         self._requests: list[str] = []
+        self._graded = pl.DataFrame()  # of the generation, a row a rollout
         self._now: Batch
-        self._facts: dict[str, Fact] = {}
-        self._largest = 0.0
+        self._facts: dict[str, Tensor] = {}  # of the step so far: total and weight by column of UPDATES
+        self._largest = torch.zeros(())
         self._answering: float | None = None
 
     # The trainer's own moments
@@ -92,8 +94,17 @@ class PractisingTrainer(Measured, PolicyLoss):
         return self._entropy
 
     def learnt_rows(self, step: int) -> list[str]:
+        return self._requests[self._of_step(step)][:MENTIONED]
+
+    def _of_step(self, step: int) -> slice:
+        """Of a generation's rollouts those that the step learns from."""
         start = (step - 1) % self.deal.updates * self.deal.batch
-        return self._requests[start : start + self.deal.batch][:MENTIONED]
+        return slice(start, start + self.deal.batch)
+
+    def shown(self) -> dict[str, float]:
+        means = self._graded[self._of_step(int(self._row["step"]))].mean().row(0, named=True)
+        update = {name: value for name, value in self._row["update"].items() if isinstance(value, float)}
+        return means | {name: update[name] for name in ("teacher_kl", "base_kl") if name in update}
 
     def saves_after(self, step: int, stopping: bool) -> bool:
         return step % self.deal.updates == 0
@@ -112,10 +123,13 @@ class PractisingTrainer(Measured, PolicyLoss):
         rows = self.source_of_rollouts.rollouts(generation, self.questions(generation), self.policy)
         self._answering = time.monotonic() - started
         self._requests = rows["request_id"].to_list()
+        self._graded = rows.select("reward", length="n_tokens", cut=pl.col("finish_reason") == "length")
         self._remember_examples(rows)
         batches = self.deal.batches(rows, self.settings.practice.prefix)
         mine = {number: batch for number, batch in enumerate(batches) if number % ranks.world() == ranks.rank()}
         self._passes = {number: self._with_logps(batch) for number, batch in mine.items()}
+        if self.settings.replays is None:  # else they are another student's
+            refuse_other_law(self._passes.values(), generation, self.settings, self.source)
         self.generation = generation
 
     def policy(self) -> Policy:
@@ -146,9 +160,9 @@ class PractisingTrainer(Measured, PolicyLoss):
         base = None
         if self.base is not None:
             with self.base.answering() as model:
-                base = self.scored(model, here).cpu()
+                base = self.scored(model, here)
             self.base.rest()
-        return replace(batch, old_logps=old.cpu(), old_plain_logps=plain.cpu(), base_logps=base)
+        return replace(batch, old_logps=old, old_plain_logps=plain, base_logps=base)
 
     def _at_temperature_one(self, batch: Batch) -> Tensor:
         with self._plain_head():
@@ -165,19 +179,19 @@ class PractisingTrainer(Measured, PolicyLoss):
 
     def _engine_facts(self, batch: Batch) -> dict[str, Fact]:
         mask = batch.completion_mask
-        apart = (batch.old_plain_logps - batch.engine_logps).abs() * mask
-        self._largest = max(self._largest, float(apart.max()))
-        facts = {"engine_difference": Fact(apart.double().sum(), mask.sum())}
+        known = mask * ~batch.engine_logps.isnan()
+        apart = (batch.old_plain_logps - batch.engine_logps).abs().where(known.bool(), 0)
+        self._largest = torch.maximum(self._largest.to(apart.device), apart.max())
+        facts = {"engine_difference": Fact(apart.double().sum(), known.sum())}
         if self.teacher is not None:
-            facts["taught"] = Fact(batch.taught.sum(), torch.tensor(len(batch.taught)))
+            facts["taught"] = Fact(batch.taught.sum(), torch.ones_like(batch.taught).sum())
         return facts
 
     def _note(self, facts: dict[str, Fact]) -> None:
+        """They stay on the device until the step's end, so that no backward pass waits for them."""
         for column, fact in facts.items():
-            before = self._facts.get(column, Fact(torch.zeros(()), torch.zeros(())))
-            self._facts[column] = Fact(
-                before.total + fact.total.detach().double().cpu(), before.weight + fact.weight.double().cpu()
-            )
+            now = torch.stack([fact.total.detach().double(), fact.weight.double()])
+            self._facts[column] = self._facts[column] + now if column in self._facts else now
 
     def unclipped_gradient(self) -> None:
         super().unclipped_gradient()
@@ -185,9 +199,9 @@ class PractisingTrainer(Measured, PolicyLoss):
 
     def _update(self) -> dict[str, Any]:
         """The row of UPDATES, as far as it is known before the step's end."""
-        mine = {column: (float(fact.total), float(fact.weight)) for column, fact in self._facts.items()}
-        everyones, largest = ranks.gather(mine), max(ranks.gather(self._largest))
-        self._facts, self._largest = {}, 0.0
+        mine = dict(zip(self._facts, torch.stack(list(self._facts.values())).tolist(), strict=True))
+        everyones, largest = ranks.gather(mine), max(ranks.gather(float(self._largest)))
+        self._facts, self._largest = {}, torch.zeros(())
         row: dict[str, Any] = dict.fromkeys(UPDATES)
         for column in sorted({column for facts in everyones for column in facts}):
             total, weight = (sum(facts[column][part] for facts in everyones if column in facts) for part in (0, 1))
