@@ -16,6 +16,7 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.segments import pieces_of
+from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.practice import ROLLED, ROLLOUTS
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.schema import empty_table
@@ -30,6 +31,7 @@ from selfdistill.training.practice.rollouts import Policy, Question, RolloutSour
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.practice.told import TAUGHT, Teaching
 from selfdistill.training.practice.wanted import PLAN_FILE, Share
+from selfdistill.training.practice.watch import Watch
 from selfdistill.training.processes import ranks
 
 ROLLOUTS_FILE = "rollouts.parquet"
@@ -56,10 +58,13 @@ class Generations:
         return pl.concat(read_pieces(self.path(generation), ROLLOUTS))
 
     def holds(self, generation: int, plan: pl.DataFrame) -> bool:
-        """Whether its file is there, and of just these requests."""
+        """Whether its file is there, whole, and of just these requests."""
         if not self.path(generation).is_file():
             return False
-        there = pl.concat(read_pieces(self.path(generation), ROLLOUTS, ["request_id"]))
+        try:
+            there = self.read(generation)
+        except UnusableTable:  # the journal has what it was made from
+            return False
         return there["request_id"].to_list() == plan["request_id"].to_list()
 
     def together(self, target: Path, generations: int) -> None:
@@ -93,7 +98,7 @@ class SampledRollouts:
         self.settings, self.model, self.answering = settings, model, answering
         self.stop_requested = stop_requested
         self.generations, self.journals = Generations(work), journals_of(work)
-        self.teaching = Teaching(settings, model)
+        self.teaching, self.watch = Teaching(settings, model), Watch(settings)
 
     def rollouts(self, generation: int, questions: Sequence[Question], policy: Callable[[], Policy]) -> pl.DataFrame:
         student = policy()
@@ -109,7 +114,12 @@ class SampledRollouts:
         if not ranks.by_first(begin):
             self.answering.answer(folder, student, self.stop_requested)
             ranks.by_first(lambda: self._keep(generation, plan, questions, student, folder))
-        return ranks.by_first(lambda: self.generations.read(generation))
+        return ranks.by_first(lambda: self._looked_at(generation))
+
+    def _looked_at(self, generation: int) -> pl.DataFrame:
+        rows = self.generations.read(generation)
+        say_if_idle(self.watch, generation, rows)
+        return rows
 
     def _keep(
         self, generation: int, plan: pl.DataFrame, questions: Sequence[Question], student: Policy, folder: Path
@@ -123,6 +133,11 @@ class SampledRollouts:
         self.generations.write(generation, learnable(rows, questions, self.settings, self.teaching))
         for path in (folder / PLAN_FILE, *(share.sealed for share in shares)):  # the journal keeps what they hold
             path.unlink()
+
+
+def say_if_idle(watch: Watch, generation: int, rows: pl.DataFrame) -> None:
+    if sentence := watch.sentence(generation, rows):
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def learnable(
@@ -147,7 +162,7 @@ class ReplayedRollouts:
 
     def __init__(self, settings: PracticeSettings, model: Path, work: Path, file: Path) -> None:
         self.settings, self.file, self.generations = settings, file, Generations(work)
-        self.teaching = Teaching(settings, model)
+        self.teaching, self.watch = Teaching(settings, model), Watch(settings)
         self._pieces = ranks.by_first(self._places)
 
     def _places(self) -> dict[int, list[int]]:
@@ -174,6 +189,7 @@ class ReplayedRollouts:
         own = ("step", "advantage", *TAUGHT)
         rows = learnable(there.drop(own), questions, self.settings, self.teaching)
         self.generations.write(generation, rows)
+        say_if_idle(self.watch, generation, rows)
         return rows
 
     def _refuse_others(self, generation: int, there: pl.DataFrame, questions: Sequence[Question]) -> None:
@@ -200,8 +216,12 @@ def rollout_source(
     work: Path,
     replay: Path | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
+    questions: pl.DataFrame | None = None,
 ) -> RolloutSource:
-    """Where this training's rollouts come from. `model` is the base's folder."""
+    """Where this training's rollouts come from. `model` is the base's folder; `questions` are those that will be asked, so
+    that what cannot be told of them is refused now."""
+    if questions is not None:
+        ranks.by_first(lambda: Teaching(settings, model).refuse(questions))
     if replay is not None:
         return ReplayedRollouts(settings, model, work, replay)
     return SampledRollouts(settings, model, work, answering(settings, model), stop_requested)

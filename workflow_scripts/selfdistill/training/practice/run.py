@@ -77,7 +77,7 @@ def practise_run(
         else:
             asked = Asked(
                 Order(questions, settings.practice, settings.seed("order")).questions,
-                rollout_source(settings, model_folder, work.path, replay, stop_requested),
+                rollout_source(settings, model_folder, work.path, replay, stop_requested, questions),
                 longest_sequence(questions, settings),
             )
             _practise(model_folder, settings, identity, work, exports, asked, stop_requested, study)

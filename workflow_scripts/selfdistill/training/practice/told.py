@@ -44,6 +44,23 @@ class Teaching:
         text = Path(template).read_text(encoding="utf-8") if template else None
         return Chat(model, settings.chat | self.context.switches, trusted, f"{self.key}: chat", text)
 
+    def refuse(self, questions: pl.DataFrame) -> None:
+        """Before the first generation: what can be known of QUESTIONS then."""
+        if not self.is_there or self.context.tells_nothing or questions.is_empty():
+            return
+        longest = questions.sort(pl.col("prompt_ids").list.len(), descending=True).row(0, named=True)
+        most = self.settings.decode.max_tokens
+        if self.context.solution == SIBLING:
+            if self.context.over_length == "refuse":
+                row = self.telling.row(longest["problem_id"], longest["problem"], Told("0"))
+                row |= {"prompt_tokens": row["prompt_tokens"] + most, "solution_tokens": most}
+                self._refuse_too_long(fitting(row, self.settings.context - most), most)
+        elif self.context.solution is not None and questions["told"].null_count() == questions.height:
+            raise UserError(
+                f"{self.key}: of {questions.height:,} questions none has a solution that the teacher could be told; change the "
+                "context's solution, or practise on other problems."
+            )
+
     def taught(self, rows: pl.DataFrame, questions: Sequence[Question]) -> pl.DataFrame:
         """The columns `teacher_ids` and `told_by` of a generation's rollouts, in their order."""
         self.untold.clear()
@@ -81,14 +98,12 @@ class Teaching:
         return Told(shown(text, self.context.thought), sibling)
 
     def _refuse_too_long(self, row: Row, tokens: int) -> None:
-        if row["outcome"] == words.TOO_LONG and self.context.over_length == "refuse":
-            raise UserError(self._too_long(row, f"the {tokens:,} of an answer"))
-
-    def _too_long(self, row: Row, answer: str) -> str:
+        if row["outcome"] != words.TOO_LONG or self.context.over_length == "skip":
+            return
         solution = f", of which the solution {row['solution_tokens']:,}," if row["solution_tokens"] else ""
-        return (
-            f"{self.key}: problem {row['problem_id']}: the teacher's {row['prompt_tokens']:,} prompt tokens{solution} and "
-            f"{answer} do not fit model.context ({self.settings.context:,}); raise model.context, lower the decode's "
+        raise UserError(
+            f"{self.key}: problem {row['problem_id']}: up to {row['prompt_tokens']:,} prompt tokens of the teacher{solution} "
+            f"and {tokens:,} of an answer do not fit model.context ({self.settings.context:,}); raise model.context, lower the decode's "
             "max_tokens, or set over_length: skip in the context, which leaves such answers without a teacher and counts "
             "them. Nothing is cut."
         )
