@@ -36,6 +36,11 @@ if PRACTISING:
 include: "rules/analysis.smk"
 
 
+if PRACTISING:
+
+    include: "rules/practice_analysis.smk"
+
+
 if STUDY.ladder:
 
     include: "rules/ladder.smk"

@@ -384,7 +384,12 @@ rule noise:
         mem_mb=larger(2000),
         runtime=later(30),
     params:
-        asked={"runs": RUNS, "beta1": BETA1, "seed": STUDY.seed},
+        asked={
+            "runs": RUNS,
+            "beta1": BETA1,
+            "seed": STUDY.seed,
+            **({"by_sequence": PRACTICES} if PRACTISING else {}),
+        },
     script:
         "../workflow_scripts/noise.py"
 

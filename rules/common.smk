@@ -46,6 +46,7 @@ PRACTISING = list(practising_arms(STUDY))
 TAUGHT = [name for name in WITH_DATASET if TRAINED[name].targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
 RUNS = runs(STUDY)
+PRACTICES = [run for run in RUNS if run.split("/")[0] in PRACTISING]
 BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
 # The base's files; of a model from the hub, which may not be there yet, what says which it is. What is not of the study's

@@ -123,6 +123,16 @@ rule report:
             if MECHANISM and MECHANISM.depth
             else []
         ),
+        practice=["<results>/analysis/practice.parquet"] if PRACTISING else [],
+        practice_changes=(
+            ["<results>/analysis/practice_changes.parquet"] if PRACTISING else []
+        ),
+        practice_signal=(
+            ["<results>/analysis/practice_signal.parquet"] if PRACTISING else []
+        ),
+        practice_cost=(
+            ["<results>/analysis/practice_cost.parquet"] if PRACTISING else []
+        ),
         ladder=["<results>/analysis/ladder.parquet"] if STUDY.ladder else [],
         ladder_tests=["<results>/analysis/ladder_tests.parquet"] if STUDY.ladder else [],
         ladder_examples=(

@@ -441,6 +441,7 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     rules |= {"information_texts": len(climbers(study)) if read else 0, "information": int(read)}
     rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
     rules |= {"references": int(bool(reference_arms(study))), "lineage": int(is_checkpoint(Path(study.model.path)))}
+    rules |= {"practice_analysis": int(bool(practising_arms(study)))}
     rules |= dict.fromkeys(("token_classes", "mechanism", "strips"), int(bool(study.mechanism)))
     rules |= {"depth": int(bool(study.mechanism and study.mechanism.depth))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
