@@ -271,7 +271,8 @@ PRACTICES: dict[str, list[Change]] = {
     "practice-opsd-qwen3-1.7b": [
         heading("Qwen3-1.7B and solutions of a dataset: OPSD (arXiv 2601.18734)\n# as appendix F of arXiv 2603.24472 asks of it, in both published recipes"),
         power(f"{SHORT}, all 600 problems together one of 3.2,", "and of 4.9 in the method. Recipes: march is β .5 at 2e-4 (scripts/run_opsd_1b.sh of siyan-zhao/OPSD), late is forward",
-              "KL at 5e-6, gradients cut at .1 and a token's parts at .05 (issue 17).", "A round is 32 questions with one answer each, of which the first 1,024 tokens are learnt; all of it learns by adapters."),
+              "KL at 5e-6, gradients cut at .1 and a token's parts at .05 (issue 17). Parts that are cut do not",
+                "pull their word up, and the others push it down (docs/practice.md).", "A round is 32 questions with one answer each, of which the first 1,024 tokens are learnt; all of it learns by adapters."),
         practising_model("Qwen/Qwen3-1.7B", 40960, THINKS_NOT),
         (EIGHT_GPUS, "gpus: 1 # of each training; adapters leave the weights alone"), *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
         ("    dapo: {loader: dapo-math-17k, path: hub/DAPO-Math-17k, revision: \"\", use: train} # English and Chinese, as in the paper\n",

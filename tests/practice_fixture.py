@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ PROMPT = "{problem}\nPut the answer in \\boxed{}."
 TRAINING = {"lr": 3e-4, "lr_floor": 3e-4, "schedule": "constant", "micro_batch": 4, "warmup_steps": 1}
 
 
+@cache
 def questions(count: int, told: str = "solution", model: Path = SEARCHER) -> pl.DataFrame:
     """The first problems of the search lab, as QUESTIONS; `told` is the key of its source that the teacher is told."""
     lines = (ROOT / "resources/lab/problems/search-train.jsonl").read_text().splitlines()[:count]

@@ -646,5 +646,8 @@ def test_a_model_that_is_a_checkpoint_is_told_with_all_that_it_was_made_from() -
     assert "trained on 208 examples; first trained from models/smol (digest bbbbbbbbbbbbbbbb)." in page.words
     assert f"{'e' * 16} with uncommitted changes" in page.words
     assert HOSTILE not in html and "they were changed since" not in page.words
+    practised = made_by("warm", {"digest": "b" * 64, "path": "models/smol", "lineage": None}, samples_of="practised")
+    told = Page(render_report(report_inputs(lineage={"lineage": practised, "digest": "c" * 64, "unchanged": True})))
+    assert "trained on 208 answers that it gave while it trained; first" in told.words
     changed = report_inputs(lineage={"lineage": chain, "digest": "0" * 64, "unchanged": False})
     assert "are not those that this is told of: they were changed since" in Page(render_report(changed)).words

@@ -9,9 +9,12 @@ import pytest
 
 from practice_fixture import SEARCHER, practice_settings, questions, untrained
 from selfdistill.foundation.errors import UserError
+from selfdistill.models.sizes import ModelSize
+from selfdistill.study.training import Lora
 from selfdistill.tables.endings import CORRECT
 from selfdistill.tables.practice import ROLLOUTS
 from selfdistill.tables.streams import read_pieces
+from selfdistill.training.practice.answering import share_of_memory
 from selfdistill.training.practice.asking import plan_of
 from selfdistill.training.practice.generations import rollout_source
 from selfdistill.training.practice.grading import advantages
@@ -162,7 +165,29 @@ def test_what_was_answered_is_not_sampled_again(
     shutil.copytree(work.with_name("work-rollouts"), tmp_path / "work-rollouts")
     monkeypatch.setattr(answering, "start_engine", lambda *_: pytest.fail("nothing is left to sample"))
     assert one_generation(practice_settings(practice={"questions": 6}), own).equals(rows)
+    damaged = own / "generations/0001.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    assert one_generation(practice_settings(practice={"questions": 6}), own).equals(rows)
     shutil.rmtree(own)
     taught = one_generation(practice_settings("distil", {"questions": 6}, training_seed=0), own)
     assert taught.drop("teacher_ids").equals(rows.drop("teacher_ids"))
     assert taught["teacher_ids"].equals(rows["prompt_ids"].alias("teacher_ids"))
+
+
+# Memory of a GPU that trainer and engine share
+
+
+def test_the_engine_leaves_the_optimiser_its_room_and_too_little_is_a_sentence() -> None:
+    """Qwen3-1.7B's shape on 80 GiB with 66 free: moments of 8 bytes a weight and 4 GiB are left."""
+    size = ModelSize(1_720_000_000, 3_440_000_000, 311_000_000, 151_936, 28, 2048, 6144, 16, 2048)
+    settings = practice_settings(context=22_528, sampling={"engine": "vllm", "precision": "bfloat16"})
+    gib = 2**30
+    assert share_of_memory(66 * gib, 80 * gib, size, settings) == pytest.approx((62 - 8 * 1.72e9 / gib) / 80, abs=1e-3)
+    adapters = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"lora": Lora(rank=8, alpha=16)})}
+    )
+    assert share_of_memory(66 * gib, 80 * gib, size, adapters) == pytest.approx(62 / 80, abs=1e-3)
+    with pytest.raises(
+        UserError, match=r"practice\.turns: beside the trainer 5\.2 of the GPU's 80\.0 GiB are left for the engine"
+    ):
+        share_of_memory(22 * gib, 80 * gib, size, settings)

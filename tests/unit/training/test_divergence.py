@@ -63,7 +63,7 @@ def brute_force(student: Tensor, teacher: Tensor, how: Comparison) -> Tensor:
     if how.support is not None and how.support < WORDS:
         near = log_p.topk(how.support, -1).indices
         log_p, log_q = log_p.gather(-1, near), log_q.gather(-1, near)
-        if how.rest:
+        if how.tail:
             rest = [torch.log1p(-each.exp().sum(-1, keepdim=True)) for each in (log_p, log_q)]
             log_p, log_q = torch.cat([log_p, rest[0]], -1), torch.cat([log_q, rest[1]], -1)
         else:
@@ -76,7 +76,7 @@ def brute_force(student: Tensor, teacher: Tensor, how: Comparison) -> Tensor:
     else:
         log_m = ((1 - how.alpha) * p + how.alpha * q).log()
         parts = (1 - how.alpha) * p * (log_p - log_m) + how.alpha * q * (log_q - log_m)
-    return parts.clamp(max=how.entry_clip or float("inf")).sum(-1)
+    return parts.clamp(max=how.token_clip or float("inf")).sum(-1)
 
 
 def difference(one: Tensor, other: Tensor) -> float:
@@ -105,7 +105,7 @@ def test_values_and_gradients_are_those_of_a_brute_force(how: Comparison) -> Non
     ):
         assert difference(ours, truth) < 1e-6 and float(truth.abs().max()) > 1e-5
     reverse = brute_force(
-        logits_of(exact, how.temperature), logits_of(taught, how.temperature), how._replace(alpha=1.0, entry_clip=None)
+        logits_of(exact, how.temperature), logits_of(taught, how.temperature), how._replace(alpha=1.0, token_clip=None)
     )
     assert torch.allclose(found.reverse.double(), reverse, rtol=1e-6, atol=1e-6)
     assert torch.allclose(found.ratio.double(), ratio, rtol=1e-5)
@@ -144,6 +144,22 @@ def test_who_already_has_the_teachers_law_learns_nothing(how: Comparison) -> Non
     found = compare(student, NextWords(*(each.detach() for each in leaves(student))), places(), how)
     assert abs(float(found.loss)) <= 1e-7 and float(found.divergence.abs().max()) <= 1e-7
     assert all(float(each.abs().max()) <= 1e-8 for each in torch.autograd.grad(found.loss, leaves(student)))
+
+
+def test_a_word_whose_part_is_cut_is_no_longer_pulled_up() -> None:
+    """As in the reference: the clip takes the pull of the words that teacher and student differ most in, and its sign."""
+    student = NextWords(torch.zeros(1, 1), torch.zeros(3, 1), torch.tensor([0.01, 0.49, 0.5]).log().requires_grad_())
+    teacher = NextWords(torch.zeros(1, 1), torch.zeros(3, 1), torch.tensor([0.9, 0.02, 0.08]).log())
+    here = Positions(torch.tensor([1]), torch.ones(1), torch.zeros(1))
+
+    def by_logits(clip: float | None) -> list[float]:
+        found = compare(student, teacher, here, Comparison(0.0, token_clip=clip))
+        assert student.bias is not None
+        return [float(each) for each in torch.autograd.grad(found.loss, student.bias)[0]]
+
+    assert by_logits(None) == pytest.approx([0.01 - 0.9, 0.49 - 0.02, 0.5 - 0.08], abs=1e-6)
+    kept = 0.02 + 0.08
+    assert by_logits(0.05) == pytest.approx([0.01 * kept, 0.49 * kept - 0.02, 0.5 * kept - 0.08], abs=1e-6)
 
 
 # Chunks
@@ -205,7 +221,7 @@ def test_laws_that_rule_each_other_out_stay_finite(how: Comparison) -> None:
     found = compare(student, teacher, here, how)
     assert all(bool(each.isfinite().all()) for each in found)
     assert all(bool(each.isfinite().all()) for each in torch.autograd.grad(found.loss, leaves(student)))
-    if how.alpha == 0.5 and how.entry_clip is None and how.rest:
+    if how.alpha == 0.5 and how.token_clip is None and how.tail:
         assert float(found.divergence.max()) == pytest.approx(0.6931, abs=1e-3)  # log 2, the most there is
 
 

@@ -23,8 +23,10 @@ from selfdistill.models.digests import model_digest
 from selfdistill.tables.practice import QUESTIONS, ROLLOUTS, UPDATES
 from selfdistill.tables.training import NOISE, RUN_LOG
 from selfdistill.tables.whole import read_table, write_table
+from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.practice.run import practise_run
 from selfdistill.training.practice.settings import PracticeSettings
+from selfdistill.training.run import Stopped
 
 pytestmark = pytest.mark.xdist_group("practice")
 
@@ -172,6 +174,30 @@ def test_a_teacher_that_is_told_nothing_teaches_nothing(tmp_path: Path) -> None:
         assert read_table(out / "rollouts.parquet", ROLLOUTS)["teacher_ids"].null_count() == 0
 
 
+# What it refuses before anything is asked
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"practice": {"updates": 3}}, r"practice.updates: 3 does not divide practice.questions \(4\)"),
+        ({"training": {"micro_batch": 3}}, "training.micro_batch: 3 on 1 processes does not divide the 8 rollouts"),
+        ({"training": {"activations": "offload"}}, "training.activations: offload is not for arms that practise"),
+        ({"training": {"collation": "padding-free"}}, "training.collation: padding-free is not for arms that practise"),
+        (
+            {"practice": {"teacher": {"ema": 0.1}}, "training": {"lora": {"rank": 2, "alpha": 4}}},
+            "practice.teacher: a moving teacher is not for adapters",
+        ),
+    ],
+)
+def test_what_cannot_be_practised_is_refused(changed: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    usual = {"lr": 3e-4, "lr_floor": 3e-4, "micro_batch": 4}
+    settings = chosen(practice=changed.get("practice"), training=usual | changed.get("training", {}))
+    with pytest.raises(UserError, match=complaint):
+        practise(tmp_path, settings)
+    assert not (tmp_path / "work").exists()
+
+
 # Replay
 
 
@@ -205,23 +231,35 @@ def test_a_replay_of_other_questions_is_refused(moving: Path, tmp_path: Path) ->
 def test_two_ranks_answer_and_learn_as_one(moving: Path, tmp_path: Path) -> None:
     """One generation: the next would ask a policy whose last bits are others, and so draw anew."""
     settings = chosen(practice=MOVING | {"generations": 1}).model_copy(update={"processes": 2})
-    write_table(questions(ASKED), tmp_path / "questions.parquet", QUESTIONS)
-    command = [sys.executable, str(ROOT / "workflow_scripts/practice.py"), "--model", str(SEARCHER), "--study", "small"]
-    command += [
-        "--settings",
-        settings.model_dump_json(),
-        "--questions",
-        str(tmp_path / "questions.parquet"),
-        "--replay",
-    ]
-    command += ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    done = program(tmp_path, settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("practising distil: 1 generations of 2 steps") == 1 == done.stderr.count("step 2/2")
+    assert_one_generation_as(moving, tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_trainer_and_samplers_take_turns(processes: int, moving: Path, tmp_path: Path) -> None:
+    """The trainer ends for its samplers and is started again: the same answers and updates."""
+    recipe = MOVING | {"generations": 1, "turns": "apart"}
+    done = program(tmp_path, chosen(practice=recipe).model_copy(update={"processes": processes}))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("practising distil: 1 generations of 2 steps") == 2
+    assert_one_generation_as(moving, tmp_path / "out")
+
+
+def program(folder: Path, settings: PracticeSettings) -> subprocess.CompletedProcess[str]:
+    write_table(questions(ASKED), folder / "questions.parquet", QUESTIONS)
+    command = [sys.executable, str(ROOT / "workflow_scripts/practice.py"), "--model", str(SEARCHER), "--study", "small"]
+    command += ["--settings", settings.model_dump_json(), "--questions", str(folder / "questions.parquet"), "--replay"]
+    command += ["--out", str(folder / "out"), "--work", str(folder / "work")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+
+
+def assert_one_generation_as(moving: Path, out: Path) -> None:
     first = pl.col("generation") == 1
-    rows = [read_table(folder / "rollouts.parquet", ROLLOUTS).filter(first) for folder in (moving, tmp_path / "out")]
+    rows = [read_table(folder / "rollouts.parquet", ROLLOUTS).filter(first) for folder in (moving, out)]
     same = ["request_id", "draw", "token_ids", "verdict", "reward", "advantage", "teacher_ids", "told_by", "step"]
     assert rows[0].select(same).equals(rows[1].select(same)) and rows[0].height == 16
     for name, schema, columns in (
@@ -229,11 +267,11 @@ def test_two_ranks_answer_and_learn_as_one(moving: Path, tmp_path: Path) -> None
         ("updates", UPDATES, ("divergence", "teacher_kl", "taught", "is_mean", "teacher_distance")),
         ("noise", NOISE, ("norm_squared", "sequences")),
     ):
-        tables = [read_table(folder / f"{name}.parquet", schema) for folder in (moving, tmp_path / "out")]
+        tables = [read_table(folder / f"{name}.parquet", schema) for folder in (moving, out)]
         for column in columns:
             single, double = (table.filter(pl.col("step") <= 2)[column].to_list() for table in tables)
             assert double == pytest.approx(single, rel=1e-3, abs=1e-9), column
-    assert_close(moving / "at-033", tmp_path / "out/at-100")
+    assert_close(moving / "at-033", out / "at-100")
 
 
 def assert_close(one: Path, other: Path) -> None:
@@ -297,12 +335,17 @@ def test_whatever_kills_a_training_costs_no_rollout_and_no_bit(
     for where in ("inside a generation", "between updates", "at a generation's end"):
         process = PROCESSES.Process(target=failing_practice, args=(str(tmp_path), settings, where))
         process.start()
-        process.join(120)
+        process.join(600)
         ends.append(process.exitcode)
         held = journalled(tmp_path)
         assert len(held) == len(set(held)) == (21 if where == "inside a generation" else 32), where
     assert ends == [-signal.SIGKILL] * 3
     assert (tmp_path / "work/checkpoint-2").is_dir() and not (tmp_path / "work/checkpoint-4").exists()
+    steps = StepJournal(tmp_path / "work/steps.jsonl")
+    with pytest.raises(
+        Stopped, match="after step 3 of 6, inside generation 2, of which no step is kept but every rollout"
+    ):
+        practise(tmp_path, settings, stop_requested=lambda: len(steps.rows()) == 3)
     out = practise(tmp_path, settings)
     held = journalled(tmp_path)
     assert sorted(held) == sorted(read_table(out / "rollouts.parquet", ROLLOUTS)["request_id"])

@@ -25,7 +25,7 @@ from selfdistill.training.objectives.head import (
 from selfdistill.training.objectives.ratios import ratio_of
 
 LOGITS_TOGETHER = 2**25  # 128 MiB in float32; up to seven such tables are held at once
-SMALLEST_REST = 1e-7  # as in the reference: what float32 cannot tell from nothing
+SMALLEST_TAIL = 1e-7  # as in the reference: what float32 cannot tell from nothing
 
 
 class Comparison(NamedTuple):
@@ -33,8 +33,8 @@ class Comparison(NamedTuple):
 
     alpha: float
     support: int | None = None  # the student's so many likeliest words; None for all
-    rest: bool = True  # the other words count as one more; without it, both laws are taken within the support
-    entry_clip: float | None = None  # no word's part of a divergence counts for more
+    tail: bool = True  # the other words count as one more; without it, both laws are taken within the support
+    token_clip: float | None = None  # no word's part of a divergence counts for more
     temperature: float = 1.0
     ratio_clip: float | None = None  # the largest ratio of new to old probability; None leaves divergences unweighted
 
@@ -169,13 +169,13 @@ def _in_support(log_p: Tensor, p: Tensor, log_q: Tensor, how: Comparison) -> tup
     assert how.support is not None
     near_p, words = log_p.topk(how.support, 1)
     near_q = log_q.gather(1, words)
-    if not how.rest:
+    if not how.tail:
         near_p, near_q = near_p.log_softmax(1), near_q.log_softmax(1)
         within = near_p.exp()
         divergence, reverse, of_entries = _entries(near_p, within, near_q, how)
         of_entries -= within * of_entries.sum(1, keepdim=True)
         return divergence, reverse, p.zero_().scatter_(1, words, of_entries)
-    near_p, near_q = torch.cat([near_p, _rest(near_p)], 1), torch.cat([near_q, _rest(near_q)], 1)
+    near_p, near_q = torch.cat([near_p, _tail(near_p)], 1), torch.cat([near_q, _tail(near_q)], 1)
     within = near_p.exp()
     divergence, reverse, of_entries = _entries(near_p, within, near_q, how)
     total = of_entries.sum(1, keepdim=True)
@@ -183,9 +183,9 @@ def _in_support(log_p: Tensor, p: Tensor, log_q: Tensor, how: Comparison) -> tup
     return divergence, reverse, p.scatter_(1, words, (of_entries - within * total)[:, :-1])
 
 
-def _rest(near: Tensor) -> Tensor:
+def _tail(near: Tensor) -> Tensor:
     """The logarithm of what a law gives to all words but those near."""
-    log_sum = near.logsumexp(1, keepdim=True).clamp_(max=-SMALLEST_REST)
+    log_sum = near.logsumexp(1, keepdim=True).clamp_(max=-SMALLEST_TAIL)
     return torch.log(-torch.expm1(log_sum))
 
 
@@ -195,7 +195,7 @@ def _entries(log_p: Tensor, p: Tensor, log_q: Tensor, how: Comparison) -> tuple[
     All the same may be added to a derivative in units of p, for p sums to 1. So that nothing is learnt where p = q, and not
     the rounding of something, it is what makes each part of it vanish there. The clip breaks that freedom.
     """
-    alpha, clip = how.alpha, how.entry_clip
+    alpha, clip = how.alpha, how.token_clip
     apart = log_q - log_p
     reverse_parts = -p * apart
     reverse = reverse_parts.sum(1)

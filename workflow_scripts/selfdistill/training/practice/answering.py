@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from selfdistill.foundation.errors import UserError
 from selfdistill.machine.devices import VISIBLE
-from selfdistill.models.sizes import size_of
+from selfdistill.models.sizes import ModelSize, size_of
 from selfdistill.sampling.sampler import Halted, Started, sample_shard, start_engine
 from selfdistill.tables.practice import ROLLED
 from selfdistill.training.practice.rollouts import Policy
@@ -115,12 +116,25 @@ def _own_device() -> str:
     return named.split(",")[index] if named else str(index)
 
 
-def _share_of_memory(model: Path, settings: PracticeSettings) -> float:
-    """Of the GPU's memory what the engine may use: what is free now, but for the optimiser's moments and the update's peak
-    is not counted, for then the engine rests."""
+def _share_of_memory(model: Path, settings: PracticeSettings) -> float | None:
     import torch
 
     free, total = torch.cuda.mem_get_info()
     size = size_of(model)
-    moments = ADAM_BYTES * size.parameters // settings.ranks if size and not settings.training.lora else 0
-    return max(0.05, round((free - moments - LEFT_FREE) / total, 3))
+    return share_of_memory(free, total, size, settings) if size else None
+
+
+def share_of_memory(free: int, total: int, size: ModelSize, settings: PracticeSettings) -> float:
+    """Of a GPU's memory what the engine may use: what is free before the first update, but for the optimiser's moments. What
+    an update takes is not taken off, for then the engine rests."""
+    moments = 0 if settings.training.lora else ADAM_BYTES * size.parameters // settings.ranks
+    left = free - moments - LEFT_FREE
+    width = 4 if settings.sampling.precision == "float32" else 2
+    needed = width * (size.parameters + settings.context * size.layers * size.cached) + LEFT_FREE // 4
+    if left < needed:
+        raise UserError(
+            f"practice.turns: beside the trainer {max(0, left) / 2**30:.1f} of the GPU's {total / 2**30:.1f} GiB are left for the "
+            f"engine, and the weights with one answer of model.context ({settings.context:,}) tokens take {needed / 2**30:.1f}: "
+            "set practice.turns: apart, train on more GPUs, or train adapters (training.lora)."
+        )
+    return round(left / total, 3)

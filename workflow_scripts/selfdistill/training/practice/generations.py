@@ -16,6 +16,7 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.segments import pieces_of
+from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.practice import ROLLED, ROLLOUTS
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.schema import empty_table
@@ -57,10 +58,13 @@ class Generations:
         return pl.concat(read_pieces(self.path(generation), ROLLOUTS))
 
     def holds(self, generation: int, plan: pl.DataFrame) -> bool:
-        """Whether its file is there, and of just these requests."""
+        """Whether its file is there, whole, and of just these requests."""
         if not self.path(generation).is_file():
             return False
-        there = pl.concat(read_pieces(self.path(generation), ROLLOUTS, ["request_id"]))
+        try:
+            there = self.read(generation)
+        except UnusableTable:  # the journal has what it was made from
+            return False
         return there["request_id"].to_list() == plan["request_id"].to_list()
 
     def together(self, target: Path, generations: int) -> None:

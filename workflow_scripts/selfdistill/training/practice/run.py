@@ -16,6 +16,7 @@ from selfdistill.foundation.files import write_json
 from selfdistill.models.digests import file_digest, model_digest
 from selfdistill.tables.practice import QUESTIONS, UPDATES
 from selfdistill.tables.whole import read_table, write_table
+from selfdistill.tables.words import PRACTISED
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.handover.finished import MANIFEST, TABLES, remove_tree
 from selfdistill.training.handover.records import MAKERS, run_manifest, updates_table
@@ -159,7 +160,7 @@ def _finish(
     write_table(updates_table(rows), work.finished / UPDATES_FILE, UPDATES)
     generations = Generations(work.path)
     generations.together(work.finished / ROLLOUTS_FILE, settings.practice.generations)
-    told = {"study": study, "samples_of": None, "method": settings.method, "weighing": "sequences"}
+    told = {"study": study, "samples_of": PRACTISED, "method": settings.method, "weighing": "sequences"}
     manifest = run_manifest(settings, identity, trainer, rows, settings.practice.answers, work, exports) | told
     write_json(work.finished / MANIFEST, manifest)
     generations.clear()

@@ -56,6 +56,8 @@ class SamplerProcess:
         except BrokenPipeError:
             raise self._lost() from None
         reply = json.loads(self._line(stop_requested) or "null")
+        if reply is None and stop_requested() and self._process.wait() == -signal.SIGTERM:
+            return True  # it was asked before it could listen
         if reply is None:
             raise self._lost()
         if ERROR in reply:

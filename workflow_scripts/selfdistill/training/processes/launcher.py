@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOST_OTHERS = 3  # exit status of a process whose others are gone: the reason is theirs to tell
 LAUNCHER = "FORKLOCK_LAUNCHER"  # in a worker's environment: the process id of its launcher
-MEETING = "MASTER_ADDR"  # in the environment of a worker that has others to meet
+MEETING = "TORCHELASTIC_RUN_ID"  # in the environment of a worker that has others to meet
 DIES_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 SLURM_ANSWERS_IN = 60.0  # seconds; a controller that is down would else hold every node of the job for ever
 PORTS = range(20000, 60000)
