@@ -174,6 +174,22 @@ def test_a_teacher_that_is_told_nothing_teaches_nothing(tmp_path: Path) -> None:
         assert read_table(out / "rollouts.parquet", ROLLOUTS)["teacher_ids"].null_count() == 0
 
 
+def test_a_frozen_model_answers_the_same_from_half_the_memory() -> None:
+    """Under autocast, which a GPU trains with: bit for bit."""
+    from selfdistill.training.practice.teacher import halve
+    from selfdistill.training.trainer.model import load_model
+
+    whole, halved = load_model(SEARCHER).eval(), load_model(SEARCHER).eval()
+    halve(halved)
+    ids = torch.tensor([questions(1)["prompt_ids"][0].to_list()])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        laws = [model(input_ids=ids).logits for model in (whole, halved)]
+    assert torch.equal(*laws) and {str(each.dtype) for each in halved.parameters()} == {
+        "torch.bfloat16",
+        "torch.float32",
+    }
+
+
 # What it refuses before anything is asked
 
 

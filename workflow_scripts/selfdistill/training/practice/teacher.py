@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from selfdistill.training.practice.configuration import temperature_of
+from selfdistill.training.practice.configuration import is_halved, temperature_of
 from selfdistill.training.practice.objective import Objective
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.practice.stock import add_fused_lm_head, spread_frozen
@@ -114,17 +114,31 @@ def fellows(student: Any, folder: Path, settings: PracticeSettings, objective: O
     fixed = distils and moving is None
     teacher: Fellow | None = None
     if moving:
-        teacher = Moving(_beside(folder, "float32", settings, objective.prepare), moving.ema)
+        teacher = Moving(_beside(folder, "float32", settings, objective.prepare, moves=True), moving.ema)
     base: Frozen | None = None
     if recipe.base_kl or fixed:
         base = Frozen(_beside(folder, settings.training.precision, settings, objective.prepare if fixed else None))
     return Fellows(base if recipe.base_kl else None, base if fixed else teacher)
 
 
-def _beside(folder: Path, precision: str, settings: PracticeSettings, prepare: Callable[[Any], None] | None) -> Any:
+def _beside(
+    folder: Path, precision: str, settings: PracticeSettings, prepare: Callable[[Any], None] | None, moves: bool = False
+) -> Any:
     """A model that nothing trains, where the student is."""
     model = load_model(folder, precision).requires_grad_(False).eval()
+    if is_halved(settings) and not moves:
+        halve(model)
     add_fused_lm_head(model, temperature=temperature_of(settings))
     if prepare:
         prepare(model)
     return spread_frozen(model) if settings.ranks > 1 else model.to(settings.device)
+
+
+def halve(model: Any) -> None:
+    """Layers' matrices are kept as autocast would round them in every pass: the same answers from half the memory.
+
+    Norms, the embedding and the head stay in float32, for autocast does not round what they give.
+    """
+    for module in model.modules():
+        if type(module) is torch.nn.Linear and module is not model.get_output_embeddings():
+            module.to(torch.bfloat16)

@@ -58,6 +58,7 @@ class PractisingTrainer(Measured, PolicyLoss):
         self.generation = 0
         self._passes: dict[int, Batch] = {}  # this rank's, of the generation
         self._requests: list[str] = []
+        self._graded = pl.DataFrame()  # of the generation, a row a rollout
         self._now: Batch
         self._facts: dict[str, Fact] = {}
         self._largest = 0.0
@@ -92,8 +93,17 @@ class PractisingTrainer(Measured, PolicyLoss):
         return self._entropy
 
     def learnt_rows(self, step: int) -> list[str]:
+        return self._requests[self._of_step(step)][:MENTIONED]
+
+    def _of_step(self, step: int) -> slice:
+        """Of a generation's rollouts those that the step learns from."""
         start = (step - 1) % self.deal.updates * self.deal.batch
-        return self._requests[start : start + self.deal.batch][:MENTIONED]
+        return slice(start, start + self.deal.batch)
+
+    def shown(self) -> dict[str, float]:
+        means = self._graded[self._of_step(int(self._row["step"]))].mean().row(0, named=True)
+        update = {name: value for name, value in self._row["update"].items() if isinstance(value, float)}
+        return means | {name: update[name] for name in ("teacher_kl", "base_kl") if name in update}
 
     def saves_after(self, step: int, stopping: bool) -> bool:
         return step % self.deal.updates == 0
@@ -112,6 +122,7 @@ class PractisingTrainer(Measured, PolicyLoss):
         rows = self.source_of_rollouts.rollouts(generation, self.questions(generation), self.policy)
         self._answering = time.monotonic() - started
         self._requests = rows["request_id"].to_list()
+        self._graded = rows.select("reward", length="n_tokens", cut=pl.col("finish_reason") == "length")
         self._remember_examples(rows)
         batches = self.deal.batches(rows, self.settings.practice.prefix)
         mine = {number: batch for number, batch in enumerate(batches) if number % ranks.world() == ranks.rank()}

@@ -96,6 +96,10 @@ class Measured(StockHooks):
         """The requests that a step learns from."""
         raise NotImplementedError
 
+    def shown(self) -> dict[str, float]:
+        """What else of the last step is told on the way, and to trackers."""
+        return {}
+
     def saves_after(self, step: int, stopping: bool) -> bool:
         """Whether a checkpoint is made after this step, which is not the last."""
         return stopping or step % self.settings.training.save_every == 0
@@ -181,7 +185,7 @@ class Measured(StockHooks):
         self.so_far.add(self._row, sum(self.weights_meter.weights))
         if self.settings.training.trackers:
             shown = ("loss", "entropy", "learning_rate", "grad_norm", "tokens")
-            self.log({key: self._row[key] for key in shown} | self.so_far.shares())
+            self.log({key: self._row[key] for key in shown} | self.so_far.shares() | self.shown())
         return self._row
 
     def memory(self) -> int:

@@ -16,7 +16,7 @@ KNOBS = (
 )
 
 
-def refuse_without_memory(model: Any, settings: RunSettings, longest: int, copies: int = 0) -> None:
+def refuse_without_memory(model: Any, settings: RunSettings, longest: int, copies: float = 0) -> None:
     """Before anything is moved to a GPU: the state and the activations that are kept, against what is free.
 
     `copies` are models beside the one that is trained.
@@ -29,7 +29,7 @@ def refuse_without_memory(model: Any, settings: RunSettings, longest: int, copie
         )
 
 
-def needed_memory(model: Any, settings: RunSettings, longest: int, copies: int = 0) -> float:
+def needed_memory(model: Any, settings: RunSettings, longest: int, copies: float = 0) -> float:
     """Bytes per process: weights, gradients, two moments, and the activations of one backward pass, roughly."""
     recipe, config = settings.training, model.config.get_text_config()
     size = 2 if recipe.precision == "pure-bf16" else 4

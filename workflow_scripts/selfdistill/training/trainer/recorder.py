@@ -61,15 +61,16 @@ class StepRecorder(TrainerCallback):
             "loss": round(row["loss"], 5),
             "grad_norm": float(f"{row['grad_norm']:.3g}"),
             "learning_rate": float(f"{row['learning_rate']:.3g}"),
-            **{key: round(share, 4) for key, share in shares.items()},
+            **{key: round(share, 4) for key, share in (shares | self.trainer.shown()).items()},
             "tokens_per_second": round(row["tokens"] / max(row["seconds"], 1e-9)),
             "gib": round(row["device_bytes"] / 2**30, 2),
             "seconds_left": round(pace * (total - step)),
         }
         signal = f"{shares['signal_fraction']:.0%}" if "signal_fraction" in shares else "unknown"
+        more = "".join(f"{name} {value:.3g}  " for name, value in self.trainer.shown().items())
         print(
             f"step {step}/{total}  loss {row['loss']:.4f}  lr {row['learning_rate']:.2e}  |g| {row['grad_norm']:.3g}  "
-            f"signal {signal} of |g|²  changed {shares['changed_fraction']:.1%}  "
+            f"signal {signal} of |g|²  changed {shares['changed_fraction']:.1%}  {more}"
             f"{facts['tokens_per_second']} tokens/s  {facts['gib']} GiB  {facts['seconds_left']} s left\n"
             + json.dumps({"event": "progress", "label": self.trainer.settings.arm, **facts}),
             file=sys.stderr,
