@@ -14,10 +14,12 @@ from selfdistill.study.training import Lora
 from selfdistill.tables.endings import CORRECT
 from selfdistill.tables.practice import ROLLOUTS
 from selfdistill.tables.streams import read_pieces
+from selfdistill.training.practice.agreement import refuse_other_law
 from selfdistill.training.practice.answering import share_of_memory
 from selfdistill.training.practice.asking import plan_of
 from selfdistill.training.practice.generations import rollout_source
 from selfdistill.training.practice.grading import advantages
+from selfdistill.training.practice.objective import Batch
 from selfdistill.training.practice.order import Order, covered, step_of
 from selfdistill.training.practice.settings import PracticeSettings
 
@@ -191,3 +193,33 @@ def test_the_engine_leaves_the_optimiser_its_room_and_too_little_is_a_sentence()
         UserError, match=r"practice\.turns: beside the trainer 5\.2 of the GPU's 80\.0 GiB are left for the engine"
     ):
         share_of_memory(22 * gib, 80 * gib, size, settings)
+
+
+# Whether the engine answers with the student's weights
+
+
+def micro_batch(apart: float) -> Batch:
+    """Two answers of 3 and 1 tokens, of which each is so far from what the trainer gives it; padding is further."""
+    import torch
+
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
+    engine, zeros = torch.full((2, 3), -1.0), torch.zeros(2, 3)
+    trainer = torch.where(mask.bool(), engine + apart, 50.0)
+    ids = torch.ones(2, 3, dtype=torch.long)
+    return Batch(
+        ids, ids, ids, mask, torch.zeros(2), zeros, trainer, engine, None, None, None, torch.zeros(2, dtype=torch.bool), 2, 4, 0
+    )  # fmt: skip
+
+
+def test_an_engine_that_answers_with_other_weights_is_noticed() -> None:
+    settings = practice_settings()
+    refuse_other_law([micro_batch(9e-5), micro_batch(-9e-5)], 2, settings, SEARCHER)
+    for apart in (1.1e-4, float("nan")):
+        with pytest.raises(
+            UserError, match=r"generation 2: .* did not answer with the student's weights\..*turns: apart"
+        ):
+            refuse_other_law([micro_batch(apart)], 2, settings, SEARCHER)
+    rough = settings.model_copy(update={"device": "cuda"})
+    refuse_other_law([micro_batch(0.1)], 2, rough, SEARCHER)
+    with pytest.raises(UserError, match="0.25 nats a token from the trainer's, and at most 0.2 is expected"):
+        refuse_other_law([micro_batch(0.25)], 2, rough, SEARCHER)

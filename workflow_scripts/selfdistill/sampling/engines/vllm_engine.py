@@ -118,6 +118,7 @@ class VllmEngine:
             self.engine.wake_up(["weights"])
         elsewhere = {} if model == self.model else {"weights_path": str(model)}
         self.engine.collective_rpc("reload_weights", kwargs=elsewhere)
+        self.engine.collective_rpc(_renew_head)
         self.model = model
         if self.on_gpu:
             self.engine.wake_up(["kv_cache"])
@@ -153,6 +154,16 @@ class VllmEngine:
             self.engine.add_request(request_id, prompt, SamplingParams(**shape, **wanted))
         except _refusals() as error:
             raise UserError(f"request {request_id}: vLLM refuses it: {_quote(error)}") from error
+
+
+def _renew_head(worker: Any) -> None:
+    """A head that is tied to the embedding has no weights in the files, so reloading passes it by. On a CPU it has a packed
+    copy of its own, which would stay that of the old weights."""
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    for layer in worker.get_model().modules():
+        if isinstance(layer, ParallelLMHead):
+            layer.quant_method.process_weights_after_loading(layer)
 
 
 def _import_vllm(device: str) -> Any:

@@ -22,6 +22,7 @@ from selfdistill.tables.training import TRAINED_LOGPROBS
 from selfdistill.tables.whole import read_table
 from selfdistill.training.handover.exports import check_examples, export_model
 from selfdistill.training.handover.finished import remove_tree
+from selfdistill.training.practice.agreement import refuse_other_law
 from selfdistill.training.practice.batches import moved
 from selfdistill.training.practice.configuration import deal_of
 from selfdistill.training.practice.objective import Batch, Fact, Objective
@@ -127,6 +128,8 @@ class PractisingTrainer(Measured, PolicyLoss):
         batches = self.deal.batches(rows, self.settings.practice.prefix)
         mine = {number: batch for number, batch in enumerate(batches) if number % ranks.world() == ranks.rank()}
         self._passes = {number: self._with_logps(batch) for number, batch in mine.items()}
+        if self.settings.replays is None:  # else they are another student's
+            refuse_other_law(self._passes.values(), generation, self.settings, self.source)
         self.generation = generation
 
     def policy(self) -> Policy:
