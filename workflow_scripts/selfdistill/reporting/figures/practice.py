@@ -251,6 +251,7 @@ def practice_signal(inputs: ReportInputs) -> Figure | None:
     scales.set_title("noise scale, sequences")
     scales.set_xscale("log")
     scales.xaxis.set_major_formatter(AS_COUNT)
+    scales.set_ylim(0.4, len(arms) + 0.6)
     scales.set_yticks([len(arms) - place for place in range(len(arms))], arms)
     for batch in {recipe_of(inputs.study, arm).batch for arm in arms}:
         scales.axvline(batch, color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5)))
