@@ -31,7 +31,7 @@ from random_inputs import PROMPT, SHAPES, make_model, make_questions  # noqa: E4
 def settings(asked: argparse.Namespace) -> dict[str, Any]:
     training = {
         "batch": 1, "micro_batch": asked.micro_batch, "lr": asked.lr, "lr_floor": asked.lr, "schedule": "constant", "warmup_steps": 0,
-        "beta2": 0.999, "weight_decay": 0.01, "compile": asked.compile, "activations": asked.activations,
+        "beta2": 0.999, "weight_decay": 0.01, "checkpoints": [100], "compile": asked.compile, "activations": asked.activations,
     }  # fmt: skip
     if asked.lora:
         training["lora"] = {"rank": 64, "alpha": 128}
