@@ -207,7 +207,8 @@ def micro_batch(apart: float) -> Batch:
     trainer = torch.where(mask.bool(), engine + apart, 50.0)
     ids = torch.ones(2, 3, dtype=torch.long)
     return Batch(
-        ids, ids, ids, mask, torch.zeros(2), zeros, trainer, engine, None, None, None, torch.zeros(2, dtype=torch.bool), 2, 4, 0
+        ids, ids, ids, mask, torch.zeros(2), zeros, trainer, engine, None, None, None, torch.zeros(2, dtype=torch.bool),
+        torch.tensor([0, 1, 2, 3]), 2, 4, 0,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ examples. An engine that kept old weights, or a part of them, shows here, and on
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.training.handover.distances import LIMITS, MEAN_SHARE
@@ -14,15 +15,14 @@ from selfdistill.training.practice.objective import Batch
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.processes import ranks
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def refuse_other_law(batches: Iterable[Batch], generation: int, settings: PracticeSettings, source: Path) -> None:
     """Of this rank's micro-batches; all ranks ask together. `source` is the base's folder, for how weights are stored."""
-    total, tokens = 0.0, 0
-    for batch in batches:
-        apart = (batch.old_plain_logps - batch.engine_logps).abs() * batch.completion_mask
-        total += float(apart.double().sum())
-        tokens += int(batch.completion_mask.sum())
-    parts = ranks.gather((total, tokens))
+    sums = [apart_of(batch) for batch in batches]  # where they are, so that a GPU is waited for once
+    parts = ranks.gather(tuple(float(sum(each)) for each in zip(*sums, strict=True)))
     mean = sum(part[0] for part in parts) / max(1, sum(part[1] for part in parts))
     most = limit_of(settings, source) * MEAN_SHARE
     if not mean <= most:  # also where it is no number
@@ -31,6 +31,15 @@ def refuse_other_law(batches: Iterable[Batch], generation: int, settings: Practi
             f"{most:.2g} is expected: it did not answer with the student's weights. Set practice.turns: apart, which starts it "
             "anew for each generation, or another sampling.engine; sampling.export_limit sets the limit."
         )
+
+
+def apart_of(batch: Batch) -> tuple["Tensor", "Tensor"]:
+    """The sum over tokens of |trainer − engine|, and how many they are; one that the engine gave nothing for is none."""
+    device = batch.old_plain_logps.device
+    engine = batch.engine_logps.to(device)
+    known = batch.completion_mask.to(device).bool() & ~engine.isnan()
+    apart = (batch.old_plain_logps - engine).abs().where(known, 0)
+    return apart.double().sum(), known.sum()
 
 
 def limit_of(settings: PracticeSettings, source: Path) -> float:
