@@ -207,14 +207,9 @@ def micro_batch(apart: float) -> Batch:
     trainer = torch.where(mask.bool(), engine + apart, 50.0)
     ids = torch.ones(2, 3, dtype=torch.long)
     return Batch(
-<<<<<<< HEAD
         prompt_ids=ids, prompt_mask=ids, completion_ids=ids, completion_mask=mask, places=mask.flatten().nonzero()[:, 0],
         advantages=zeros[:, 0], old_logps=zeros, old_plain_logps=trainer, engine_logps=engine, base_logps=None,
         teacher_ids=None, teacher_mask=None, taught=zeros[:, 0].bool(), step_sequences=2, step_tokens=4, step_taught=0,
-=======
-        ids, ids, ids, mask, torch.zeros(2), zeros, trainer, engine, None, None, None, torch.zeros(2, dtype=torch.bool),
-        torch.tensor([0, 1, 2, 3]), 2, 4, 0,
->>>>>>> practise
     )  # fmt: skip
 
 
