@@ -24,7 +24,9 @@ def test_every_shipped_study_can_be_rehearsed(file: Path, tmp_path: Path) -> Non
     small = load_study(yaml.safe_load(rehearse(raw, tmp_path / "given", "auto").read_text()), ROOT)
     for part in ("arms", "decodes", "hypotheses"):
         assert list(getattr(small, part)) == list(getattr(real, part))
-    assert {arm.differences["keep"] for arm in small.arms.values()} == {arm.differences["keep"] for arm in real.arms.values()}
+    assert {arm.differences["keep"] for arm in small.arms.values()} == {
+        arm.differences["keep"] for arm in real.arms.values()
+    }
     assert (
         small.evaluation.decodes.base == real.evaluation.decodes.base
         and small.evaluation.decodes.final == real.evaluation.decodes.final
@@ -69,7 +71,8 @@ def test_unequal_draws_and_shared_noise_are_rehearsed_too(tmp_path: Path) -> Non
 def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_path: Path) -> None:
     command = [
         sys.executable,
-        str(ROOT / "workflow_scripts/rehearse.py"),
+        str(ROOT / "workflow_scripts/forklock.py"),
+        "rehearse",
         str(ROOT / "config/qwen3.5-4b.yaml"),
         "--arms",
     ]
