@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from selfdistill.annotation.rubric import check_rubric
 from selfdistill.foundation.errors import UserError
@@ -88,7 +88,7 @@ def _chat(study: Study) -> Iterator[Finding]:
     if _is_to_come(study):
         return
     trusted, folder = bool(study.model.trust_remote_code), Path(study.model.path)
-    asked_for = [("model.chat", study.model.chat, None)]
+    asked_for: list[tuple[str, dict[str, Any], str | None]] = [("model.chat", study.model.chat, None)]
     asked_for += [
         (f"contexts.{name}.chat", study.model.chat | context.switches, context.template)
         for name, context in study.contexts.items()
