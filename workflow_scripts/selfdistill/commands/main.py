@@ -6,6 +6,7 @@ and `run`, which does it and returns the exit status.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -14,12 +15,15 @@ from selfdistill.foundation.programs import as_program
 from selfdistill.foundation.suggestions import suggested
 
 # In the order in which a person comes to need them.
-COMMANDS = ("check", "plan", "rehearse", "status", "diff", "look")
+COMMANDS = ("init", "check", "plan", "rehearse", "status", "diff", "look")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
-    as_program(lambda: sys.exit(run(given)))
+    try:
+        as_program(lambda: sys.exit(run(given)))
+    except BrokenPipeError:  # `forklock plan | head`: whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(given: Sequence[str]) -> int:

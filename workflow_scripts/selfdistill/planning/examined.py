@@ -6,7 +6,7 @@ said to be so.
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +20,16 @@ from selfdistill.models.folder import inspect_model
 from selfdistill.models.reading import CONFIG
 from selfdistill.planning.cost import stages, total
 from selfdistill.planning.counts import counted
-from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.sources import RawProblem, read_source
 from selfdistill.problems.wording import check_wording
 from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.study.cross_checks import cross_checks
 from selfdistill.study.evaluation import size_of
+from selfdistill.study.lines import Lines
+from selfdistill.study.load import typed_study, without_paths
 from selfdistill.study.models import sampled_arms
 from selfdistill.study.problems import Source
 from selfdistill.study.study import Study
@@ -43,9 +46,19 @@ class Finding:
 
     kind: Kind
     sentence: str  # one that speaks of a key begins with it: `key: what`
+    of_machine: bool = False  # true of this machine and not of every other
 
 
 Look = Callable[[Study], Iterator[Finding]]
+
+
+def looked_at(lines: Lines, file_alone: bool = False) -> tuple[Study, list[Finding]]:
+    """The study that stands in a file, and all that is wrong with it, each with its place there."""
+    study = typed_study(without_paths(lines.content), lines)
+    told = list(dict.fromkeys(cross_checks(study, Path("."))))
+    found = [Finding("wrong", complaint) for complaint in told]
+    found += [] if file_alone else examined(study, told)
+    return study, [replace(each, sentence=lines.placed(each.sentence, lines.content)) for each in found]
 
 
 def examined(study: Study, told: Collection[str] = ()) -> Iterator[Finding]:
@@ -59,6 +72,8 @@ def _taken(look: Look, study: Study) -> Iterator[Finding]:
     """What a look finds, up to where it cannot go on."""
     try:
         yield from look(study)
+    except NotStated as error:
+        yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}")
     except UserError as error:
         yield Finding("wrong", str(error))
 
@@ -108,7 +123,7 @@ def _problems(study: Study) -> Iterator[Finding]:
         whole &= all(finding.kind == "note" for finding in found)
         yield from found
     everything = read["train"] + read["eval"]
-    yield from _golds(everything)
+    yield from unreadable_golds(everything)
     yield from _lengths(study, everything)
     if whole:
         yield from _enough(study, read)
@@ -133,7 +148,7 @@ def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Findi
             yield Finding("note", f"{key}: {told['alarm']}")
 
 
-def _golds(problems: list[RawProblem]) -> Iterator[Finding]:
+def unreadable_golds(problems: list[RawProblem]) -> Iterator[Finding]:
     bad = unreadable([problem.answer for problem in problems], SECONDS_PER_ANSWER)
     places = [problem for problem in problems if problem.answer in bad]
     for problem in places[:NAMED]:
@@ -187,7 +202,8 @@ def _engines(study: Study) -> Iterator[Finding]:
     there = len(list_gpus().gpus)
     if wanted > there:
         yield Finding(
-            "note", f"sampling.gpus and training.gpus: {wanted} GPUs are asked for, and this machine shows {there}."
+            "note",
+            f"sampling.gpus and training.gpus: {plural(wanted, 'GPU')} asked for, and this machine shows {there or 'none'}.",
         )
 
 
@@ -205,6 +221,7 @@ def _disk(study: Study) -> Iterator[Finding]:
             "wrong",
             f"results: the study is expected to write {needed / GB:,.0f} GB, and {free / GB:,.0f} GB are free at {where}; make "
             "room, or name another folder.",
+            of_machine=True,
         )
 
 
