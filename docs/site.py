@@ -23,7 +23,8 @@ README = "README.md"
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = [page for page in tracked_pages() if not page.startswith(".")]
     wanted = dict.fromkeys([*pages, *(target for page in pages for target in files_linked_from(page))])
-    return Files([File.generated(config, name, abs_src_path=str(ROOT / name)) for name in wanted])
+    of_theme = [file for file in files if file.src_dir != config.docs_dir]
+    return Files([*of_theme, *(File.generated(config, name, abs_src_path=str(ROOT / name)) for name in wanted)])
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -191,6 +191,21 @@ def test_a_mistake_is_a_sentence_and_nothing_is_written(here: Path, given: str) 
     assert after == before
 
 
+def test_where_nothing_can_be_written_nothing_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+
+    def full_disk(path: Path, text: str) -> None:
+        if path.suffix == ".yaml":
+            raise OSError(28, "No space left on device", str(path))
+        path.write_text(text)
+        written.append(path)
+
+    monkeypatch.setattr("selfdistill.beginning.begin.write_text", full_disk)
+    with pytest.raises(UserError, match=r"config/mine.yaml: cannot be written \(No space left on device\)"):
+        run(["init", "mine", "--problems", "mine.jsonl", *GIVEN])
+    assert len(written) == 2 and not any(path.exists() for path in written)
+
+
 def test_a_reader_that_has_read_enough_is_no_fault() -> None:
     done = subprocess.run(
         f"{sys.executable} workflow_scripts/forklock.py plan config/smoke.yaml | head -1", shell=True, cwd=ROOT, capture_output=True, text=True

@@ -35,6 +35,15 @@ class Begun(NamedTuple):
 
 
 def begin(choices: Choices) -> Begun:
+    try:
+        return _begin(choices)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: cannot be written ({error.strerror}); make the project's folder writable. Nothing was written."
+        ) from error
+
+
+def _begin(choices: Choices) -> Begun:
     refuse_unreadable(choices)
     with sources_of(choices) as sources:
         tables = assemble(Problems.model_validate({"prompt": "{problem}", "sources": sources}), SEED)
