@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help real-model report looks next-look environment environments rehearse plan test test-all lint format lock schema docs datasets grading-page clean benchmark
+.PHONY: help real-model report looks next-look environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,7 @@ datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
 grading-page: $(ENVIRONMENT) ## write docs/grading.md from the pairs that the tests ask the grader for
 	python tests/unit/grading/pairs.py > docs/grading.md
 
+.PHONY: docs
 docs: $(ENVIRONMENT) ## build the site of these pages into site/; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
