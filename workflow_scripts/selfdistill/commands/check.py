@@ -8,14 +8,11 @@ looked at, and is told so. The exit status is 1 where something is wrong.
 
 import argparse
 import sys
-from pathlib import Path
 
 from selfdistill.commands.given import add_study
 from selfdistill.foundation.wording import plural
-from selfdistill.planning.examined import Finding, examined
-from selfdistill.study.cross_checks import cross_checks
+from selfdistill.planning.examined import Finding, looked_at
 from selfdistill.study.lines import read_with_lines
-from selfdistill.study.load import typed_study, without_paths
 
 SUMMARY = "All that is wrong with a study, each with its place and what to do."
 SIGNS = {"wrong": "error", "note": "note", "unknown": "not looked at"}
@@ -27,13 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    lines = read_with_lines(asked.study)
-    study = typed_study(without_paths(lines.content), lines)
-    told = list(dict.fromkeys(cross_checks(study, Path("."))))
-    found = [Finding("wrong", complaint) for complaint in told]
-    found += [] if asked.file_alone else examined(study, told)
+    study, found = looked_at(read_with_lines(asked.study), asked.file_alone)
     for finding in found:
-        print(f"{SIGNS[finding.kind]}: {lines.placed(finding.sentence, lines.content)}", file=sys.stderr)
+        print(f"{SIGNS[finding.kind]}: {finding.sentence}", file=sys.stderr)
     wrong = sum(finding.kind == "wrong" for finding in found)
     print(f"{study.study}: {concluded(found, wrong)}", file=sys.stderr)
     return int(bool(wrong))

@@ -17,6 +17,9 @@ from pathlib import Path
 from selfdistill.commands.given import add_study
 from selfdistill.foundation.wording import plural
 from selfdistill.planning.changes import Changes, changes
+from selfdistill.planning.counts import counted
+from selfdistill.planning.examined import THROUGHPUTS
+from selfdistill.planning.figures import Figures, load_throughputs
 from selfdistill.study.load import study_of
 
 SUMMARY = "What a change to the study file would really sample and train anew."
@@ -30,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
-    found = changes(study)
+    found = changes(study, counted(study, Figures(load_throughputs(THROUGHPUTS), study, THROUGHPUTS)))
     print(json.dumps(asdict(found), indent=1) if asked.json else "\n".join(told(study.study, found)))
     return jobs(asked.study) if asked.jobs else 0
 

@@ -6,20 +6,38 @@ and `run`, which does it and returns the exit status.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
+from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.programs import as_program
 from selfdistill.foundation.suggestions import suggested
 
+LIBRARY = "workflow_scripts/selfdistill"
 # In the order in which a person comes to need them.
-COMMANDS = ("check", "plan", "rehearse", "status", "diff", "look")
+COMMANDS = ("init", "check", "plan", "rehearse", "status", "diff", "look")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
-    as_program(lambda: sys.exit(run(given)))
+    try:
+        as_program(lambda: sys.exit(run_here(given)))
+    except BrokenPipeError:  # `forklock plan | head`: whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run_here(given: Sequence[str]) -> int:
+    """In the project's folder: the paths of study files begin there."""
+    asks_how = not given or any(word in ("-h", "--help", "--version") for word in given)
+    if not asks_how and not (Path.cwd() / LIBRARY).is_dir():
+        root = Path(__file__).parents[3]
+        raise UserError(
+            f"{Path.cwd()}: is not the project's folder, where the paths of study files begin; cd {root} and try again."
+        )
+    return run(given)
 
 
 def run(given: Sequence[str]) -> int:

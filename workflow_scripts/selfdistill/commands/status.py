@@ -19,7 +19,7 @@ from typing import Any
 from selfdistill.commands.given import add_study
 from selfdistill.planning.cost import Amount, Stage, stages
 from selfdistill.planning.counts import counted
-from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.planning.standing import Part, standing
 from selfdistill.study.load import study_of
 from selfdistill.study.study import Study
@@ -41,7 +41,7 @@ def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
     figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
     study = counted(study, figures)
-    planned = stages(study, figures)
+    planned = planned_for(study, figures)
     while True:
         parts = standing(study)
         text = as_data(parts, planned) if asked.json else as_text(study, parts, planned, asked.price, asked.all)
@@ -49,6 +49,15 @@ def run(asked: argparse.Namespace) -> int:
         if not asked.watch:
             return 0
         time.sleep(asked.watch)
+
+
+def planned_for(study: Study, figures: Figures) -> list[Stage]:
+    """The plan's stages; none for a model of which nobody stated figures, whose work can be counted all the same."""
+    try:
+        return list(stages(study, figures))
+    except NotStated as error:
+        print(f"what is left is not reckoned: {error}", file=sys.stderr)
+        return []
 
 
 def as_data(parts: Sequence[Part], planned: Sequence[Stage]) -> str:
@@ -67,7 +76,8 @@ def as_text(
         lines.append(f"  {summed(stage, of_stage)}")
         shown = [part for part in of_stage if everything or part.state in ("under way", "begun")]
         lines += [f"    {told(part)}" for part in shown if len(of_stage) > 1 or part.state == "under way"]
-    return "\n".join([*lines, f"  {rest(left_of(parts, planned), price)}"])
+    lines += [f"  {rest(left_of(parts, planned), price)}"] if planned else []
+    return "\n".join(lines)
 
 
 def summed(stage: str, parts: Sequence[Part]) -> str:

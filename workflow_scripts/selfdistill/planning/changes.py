@@ -55,9 +55,10 @@ class Changes:
     trained: list[Trained]
 
 
-def changes(study: Study) -> Changes:
+def changes(study: Study, numbered: Study | None = None) -> Changes:
+    """`numbered` is the same study with a number where it says `all`, for what nobody planned yet."""
     results = Path(study.results)
-    plans = Plans(study, results)
+    plans = Plans(study, results, numbered or study)
     sources = [_sampled(plans, model) for model in sources_of_samples(study)]
     fresh = {each.model for each in sources if each.new}
     trained = [_trained(study, results, run, fresh) for run in runs(study)]
@@ -69,8 +70,8 @@ def changes(study: Study) -> Changes:
 class Plans:
     """The requests that a model would be asked, where the study's problems and the model itself are there."""
 
-    def __init__(self, study: Study, results: Path) -> None:
-        self.study, self.results = study, results
+    def __init__(self, study: Study, results: Path, numbered: Study) -> None:
+        self.study, self.results, self.numbered = study, results, numbered
         folder = results / "problems"
         self.there = all((folder / name).is_file() for name in ("train.parquet", "eval.parquet", "prompts.parquet"))
         if self.there:
@@ -96,12 +97,16 @@ class Plans:
 def _sampled(plans: Plans, model: str, anew: set[str] = frozenset()) -> Sampled:  # type: ignore[assignment]
     asked = asked_of(plans.study, model)
     if model.rpartition("/")[0] in anew:
-        return Sampled(model, requests_of(asked), 0, "its training runs anew")
+        return Sampled(model, expected(plans, model), 0, "its training runs anew")
     wanted = plans.of(model, asked)
     if wanted is None:
-        return Sampled(model, requests_of(asked), 0, "what it is asked is not known yet")
+        return Sampled(model, expected(plans, model), 0, "what it is asked is not known yet")
     held = wanted.filter(wanted.is_in(held_by(plans.study, model).implode()))
     return Sampled(model, wanted.n_unique(), held.n_unique())
+
+
+def expected(plans: Plans, model: str) -> int:
+    return requests_of(asked_of(plans.numbered, model))
 
 
 def held_by(study: Study, model: str) -> pl.Series:

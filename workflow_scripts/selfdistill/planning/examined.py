@@ -6,7 +6,7 @@ said to be so.
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +20,17 @@ from selfdistill.models.folder import inspect_model
 from selfdistill.models.reading import CONFIG
 from selfdistill.planning.cost import stages, total
 from selfdistill.planning.counts import counted
-from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.sources import RawProblem, read_source
 from selfdistill.problems.wording import check_wording
 from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.study.cross_checks import cross_checks
 from selfdistill.study.evaluation import size_of
+from selfdistill.study.identity import refuse_other_results
+from selfdistill.study.lines import Lines
+from selfdistill.study.load import typed_study, without_paths
 from selfdistill.study.models import sampled_arms
 from selfdistill.study.problems import Source
 from selfdistill.study.study import Study
@@ -35,6 +39,7 @@ Kind = Literal["wrong", "note", "unknown"]
 THROUGHPUTS = Path("config/throughputs.yaml")
 NAMED = 20  # unreadable answers that are named; of more there is the number
 GB = 1e9
+MODEL, SOURCES = "model.path", "problems.sources."  # keys
 
 
 @dataclass(frozen=True)
@@ -43,24 +48,53 @@ class Finding:
 
     kind: Kind
     sentence: str  # one that speaks of a key begins with it: `key: what`
+    of_machine: bool = False  # true of this machine and not of every other
 
 
 Look = Callable[[Study], Iterator[Finding]]
 
 
+def looked_at(lines: Lines, file_alone: bool = False) -> tuple[Study, list[Finding]]:
+    """The study that stands in a file, and all that is wrong with it, each with its place there."""
+    study = typed_study(without_paths(lines.content), lines)
+    told = list(dict.fromkeys(cross_checks(study, Path("."))))
+    found = [] if file_alone else list(examined(study, told))
+    keys = {_key_of(each.sentence) for each in found if each.kind == "wrong"}
+    found = [Finding("wrong", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)] + found
+    return study, [replace(each, sentence=lines.placed(each.sentence, lines.content)) for each in found]
+
+
+def _key_of(sentence: str) -> str:
+    return sentence.partition(": ")[0]
+
+
+def _is_told_better(key: str, by: Collection[str]) -> bool:
+    """What a model's folder lacks is seen when it is looked into, and lines of a file that cannot be read are no problems."""
+    counts = key == "training.samples" or key.startswith("evaluation.budgets.")
+    return (key == MODEL and key in by) or (counts and any(other.startswith(SOURCES) for other in by))
+
+
 def examined(study: Study, told: Collection[str] = ()) -> Iterator[Finding]:
     """What is found beside what the file's own checks `told` already, of which a key that is wrong is not told again."""
-    wrong = {complaint.partition(": ")[0] for complaint in told}
+    wrong = {_key_of(complaint) for complaint in told} - {MODEL}
     for look in LOOKS:
-        yield from (finding for finding in _taken(look, study) if finding.sentence.partition(": ")[0] not in wrong)
+        yield from (finding for finding in _taken(look, study) if _key_of(finding.sentence) not in wrong)
 
 
 def _taken(look: Look, study: Study) -> Iterator[Finding]:
     """What a look finds, up to where it cannot go on."""
     try:
         yield from look(study)
+    except NotStated as error:
+        yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}")
     except UserError as error:
         yield Finding("wrong", str(error))
+
+
+def _results(study: Study) -> Iterator[Finding]:
+    """Whether what is there already was made by this study."""
+    refuse_other_results(study, Path(study.results))
+    yield from ()
 
 
 def _wordings(study: Study) -> Iterator[Finding]:
@@ -72,20 +106,30 @@ def _wordings(study: Study) -> Iterator[Finding]:
 
 
 def _model(study: Study) -> Iterator[Finding]:
-    if _is_to_come(study):
-        yield Finding("unknown", f"model.path: {study.model.path} is not there yet; the first run downloads it.")
-        return
-    facts = inspect_model(Path(study.model.path), study.model.context, study.model.trust_remote_code)
-    yield from (Finding("note", note) for note in facts.notes)
+    """Whether it holds the study's context is told by the file's own checks."""
+    if _is_there(study):
+        try:
+            facts = inspect_model(Path(study.model.path), 1, study.model.trust_remote_code)
+        except UserError as error:
+            yield Finding("wrong", f"{MODEL}: {error}")
+        else:
+            yield from (Finding("note", note) for note in facts.notes)
+    elif study.model.hub:
+        yield Finding("unknown", f"{MODEL}: {study.model.path} is not there yet; the first run downloads it.")
 
 
-def _is_to_come(study: Study) -> bool:
-    return not (Path(study.model.path) / CONFIG).is_file()
+def _is_there(study: Study) -> bool:
+    return (Path(study.model.path) / CONFIG).is_file()
+
+
+def _can_be_asked(study: Study) -> bool:
+    """What is wrong with it is told where it is looked at."""
+    return _is_there(study) and not any(finding.kind == "wrong" for finding in _model(study))
 
 
 def _chat(study: Study) -> Iterator[Finding]:
     """Switches that the template does not read, in `model.chat` and in every context."""
-    if _is_to_come(study):
+    if not _can_be_asked(study):
         return
     trusted, folder = bool(study.model.trust_remote_code), Path(study.model.path)
     asked_for: list[tuple[str, dict[str, Any], str | None]] = [("model.chat", study.model.chat, None)]
@@ -105,22 +149,22 @@ def _problems(study: Study) -> Iterator[Finding]:
     whole, read = True, dict[str, list[RawProblem]](train=[], eval=[])
     for name, source in study.problems.sources.items():
         found = list(_source(name, source, read[source.use]))
-        whole &= all(finding.kind == "note" for finding in found)
+        whole &= Path(source.path).exists() and all(finding.kind == "note" for finding in found)
         yield from found
     everything = read["train"] + read["eval"]
-    yield from _golds(everything)
+    yield from unreadable_golds(everything)
     yield from _lengths(study, everything)
     if whole:
         yield from _enough(study, read)
 
 
 def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Finding]:
-    key = f"problems.sources.{name}"
+    key = f"{SOURCES}{name}"
     if source.loader is None:
         try:
-            read += read_source(name, source.path)
+            read += read_source(name, source.path) if Path(source.path).is_file() else []
         except UserError as error:
-            yield Finding("wrong", str(error))
+            yield Finding("wrong", f"{key}: {error}")
     elif not Path(source.path).exists():
         yield Finding("unknown", f"{key}.path: {source.path} is not there yet; the first run downloads it.")
     else:
@@ -133,7 +177,7 @@ def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Findi
             yield Finding("note", f"{key}: {told['alarm']}")
 
 
-def _golds(problems: list[RawProblem]) -> Iterator[Finding]:
+def unreadable_golds(problems: list[RawProblem]) -> Iterator[Finding]:
     bad = unreadable([problem.answer for problem in problems], SECONDS_PER_ANSWER)
     places = [problem for problem in problems if problem.answer in bad]
     for problem in places[:NAMED]:
@@ -148,12 +192,13 @@ def _golds(problems: list[RawProblem]) -> Iterator[Finding]:
 
 def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
     """The longest problem, with the longest completion that any decode allows it."""
-    if _is_to_come(study) or not problems:
+    if not problems or not _can_be_asked(study):
         return
     chat = Chat(Path(study.model.path), study.model.chat, bool(study.model.trust_remote_code))
     longest = max(problems, key=lambda problem: len(problem.problem))
     tokens = len(chat.ids([user_turn(asked(longest.problem, study.problems.prompt))]))
-    most = max(decode.max_tokens for decode in study.decodes.values())
+    fitting = [decode.max_tokens for decode in study.decodes.values() if decode.max_tokens < study.model.context]
+    most = max(fitting, default=0)  # what alone is too long is told of the file
     if tokens + most > study.model.context:
         yield Finding(
             "wrong",
@@ -187,11 +232,14 @@ def _engines(study: Study) -> Iterator[Finding]:
     there = len(list_gpus().gpus)
     if wanted > there:
         yield Finding(
-            "note", f"sampling.gpus and training.gpus: {wanted} GPUs are asked for, and this machine shows {there}."
+            "note",
+            f"sampling.gpus and training.gpus: {plural(wanted, 'GPU')} asked for, and this machine shows {there or 'none'}.",
         )
 
 
 def _disk(study: Study) -> Iterator[Finding]:
+    if _is_there(study) and not _can_be_asked(study):
+        return
     figures = Figures(load_throughputs(THROUGHPUTS), study, THROUGHPUTS)
     needed = total(stages(counted(study, figures), figures)).expected.disk_bytes
     where = next(
@@ -205,7 +253,8 @@ def _disk(study: Study) -> Iterator[Finding]:
             "wrong",
             f"results: the study is expected to write {needed / GB:,.0f} GB, and {free / GB:,.0f} GB are free at {where}; make "
             "room, or name another folder.",
+            of_machine=True,
         )
 
 
-LOOKS: tuple[Look, ...] = (_wordings, _model, _chat, _problems, _engines, _disk)
+LOOKS: tuple[Look, ...] = (_results, _wordings, _model, _chat, _problems, _engines, _disk)

@@ -81,6 +81,10 @@ class Throughputs(Stated):
 UNTIMED = Place()
 
 
+class NotStated(UserError):
+    """A figure that nobody wrote down: a plan of cost cannot be made, and nothing is wrong with the study."""
+
+
 class Figures:
     """The figures of one study's model, looked up by name; remembers which were used, to print them with the plan."""
 
@@ -90,13 +94,8 @@ class Figures:
         where = " ".join(str(getattr(study.model, key, None) or "") for key in ("path", "hub")).lower()
         # The longest match: qwen3.5-4b-base is not qwen3.5-4b.
         known = [name for name, model in stated.models.items() if model.known_by.lower() in where]
-        if not known:
-            raise UserError(
-                f"{file}: models has no entry whose known_by is a part of {study.model.path!r}; add one with its figures, beside "
-                f"{', '.join(stated.models)}."
-            )
-        self.name = max(known, key=lambda name: len(stated.models[name].known_by))
-        self.model = stated.models[self.name]
+        self.name = max(known, key=lambda name: len(stated.models[name].known_by), default="")
+        self.model = stated.models.get(self.name, ModelFigures(known_by=study.model.path))
         self._take_sizes(Path(study.model.path))
         self._take_examples(study)
 
@@ -180,8 +179,13 @@ class Figures:
         self.used[key] = figure
         return figure
 
-    def _asked(self, key: str) -> UserError:
-        return UserError(
+    def _asked(self, key: str) -> NotStated:
+        if not self.name and key.startswith("models."):
+            return NotStated(
+                f"{self.file}: models has no entry whose known_by is a part of {self.model.known_by!r}; add one with its figures, "
+                f"beside {', '.join(self.stated.models)}."
+            )
+        return NotStated(
             f"{self.file}: {key} is not stated; measure it in a small run, or write down what you assume, with "
             "how: assumed and from: why."
         )

@@ -34,7 +34,7 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
                 if getattr(source, other):
                     yield f"{key}.{other}: is for public datasets; name the loader that reads this one, or remove it."
             if not (root / source.path).is_file():
-                yield f"{key}.path: there is no file {source.path!r}."
+                yield f"{key}.path: there is no file {source.path!r}; correct its path, or put the problems there."
         elif (root / source.path).is_file():
             yield f"{key}.path: {source.path!r} is a file; a loader reads a folder of files as the hub has them."
     for use, key, wanted in (

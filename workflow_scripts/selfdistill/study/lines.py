@@ -47,6 +47,11 @@ def read_with_lines(file: Path) -> Lines:
         raise UserError(f"{file}: there is no such study file; give its path, as config/smoke.yaml.") from None
     except UnicodeDecodeError:
         raise UserError(f"{file}: is not UTF-8 text; save it as UTF-8.") from None
+    return lines_in(text, file)
+
+
+def lines_in(text: str, file: Path) -> Lines:
+    """Of what stands in a file, or is to stand there."""
     if file.suffix == ".json":
         return Lines(file, _section(file, json.loads(text)), {})
     try:

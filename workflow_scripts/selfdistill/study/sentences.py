@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from selfdistill.foundation.suggestions import suggested
+from selfdistill.foundation.suggestions import nearest, suggested
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
 from selfdistill.study.words import Standing, in_words, is_union, names_of, section_of_union, standing_at, text_kind
@@ -29,6 +29,7 @@ def complaints(
     """All that is wrong, each once. `raw` is what was checked as a `root`, which stands `below` some keys of the study."""
     found: dict[str, None] = {}
     moved = {RENAMED[key] for each in error.errors() if (key := _dotted(each["loc"])) in RENAMED}
+    misspelt = _misspelt([each["loc"] for each in error.errors() if each["type"] == "extra_forbidden"], root)
     for each in error.errors():
         standing = standing_at(root, each["loc"])
         key = _dotted((*below, *standing.path))
@@ -38,8 +39,17 @@ def complaints(
             continue  # what it would be made from is missing, which is told
         if each["type"] == "missing" and any(f"{new}.".startswith(f"{key}.") for new in moved):
             continue  # it is there, under its old name
+        if each["type"] == "missing" and each["loc"] in misspelt:
+            continue  # it is there, misspelt, which is told
         found[f"{key}: {_sentence(key, each['type'], standing, _value_at(raw, standing.path))}"] = None
     return list(found)
+
+
+def _misspelt(unknown: Sequence[Path], root: type[Section]) -> set[Path]:
+    """The keys that unknown ones were probably meant to be."""
+    return {
+        (*path[:-1], key) for path in unknown if (key := nearest(path[-1], standing_at(root, path).beside)) is not None
+    }
 
 
 def _sentence(key: str, kind: str, standing: Standing, value: Any) -> str:

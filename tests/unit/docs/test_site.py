@@ -1,0 +1,101 @@
+"""The site of the docs: no link of any page leads nowhere, every page is in its menu, and it can be built."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import yaml
+from test_guides import anchors, prose, tracked
+
+from conftest import ROOT
+
+PAGES = sorted(name for name in tracked() if name.endswith(".md"))
+TARGET = re.compile(r"\]\(([^)\s]+)\)|(?:href|src)=\"([^\"]+)\"|^\[[^\]]+\]: (\S+)", re.MULTILINE)
+
+
+class WithTags(yaml.SafeLoader):
+    """MkDocs names Python objects in its file, which are nothing to us."""
+
+
+WithTags.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: suffix)
+
+
+def broken_links(page: str, text: str) -> Iterator[str]:
+    here = (ROOT / page).parent
+    for found in TARGET.findall(prose(re.sub(r"`[^`\n]+`", "", text))):
+        target = "".join(found)
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        file = (here / path).resolve() if path else ROOT / page
+        if not file.exists() or not file.is_relative_to(ROOT):
+            yield target
+        elif file.is_file() and str(file.relative_to(ROOT)) not in tracked():
+            yield f"{target} (which no clone has)"
+        elif anchor and file.suffix == ".md" and anchor not in anchors(file):
+            yield target
+
+
+def test_no_link_of_any_page_leads_nowhere() -> None:
+    told = {page: list(broken_links(page, (ROOT / page).read_text())) for page in PAGES}
+    assert {page: broken for page, broken in told.items() if broken} == {}
+
+
+def test_every_way_to_break_a_link_is_seen() -> None:
+    text = '[a](gone.md) [b](grading.md#gone) ![c](gone.png) <img src="gone.svg"> [d](#gone) [e](../../outside.md) [f](grading.md)'
+    assert list(broken_links("docs/questions.md", text)) == [
+        "gone.md", "grading.md#gone", "gone.png", "gone.svg", "#gone", "../../outside.md",
+    ]  # fmt: skip
+
+
+def menu(entries: list[Any]) -> Iterator[str]:
+    for entry in entries:
+        [place] = entry.values()
+        yield from menu(place) if isinstance(place, list) else [place]
+
+
+def test_every_page_is_in_the_menu_once() -> None:
+    named = list(menu(yaml.load((ROOT / "mkdocs.yml").read_text(), WithTags)["nav"]))
+    assert len(named) == len(set(named)) and set(named) <= set(PAGES)
+    assert {page for page in PAGES if re.fullmatch(r"docs/[^/]+\.md", page)} <= set(named)
+
+
+@pytest.fixture
+def mkdocs() -> None:
+    """Continuous integration must have it; elsewhere an older environment may lack it."""
+    if not find_spec("mkdocs"):
+        reason = "mkdocs is not installed: make environment"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("mkdocs")
+def test_the_site_is_built_whole_without_a_warning_and_fetches_no_font(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    page = (tmp_path / "docs/run-a-study.html").read_text()
+    assert "<li>" in page and "<p>- " not in page
+    fonts = [name for name in wanted_by(page) if re.match("https?://fonts", name)]
+    assert fonts == [] and (tmp_path / "config.yaml").is_file()  # which the first page links to
+    lacking = {
+        (file.name, name)
+        for file in tmp_path.rglob("*.html")
+        if file.name not in ("404.html", "report.html")
+        for name in wanted_by(file.read_text())
+        if ":" not in name and not (file.parent / name.partition("#")[0]).exists()
+    }
+    assert lacking == set()
+
+
+def wanted_by(page: str) -> list[str]:
+    """All that a page links to and loads: styles and scripts, too."""
+    return [unquote(name) for name in re.findall(r'<(?:a|img|link|script)\b[^>]*?(?:src|href)="([^"]+)"', page)]

@@ -1,0 +1,1 @@
+"""A study begun: from a person's own problems and model to a commented study file."""
