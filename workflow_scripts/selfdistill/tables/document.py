@@ -44,7 +44,7 @@ the name of a model, an arm, a seed or a part; a model's name may hold slashes, 
 This page is made from `workflow_scripts/selfdistill/tables/` (`make tables`): the meaning of a column is the comment
 beside it there. A table is refused that has other columns than these. The examples are of
 `config/smoke.yaml` and, where it has none, of `docs/examples/every-table.yaml`, of which each value is true and none
-means anything; "null" stands where both have nothing. They were taken by
+means anything; "null" stands where both have nothing, and "–" where both have no row. They were taken by
 
 ```
 snakemake --cores 2 --configfile config/smoke.yaml
