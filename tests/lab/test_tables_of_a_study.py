@@ -66,7 +66,7 @@ def test_the_worked_example_finds_three_numbers_of_the_report(smoke: Clone, monk
     assert counts == "66 problems in 61 families of the test split"
     assert counts in said and counts in " ".join((ROOT / "docs/reading-the-tables.md").read_text().split())
     rows = said.split("Same decode for all, t07")[1].split("Same decode for all, t15")[0]
-    assert f"base {formatting.percent(found['accuracy'])}" in rows
-    assert f"{formatting.points(found['difference'])} [" in rows
+    accuracy, difference = formatting.percent(found["accuracy"]), formatting.points(found["difference"])
+    assert f"base {' '.join(accuracy.split())} [" in rows and f" {' '.join(difference.split())} [" in rows
     lost = found["flips"].filter(pl.col("direction") == "lost", pl.col("against") == "base")
     assert set(found["texts"]["problem_id"]) == set(lost["problem_id"])
