@@ -68,5 +68,4 @@ def test_the_worked_example_finds_three_numbers_of_the_report(smoke: Clone, monk
     rows = said.split("Same decode for all, t07")[1].split("Same decode for all, t15")[0]
     accuracy, difference = formatting.percent(found["accuracy"]), formatting.points(found["difference"])
     assert f"base {' '.join(accuracy.split())} [" in rows and f" {' '.join(difference.split())} [" in rows
-    lost = found["flips"].filter(pl.col("direction") == "lost", pl.col("against") == "base")
-    assert set(found["texts"]["problem_id"]) == set(lost["problem_id"])
+    assert set(found["texts"]["problem_id"]) == set(found["lost"]) and found["flips"].height > 0
