@@ -68,4 +68,5 @@ def test_the_worked_example_finds_three_numbers_of_the_report(smoke: Clone, monk
     rows = said.split("Same decode for all, t07")[1].split("Same decode for all, t15")[0]
     accuracy, difference = formatting.percent(found["accuracy"]), formatting.points(found["difference"])
     assert f"base {' '.join(accuracy.split())} [" in rows and f" {' '.join(difference.split())} [" in rows
-    assert set(found["texts"]["problem_id"]) == set(found["lost"]) and found["flips"].height > 0
+    fell = found["paired"].filter(pl.col("accuracy") < pl.col("accuracy_of_base"))["problem_id"]
+    assert set(found["texts"]["problem_id"]) == set(fell) and found["flips"].height > fell.len()
