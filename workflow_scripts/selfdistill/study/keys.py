@@ -41,7 +41,7 @@ RUNS_AGAIN = {
     GRADES: "Answers are graded again, in minutes, and the analysis is made again. A training runs anew only if its examples "
     "changed.",
     LADDER: "Answers on the ladder, so far as no journal holds them, and the ladder's tables.",
-    PROBES: "Probes of the mechanism or short trainings of it, and its tables.",
+    PROBES: "Probes, gradients or short trainings of the mechanism, and its tables.",
     READINGS: "Texts are read again, and the tables of disagreement are made.",
     JUDGEMENTS: "Questions to the judge, so far as no journal holds the reply.",
     ANALYSIS: "Tables of the analysis, in minutes, and the report.",
@@ -100,8 +100,7 @@ AGAIN = {
     "ladder": LADDER,
     "mechanism": PROBES,
     "mechanism.temperatures": ANALYSIS,
-    "mechanism.classes": ANALYSIS,
-    "mechanism.depth.distance": PROBES,
+    "mechanism.classes.least": ANALYSIS,
     "practice": TRAININGS,
     "practice.turns": NOTHING,
     "disagreement": READINGS,
