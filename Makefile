@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread a process: the processes are many, and torch threads that fight for a core are slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help real-model report looks next-look environment environments rehearse plan test test-all lint format lock schema datasets grading-page clean benchmark
+.PHONY: help real-model report looks next-look environment environments rehearse plan test test-all lint format lock schema datasets tables grading-page clean benchmark
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ schema: $(ENVIRONMENT) ## write config/schema.json and docs/study-file.md from t
 
 datasets: $(ENVIRONMENT) ## write docs/datasets.md from the loaders
 	PYTHONPATH=workflow_scripts python -m selfdistill.problems.datasets.document > docs/datasets.md
+
+tables: $(ENVIRONMENT) ## write docs/tables.md from the schemas of the tables
+	PYTHONPATH=workflow_scripts python -m selfdistill.tables.document > docs/tables.md
 
 grading-page: $(ENVIRONMENT) ## write docs/grading.md from the pairs that the tests ask the grader for
 	python tests/unit/grading/pairs.py > docs/grading.md

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone, jobs_in
+from selfdistill.study import keys
 
 pytestmark = pytest.mark.xdist_group("dag")
 
@@ -36,14 +38,26 @@ JUDGED = {
 EVERYTHING = {"problems", "prompts", "dataset", *TRAINED, *SAMPLED, *RUNS, *ANALYSIS, *MOVED, *PAGE}
 
 
-def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    def change(study: dict[str, Any]) -> None:
-        *sections, key = path.split("/")
+@dataclass(frozen=True)
+class put:
+    """A change of one key."""
+
+    path: str
+    value: Any
+
+    def __call__(self, study: dict[str, Any]) -> None:
+        *sections, key = self.path.split("/")
         for section in sections:
             study = study[section]
-        study[key] = value
+        study[key] = self.value
 
-    return change
+    @property
+    def key(self) -> str:
+        """As the page of all keys names it."""
+        section, *rest = self.path.split("/")
+        return ".".join(
+            [section, "NAME", *rest[1:]] if section in ("arms", "decodes", "hypotheses") else [section, *rest]
+        )
 
 
 def mixture_of_more_draws(study: dict[str, Any]) -> None:
@@ -177,6 +191,27 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "the sampler's batch, which changes no sample": (put("sampling/batch", 32), PAGE, {}),
     "how often training saves, which changes no weight": (put("training/save_every", 3), PAGE, {}),
 }  # fmt: skip
+
+
+# What the page of all keys calls where it begins → the rules of which one is among those that run.
+BEGINS_WITH = {
+    keys.PROBLEMS: {"problems"}, keys.SAMPLES: {"sample"}, keys.TRAININGS: {"train"}, keys.GRADES: {"grade"},
+    keys.PROBES: {"probe", "gradients"}, keys.ANALYSIS: ANALYSIS,
+}  # fmt: skip
+DEAR = {"problems", *SAMPLED, *TRAINED, "probe", "gradients"}
+
+
+def test_the_page_of_all_keys_says_where_it_begins() -> None:
+    """Of what stands above, where a key by itself is changed and something rests on it."""
+    leaves = {key.path for key in keys.all_keys() if key.holds_a_value}
+    seen = set()
+    for change, rules, _ in STALENESS.values():
+        said = keys.runs_again(change.key) if isinstance(change, put) and change.key in leaves else ""
+        if said in BEGINS_WITH and rules != PAGE:
+            assert rules & BEGINS_WITH[said], change
+            assert said != keys.ANALYSIS or not rules & DEAR, change
+            seen.add(said)
+    assert seen >= {keys.PROBLEMS, keys.SAMPLES, keys.TRAININGS, keys.GRADES, keys.PROBES, keys.ANALYSIS}
 
 
 @pytest.mark.parametrize("name", STALENESS)

@@ -402,6 +402,16 @@ def test_levels_on_another_mixture_have_a_table_of_their_own() -> None:
     assert rows and all(row.cells[0] == "harder" and "[" in row.cells[4] for row in rows)
 
 
+def test_the_page_counts_the_problems_beside_their_families() -> None:
+    levels = report_inputs().levels
+    assert levels is not None
+    levels = levels.with_columns(unit=pl.lit("family"), n=pl.lit(61, pl.Int64))
+    of_all = {"estimand": ["accuracy"] * 2, "split": ["test", "all"], "budget": ["full"] * 2, "problems": [66, 90]}
+    said = population(report_inputs(levels=levels, variance=pl.DataFrame(of_all)))
+    assert said.startswith("66 problems in 61 families of the test split")
+    assert population(report_inputs(levels=levels, variance=None)).startswith("61 families of the test split")
+
+
 def test_the_page_says_how_often_each_side_was_asked_and_whose_noise_it_drew_with() -> None:
     study = copy.deepcopy(STUDY)
     assert "4 answers to each problem" in population(report_inputs(study=study)) and "numbers" not in population(report_inputs(study=study))  # fmt: skip

@@ -280,7 +280,7 @@ def population(inputs: ReportInputs) -> str:
     row = levels.row(0, named=True)
     evaluation, decodes = inputs.study.get("evaluation", {}), inputs.study.get("decodes", {})
     caps = sorted({decodes[name]["max_tokens"] for name in levels["decode_id"].unique() if name in decodes})
-    units = formatting.plural(row["n"], row["unit"])
+    units = _counted(inputs, row)
     most = " or ".join(map(formatting.count, caps))
     sizes = looks.sizes_of_looks(inputs)
     asked = f"the look of {formatting.count(sizes[row['budget']])} problems" if sizes else f"the {row['budget']} budget"
@@ -297,6 +297,16 @@ def shown_first(study: dict[str, Any]) -> str:
         f"Every prompt, of training and of evaluation, shows the solved problems of {examples} first: the numbers describe "
         "models that are shown how to answer."
     )
+
+
+def _counted(inputs: ReportInputs, level: dict[str, Any]) -> str:
+    """What n counts; where it is families, the problems in them, too."""
+    units = formatting.plural(level["n"], level["unit"])
+    if level["unit"] != words.FAMILY or inputs.variance is None:
+        return units
+    alike = pl.all_horizontal(pl.col(name) == level[name] for name in ("estimand", "split", "budget"))
+    problems = inputs.variance.filter(alike)["problems"].max()
+    return f"{formatting.plural(int(problems), words.PROBLEM)} in {units}" if isinstance(problems, int) else units
 
 
 def _answers_to_each(study: dict[str, Any]) -> str:

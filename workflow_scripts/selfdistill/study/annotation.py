@@ -49,7 +49,7 @@ class Annotation(Section):
     """Left out, nothing is judged. Equally many answers of the base and of finished models, to the same problems, are
     judged by a rubric; its counts are held against the words of doubt, and one pass against another."""
 
-    judge: Judge
+    judge: Judge = Field(description="Who judges: a model of ours, or one behind a server.")
     rubric: str = Field(
         "resources/rubrics/uncertainty.yaml", description="File of what the judge is asked and what it must count."
     )

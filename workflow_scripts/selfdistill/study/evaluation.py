@@ -79,7 +79,9 @@ class Evaluation(Section):
         default={},
         description="Answers per problem of a mixture, where more than draws; those beyond draws count in the mixture's levels alone.",
     )
-    decodes: Decoded
+    decodes: Decoded = Field(
+        description="At which decodes the base, finished models and earlier checkpoints are asked."
+    )
     pass_at: list[Annotated[int, Field(gt=0)]] = Field(
         default=[1],
         description="k of pass@k, beside 1 to half the draws, which are always told; told of models with at least k draws.",

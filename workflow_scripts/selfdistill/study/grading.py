@@ -29,7 +29,7 @@ class Grading(Section):
         description="Where an answer stands that counts: boxed, in the last closed \\boxed{} of the final part; line, after "
         "Answer: on its last line. problems.prompt has to ask for it.",
     )
-    loops: Loops = Loops()
+    loops: Loops = Field(Loops(), description="When the tail of a completion counts as a loop.")
     seconds_per_answer: float = Field(
         10.0, gt=0, description="Hard limit for one answer; the process is killed after it."
     )

@@ -63,7 +63,7 @@ class Mechanism(Section):
 
     carriers: int = Field(48, ge=2, description="Texts that are probed, as many of the base as of trained models.")
     decode: Name = Field(description="Decode by which the carriers were sampled.")
-    positions: Positions = Positions()
+    positions: Positions = Field(Positions(), description="Which positions of a text are probed, at most.")
     strips: int = Field(2, ge=0, description="Carriers of which every token is probed and shown in the report.")
     top: int = Field(256, ge=20, description="Tokens of a law that are kept, the likeliest.")
     arms: list[Name] = Field(
@@ -73,7 +73,7 @@ class Mechanism(Section):
         [0.4, 0.7, 1.0, 1.4, 2.0], min_length=1, description="Temperatures of the curves of survivors and of entropy."
     )
     doubt: list[str] = Field(MARKERS, min_length=1, description="Words of doubt, whole words in any case.")
-    classes: Classes = Classes()
+    classes: Classes = Field(Classes(), description="Which laws are locks, forks and diffuse positions.")
     depth: Depth | None = Field(None, description="Depth of a thought.")
     noise: NoiseProbe | None = Field(None, description="Gradient noise at frozen checkpoints.")
     branches: Branches | None = Field(None, description="Short trainings at several batch sizes.")

@@ -42,6 +42,8 @@ class Problems(Section):
         description="JSON Lines with problem and completion: solved problems that every prompt shows the model first, as "
         "earlier turns of the chat. For models that do not know the asked format.",
     )
-    sources: dict[Name, Source]
-    contamination: Contamination = Contamination()
+    sources: dict[Name, Source] = Field(description="Files of problems, each under a name.")
+    contamination: Contamination = Field(
+        Contamination(), description="When a training problem is too like an evaluation problem."
+    )
     dev_share: Share = Field(0.3, description="Share of evaluation families used for choices; the rest is reported on.")

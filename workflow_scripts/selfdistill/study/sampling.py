@@ -10,9 +10,14 @@ from selfdistill.study.section import Section
 class Decode(Section):
     """Order of operations is vLLM's: presence penalty, temperature, min-p, top-k, then top-p inside the top-k set."""
 
-    temperature: float = Field(ge=0, description="0 takes the likeliest token.")
-    top_k: int = Field(0, ge=0, description="0 keeps every token.")
-    top_p: float = Field(1.0, gt=0, le=1, description="1 keeps every token.")
+    temperature: float = Field(ge=0, description="Logits are divided by it; 0 takes the likeliest token.")
+    top_k: int = Field(0, ge=0, description="So many of the likeliest tokens are kept; 0 keeps every token.")
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="The likeliest tokens are kept that have this probability together; 1 keeps every token.",
+    )
     min_p: float = Field(
         0.0, ge=0, lt=1, description="Least share of the likeliest token's probability; 0 keeps every token."
     )

@@ -28,18 +28,24 @@ class Study(Section):
         default_factory=usual_folder, description="Folder of the results; results/ and the study's name unless given."
     )
     seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
-    model: Model
-    problems: Problems
-    decodes: dict[Name, Decode]
-    sampling: Sampling = Sampling()
-    grading: Grading = Grading()
-    training: Training
-    contexts: dict[Name, Context] = Field(default={})
-    arms: dict[Name, Arm]
-    evaluation: Evaluation
-    hypotheses: dict[Name, Hypothesis] = Field(default={})
-    reported: dict[Name, Reported] = Field(default={})
-    doubt: Doubt = Doubt()
+    model: Model = Field(description="Which model is sampled and trained.")
+    problems: Problems = Field(description="Where problems come from, and how training and evaluation are kept apart.")
+    decodes: dict[Name, Decode] = Field(
+        description="Ways of drawing tokens, each under a name that the rest of the file uses."
+    )
+    sampling: Sampling = Field(Sampling(), description="How samples are drawn: engine, precision, processes.")
+    grading: Grading = Field(Grading(), description="How answers are judged, and what counts as a loop.")
+    training: Training = Field(description="How models are trained, and on how many examples; an arm may differ.")
+    contexts: dict[Name, Context] = Field(
+        default={}, description="What a model is told beside the problem, each under a name."
+    )
+    arms: dict[Name, Arm] = Field(description="The ways of making a model that are compared, each under a name.")
+    evaluation: Evaluation = Field(description="What every model is asked, how often, and at which decodes.")
+    hypotheses: dict[Name, Hypothesis] = Field(default={}, description="The analysis plan, written before the data.")
+    reported: dict[Name, Reported] = Field(
+        default={}, description="What others found, for planning to say whether this study could see it."
+    )
+    doubt: Doubt = Field(Doubt(), description="Which words and phrases count as doubt.")
     ladder: Ladder | None = Field(
         None,
         description="The same problems under one context after the other: what a model writes the more it is told.",

@@ -51,7 +51,7 @@ class Recipe(Section):
     beta2: float = Field(0.95, ge=0, lt=1, description="Decay of AdamW's mean of squared gradients.")
     weight_decay: float = Field(0.1, ge=0, description="AdamW's, decoupled.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a larger norm are scaled down to it.")
-    lora: Lora | None = None
+    lora: Lora | None = Field(None, description="Train low-rank adapters instead of the weights. Off by default.")
     activations: Literal["auto", "keep", "recompute", "recompute-all-but-attention", "offload"] = Field(
         "auto",
         description="What the backward pass needs: kept, recomputed, or kept in main memory. auto recomputes large models on a GPU.",

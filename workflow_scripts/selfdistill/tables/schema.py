@@ -25,6 +25,11 @@ def part_of(schema: Schema, columns: Sequence[str]) -> Schema:
     return {name: schema[name] for name in columns} or schema
 
 
+def dtype_name(dtype: object) -> str:
+    """As `List(Int32)`."""
+    return f"List({dtype_name(dtype.inner)})" if isinstance(dtype, pl.List) else str(dtype)
+
+
 class Misfit(ValueError):
     """What of a frame does not fit its schema."""
 

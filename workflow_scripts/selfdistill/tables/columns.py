@@ -1,0 +1,41 @@
+"""Columns that mean the same in every table that has them and says nothing else beside them.
+
+Each is its unit, in brackets, and its meaning, as the comments beside the columns of the other modules are.
+"""
+
+SAME_EVERYWHERE: dict[str, str] = {
+    "request_id": "content key of what was asked: model, prompt, decode, draw and seed; the same in every table",
+    "reading_id": "content key of the prompt, the text and where it begins to count",
+    "probe_id": "content key of the text and the position that is probed",
+    "problem_id": "hash of the problem's normalised text; the same in every table",
+    "model_id": "which model: base, samples-DECODE, a resample arm, or ARM/seed-N/at-PERCENT",
+    "run": "which training: ARM/seed-N",
+    "arm": "the arm of the study file; base for the untrained model",
+    "family": "the problem's cluster of near-duplicates: the unit of resampling",
+    "problem": "the problem's text",
+    "gold": "the right answer",
+    "text": "what was written",
+    "decode_id": "the decode of the study file that it was sampled at",
+    "prompt_ids": "[token ids] what the model reads",
+    "split": "dev | test | all: choices are made on dev, results are reported on test",
+    "budget": "quick | full, a look or a mixture: which problems count",
+    "finish_class": "how it ended: answered | no_answer | empty | cut | loop",
+    "verdict": "correct | wrong | unanswered: an unfinished answer is never correct",
+    "extracted": "the answer that was found; null when there is none",
+    "percent": "[% of training] after which the model stands",
+    "against": "what it is compared with",
+    "step": "[step] of the optimiser, from 1",
+    "first_step": "[step] the first of the window",
+    "last_step": "[step] the last of the window",
+    "group": "layer group of the weights; total is all of them",
+    "estimate": "[the estimand's] the best guess",
+    "low": "[the estimand's] lower end of its 95 % interval",
+    "high": "[the estimand's] upper end of its 95 % interval",
+    "method": "how the interval came about",
+    "unit": "what n counts: problem, family, …",
+    "n": "[units] independent ones, as unit says",
+    "p_value": "[probability] of so large a difference if there were none",
+    "p_adjusted": "[probability] after adjustment for the many rows that are looked at",
+    "engine": "what sampled it: vllm | torch | …",
+    "engine_version": "version of the engine",
+}
