@@ -331,3 +331,24 @@ CORRECTED: Schema = {
     "best_high": pl.Float64,
     "audited": pl.Int64,  # rows of both sides
 }
+
+# `analysis/across_studies.py`: a study held against another, on the test problems that both asked.
+ACROSS_STUDIES: Schema = {
+    "study": pl.String,
+    "against": pl.String,  # the study that it is held against
+    "what": pl.String,  # words.LEVEL, or words.EFFECT: of training, over each study's own base
+    "estimand": pl.String,
+    "arm": pl.String,
+    "decode_id": pl.String,  # as `against` calls it
+    "study_decode_id": pl.String,  # as `study` calls it
+    "level": pl.Float64,  # of `study`
+    "against_level": pl.Float64,
+    "estimate": pl.Float64,  # the difference of the two
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "method": pl.String,
+    "p_value": pl.Float64,
+    "n": pl.Int32,
+    "unit": pl.String,
+    "problems": pl.Int32,
+}

@@ -398,3 +398,7 @@ ALL_MARKERS = "words of doubt"  # all uses of any of them
 ALL_OTHERS = "other words"
 MARKERS_AGAINST_OTHERS = "words of doubt against other words"
 WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)
+
+# Column `what` of studies side by side.
+LEVEL = "level"
+EFFECT = "effect of training"
