@@ -294,6 +294,15 @@ def test_it_is_sent_to_a_hub_once_and_privately(smoke: Clone, tmp_path: Path) ->
             f"{kind}/ada/smoke-{name}"
             for kind, name in (("datasets", "samples"), *(("models", f"{arm}-seed-0") for arm in ARMS))
         }
+        wrong = tmp_path / "refused.zip"
+        with pytest.MonkeyPatch.context() as changed:
+            changed.setenv("HF_TOKEN", "hf_another")
+            changed.setenv("HF_ENDPOINT", hub.environment["HF_ENDPOINT"])
+            refused = forklock(smoke.folder, *BUNDLE, "--out", str(wrong), "--hub", "ada/other", "--upload")
+        assert (
+            refused.err.startswith("ada/other-ssd-seed-0: could not be uploaded (")
+            and (tmp_path / "refused-hub").is_dir()
+        )
     for kind, name in (("models", "smoke-ssd-seed-0"), ("datasets", "smoke-samples")):
         there = tmp_path / "hub" / kind / "ada" / name
         here = tmp_path / "smoke-hub" / kind / name

@@ -12,11 +12,16 @@ import pytest
 import yaml
 
 from conftest import Clone
+from selfdistill.analysis.comparisons import comparisons
+from selfdistill.analysis.levels import levels
+from selfdistill.analysis.problem_means import read_graded
 from selfdistill.commands.main import run
 from selfdistill.commands.redo import printed_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.reporting.numbers import OF_AN_ANSWER, lines_of, numbers
-from selfdistill.study.load import study_of
+from selfdistill.study.load import study_of, typed_study
+from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
+from selfdistill.tables.whole import write_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
 SMOKE = "config/smoke.yaml"
@@ -34,13 +39,49 @@ def test_the_printed_lines_make_every_kind_of_number_again(smoke: Clone) -> None
         plain = [number for number in numbers(study).values() if number.can_be_redone and number.estimate is not None]
         seen = {(number.estimand, bool(number.against), number.budget, number.split) for number in plain}
         assert {estimand for estimand, *_ in seen} == set(OF_AN_ANSWER) and len(seen) > 30
-        assert {"ssd-at-0-7", "accuracy:base:t07", "cut_rate:ssd/seed-0/at-050-base:t07:quick"} <= {
+        assert {"ssd-at-0-7", "accuracy:base:t07", "cut_rate:ssd/seed-0/at-050-base:t07:quick:test"} <= {
             number.name for number in plain
         }
         for number in plain:
             assert math.isclose(printed_by(lines_of(study, number)), float(number.estimate or 0), abs_tol=1e-12), (
                 number.name
             )
+
+
+def test_numbers_of_several_trainings_are_made_again(smoke: Clone, tmp_path: Path) -> None:
+    """A second training, whose answers are another arm's: each by itself, and both together as the report has them."""
+    results = tmp_path / "results/smoke"
+    shutil.copytree(
+        smoke.folder / "results/smoke/models", results / "models", ignore=shutil.ignore_patterns("journal-*", "shard-*")
+    )
+    shutil.copytree(smoke.folder / "results/smoke/analysis", results / "analysis")
+    table = pl.read_parquet(results / "models/keep-cut/seed-0/at-100/graded.parquet")
+    second = results / "models/ssd/seed-1/at-100/graded.parquet"
+    second.parent.mkdir(parents=True)
+    table.with_columns(model_id=pl.lit("ssd/seed-1/at-100")).write_parquet(second)
+    raw = yaml.safe_load((smoke.folder / SMOKE).read_text())
+    raw["arms"]["ssd"]["seeds"] = [0, 1]
+    study = typed_study(raw)
+    graded = read_graded(
+        [
+            str(results / f"models/{model}/graded.parquet")
+            for model in ("base", "ssd/seed-0/at-100", "ssd/seed-1/at-100")
+        ],
+        more=("other_correct",),
+    )
+    evaluation = study.evaluation.model_copy(update={"resamples": 200})
+    write_table(levels(graded, evaluation.sizes), results / "analysis/levels.parquet", ESTIMATES)
+    write_table(comparisons(graded, evaluation, 1), results / "analysis/comparisons.parquet", COMPARISONS)
+    with contextlib.chdir(tmp_path):
+        found = numbers(study)
+        names = [
+            f"accuracy:ssd/{of}/at-100{against}:t07"
+            for of in ("seed-0", "seed-1", "all-seeds")
+            for against in ("", "-base")
+        ]
+        values = [printed_by(lines_of(study, found[name])) for name in names]
+    assert [found[name].estimate for name in names] == pytest.approx(values, abs=1e-12)
+    assert len(set(values)) == 6 and math.isclose(values[4], (values[0] + values[2]) / 2)
 
 
 def test_redo_shows_the_rows_and_writes_all_of_them(smoke: Clone, tmp_path: Path) -> None:

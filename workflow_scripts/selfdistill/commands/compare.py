@@ -1,7 +1,7 @@
 """Two studies or more side by side, on the test problems that they share: first what differs between their files.
 
-forklock compare results/first results/second
-forklock compare config/first.yaml config/second.yaml --page both.html --table both.parquet
+forklock compare results/my results/other
+forklock compare config/my.yaml results/other --page both.html --table both.parquet
 
 Decodes are the same where their settings are, whatever their names; arms where their names are. Every study is held against
 the first, paired problem by problem.

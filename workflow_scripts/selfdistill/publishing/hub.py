@@ -15,6 +15,7 @@ import polars as pl
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import sync_tree
+from selfdistill.models.hub.downloads import reason
 from selfdistill.models.lineage import LINEAGE
 from selfdistill.publishing.bundle import Wishes, about_bundle, refuse_others, trained_models
 from selfdistill.publishing.cards import dataset_card, model_card, tables_of
@@ -137,22 +138,19 @@ def refuse_without_token() -> str:
 
 def upload(found: Sequence[Repository], folders: Sequence[Path], public: bool) -> None:
     """Private unless asked otherwise: what is public cannot be taken back."""
+    from httpx2 import HTTPError
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
-    hub = HfApi(token=refuse_without_token())
+    hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=refuse_without_token())
     for repository, folder in zip(found, folders, strict=True):
+        name, kind = repository.name, repository.kind
         try:
-            hub.create_repo(repository.name, repo_type=repository.kind, private=not public, exist_ok=True)
+            hub.create_repo(name, repo_type=kind, private=not public, exist_ok=True)
             hub.upload_folder(
-                repo_id=repository.name,
-                repo_type=repository.kind,
-                folder_path=folder,
-                commit_message="Results of a study by Forklock",
+                repo_id=name, repo_type=kind, folder_path=folder, commit_message="Results of a study, by Forklock"
             )
-        except (HfHubHTTPError, OSError) as error:
-            told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except (OSError, HTTPError) as error:  # whatever the hub's client raises is an OSError
             raise UserError(
-                f"{repository.name}: could not be uploaded ({told}); what was prepared lies in {folder}. See to the token's rights and "
-                "the network, and upload it by hand, or remove the folder and run this again: what is there already is not sent twice."
+                f"{name}: could not be uploaded ({reason(error)}); what was prepared lies in {folder}. See to the token's rights and the "
+                "network, and upload it by hand, or remove the folder and run this again: what is there already is not sent twice."
             ) from error
