@@ -174,7 +174,7 @@ def test_studies_are_paired_on_shared_problems_at_decodes_of_the_same_settings(
     )
     pairs = theirs.join(ours, on="problem_id", suffix="_ours")
     of_ssd = table.filter(arm="ssd", decode_id="t07", estimand="accuracy")
-    level, effect = (of_ssd.filter(what=what).row(0, named=True) for what in ("level", "effect of training"))
+    level, effect = (of_ssd.filter(what=what).row(0, named=True) for what in ("level of the arm", "effect of training"))
     expected = ((pairs["verdict"] == "correct").cast(int) - (pairs["verdict_ours"] == "correct").cast(int)).mean()
     assert (
         expected

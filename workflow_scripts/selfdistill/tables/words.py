@@ -400,5 +400,5 @@ MARKERS_AGAINST_OTHERS = "words of doubt against other words"
 WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)
 
 # Column `what` of studies side by side.
-LEVEL = "level"
+LEVEL = "level of the arm"
 EFFECT = "effect of training"
