@@ -67,6 +67,10 @@ MATCHED = "matched"
 FAIR = "fair"
 DECODING_ALONE = "decoding alone"
 
+# Column `what` of studies side by side.
+LEVEL = "level of the arm"
+EFFECT = "effect of training"
+
 # Column `direction` of the flips.
 GAINED = "gained"
 LOST = "lost"
@@ -398,7 +402,3 @@ ALL_MARKERS = "words of doubt"  # all uses of any of them
 ALL_OTHERS = "other words"
 MARKERS_AGAINST_OTHERS = "words of doubt against other words"
 WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)
-
-# Column `what` of studies side by side.
-LEVEL = "level of the arm"
-EFFECT = "effect of training"
