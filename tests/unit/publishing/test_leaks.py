@@ -85,3 +85,8 @@ def test_tables_are_searched_by_column_and_row(tmp_path: Path) -> None:
     file.write_bytes(b"no table")
     with pytest.raises(UserError, match="this Parquet file cannot be read"):
         refuse_leaks([Member("results/answers.parquet", Kind.OURS, file)], (), {})
+
+
+def test_what_may_not_be_read_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.json: cannot be read .*; make it readable and try again"):
+        refuse_leaks([Member("gone.json", Kind.OURS, tmp_path / "gone.json")], (), {})

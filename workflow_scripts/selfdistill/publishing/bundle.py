@@ -137,7 +137,7 @@ def refuse_others(study: Study, results: Path) -> None:
         recorded = yaml.safe_load(record.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{record}: {NOT_FINISHED}") from None
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(
             f"{record}: cannot be read ({type(error).__name__}); run the study again, which writes it anew."
         ) from error

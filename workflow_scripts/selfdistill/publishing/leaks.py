@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.publishing.members import Kind, Member
+from selfdistill.publishing.members import Kind, Member, read_text
 from selfdistill.tables.faults import unreadable_table
 
 SECRET_NAMES = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)(_|$)|APIKEY", re.IGNORECASE)
@@ -72,7 +72,7 @@ class Search:
         if name.suffix == ".parquet" and member.source:
             yield from self._of_table(member, member.source)
         elif name.suffix in TEXTS:
-            text = member.text if member.source is None else _read(member.source)
+            text = member.text if member.source is None else read_text(member.source)
             for number, line in enumerate(text.splitlines(), 1):
                 for sentence in self._of_line(line, member.kind):
                     yield f"{member.place}:{number}: {sentence}"
@@ -115,10 +115,3 @@ class Search:
         patterns = {Kind.OURS: (KNOWN_PLACE, ANY_PATH), Kind.QUOTES: (KNOWN_PLACE,)}.get(kind, ())
         found = [match.group() for pattern in (*patterns, self.here) if pattern for match in pattern.finditer(line)]
         yield from (path for path in dict.fromkeys(found) if not any(path.startswith(each) for each in self.allowed))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable and try again.") from error

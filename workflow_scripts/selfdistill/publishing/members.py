@@ -67,7 +67,7 @@ def results_of(study: Study) -> Iterator[Member]:
     """What is published of a study's results, or a sentence that says what lacks."""
     folder = Path(study.results)
     found = {path.relative_to(folder).as_posix(): path for path in _published(folder)}
-    leads_to = {link.rstrip("/") for link in LINKED.findall((folder / REPORT).read_text(encoding="utf-8"))}
+    leads_to = {link.rstrip("/") for link in LINKED.findall(read_text(folder / REPORT))}
     there = set(found) | {str(parent) for name in found for parent in PurePosixPath(name).parents}
     if missing := sorted(leads_to - there):
         raise UserError(
@@ -78,6 +78,13 @@ def results_of(study: Study) -> Iterator[Member]:
     for record in (REVISIONS, LOOKS_RECORD):
         if (path := work_folder(study.results) / record).is_file():
             yield Member(f"{RESULTS}/{record}", Kind.OURS, path)
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable and try again.") from error
 
 
 def _published(folder: Path) -> Iterator[Path]:
