@@ -341,3 +341,25 @@ CORRECTED: Schema = {
     "best_high": pl.Float64,  # [share] upper end of its 95 % interval
     "audited": pl.Int64,  # [answers] rows of both sides that were judged
 }
+
+# Studies side by side, as `forklock compare --table` writes them: one row a study, what is held against the first, arm, decode
+# and estimand, on the test problems that all of them asked.
+ACROSS_STUDIES: Schema = {
+    "study": pl.String,  # the study that is held against another
+    "against": pl.String,  # the study that it is held against: the first that was named
+    "what": pl.String,  # level of the arm | effect of training: over each study's own base
+    "estimand": pl.String,  # accuracy | cut_rate | mean_tokens
+    "arm": pl.String,
+    "decode_id": pl.String,  # the decode as the other study calls it
+    "study_decode_id": pl.String,  # the decode of the same settings as this study calls it
+    "level": pl.Float64,  # [the estimand's] level or effect in this study
+    "against_level": pl.Float64,  # [the estimand's] level or effect in the other study
+    "estimate": pl.Float64,  # [the estimand's] the first less the second
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "method": pl.String,
+    "p_value": pl.Float64,
+    "n": pl.Int32,
+    "unit": pl.String,
+    "problems": pl.Int32,  # [problems] that all of the studies asked
+}

@@ -67,6 +67,10 @@ MATCHED = "matched"
 FAIR = "fair"
 DECODING_ALONE = "decoding alone"
 
+# Column `what` of studies side by side.
+LEVEL = "level of the arm"
+EFFECT = "effect of training"
+
 # Column `direction` of the flips.
 GAINED = "gained"
 LOST = "lost"

@@ -114,11 +114,11 @@ def _no_network(wanted: Repository, revision: str) -> Iterator[None]:
     except (OSError, HTTPError) as error:  # whatever the hub's client raises is an OSError
         raise UserError(
             f"{wanted.key}.path: {wanted.folder} is not there, and {wanted.hub} cannot be downloaded from "
-            f"huggingface.co ({_reason(error)}): run `{by_hand}` where there is a network and copy the folder here, {otherwise}"
+            f"huggingface.co ({reason(error)}): run `{by_hand}` where there is a network and copy the folder here, {otherwise}"
         ) from error
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The innermost cause in its first line: clients wrap a refused connection many times."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error

@@ -1,0 +1,310 @@
+"""A finished study as one archive: complete, the same bytes twice, valid for machines, and with it the study runs elsewhere."""
+
+import contextlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pytest
+import yaml
+
+from conftest import ENVIRONMENT, PATIENCE, READY, Clone, jobs_in
+from selfdistill.commands.main import run
+from selfdistill.foundation.errors import UserError
+from selfdistill.models.digests import model_digest
+from selfdistill.planning.changes import Plans
+from selfdistill.sampling.plan import asked_of
+from selfdistill.study.load import study_of
+from stand_in_hub import Hub, stand_in_hub
+
+pytestmark = pytest.mark.xdist_group("smoke")
+
+ARMS = ("ssd", "keep-cut", "filter-only", "fixed-point")
+SMOKE = "config/smoke.yaml"
+BUNDLE = ("bundle", SMOKE, "--author", "Ada Lovelace", "--license", "CC-BY-4.0")
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def forklock(folder: Path, *arguments: str) -> Said:
+    """As a person in that folder would; in this process, which has imported the library already."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = run(arguments)
+        except UserError as error:
+            return Said(1, out.getvalue(), str(error))
+    return Said(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def bundle(smoke: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "smoke.zip"
+    packed = forklock(smoke.folder, *BUNDLE, "--out", str(out))
+    assert packed.status == 0, packed.err
+    return out
+
+
+@pytest.fixture(scope="module")
+def unpacked(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_it_holds_what_the_report_leads_to_and_no_journal_and_no_weights(smoke: Clone, bundle: Path) -> None:
+    names = zipfile.ZipFile(bundle).namelist()
+    results = smoke.folder / "results/smoke"
+    wanted = {f"results/analysis/{table.name}" for table in (results / "analysis").glob("*.parquet")}
+    wanted |= {f"results/figures/{drawing.name}" for drawing in (results / "figures").glob("*.svg")}
+    wanted |= {"study.yaml", "results/study.yaml", "results/report.html", "results/models/ssd/seed-0/at-050/graded.parquet",
+               "results/runs/ssd/seed-0/manifest.json", "environment.json", "README.md", "CITATION.cff", ".zenodo.json",
+               "workflow/requirements.lock", "workflow/envs/training.yaml", "workflow/Snakefile", "bundle.json"}  # fmt: skip
+    assert len(wanted) > 50 and wanted <= set(names)
+    links = re.findall(r'<a href="([^"#:]+)">', (results / "report.html").read_text())
+    assert links and all(any(name.startswith(f"results/{link}") for name in names) for link in links)
+    made = [name for name in names if name.startswith("results/")]
+    assert not [name for name in made if re.search(r"journal|/work|\.safetensors|shard-\d+\.parquet|/logs/", name)]
+
+
+def test_the_same_results_give_the_same_bytes(smoke: Clone, bundle: Path, tmp_path: Path) -> None:
+    assert forklock(smoke.folder, *BUNDLE, "--out", str(tmp_path / "again.zip")).status == 0
+    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+
+
+def entities(folder: Path) -> dict[str, dict[str, Any]]:
+    graph = json.loads((folder / "ro-crate-metadata.json").read_text())["@graph"]
+    assert len({entity["@id"] for entity in graph}) == len(graph)
+    return {entity["@id"]: entity for entity in graph}
+
+
+def ids(value: Any) -> list[str]:
+    return [each["@id"] for each in (value if isinstance(value, list) else [value])]
+
+
+def types(entity: dict[str, Any]) -> set[str]:
+    return {entity["@type"]} if isinstance(entity["@type"], str) else set(entity["@type"])
+
+
+def test_a_library_of_others_reads_it_as_a_crate(unpacked: Path) -> None:
+    from rocrate.rocrate import ROCrate
+
+    crate = ROCrate(unpacked)
+    assert (
+        crate.mainEntity.id == "workflow/Snakefile" and crate.mainEntity["programmingLanguage"]["name"] == "Snakemake"
+    )
+    files = [entity for entity in crate.data_entities if "File" in entity.type]
+    assert len(files) > 100 and all((unpacked / file.id).is_file() for file in files)
+
+
+def test_it_keeps_the_musts_of_the_workflow_run_profile(unpacked: Path) -> None:
+    """https://w3id.org/ro/wfrun/workflow/0.5, and what that rests on: RO-Crate 1.1, Process Run Crate, Workflow RO-Crate."""
+    found = entities(unpacked)
+    descriptor, root = found["ro-crate-metadata.json"], found["./"]
+    assert descriptor["@type"] == "CreativeWork" and descriptor["about"] == {"@id": "./"}
+    assert "https://w3id.org/ro/crate/1.1" in ids(descriptor["conformsTo"])
+    assert root["@type"] == "Dataset" and all(root[key] for key in ("name", "description", "license"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", root["datePublished"])
+    profiles = {f"https://w3id.org/ro/wfrun/{name}/0.5" for name in ("process", "workflow")}
+    assert profiles <= set(ids(root["conformsTo"])) and all(
+        "CreativeWork" in types(found[profile]) for profile in profiles
+    )
+    workflow = found[root["mainEntity"]["@id"]]
+    assert types(workflow) == {"File", "SoftwareSourceCode", "ComputationalWorkflow"}
+    assert found[workflow["programmingLanguage"]["@id"]]["@type"] == "ComputerLanguage"
+    action = found[root["mentions"]["@id"]]
+    assert action["@type"] == "CreateAction" and action["instrument"]["@id"] == root["mainEntity"]["@id"]
+    assert {"study.yaml"} == set(ids(action["object"])) and "results/analysis/levels.parquet" in ids(action["result"])
+    assert "T" in action["endTime"]
+    for parameter in (*ids(workflow["input"]), *ids(workflow["output"])):
+        assert found[parameter]["@type"] == "FormalParameter" and found[parameter]["additionalType"]
+    assert set(ids(root["hasPart"])) >= {
+        name for name, entity in found.items() if types(entity) & {"File", "Dataset"} and name != "./"
+    }
+    assert all(reference in found for entity in found.values() for reference in references(entity))
+
+
+def references(content: Any) -> Iterator[str]:
+    """Every name that an entity uses for another; addresses of the web need not be described."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict) and not each["@id"].startswith("https://") and key != "@id":
+                yield each["@id"]
+
+
+def test_the_digests_in_the_crate_are_those_of_the_files(unpacked: Path) -> None:
+    import hashlib
+
+    stated = {name: entity["sha256"] for name, entity in entities(unpacked).items() if "sha256" in entity}
+    assert len(stated) > 100
+    for name, digest in stated.items():
+        assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_in_another_folder_the_study_is_the_same_study(unpacked: Path) -> None:
+    """It can be run there, and would ask each model the very requests that it was asked here."""
+    there = unpacked / "workflow"
+    status, said = READY.run(["snakemake", "--dry-run", "--cores", "1", "--configfile", "../study.yaml"], there)
+    assert status == 0 and "problems" in jobs_in(said), said
+    shutil.copytree(unpacked / "results/problems", there / "results/smoke/problems")
+    with contextlib.chdir(there):
+        study = study_of(Path("../study.yaml"))
+        plans = Plans(study, Path("results/smoke"))
+        for model in ("base", "aa", "samples-t11"):
+            asked = plans.of(model, asked_of(study, model))
+            assert asked is not None
+            packed = pl.read_parquet(unpacked / f"results/models/{model}/plan.parquet")["request_id"]
+            assert asked.len() > 50 and asked.sort().equals(packed.sort()), model
+    shutil.rmtree(there / "results")
+
+
+@pytest.mark.slow
+def test_run_again_in_another_folder_it_has_the_same_tables(bundle: Path, unpacked: Path) -> None:
+    """The command of the README, but for making an environment."""
+    there = unpacked / "workflow"
+    command = re.search(r"^make report (CONFIG=\S+)$", (unpacked / "README.md").read_text(), re.MULTILINE)
+    assert command is not None
+    ran = subprocess.run(
+        ["snakemake", "--quiet", "all", "--cores", "2", "--configfile", command[1].removeprefix("CONFIG=")],
+        cwd=there, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    held = forklock(there, "bundle", "--check", str(bundle), "--against", "results/smoke")
+    assert held.status == 0 and re.search(r"^(\d+) of \1 tables are the same$", held.out, re.MULTILINE), held.out
+
+
+def test_results_are_held_against_it_table_by_table(smoke: Clone, bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(smoke.folder / "results/smoke/analysis", tmp_path / "analysis")
+    asked = ("bundle", "--check", str(bundle), "--against", str(tmp_path))
+    assert forklock(smoke.folder, *asked).status == 0
+    levels = pl.read_parquet(tmp_path / "analysis/levels.parquet")
+    levels.with_columns(pl.col("estimate") + 1e-6).write_parquet(tmp_path / "analysis/levels.parquet")
+    (tmp_path / "analysis/curves.parquet").unlink()
+    pl.read_parquet(tmp_path / "analysis/flips.parquet").head(1).write_parquet(tmp_path / "analysis/flips.parquet")
+    said = forklock(smoke.folder, *asked)
+    assert said.status == 1 and re.search(r"levels +differs in estimate", said.out)
+    assert re.search(r"curves +is not there", said.out) and re.search(r"flips +has 1 rows; the bundle has", said.out)
+    assert "run the study first" in forklock(smoke.folder, *asked[:-1], "nowhere").err
+
+
+def test_what_lacks_or_does_not_belong_is_a_sentence_and_nothing_is_written(
+    own: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(study: str = SMOKE) -> str:
+        said = forklock(own.folder, "bundle", study, "--out", "made/smoke.zip", "--hub", "ada/smoke")
+        assert said.status == 1 and not (own.folder / "made").exists(), said
+        return said.err
+
+    results = own.folder / "results/smoke"
+    with monkeypatch.context() as changed:
+        changed.setenv("HF_TOKEN", "seed: 20261121")
+        assert "study.yaml:" in refused() and "the value of the variable HF_TOKEN" in refused()
+    lineage = results / "runs/ssd/seed-0/at-100/lineage.json"
+    plain = lineage.read_text()
+    lineage.write_text(plain.replace("{", '{"of": "/home/ada/x", ', 1))
+    assert re.search(r"at-100/lineage.json:\d+: holds a path of this machine, '/home/ada/x'", refused())
+    lineage.write_text(plain)
+    model = results / "runs/ssd/seed-0/at-100/config.json"
+    model.rename(model.with_name("away.json"))
+    assert "results/smoke/runs/ssd/seed-0/at-100: the model is not there any more" in refused()
+    model.with_name("away.json").rename(model)
+    other = own.changed_study(lambda study: study["training"].update(lr=1e-3))
+    assert "training.lr: results/smoke/study.yaml says otherwise" in refused(other)
+    shutil.move(results / "analysis/curves.parquet", results / "curves.parquet")
+    assert "results/smoke/analysis/curves.parquet: the report leads to it, and it is not there" in refused()
+    shutil.move(results / "curves.parquet", results / "analysis/curves.parquet")
+    levels = pl.read_parquet(results / "analysis/levels.parquet")
+    levels.drop("method").write_parquet(results / "analysis/levels.parquet")
+    assert "was made by another version of this code (columns missing: method" in refused()
+    (results / "analysis/levels.parquet").write_bytes(b"PAR1")
+    assert "levels.parquet: this Parquet file cannot be read" in refused()
+    levels.write_parquet(results / "analysis/levels.parquet")
+    (results / "report.html").unlink()
+    assert "report.html: is not there; run the study to its report first" in refused()
+
+
+def test_weights_come_where_they_are_asked_for_and_ones_own_problems_always(own: Clone) -> None:
+    study = yaml.safe_load((own.folder / SMOKE).read_text())
+    (own.folder / "mine").mkdir()
+    shutil.copy2(own.folder / study["problems"]["sources"]["quiz"]["path"], own.folder / "mine/quiz.jsonl")
+    study["problems"]["sources"]["quiz"]["path"] = "mine/quiz.jsonl"
+    (own.folder / "mine/study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    record = own.folder / "results/smoke/study.yaml"
+    record.write_text(record.read_text().replace("resources/lab/problems/quiz.jsonl", "mine/quiz.jsonl"))
+    packed = forklock(own.folder, "bundle", "mine/study.yaml", "--weights", "--out", "mine.zip")
+    assert packed.status == 0 and "nobody can cite it well" in packed.err, packed.err
+    names = zipfile.ZipFile(own.folder / "mine.zip").namelist()
+    assert "workflow/mine/quiz.jsonl" in names and "results/runs/ssd/seed-0/at-100/model.safetensors" in names
+    assert not any("at-050/model" in name or "/work/" in name for name in names)
+
+
+def test_what_goes_to_a_hub_has_cards_and_is_sent_with_a_token_alone(
+    smoke: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "smoke.zip"
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    asked = (*BUNDLE, "--out", str(out), "--hub", "ada/smoke")
+    assert "needs a token that may write, in the variable HF_TOKEN" in forklock(smoke.folder, *asked, "--upload").err
+    assert not list(tmp_path.iterdir())
+    prepared = forklock(smoke.folder, *asked)
+    assert prepared.status == 0, prepared.err
+    model, samples = tmp_path / "smoke-hub/models/smoke-ssd-seed-0", tmp_path / "smoke-hub/datasets/smoke-samples"
+    assert model_digest(model) == model_digest(smoke.folder / "results/smoke/runs/ssd/seed-0/at-100")
+    card = (model / "README.md").read_text()
+    header, body = (
+        yaml.safe_load(card.split("---\n")[1]),
+        card.split("---\n", 2)[2].replace("\u2009", " ").replace("\u00a0", " "),
+    )
+    assert (
+        header["license"] == "cc-by-4.0" and header["datasets"] == ["ada/smoke-samples"] and "base_model" not in header
+    )
+    level = pl.read_parquet(smoke.folder / "results/smoke/analysis/levels.parquet").filter(
+        estimand="accuracy", model_id="ssd/seed-0/at-100", decode_id="t07", split="test", budget="full"
+    )  # fmt: skip
+    row = level.row(0, named=True)
+    assert f"| t07 | {100 * row['estimate']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}] |" in body
+    assert "trained once" in body and "| `lr` | 3e-05 |" in body and "ssd against base at t07: " in body
+    answers = pl.concat(pl.read_parquet(table) for table in (samples / "evaluation_answers").glob("*.parquet"))
+    assert f"- `evaluation_answers`: {answers.height:,} rows" in (samples / "README.md").read_text()
+    assert "is there already; remove it" in forklock(smoke.folder, *asked).err
+
+
+def test_it_is_sent_to_a_hub_once_and_privately(smoke: Clone, tmp_path: Path) -> None:
+    """In a process of its own: the hub's client reads its address when it is imported."""
+    with stand_in_hub(Hub(tmp_path / "hub", token="hf_stand-in")) as hub:
+        sent = subprocess.run(
+            [sys.executable, "workflow_scripts/forklock.py", *BUNDLE, "--out", str(tmp_path / "smoke.zip"), "--hub", "ada/smoke", "--upload"],
+            cwd=smoke.folder, env={**ENVIRONMENT, **hub.environment, "HF_TOKEN": "hf_stand-in"}, capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+        assert sent.returncode == 0 and "uploaded 5 repositories, private" in sent.stdout, sent.stderr
+        assert hub.private == {
+            f"{kind}/ada/smoke-{name}"
+            for kind, name in (("datasets", "samples"), *(("models", f"{arm}-seed-0") for arm in ARMS))
+        }
+        wrong = tmp_path / "refused.zip"
+        with pytest.MonkeyPatch.context() as changed:
+            changed.setenv("HF_TOKEN", "hf_another")
+            changed.setenv("HF_ENDPOINT", hub.environment["HF_ENDPOINT"])
+            refused = forklock(smoke.folder, *BUNDLE, "--out", str(wrong), "--hub", "ada/other", "--upload")
+        assert (
+            refused.err.startswith("ada/other-ssd-seed-0: could not be uploaded (")
+            and (tmp_path / "refused-hub").is_dir()
+        )
+    for kind, name in (("models", "smoke-ssd-seed-0"), ("datasets", "smoke-samples")):
+        there = tmp_path / "hub" / kind / "ada" / name
+        here = tmp_path / "smoke-hub" / kind / name
+        files = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+        assert len(files) > 5 and all((there / file).read_bytes() == (here / file).read_bytes() for file in files)

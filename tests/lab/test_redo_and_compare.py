@@ -1,0 +1,230 @@
+"""`forklock redo` makes every plain number of a report again from its rows; `forklock compare` finds what is known to differ."""
+
+import contextlib
+import io
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from conftest import Clone
+from selfdistill.analysis.comparisons import comparisons
+from selfdistill.analysis.levels import levels
+from selfdistill.analysis.problem_means import read_graded
+from selfdistill.commands.main import run
+from selfdistill.commands.redo import printed_by
+from selfdistill.foundation.errors import UserError
+from selfdistill.reporting.numbers import OF_AN_ANSWER, lines_of, numbers
+from selfdistill.study.load import study_of, typed_study
+from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
+from selfdistill.tables.whole import write_table
+
+pytestmark = pytest.mark.xdist_group("smoke")
+SMOKE = "config/smoke.yaml"
+
+
+def said(folder: Path, *arguments: str) -> str:
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run(arguments) == 0
+    return out.getvalue()
+
+
+def test_the_printed_lines_make_every_kind_of_number_again(smoke: Clone) -> None:
+    with contextlib.chdir(smoke.folder):
+        study = study_of(Path(SMOKE))
+        plain = [number for number in numbers(study).values() if number.can_be_redone and number.estimate is not None]
+        seen = {(number.estimand, bool(number.against), number.budget, number.split) for number in plain}
+        assert {estimand for estimand, *_ in seen} == set(OF_AN_ANSWER) and len(seen) > 30
+        assert {"ssd-at-0-7", "accuracy:base:t07", "cut_rate:ssd/seed-0/at-050-base:t07:quick:test"} <= {
+            number.name for number in plain
+        }
+        for number in plain:
+            assert math.isclose(printed_by(lines_of(study, number)), float(number.estimate or 0), abs_tol=1e-12), (
+                number.name
+            )
+
+
+def test_numbers_of_several_trainings_are_made_again(smoke: Clone, tmp_path: Path) -> None:
+    """A second training, whose answers are another arm's: each by itself, and both together as the report has them."""
+    results = tmp_path / "results/smoke"
+    shutil.copytree(
+        smoke.folder / "results/smoke/models", results / "models", ignore=shutil.ignore_patterns("journal-*", "shard-*")
+    )
+    shutil.copytree(smoke.folder / "results/smoke/analysis", results / "analysis")
+    table = pl.read_parquet(results / "models/keep-cut/seed-0/at-100/graded.parquet")
+    second = results / "models/ssd/seed-1/at-100/graded.parquet"
+    second.parent.mkdir(parents=True)
+    table.with_columns(model_id=pl.lit("ssd/seed-1/at-100")).write_parquet(second)
+    raw = yaml.safe_load((smoke.folder / SMOKE).read_text())
+    raw["arms"]["ssd"]["seeds"] = [0, 1]
+    study = typed_study(raw)
+    graded = read_graded(
+        [
+            str(results / f"models/{model}/graded.parquet")
+            for model in ("base", "ssd/seed-0/at-100", "ssd/seed-1/at-100")
+        ],
+        more=("other_correct",),
+    )
+    evaluation = study.evaluation.model_copy(update={"resamples": 200})
+    write_table(levels(graded, evaluation.sizes), results / "analysis/levels.parquet", ESTIMATES)
+    write_table(comparisons(graded, evaluation, 1), results / "analysis/comparisons.parquet", COMPARISONS)
+    with contextlib.chdir(tmp_path):
+        found = numbers(study)
+        names = [
+            f"accuracy:ssd/{of}/at-100{against}:t07"
+            for of in ("seed-0", "seed-1", "all-seeds")
+            for against in ("", "-base")
+        ]
+        values = [printed_by(lines_of(study, found[name])) for name in names]
+    assert [found[name].estimate for name in names] == pytest.approx(values, abs=1e-12)
+    assert len(set(values)) == 6 and math.isclose(values[4], (values[0] + values[2]) / 2)
+
+
+def test_redo_shows_the_rows_and_writes_all_of_them(smoke: Clone, tmp_path: Path) -> None:
+    shown = said(smoke.folder, "redo", SMOKE, "ssd-at-0-7", "--rows", str(tmp_path / "behind.parquet"))
+    assert (
+        "ssd against base at t07: " in shown
+        and "results/smoke/models/ssd/seed-0/at-100/graded.parquet: 66 answers" in shown
+    )
+    assert shown.splitlines()[-1].endswith(": the same")
+    behind = pl.read_parquet(tmp_path / "behind.parquet")
+    rates = dict(behind.group_by("model_id").agg((pl.col("verdict") == "correct").mean()).iter_rows())
+    with contextlib.chdir(smoke.folder):
+        number = numbers(study_of(Path(SMOKE)))["ssd-at-0-7"]
+    assert math.isclose(rates["ssd/seed-0/at-100"] - rates["base"], float(number.estimate or 0), abs_tol=1e-12)
+    assert "accuracy:ssd/seed-0/at-100-base:t07 " in said(smoke.folder, "redo", SMOKE)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("accuracy:bose:t07", "has no such number; did you mean 'accuracy:base:t07'?"),
+        ("accuracy_when_finished:base:t07", "is no plain mean over answers"),
+    ],
+)
+def test_a_number_that_is_not_there_or_no_mean_is_a_sentence(smoke: Clone, name: str, sentence: str) -> None:
+    with contextlib.chdir(smoke.folder), pytest.raises(UserError) as error:
+        run(["redo", SMOKE, name])
+    assert sentence in str(error.value)
+
+
+def renamed(content: Any) -> Any:
+    """The study with the decode t07 under the name of warm."""
+    if isinstance(content, dict):
+        return {"warm" if key == "t07" else key: renamed(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [renamed(value) for value in content]
+    return "warm" if content == "t07" else content
+
+
+@pytest.fixture(scope="module")
+def second(smoke: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same results under another name, learning rate and name of a decode; of ssd every third wrong answer is right."""
+    folder = tmp_path_factory.mktemp("second") / "second"
+    results = smoke.folder / "results/smoke"
+    for graded in results.glob("models/**/graded.parquet"):
+        table = pl.read_parquet(graded).with_columns(pl.col("decode_id").replace("t07", "warm"))
+        if "/ssd/" in str(graded):
+            lucky = (pl.col("verdict") == "wrong") & (pl.col("verdict").cum_count() % 3 == 0)
+            table = table.with_columns(verdict=pl.when(lucky).then(pl.lit("correct")).otherwise("verdict"))
+        target = folder / graded.relative_to(results)
+        target.parent.mkdir(parents=True)
+        table.filter(pl.col("rank") != 0).write_parquet(target)
+    study = renamed(yaml.safe_load((results / "study.yaml").read_text())) | {"study": "second"}
+    study["training"]["lr"] = 1e-4
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    return folder
+
+
+def test_studies_are_paired_on_shared_problems_at_decodes_of_the_same_settings(
+    smoke: Clone, second: Path, tmp_path: Path
+) -> None:
+    shown = said(
+        smoke.folder,
+        "compare",
+        SMOKE,
+        str(second),
+        "--table",
+        str(tmp_path / "both.parquet"),
+        "--page",
+        str(tmp_path / "both.html"),
+    )
+    differ = shown.split("\n\n", 1)[0]
+    assert (
+        differ.startswith("What differs between the study files")
+        and "training.lr" in differ
+        and "results" not in differ
+    )
+    table = pl.read_parquet(tmp_path / "both.parquet")
+    assert set(table["study"]) == {"second"} and set(table["against"]) == {"smoke"}
+    assert dict(table.select("decode_id", "study_decode_id").unique().iter_rows()) == {
+        "t07": "warm",
+        "t15": "t15",
+        "plain": "plain",
+    }
+    ours, theirs = (
+        pl.read_parquet(place / "models/ssd/seed-0/at-100/graded.parquet").filter(
+            split="test", purpose="eval", decode_id=decode
+        )
+        for place, decode in ((smoke.folder / "results/smoke", "t07"), (second, "warm"))
+    )
+    pairs = theirs.join(ours, on="problem_id", suffix="_ours")
+    of_ssd = table.filter(arm="ssd", decode_id="t07", estimand="accuracy")
+    level, effect = (of_ssd.filter(what=what).row(0, named=True) for what in ("level of the arm", "effect of training"))
+    expected = ((pairs["verdict"] == "correct").cast(int) - (pairs["verdict_ours"] == "correct").cast(int)).mean()
+    assert (
+        expected
+        and level["problems"] == pairs.height
+        and math.isclose(level["estimate"], float(str(expected)), abs_tol=1e-12)
+    )
+    assert level["low"] < level["estimate"] < level["high"] and math.isclose(
+        effect["estimate"], level["estimate"], abs_tol=1e-12
+    )
+    untouched = table.filter(pl.col("arm") != "ssd")
+    assert untouched.height > 20 and set(untouched["estimate"]) == {0.0}
+    page = (tmp_path / "both.html").read_text()
+    assert "training.lr" in page and "<script" not in page and "src=" not in page
+
+
+def test_what_a_study_file_says_is_no_markup_on_the_page(smoke: Clone, second: Path, tmp_path: Path) -> None:
+    shutil.copytree(second, tmp_path / "third")
+    record = tmp_path / "third/study.yaml"
+    study = yaml.safe_load(record.read_text())
+    study["problems"]["prompt"] = "<img src=x onerror=alert(1)> {problem}"
+    record.write_text(yaml.safe_dump(study | {"study": "third"}))
+    said(smoke.folder, "compare", str(second), str(tmp_path / "third"), "--page", str(tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text()
+    assert "&lt;img src=x" in page and "<img" not in page
+
+
+def test_what_cannot_be_compared_is_a_sentence(smoke: Clone, second: Path, tmp_path: Path) -> None:
+    def refused(*arguments: str) -> str:
+        with (
+            contextlib.chdir(smoke.folder),
+            contextlib.redirect_stdout(io.StringIO()),
+            pytest.raises(UserError) as error,
+        ):
+            run(["compare", *arguments])
+        return str(error.value)
+
+    assert "name two studies or more" in refused(SMOKE)
+    assert "is given twice" in refused(SMOKE, SMOKE)
+    (tmp_path / "empty").mkdir()
+    assert "study.yaml: is not there; give folders of results" in refused(SMOKE, str(tmp_path / "empty"))
+    shutil.copytree(second, tmp_path / "apart")
+    base = tmp_path / "apart/models/base/graded.parquet"
+    study = yaml.safe_load((tmp_path / "apart/study.yaml").read_text())
+    for decode in study["decodes"].values():
+        decode["max_tokens"] += 1
+    (tmp_path / "apart/study.yaml").write_text(yaml.safe_dump(study))
+    assert "share no test problem at a decode of the same settings" in refused(SMOKE, str(tmp_path / "apart"))
+    pl.read_parquet(base).drop("verdict").write_parquet(base)
+    assert "was made by another version of this code (columns missing: verdict" in refused(
+        SMOKE, str(tmp_path / "apart")
+    )
+    (tmp_path / "apart/study.yaml").write_text(yaml.safe_dump(study | {"arms": {"x": {"unheard": 1}}}))
+    assert "is of another version of this code" in refused(SMOKE, str(tmp_path / "apart"))

@@ -1,0 +1,94 @@
+"""A finished study as one archive: study, tables, report, figures, locks and code, to be read, checked and run again.
+
+forklock bundle config/my.yaml --author "Ada Lovelace" --license CC-BY-4.0
+forklock bundle config/my.yaml --weights --out published/my.zip
+forklock bundle config/my.yaml --hub OWNER/NAME                 (also folders for a hub, in my-hub/; with --upload it sends them)
+forklock bundle --check my.zip                                  (is it as it was made?)
+forklock bundle --check my.zip --against results/my             (does a new run have the same tables?)
+
+A secret, or a path of this machine, in any text of it is refused with its file and line, and nothing is written. Journals are
+never packed; weights are, where --weights asks for them. The digest that is printed at the end stands for the whole archive.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.publishing.archive import checked
+from selfdistill.publishing.bundle import Wishes, pack
+from selfdistill.publishing.hub import prepare, refuse_without_token, repositories, upload
+from selfdistill.publishing.rerun import compared
+from selfdistill.study.load import study_of
+
+SUMMARY = "A finished study as one archive that others can read, check and run again."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", type=Path, nargs="?", help="the study file")
+    parser.add_argument("--out", type=Path, help="the archive; STUDY.zip unless given")
+    parser.add_argument(
+        "--weights", action="store_true", help="also the trained models, and a base that lies outside the project"
+    )
+    parser.add_argument("--author", action="append", default=[], metavar="NAME", help="of the study; once for each")
+    parser.add_argument("--license", default="", metavar="SPDX", help="of what the study made, as CC-BY-4.0")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="PATH", help="a path in a text that may be read by all"
+    )
+    parser.add_argument(
+        "--hub", metavar="OWNER/NAME", help="also prepare the trained models and the samples, with cards, for a hub"
+    )
+    parser.add_argument(
+        "--upload", action="store_true", help="with --hub: send them, by the token in HF_TOKEN; private"
+    )
+    parser.add_argument("--public", action="store_true", help="with --upload: for all to see")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="check an archive instead, every byte of it")
+    parser.add_argument("--digest", default="", metavar="HEX", help="with --check: the digest that was published")
+    parser.add_argument(
+        "--against", type=Path, metavar="RESULTS", help="with --check: results of a new run to hold against it"
+    )
+
+
+def run(asked: argparse.Namespace) -> int:
+    if asked.check:
+        return check(asked.check, asked.digest, asked.against)
+    if asked.study is None:
+        raise UserError("bundle: name the study file, as config/my.yaml, or an archive to --check.")
+    study = study_of(asked.study)
+    out = asked.out or Path(f"{study.study}.zip")
+    wishes = Wishes(asked.weights, asked.author, asked.license, asked.allow)
+    if asked.upload and not asked.hub:
+        raise UserError("--upload: say where to, with --hub OWNER/NAME.")
+    if asked.upload:
+        refuse_without_token()
+    found = repositories(study, asked.hub, wishes) if asked.hub else []
+    packed = pack(study, asked.study, out, wishes)
+    print(f"{out}: {packed.files:,} files, {packed.bytes / 1e6:,.1f} MB\ndigest {packed.digest}")
+    if found:
+        folders = prepare(found, out.with_name(f"{out.stem}-hub"))
+        print(
+            "".join(f"{folder}: for {repository.name}\n" for repository, folder in zip(found, folders, strict=True)),
+            end="",
+        )
+        if asked.upload:
+            upload(found, folders, asked.public)
+            print(f"uploaded {len(found)} repositories, {'public' if asked.public else 'private'}")
+    if not asked.author or not asked.license:
+        print(
+            "note: without --author and --license nobody can cite it well, or knows what may be done with it.",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def check(file: Path, digest: str, against: Path | None) -> int:
+    opened = checked(file, digest)
+    print(f"{file}: {len(opened.contents['files']):,} files are as they were packed\ndigest {opened.digest}")
+    if against is None:
+        return 0
+    tables = compared(file, opened, against)
+    for table in tables:
+        print(f"  {table.name:<28} {table.said}")
+    unlike = sum(not table.same for table in tables)
+    print(f"{len(tables) - unlike} of {len(tables)} tables are the same")
+    return int(bool(unlike))

@@ -1,0 +1,49 @@
+"""Two studies or more side by side, on the test problems that they share: first what differs between their files.
+
+forklock compare results/my results/other
+forklock compare config/my.yaml results/other --page both.html --table both.parquet
+
+Decodes are the same where their settings are, whatever their names; arms where their names are. Every study is held against
+the first, paired problem by problem.
+"""
+
+import argparse
+from pathlib import Path
+
+from selfdistill.analysis.across_studies import across_studies, read_studies
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.files import write_text
+from selfdistill.reporting.side_by_side import as_lines, files_differ, numbers, page
+from selfdistill.study.load import study_of
+from selfdistill.study.unlike import unlike
+from selfdistill.tables.analysis import ACROSS_STUDIES
+from selfdistill.tables.whole import write_table
+
+SUMMARY = "Two studies or more side by side, on the problems that they share."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="study files, or folders of results")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write a page")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="also write the numbers as Parquet")
+
+
+def run(asked: argparse.Namespace) -> int:
+    folders = [place if place.is_dir() else Path(study_of(place).results) for place in asked.studies]
+    if len(folders) < 2:
+        raise UserError("compare: name two studies or more.")
+    studies = read_studies(folders)
+    names = [study.name for study in studies]
+    differing = unlike([study.study.as_param() for study in studies])
+    print("\n".join(as_lines(files_differ(names, differing))), end="\n\n")
+    table = across_studies(studies)
+    for content in numbers(table):
+        print("\n".join(as_lines(content)), end="\n\n")
+    try:
+        if asked.table:
+            write_table(table, asked.table, ACROSS_STUDIES)
+        if asked.page:
+            write_text(asked.page, page(names, differing, table))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); give another place.") from error
+    return 0

@@ -1,0 +1,212 @@
+"""The texts of a bundle: what it is and how to run it again, how to cite it, and what Zenodo asks for."""
+
+import importlib.metadata
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from selfdistill.machine.provenance import provenance
+from selfdistill.publishing.members import CODE, REPORT, RESULTS, STUDY
+from selfdistill.study.study import Study
+
+CODE_LICENCE = "https://spdx.org/licenses/Apache-2.0"
+SPDX = "https://spdx.org/licenses/"
+KEYWORDS = ("self-distillation", "language models", "mathematical reasoning", "reproducibility", "Snakemake")
+README, ENVIRONMENT, CITATION, ZENODO = "README.md", "environment.json", "CITATION.cff", ".zenodo.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """What is said of a bundle in all of its texts."""
+
+    study: str
+    results: str  # where a run of it puts its results
+    version: str
+    commit: str
+    finished: str  # when the report was written, in ISO 8601
+    authors: Sequence[str]
+    licence: str  # an SPDX identifier; empty where none is given
+    answers: Sequence[str]  # the report's sentences
+    needs: Sequence[str]  # what is not in the bundle and must be there
+    software: dict[str, str]
+    looks: bool = False
+    weights: bool = False
+    keywords: Sequence[str] = KEYWORDS
+    code_licence: str = CODE_LICENCE
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.study}: a study of self-distillation, with its tables and the workflow that made them"
+
+    @property
+    def description(self) -> str:
+        found = " ".join(self.answers) or "It states no hypotheses."
+        return f"The study {self.study}, run with Forklock {self.version}. {found}"
+
+    @property
+    def date(self) -> str:
+        return self.finished[:10]
+
+    @property
+    def licence_id(self) -> str:
+        return f"{SPDX}{self.licence}" if self.licence else "#no-licence"
+
+    @property
+    def licence_name(self) -> str:
+        return self.licence or "No licence is given"
+
+    @property
+    def licence_text(self) -> str:
+        if self.licence:
+            return (
+                "Of what was made here; the project's code has its own licence, and so have the model and the datasets."
+            )
+        return "Who wants to use more than the law allows must ask the authors. The project's code is under Apache-2.0."
+
+    @property
+    def command(self) -> str:
+        return f"make {'looks' if self.looks else 'report'} CONFIG=../{STUDY}"
+
+
+def about_study(
+    study: Study,
+    report: Path,
+    answers: Sequence[str],
+    needs: Sequence[str],
+    authors: Sequence[str],
+    licence: str,
+    weights: bool,
+) -> About:
+    found = provenance()
+    return About(
+        study=study.study, results=study.results, version=found["forklock"], commit=found["commit"], finished=_finished(report),
+        authors=authors, licence=licence, answers=answers, needs=needs, software={"python": found["python"], **found["versions"]},
+        looks=bool(study.evaluation.looks), weights=weights,
+        machine={key: value for key, value in found.items() if key not in ("created", "versions")},
+    )  # fmt: skip
+
+
+def _finished(report: Path) -> str:
+    """When the report was written, or what SOURCE_DATE_EPOCH says: packing it twice gives the same bytes."""
+    stated = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(stated) if stated.isdecimal() else int(report.stat().st_mtime)
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def environment_text(about: About) -> str:
+    """The machine and every package that is installed where the bundle was made."""
+    packages = {str(each.metadata["Name"]): each.version for each in importlib.metadata.distributions()}
+    return (
+        json.dumps(
+            {**about.machine, "packages": dict(sorted(packages.items(), key=lambda each: each[0].lower()))}, indent=1
+        )
+        + "\n"
+    )
+
+
+def readme_text(about: About) -> str:
+    answers = "\n".join(f"- {answer}" for answer in about.answers) or "It states no hypotheses, so it gives no verdict."
+    needs = "\n".join(f"- {need}" for need in about.needs)
+    weights = "with the trained models (`results/runs/`)" if about.weights else "without weights"
+    return f"""# {about.title}
+
+{answers}
+
+Made with Forklock {about.version}, commit {about.commit}; finished {about.date}. Open [{RESULTS}/{REPORT}]({RESULTS}/{REPORT}).
+
+## Run it again
+
+On a machine with Python 3.11 or newer and a package index, in the folder `{CODE}`:
+
+```
+{about.command}
+```
+
+It sets up the versions of `{CODE}/requirements.lock`, samples and trains anew, and writes `{CODE}/{about.results}/{REPORT}`.
+{f"{chr(10)}Before that, put in place what is not in this bundle:{chr(10)}{chr(10)}{needs}{chr(10)}" if needs else ""}
+Then see whether the tables are the same, with the archive that this folder was unpacked from:
+
+```
+.venv/bin/forklock bundle --check ../../ARCHIVE.zip --against {about.results}
+```
+
+On the same kind of machine they are the same where sampling and training run on CPUs, but for sums of gradients that were
+added up in another order. Another processor, or a GPU, rounds otherwise: some completions part at some token, and the numbers
+differ as two runs of chance do.
+
+## What is in it
+
+| | |
+|---|---|
+| `{STUDY}` | the study file, as it was given |
+| `{RESULTS}/study.yaml` | the same with every default spelt out |
+| `{RESULTS}/{REPORT}`, `{RESULTS}/figures/` | the report and its figures |
+| `{RESULTS}/analysis/` | the tables that the report shows, as Parquet |
+| `{RESULTS}/models/`, `{RESULTS}/problems/`, … | what those were made from: every graded completion, every problem |
+| `{RESULTS}/revisions.lock` | which commits of the hub's repositories, where the study took any |
+| `{ENVIRONMENT}` | the machine and the packages where this was packed |
+| `{CODE}/` | the workflow, with its locks and environments |
+| `ro-crate-metadata.json` | the same for machines: a Workflow Run RO-Crate |
+| `bundle.json` | the SHA-256 of every file |
+
+It comes {weights}, and without the journals of sampling: `graded.parquet` has every completion that they hold.
+
+## Licence
+
+{about.licence_name}. {about.licence_text}
+"""
+
+
+def citation_text(about: About) -> str:
+    content: dict[str, Any] = {
+        "cff-version": "1.2.0",
+        "message": "If you use these results, please cite them, and the software that made them.",
+        "type": "dataset",
+        "title": about.title,
+        "authors": [{"name": name} for name in about.authors] or [{"name": "The authors of this study"}],
+        "date-released": about.date,
+        "keywords": list(about.keywords),
+        "references": [
+            {
+                "type": "software",
+                "title": "Forklock",
+                "version": about.version,
+                "authors": [{"name": "The Forklock developers"}],
+            }
+        ],
+    }
+    if about.licence:
+        content["license"] = about.licence
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def zenodo_text(about: About) -> str:
+    """What a deposit of Zenodo takes from a file of this name (developers.zenodo.org)."""
+    content: dict[str, Any] = {
+        "title": about.title,
+        "upload_type": "dataset",
+        "description": about.description,
+        "creators": [{"name": name} for name in about.authors] or [{"name": "The authors of this study"}],
+        "publication_date": about.date,
+        "keywords": list(about.keywords),
+        "version": about.version,
+        "notes": f"To run it again: {about.command}, in the folder {CODE}.",
+    }
+    if about.licence:
+        content["license"] = about.licence.lower()
+    else:
+        content["access_right"] = "restricted"
+        content["access_conditions"] = "No licence was given when this was packed."
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def is_spdx(licence: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", licence))

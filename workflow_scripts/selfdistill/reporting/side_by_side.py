@@ -1,0 +1,110 @@
+"""Studies side by side as a page and as lines for a terminal: what differs between their files first, then the numbers."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from selfdistill.reporting import formatting as fmt
+from selfdistill.reporting.page import TEMPLATES
+from selfdistill.reporting.tables.table import Group, Row, Table
+from selfdistill.study.unlike import ABSENT
+from selfdistill.tables import words
+
+TITLES = {words.LEVEL: "The same arm in both", words.EFFECT: "What training gave over each study’s own base"}
+NAMES = {words.ACCURACY: "accuracy", words.CUT_RATE: "cut rate", words.MEAN_TOKENS: "mean tokens"}
+LONGEST = 60  # characters of a value of a study file that are shown
+
+
+def told(value: Any) -> str:
+    if value is ABSENT:
+        return "(not there)"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def files_differ(names: Sequence[str], differing: dict[str, list[Any]]) -> Table:
+    rows = [Row([key, *map(told, values)]) for key, values in differing.items()]
+    every = frozenset(range(len(names) + 1))
+    return Table("What differs between the study files", ["key", *names], [Group(rows)], "", text_columns=every)
+
+
+def numbers(table: pl.DataFrame) -> Iterator[Table]:
+    """A table for each study and for levels and effects."""
+    for (study, what), rows in table.group_by("study", "what", maintain_order=True):
+        against = rows["against"][0]
+        groups = [
+            Group([_row(row) for row in part.iter_rows(named=True)], str(arm))
+            for (arm,), part in rows.group_by("arm", maintain_order=True)
+        ]
+        columns = ["", str(study), str(against), f"{study} less {against}", "p", "problems", "n"]
+        yield Table(f"{TITLES[str(what)]}: {study} and {against}", columns, groups, "", NOTE)
+
+
+NOTE = (
+    "Only test problems that all of the studies asked at this decode, paired problem by problem; the interval is of 95 %, and n "
+    "counts families of problems. Nothing is adjusted for how many rows there are. It speaks of these checkpoints, not of the method."
+)
+
+
+def _row(row: dict[str, Any]) -> Row:
+    decode = (
+        row["decode_id"]
+        if row["decode_id"] == row["study_decode_id"]
+        else f"{row['decode_id']} ({row['study_decode_id']})"
+    )
+    shares = row["estimand"] != words.MEAN_TOKENS
+    effect = row["what"] == words.EFFECT
+    level = (
+        fmt.percent
+        if shares and not effect
+        else (lambda value: fmt.points(value))
+        if shares
+        else (lambda value: fmt.number(value, 1, signed=effect))
+    )
+    apart = (
+        fmt.points_with_interval(row)
+        if shares
+        else f"{fmt.number(row['estimate'], 1, signed=True)} {fmt.interval(row['low'], row['high'], 1, signed=True)}"
+    )
+    cells = [f"{NAMES[row['estimand']]} at {decode}", level(row["level"]), level(row["against_level"]), apart]
+    return Row([*cells, fmt.p_value(row["p_value"]), fmt.count(row["problems"]), fmt.count(row["n"])])
+
+
+def as_lines(table: Table) -> Iterator[str]:
+    """For a terminal: columns as wide as what stands in them."""
+    rows = [table.columns, *(row.cells for group in table.groups for row in group.rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.columns))]
+    yield table.caption
+
+    def line(cells: Sequence[str]) -> str:
+        return "  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+    yield line(table.columns)
+    for group in table.groups:
+        if group.title:
+            yield f"  {group.title}"
+        yield from (line(row.cells) for row in group.rows)
+
+
+def page(
+    names: Sequence[str], differing: dict[str, list[Any]], table: pl.DataFrame, templates: Path = TEMPLATES
+) -> str:
+    """Complete in itself. What stands in study files is text and never markup."""
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["format"] = fmt
+    return environment.get_template("compare.html.j2").render(
+        names=names, files=files_differ(names, differing), tables=list(numbers(table)), results="", figures={}, safe_svg=Markup,
+        strip_classes={}, style=Markup((templates / "report.css").read_text(encoding="utf-8")),
+    )  # fmt: skip
