@@ -26,7 +26,19 @@ include: "rules/problems.smk"
 include: "rules/contexts.smk"
 include: "rules/completions.smk"
 include: "rules/training.smk"
+
+
+if PRACTISING:
+
+    include: "rules/practice.smk"
+
+
 include: "rules/analysis.smk"
+
+
+if PRACTISING:
+
+    include: "rules/practice_analysis.smk"
 
 
 if STUDY.ladder:

@@ -163,6 +163,167 @@ DOUBTS: dict[str, tuple[str, list[Change]]] = {
         (FOUR_GPUS, FOUR_GPUS.replace("122", "117")),
     ]),
 }  # fmt: skip
+# Learning on its own answers, of other models: name → (of whom, changes of config/practice-r1-distill-qwen-7b.yaml).
+PRACTICE = "practice-r1-distill-qwen-7b"
+HEADING = (
+    "# Learning on its own answers, with DeepSeek-R1-Distill-Qwen-7B: section 5 of arXiv 2603.24472 and its appendices on moving\n"
+    "# teachers and on teachers that are asked to stay in doubt. It has not been run. Before launching it:\n"
+)
+POWER = (
+    "# Power (make plan): a training's 16 answers to AIME 2024 find a difference of 13 points, so that the paper's −22 is seen and one\n"
+    "# of 9 is not; all 600 problems together find one of 3.5. One training says nothing of the method.\n"
+)
+PRACTISING_MODEL = (
+    '  path: hub/DeepSeek-R1-Distill-Qwen-7B\n  hub: deepseek-ai/DeepSeek-R1-Distill-Qwen-7B\n  revision: ""\n'
+    "  context: 45056 # longest prompt plus completion, in tokens: a teacher's prompt holds a whole answer of up to 20,480\n"
+)
+EIGHT_GPUS = "gpus: 8 # of each training; fp32 weights and optimiser of a 7B model are 122 GB, and a teacher and an engine stand beside them"
+TOLD_THOUGHTLESS = "  no-thought: {wording: sdpo, solution: sibling, thought: false, over_length: skip} # c = s∖think: what it says behind its thought\n"
+WITH_THOUGHT = (
+    "  solution: {wording: sdpo, solution: sibling, over_length: skip} # c = s: another right answer, thought and all\n"
+)
+TOLD_LESS = (
+    "  told-less-loses-less: {arm: sdpo-no-thought, against: sdpo, comparison: matched, decode: own, margin: 0.04}\n"
+)
+PRACTICE_REPORTED = (
+    "\n# Differences that others reported; make plan says which of them this study could see.\nreported:\n  aime-24-sdpo: "
+    '{hypothesis: told-loses-accuracy, of: aime-24, difference: -0.22, source: "arXiv 2603.24472 of SDPO with a whole solution, at second hand"}\n'
+)
+NO_THOUGHT_HERE: list[Change] = [
+    (TOLD_THOUGHTLESS, ""), ("  sdpo-no-thought: {method: distil, context: no-thought}\n", ""), (TOLD_LESS, ""),
+    (WITH_THOUGHT, WITH_THOUGHT.replace(", thought and all", "")),
+]  # fmt: skip
+ROUNDS = "# Rounds of answering and learning: 256 questions × 8 rollouts, learnt from in two steps of 128 questions.\n"
+ARMS = re.compile(r"(?<=\narms:\n).*?(?=\nevaluation:\n)", re.DOTALL)
+PLAN = re.compile(r"(?<=\nhypotheses:\n).*?(?=\n#|\Z)", re.DOTALL)
+COVERAGES = (1, 8, 64, 128, 512)
+
+
+def practising_model(hub: str, context: int, more: str = "") -> Change:
+    path = hub.split("/")[1]
+    about = (
+        "longest prompt plus completion, in tokens: a teacher's prompt that is too long for it is skipped and counted"
+    )
+    return PRACTISING_MODEL, f'  path: hub/{path}\n  hub: {hub}\n  revision: ""\n  context: {context} # {about}\n{more}'
+
+
+def heading(text: str) -> Change:
+    return HEADING, f"# Learning on its own answers, with {text}. It has not been run. Before launching it:\n"
+
+
+def power(*lines: str) -> Change:
+    return POWER, "".join(f"# {line}\n" for line in lines)
+
+
+def practice_reported(difference: float, source: str) -> Change:
+    other = PRACTICE_REPORTED.replace("-0.22", str(difference))
+    return PRACTICE_REPORTED, other.replace("arXiv 2603.24472 of SDPO with a whole solution, at second hand", source)
+
+
+def arms_of(*lines: str) -> str:
+    return "".join(f"  {line}\n" for line in lines)
+
+
+THINKS_NOT = "  chat: {enable_thinking: false} # the chat template writes an empty thought\n  thinks: false # the whole completion is graded\n"
+OF_8B = (EIGHT_GPUS, EIGHT_GPUS.replace("a 7B model are 122", "an 8B model are 131"))
+SHORT = "Power (make plan): a training's 16 answers to AIME 2024 find a difference of 13 points"
+PRACTICES: dict[str, list[Change]] = {
+    "practice-qwen3-8b": [
+        heading("Qwen3-8B, thinking: section 5 of arXiv 2603.24472\n# and its appendices on moving teachers and on teachers that are asked to stay in doubt"),
+        power(f"{SHORT}, so that neither the paper's −9", "is seen nor the +2 of others (THU-BPM/RLCSD); all 600 problems together find one of 3.5. One training says nothing of the method.",
+              "The model was made for 40,960 tokens: a teacher who is shown a thought of 18,000 and reads one of 20,480 is left out and", "counted, where the scripts cut what it is shown."),
+        practising_model("Qwen/Qwen3-8B", 40960, "  chat: {enable_thinking: true}\n"), OF_8B,
+        practice_reported(-0.09, "arXiv 2603.24472 of SDPO with a whole solution, at second hand; THU-BPM/RLCSD reports +0.02"),
+    ],
+    "practice-qwen3-8b-no-thinking": [
+        heading("Qwen3-8B and thinking switched off: section 5 of\n# arXiv 2603.24472 and its appendices on moving teachers and on teachers that are asked to stay in doubt"),
+        power(f"{SHORT}; the paper's .25 → .23 is seen by", "no study of that size. All 600 problems together find one of 3.5 points. One training says nothing of the method.",
+              "The plan of cost takes answers to be as long as with thinking, which is too much: nobody has measured these."),
+        practising_model("Qwen/Qwen3-8B", 40960, THINKS_NOT), OF_8B, *NO_THOUGHT_HERE,
+        practice_reported(-0.02, "arXiv 2603.24472 of SDPO with a whole solution, at second hand"),
+    ],
+    "practice-olmo-3-7b-instruct": [
+        heading("Olmo-3-7B-Instruct, which answers without a separate\n# thought: appendix of arXiv 2603.24472"),
+        power(f"{SHORT}, all 600 problems together one of 3.5.", "One training says nothing of the method."),
+        practising_model("allenai/Olmo-3-7B-Instruct", 45056, "  thinks: false # no thought to close: the whole completion is graded\n"),
+        (EIGHT_GPUS, EIGHT_GPUS.replace("122", "117")), *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
+    ],
+    "practice-qwen3-1.7b": [
+        heading("Qwen3-1.7B, thinking: the arms of section 5 of\n# arXiv 2603.24472, of a size that one GPU trains, with three trainings each of the two that are compared"),
+        power(f"{SHORT}, so that the −6 that THU-BPM/RLCSD", "report is not seen; all 600 problems together find one of 3.5 in these checkpoints, and of 5.4 in the method."),
+        practising_model("Qwen/Qwen3-1.7B", 40960, "  chat: {enable_thinking: true}\n"),
+        (EIGHT_GPUS, "gpus: 1 # of each training; fp32 weights and optimiser are 30 GB, and a teacher and an engine stand beside them"),
+        ("  grpo: {method: grpo, training: {lr: 1.0e-6}}\n", "  grpo: {method: grpo, training: {lr: 1.0e-6}, seeds: [0, 1000, 2000]}\n"),
+        ("  sdpo: {method: distil, context: solution}\n", "  sdpo: {method: distil, context: solution, seeds: [0, 1000, 2000]}\n"),
+        ("replays: grpo}", "replays: grpo, seeds: [0]}"),
+        practice_reported(-0.061, "THU-BPM/RLCSD of SDPO, mean of 12 answers"),
+    ],
+    "practice-coverage-qwen3-8b": [
+        heading("Qwen3-8B and thinking switched off, on 1, 8, 64, 128 and\n# 512 problems, again and again: section 6 of arXiv 2603.24472"),
+        power(f"{SHORT}, all 600 problems together one of 3.5;", "what a training learns of its own problems is seen in its 51,200 rollouts. One training says nothing of the method.",
+              "The problems are the first of our ranking, each a part of the next; the scripts name theirs (data/math/section_6_2), which", "are 1, 8, 64, 128 and 511 others."),
+        practising_model("Qwen/Qwen3-8B", 40960, THINKS_NOT), OF_8B, *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
+        ("  uncertain: {wording: uncertain, solution: sibling, over_length: skip} # as c = s, asked to stay in doubt; the wording is ours\n", ""),
+        (ROUNDS, ROUNDS.replace("256", "64").replace("128", "32")), ("  questions: 256\n", "  questions: 64\n"),
+        ("#   questions    every problem of DAPO-Math-17k once an epoch; the scripts draw from a table of some hundred copies of each\n",
+         "#   questions    few problems are asked in turn until a round is full; the scripts repeat the rows of their tables\n"),
+    ],
+    "practice-opsd-qwen3-1.7b": [
+        heading("Qwen3-1.7B and solutions of a dataset: OPSD (arXiv 2601.18734)\n# as appendix F of arXiv 2603.24472 asks of it, in both published recipes"),
+        power(f"{SHORT}, all 600 problems together one of 3.2,", "and of 4.9 in the method. Recipes: march is β .5 at 2e-4 (scripts/run_opsd_1b.sh of siyan-zhao/OPSD), late is forward",
+              "KL at 5e-6, gradients cut at .1 and a token's parts at .05 (issue 17). Parts that are cut do not",
+                "pull their word up, and the others push it down (docs/practice.md).", "A round is 32 questions with one answer each, of which the first 1,024 tokens are learnt; all of it learns by adapters."),
+        practising_model("Qwen/Qwen3-1.7B", 40960, THINKS_NOT),
+        (EIGHT_GPUS, "gpus: 1 # of each training; adapters leave the weights alone"), *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
+        ("    dapo: {loader: dapo-math-17k, path: hub/DAPO-Math-17k, revision: \"\", use: train} # English and Chinese, as in the paper\n",
+         "    numina: {loader: numina-math-cot, path: hub/NuminaMath-CoT, revision: \"\", use: train, options: {limit: 30000}} # has solutions\n"),
+        ("  practice: {temperature: 1.0, max_tokens: 20480} # the rollouts: the model's own law\n", "  practice: {temperature: 1.1, top_k: 20, top_p: 0.95, max_tokens: 1024} # the rollouts\n"),
+        (WITH_THOUGHT.replace(", thought and all", ""), "  thinking: {wording: opsd, solution: dataset, thinking: true, over_length: skip} # a teacher that would think\n"),
+        ("  uncertain: {wording: uncertain, solution: sibling, over_length: skip} # as c = s, asked to stay in doubt; the wording is ours\n",
+         "  alike: {wording: opsd, solution: dataset, over_length: skip} # a teacher that would not, as the student\n"),
+        ("  micro_batch: 1 # an answer has up to 20,480 tokens\n", "  micro_batch: 4 # eight backward passes a step measure the gradient noise\n"),
+        ("  lr: 1.0e-5 # of SDPO\n", "  lr: 2.0e-4 # of the recipe of March\n"), ("  lr_floor: 0.0\n", "  lr_floor: 0.0\n  lora: {rank: 64, alpha: 128, modules: [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]}\n"),
+        ("  warmup_steps: 20\n", "  warmup_steps: 0\n"), ("  weight_decay: 0.01\n", "  weight_decay: 0.0\n"),
+        ("# Settings are those of the authors' scripts (beanie00/self-distillation-analysis, 5c51051), and what differs is:\n",
+         "# Settings are those of OPSD's scripts (siyan-zhao/OPSD, 590ec26), and what differs is:\n"),
+        ("#   questions    every problem of DAPO-Math-17k once an epoch; the scripts draw from a table of some hundred copies of each\n",
+         "#   questions    30,000 problems of NuminaMath-CoT with their solutions; the scripts take OpenThoughts'\n"),
+        ("#   reward       the project's strict grading of the whole final part; the scripts read its last 100 characters\n", ""),
+        ("#   warm-up      20 steps of linear rise; the scripts raise the rate once for both steps of a round, ten times\n",
+         "#   rate         constant; the scripts' falls from its peak to nothing over thirty epochs, of which these steps are a hundredth\n"),
+        ("#   evaluation   of the last checkpoint; the scripts evaluate every tenth round\n", "#   evaluation   at T 0.6 and top-p 0.95; the script's is at T 1\n"),
+        (ROUNDS, "# Rounds of answering and learning: 32 questions with one answer each make a step.\n"),
+        ("  generations: 100\n  questions: 256\n  rollouts: 8\n  updates: 2\n  clip: [0.2, 0.28]\n  dual_clip: 3.0\n  scale_rewards: none # advantages are not divided by a group's deviation\n",
+         "  generations: 200\n  questions: 32\n  rollouts: 1\n  updates: 1\n  prefix: 1024 # tokens of an answer that are learnt\n"),
+        ("  is_clip: 2.0 # of trainer over engine, token by token\n  ratio_clip: 2.0\n", "  is_clip: null # OPSD weighs no token\n  ratio_clip: null\n"),
+        ("  support: 100 # tokens of the student's compared, and the rest as one more\n  tail: true\n", "  support: null # the whole vocabulary\n"),
+    ],
+}  # fmt: skip
+# Studies whose arms and plan are others altogether.
+OTHER_ARMS: dict[str, tuple[str, str]] = {
+    "practice-coverage-qwen3-8b": (
+        arms_of(
+            *(f"grpo-{n}: {{method: grpo, training: {{lr: 1.0e-6}}, practice: {{coverage: {n}}}}}" for n in COVERAGES),
+            *(f"sdpo-{n}: {{method: distil, context: solution, practice: {{coverage: {n}}}}}" for n in COVERAGES),
+        ),
+        arms_of(
+            *(f"told-on-{n}: {{arm: sdpo-{n}, comparison: matched, decode: own, margin: 0.04}}" for n in COVERAGES),
+            *(f"reward-on-{n}: {{arm: grpo-{n}, comparison: matched, decode: own, family: reward, margin: 0.04}}" for n in COVERAGES),
+        ),
+    ),
+    "practice-opsd-qwen3-1.7b": (
+        arms_of(
+            "march: {method: distil, context: thinking, seeds: [0, 1000, 2000]}",
+            "march-alike: {method: distil, context: alike}",
+            "late: {method: distil, context: thinking, practice: {divergence: forward, token_clip: 0.05}, training: {lr: 5.0e-6, max_grad_norm: 0.1}, seeds: [0, 1000, 2000]}",
+        ),
+        arms_of(
+            "march-gains: {arm: march, comparison: matched, decode: own, margin: 0.04}",
+            "late-gains: {arm: late, comparison: matched, decode: own, margin: 0.04}",
+            "thinking-teaches-otherwise: {arm: march, against: march-alike, comparison: matched, decode: own, margin: 0.04}",
+        ),
+    ),
+}  # fmt: skip
 # The studies of SmolLM2-135M, one after the other, of its larger sisters. Their folders come from the hub alone.
 SMOLLM2 = ("smollm2-135m-warm", "smollm2-135m")
 SISTERS = {"smollm2-360m": ("135M", "360M"), "smollm2-1.7b": ("135M", "1.7B")}
@@ -192,6 +353,12 @@ def preset(name: str) -> str:
         of_whom, changes = DOUBTS[name]
         text = changed(DOUBT, name, [*changes, ("with DeepSeek-R1-Distill-Qwen-7B:", f"with {of_whom}:")])
         return MADE.replace(STUDY, DOUBT) + text.replace(DOUBT, name)
+    if name in PRACTICES:
+        text = changed(PRACTICE, name, PRACTICES[name])
+        if name in OTHER_ARMS:
+            for part, written in zip((ARMS, PLAN), OTHER_ARMS[name], strict=True):
+                text = part.sub(lambda _, written=written: written, text)
+        return MADE.replace(STUDY, PRACTICE) + text.replace(PRACTICE, name)
     evaluation, training, changes = PRESETS[name]
     text = changed(STUDY, name, [*changes, (f"study: {STUDY}\n", f"study: {name}\n")])
     if name in ONE_SEED:
@@ -213,14 +380,16 @@ def sister(study: str, name: str) -> str:
 
 def main() -> None:
     """The shipped presets, or the studies of a named sister: those have no figures to plan with, so they are not shipped."""
-    for name in sys.argv[1:] or [*PRESETS, *DOUBTS]:
-        if name in PRESETS or name in DOUBTS:
+    for name in sys.argv[1:] or [*PRESETS, *DOUBTS, *PRACTICES]:
+        if name in PRESETS or name in DOUBTS or name in PRACTICES:
             (HERE / f"{name}.yaml").write_text(preset(name))
         elif name in SISTERS:
             for study in SMOLLM2:
                 (HERE / f"{study.replace(SMOLLM2[-1], name)}.yaml").write_text(sister(study, name))
         else:
-            sys.exit(f"error: there is no preset {name}; there are {', '.join([*PRESETS, *DOUBTS, *SISTERS])}.")
+            sys.exit(
+                f"error: there is no preset {name}; there are {', '.join([*PRESETS, *DOUBTS, *PRACTICES, *SISTERS])}."
+            )
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ ENVIRONMENTS = {
     "workflow": ["workflow", "study"],
     "sampling": ["study", "sampling"],
     "training": ["study", "sampling", "training"],
+    "practice": ["study", "sampling", "training", "analysis"],
     "analysis": ["study", "analysis"],
 }
 APART = {"vllm", "kernels"}  # groups of requirements.in that are for GPUs, in environments of their own

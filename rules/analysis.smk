@@ -155,7 +155,7 @@ rule verdicts:
             "arms": dumped(STUDY.arms),
             "decodes": dumped(STUDY.decodes),
             **({"looks": LOOKS.model_dump()} if LOOKS else {}),
-            "examples": STUDY.training.examples * STUDY.training.epochs,
+            "examples": answers_learnt(STUDY),
         },
     script:
         "../workflow_scripts/verdicts.py"
@@ -384,7 +384,12 @@ rule noise:
         mem_mb=larger(2000),
         runtime=later(30),
     params:
-        asked={"runs": RUNS, "beta1": BETA1, "seed": STUDY.seed},
+        asked={
+            "runs": RUNS,
+            "beta1": BETA1,
+            "seed": STUDY.seed,
+            **({"by_sequence": PRACTICES} if PRACTISING else {}),
+        },
     script:
         "../workflow_scripts/noise.py"
 
@@ -420,7 +425,8 @@ rule checks:
     input:
         plans=of_models("<results>/models/MODEL/plan.parquet", EVALUATED + SAMPLES),
         graded=of_models("<results>/models/MODEL/graded.parquet", EVALUATED + SAMPLES),
-        datasets=[f"<results>/arms/{arm}/dataset.parquet" for arm in TRAINED],
+        datasets=[f"<results>/arms/{arm}/dataset.parquet" for arm in WITH_DATASET],
+        questions=[f"<results>/arms/{arm}/questions.parquet" for arm in PRACTISING],
         evaluation="<results>/problems/eval.parquet",
         contamination="<results>/problems/contamination.parquet",
         levels="<results>/analysis/levels.parquet",
@@ -442,7 +448,8 @@ rule checks:
     params:
         asked={
             "models": EVALUATED + SAMPLES,
-            "arms": list(TRAINED),
+            "arms": WITH_DATASET,
+            **({"practising": PRACTISING} if PRACTISING else {}),
             "budgets": STUDY.evaluation.sizes,
             "draws": dict(STUDY.evaluation.draws_by_side),
             **({"unequal": UNEQUAL} if UNEQUAL else {}),

@@ -14,6 +14,8 @@ from selfdistill.study.models import judged, reading_contexts, readers
 from selfdistill.study.models import with_what_they_are_shown
 from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
+from selfdistill.study.models import answers_learnt, arms_with_dataset, learns_of
+from selfdistill.study.models import practising_arms, teacher_of
 from selfdistill.study.models import asked_in_context, context_asked, shown_to
 from selfdistill.study.ladder_models import SOURCE, climbers, contexts_of_rungs
 from selfdistill.study.ladder_models import ladder_models, rungs_of, source_of_climber
@@ -38,9 +40,13 @@ ALIKE = [
     list(arms) for arms in dict.fromkeys(tuple(partners(STUDY, arm)) for arm in CORRECT)
 ]
 FROM_REFERENCES = list(reference_arms(STUDY))
-TAUGHT = [name for name, arm in TRAINED.items() if arm.targets == "soft"]
+# Those that learn what was chosen for them, and those that learn from answers that they give while they train.
+WITH_DATASET = list(arms_with_dataset(STUDY))
+PRACTISING = list(practising_arms(STUDY))
+TAUGHT = [name for name in WITH_DATASET if TRAINED[name].targets == "soft"]
 UNEQUAL = [name for name, arm in TRAINED.items() if arm.unequal_budget]
 RUNS = runs(STUDY)
+PRACTICES = [run for run in RUNS if run.split("/")[0] in PRACTISING]
 BETA1 = {run: STUDY.recipe(run.split("/")[0]).beta1 for run in RUNS}
 CHECKPOINTS = [f"at-{percent:03d}" for percent in STUDY.training.checkpoints]
 # The base's files; of a model from the hub, which may not be there yet, what says which it is. What is not of the study's

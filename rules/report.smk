@@ -91,7 +91,7 @@ rule report:
         audit_sheet="<results>/audit/sheet.csv",
         graded=of_models("<results>/models/MODEL/graded.parquet"),
         training_samples=of_models("<results>/models/MODEL/graded.parquet", SAMPLES),
-        audits=[f"<results>/arms/{arm}/audit.json" for arm in TRAINED],
+        audits=[f"<results>/arms/{arm}/audit.json" for arm in WITH_DATASET],
         targets=[f"<results>/arms/{arm}/targets.json" for arm in TAUGHT],
         logs=of_runs("<results>/runs/RUN/log.parquet"),
         export_checks=of_runs("<results>/runs/RUN/export_check.json"),
@@ -122,6 +122,16 @@ rule report:
             ["<results>/analysis/depth.parquet"]
             if MECHANISM and MECHANISM.depth
             else []
+        ),
+        practice=["<results>/analysis/practice.parquet"] if PRACTISING else [],
+        practice_changes=(
+            ["<results>/analysis/practice_changes.parquet"] if PRACTISING else []
+        ),
+        practice_signal=(
+            ["<results>/analysis/practice_signal.parquet"] if PRACTISING else []
+        ),
+        practice_cost=(
+            ["<results>/analysis/practice_cost.parquet"] if PRACTISING else []
         ),
         ladder=["<results>/analysis/ladder.parquet"] if STUDY.ladder else [],
         ladder_tests=["<results>/analysis/ladder_tests.parquet"] if STUDY.ladder else [],
@@ -166,7 +176,7 @@ rule report:
         runtime=later(30),
     params:
         asked={
-            "arms": list(TRAINED),
+            "arms": WITH_DATASET,
             "taught": TAUGHT,
             "from_hub": [*(["model"] if STUDY.model.hub else []), *LOADED],
             "converted": LOADED,

@@ -187,6 +187,8 @@ rule train:
         "<logs>/train/{arm}/seed-{seed}.log",
     benchmark:
         "<benchmarks>/train/{arm}/seed-{seed}.tsv"
+    wildcard_constraints:
+        arm=one_of(WITH_DATASET),
     conda:
         TRAINING_ENVIRONMENT
     threads: STUDY.training.processes_per_node

@@ -659,9 +659,12 @@ def report_inputs(**replaced: Any) -> ReportInputs:
 
 
 def whole_inputs(**replaced: Any) -> ReportInputs:
-    """With the tables of a study that climbs the ladder, reads again, has a judge and probes its models, whose figures take long."""
+    """With the tables of a study that climbs the ladder, reads again, has a judge, practises and probes its models, whose
+    figures take long."""
+    from report_practice_fixture import added_to
+
     more = told.tables(HOSTILE) | judged_tables(HOSTILE) | disagreement(HOSTILE)
-    return report_inputs(**probed.tables() | more | replaced)
+    return added_to(report_inputs(**probed.tables() | more | replaced))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,10 @@ import polars as pl
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.folder import inspect_model
 from selfdistill.problems.examples import read_examples
-from selfdistill.problems.references import solutions_of
 from selfdistill.sampling.contexts import Room, context_prompts
 from selfdistill.sampling.prompts import Chat, earlier_turns
-from selfdistill.sampling.solutions import Told, from_answers, from_column, from_samples
-from selfdistill.study.contexts import Context
-from selfdistill.study.problems import Source
+from selfdistill.sampling.solutions import Told, from_samples, from_sources
+from selfdistill.study.contexts import OF_SAMPLES, Context
 from selfdistill.tables.contexts import CONTEXT_PROMPTS
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import GRADED
@@ -55,18 +53,9 @@ def main() -> None:
 
 def told(context: Context, problems: pl.DataFrame, names: list[str]) -> dict[str, Told]:
     sources = dict(zip(names, map(str, snakemake.input.sources), strict=False))
-    match context.solution:
-        case "answer":
-            return from_answers(problems)
-        case "dataset":
-            solutions = solutions_of({name: Source(path=path, use="train") for name, path in sources.items()})
-            return {problem: Told(text) for problem, text in solutions.items()}
-        case "column":
-            return from_column(sources, str(context.column))
-        case "sibling" | "context":
-            return from_samples(read_table(snakemake.input.shown[0], GRADED, READ), context.thought)
-        case _:
-            return {}
+    if context.solution in OF_SAMPLES:
+        return from_samples(read_table(snakemake.input.shown[0], GRADED, READ), context.thought)
+    return from_sources(context, problems, sources)
 
 
 as_rule(main, snakemake.log[0])

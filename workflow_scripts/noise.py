@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def main() -> None:
     asked = snakemake.params.asked
     noise = {run: read_table(path, NOISE) for run, path in zip(asked["runs"], snakemake.input.noise, strict=True)}
-    found = noise_of_runs(noise, asked["beta1"], asked["seed"])
+    found = noise_of_runs(noise, asked["beta1"], asked["seed"], asked.get("by_sequence", ()))
     write_table(found.steps, snakemake.output.steps, of_runs(NOISE_STEPS))
     write_table(found.summary, snakemake.output.summary, of_runs(NOISE_SUMMARY))
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from selfdistill.foundation.programs import as_program
 from selfdistill.machine.leases import lease_gpus
@@ -42,24 +42,56 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported
-    from selfdistill.training.processes import launcher
     from selfdistill.training.settings import training_settings
 
     settings = training_settings(asked.settings, save_every=asked.save_every, trackers=asked.trackers)
+    started_on(settings, asked.node, asked.meeting, lambda stop_requested: train(asked, settings, stop_requested))
+
+
+class Between(NamedTuple):
+    """What this program does between one start of its processes and the next, as often as they end with this status."""
+
+    status: int
+    work: "Callable[[int, StopSignal], None]"  # given the number of this node
+
+
+def started_on(
+    settings: "RunSettings",
+    node: int | None,
+    meeting: str | None,
+    work: "Callable[[StopSignal], None]",
+    between: Between | None = None,
+) -> None:
+    """The work in this process, or in as many as the settings ask for: this program then starts itself so many times.
+
+    With something to do between, the work is in processes of its own even if it is one: what they held is free then.
+    """
+    from selfdistill.training.processes import launcher
+
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     if launcher.is_worker():
         stop_requested = StopSignal(patient=True)
-        launcher.work_along(lambda: train(asked, settings, stop_requested), settings.device)
+        launcher.work_along(lambda: work(stop_requested), settings.device)
         return
     with lease_gpus(settings.processes if settings.device == "cuda" else 0):
-        if settings.ranks == 1:
-            train(asked, settings, StopSignal())
+        if settings.ranks == 1 and not between:
+            work(StopSignal())
             return
-        StopSignal(launcher.pass_on_stop)
-        place = launcher.Place(asked.node or 0, asked.meeting)
+        learning = True
+        stop_requested = StopSignal(lambda: launcher.pass_on_stop() if learning else None)
+        place = launcher.Place(node or 0, meeting)
         if settings.nodes > 1 and place.meeting is None:
             place = launcher.place_in_slurm()
-        sys.exit(launcher.launch(sys.argv, settings.processes, settings.nodes, place))
+        while True:
+            learning = True
+            status = launcher.launch(sys.argv, settings.processes, settings.nodes, place)
+            if not between or status != between.status:
+                sys.exit(status)
+            learning = False
+            if not stop_requested():
+                between.work(place.node, stop_requested)
+            if stop_requested():
+                sys.exit(INTERRUPTED)
 
 
 def train(asked: argparse.Namespace, settings: "RunSettings", stop_requested: "StopSignal") -> None:

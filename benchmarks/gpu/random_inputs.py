@@ -2,6 +2,7 @@
 
 python benchmarks/gpu/random_inputs.py model qwen3.5-4b DIR       bf16, with the lab's tokenizer
 python benchmarks/gpu/random_inputs.py rows 64 600 2000 FILE      so many completions of so many tokens, as an arm's dataset
+python benchmarks/gpu/random_inputs.py questions 8 MODEL FILE     so many of the lab's searches, for a model that practises
 """
 
 import argparse
@@ -18,15 +19,21 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
+from selfdistill.sampling.prompts import Chat, asked, user_turn  # noqa: E402
+from selfdistill.tables.practice import QUESTIONS  # noqa: E402
 from selfdistill.tables.training import DATASET  # noqa: E402
 from selfdistill.tables.whole import write_table  # noqa: E402
 
 LAB, END = ROOT / "resources/lab/model", 420  # the lab's <|im_end|>
+PROMPT = "{problem}\nPut the answer in \\boxed{}."
 ROPE = {"rope_type": "default", "rope_theta": 1e6}
 DENSE = {"vocab_size": 151936, "head_dim": 128, "num_key_value_heads": 8, "max_position_embeddings": 40960}
 SHAPES: dict[str, dict[str, Any]] = {
     "qwen3-0.6b": {
         "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "intermediate_size": 3072, "tie_word_embeddings": True,
+    },
+    "qwen3-1.7b": {
+        "hidden_size": 2048, "num_hidden_layers": 28, "num_attention_heads": 16, "intermediate_size": 6144, "tie_word_embeddings": True,
     },
     "qwen3-8b": {
         "hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32, "intermediate_size": 12288, "tie_word_embeddings": False,
@@ -63,7 +70,7 @@ def qwen35(shape: str) -> Any:
     return Qwen3_5ForConditionalGeneration._from_config(config, dtype=torch.bfloat16)
 
 
-MAKERS = {"qwen3-0.6b": qwen3, "qwen3-8b": qwen3, "qwen3.5-4b": qwen35}
+MAKERS = {"qwen3-0.6b": qwen3, "qwen3-1.7b": qwen3, "qwen3-8b": qwen3, "qwen3.5-4b": qwen35}
 
 
 def make_model(shape: str, folder: Path) -> None:
@@ -85,6 +92,16 @@ def make_rows(count: int, fewest: int, most: int, file: Path) -> None:
     write_table(pl.DataFrame(rows, schema=DATASET, orient="row"), file, DATASET)
 
 
+def make_questions(count: int, model: Path, file: Path) -> None:
+    """Each with its solution, so that a teacher has something to be told however few of the answers are right."""
+    lines = (ROOT / "resources/lab/problems/search-train.jsonl").read_text().splitlines()[:count]
+    chat, rows = Chat(model), []
+    for problem in map(json.loads, lines):
+        ids = chat.ids([user_turn(asked(problem["problem"], PROMPT))])
+        rows.append((problem["id"], problem["family"], problem["problem"], problem["answer"], ids, problem["solution"]))
+    write_table(pl.DataFrame(rows, schema=QUESTIONS, orient="row"), file, QUESTIONS)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -95,11 +112,17 @@ def main() -> None:
     for name in ("count", "fewest", "most"):
         rows.add_argument(name, type=int)
     rows.add_argument("out", type=Path)
-    asked = parser.parse_args()
-    if asked.kind == "model":
-        make_model(asked.shape, asked.out)
+    questions = kinds.add_parser("questions")
+    questions.add_argument("count", type=int)
+    questions.add_argument("model", type=Path)
+    questions.add_argument("out", type=Path)
+    given = parser.parse_args()
+    if given.kind == "model":
+        make_model(given.shape, given.out)
+    elif given.kind == "questions":
+        make_questions(given.count, given.model, given.out)
     else:
-        make_rows(asked.count, asked.fewest, asked.most, asked.out)
+        make_rows(given.count, given.fewest, given.most, given.out)
 
 
 if __name__ == "__main__":

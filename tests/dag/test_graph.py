@@ -69,6 +69,11 @@ def on_solutions(study: dict[str, Any]) -> None:
     study["problems"]["reference"] = "{solution}\n</think>\n\nThe answer is \\boxed{{answer}}."
 
 
+def practising(study: dict[str, Any]) -> None:
+    study["practice"] = {"decode": "plain", "generations": 3, "questions": 8, "rollouts": 4}
+    study["arms"]["rl"] = {"method": "grpo", "training": {"warmup_steps": 1}}
+
+
 def of_right_answers(study: dict[str, Any]) -> None:
     """Two arms, one of them told something that rests on the samples of the other."""
     study["contexts"] = {"guided": {"wording": "guided", "solution": "sibling"}, "unused": {"wording": "unguided"}}
@@ -126,6 +131,10 @@ STALENESS: dict[str, tuple[Callable[[dict[str, Any]], None], set[str], dict[str,
     "one more arm, on the dataset's solutions": (
         on_solutions, {"references", "reference_dataset", *TRAINED} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
         {"references": 1, "reference_dataset": 1, "train": 1, "plan": 2},
+    ),
+    "one more arm, that practises": (
+        practising, {"questions", "practice", "practice_analysis", "check_export"} | SAMPLED | RUNS | ANALYSIS | {"mechanism", "weight_overlap"} | PAGE,
+        {"questions": 1, "practice": 1, "check_export": 1, "plan": 2},
     ),
     "two more arms, of right answers with and without a context": (
         of_right_answers,
@@ -292,6 +301,7 @@ def test_every_rule_says_what_it_needs() -> None:
                 "sample",
                 "teacher",
                 "train",
+                "practice",
                 "check_export",
                 "probe",
                 "gradients",

@@ -23,12 +23,13 @@ ON_CPU = {f"forklock-{name}" for name in lock.ENVIRONMENTS}
 # Whose Python each program must run with, `teacher` apart: the smoke study has no soft targets.
 PROGRAMS = {
     "forklock-workflow": {"study_record"},
-    "forklock-sampling": {"prompts", "plan", "sample", "check_export", "carriers", "probe", "judge_questions", "judge"},
+    "forklock-practice": {"practice"},
+    "forklock-sampling": {"prompts", "questions", "plan", "sample", "check_export", "carriers", "probe", "judge_questions", "judge"},
     "forklock-training": {"train", "gradients"},
     "forklock-analysis": {
         "problems", "grade", "dataset", "levels", "comparisons", "truncation", "factorial", "verdicts", "noise", "weight_change",
         "checks", "report", "variance", "audit_sheet", "difficulty", "grader", "solving", "token_classes", "mechanism",
-        "strips", "weight_overlap", "depth", "noise_probe", "doubt", "annotation", "disagreement_texts", "disagreement",
+        "strips", "weight_overlap", "depth", "noise_probe", "doubt", "practice_analysis", "annotation", "disagreement_texts", "disagreement",
     },
 }  # fmt: skip
 # Snakemake gives `script:` rules its own packages to unpack what they are told, behind those of their environment.
@@ -98,6 +99,8 @@ WITH_STAND_IN = ENVIRONMENT | {"PATH": f"{ROOT / 'tests/stand_in_conda/bin'}:{EN
 def short(study: dict[str, Any]) -> None:
     """The smoke study with one training, and few samples: every rule once is enough here."""
     study["arms"] = {name: study["arms"][name] for name in ("ssd", "aa")}
+    study["arms"]["rl"] = {"method": "grpo", "training": {"warmup_steps": 1}}
+    study["practice"] = {"decode": "t07", "generations": 2, "questions": 4, "rollouts": 4, "updates": 1}
     study["hypotheses"] = {name: study["hypotheses"][name] for name in ("ssd-at-0-7", "aa-is-null")}
     study["training"].update(samples=100, examples=64, checkpoints=[100])
     study["evaluation"].update(budgets={"quick": 12, "full": 24}, resamples=200)

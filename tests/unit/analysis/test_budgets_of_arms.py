@@ -24,3 +24,17 @@ def test_an_unequal_budget_that_the_study_allows_is_stated_with_its_steps() -> N
 def test_the_seeds_of_an_arm_with_its_own_budget_and_the_other_arms_must_still_agree() -> None:
     assert uneven_steps([*RUNS, manifest("long", 90, seed=2000)], ["long"])
     assert uneven_steps([*RUNS, manifest("keep-cut", 40)], ["long"])
+
+
+def test_arms_that_practise_agree_with_each_other_and_are_not_held_against_others() -> None:
+    practised = [manifest("grpo", 20), manifest("sdpo", 20)]
+    assert uneven_steps([*RUNS[:2], *practised], practising=["grpo", "sdpo"]) is None
+    assert uneven_steps([*RUNS[:2], *practised])
+    assert "sdpo (seed 1000)" in (
+        uneven_steps([*practised, manifest("sdpo", 18, 1000)], practising=["grpo", "sdpo"]) or ""
+    )
+    assert steps_held([*RUNS[:2], *practised], [], ["grpo", "sdpo"]) == (
+        "Differences between arms are not differences in steps. Arms that practise and arms that learn from a dataset are not "
+        "compared in steps."
+    )
+    assert steps_held(practised, [], ["grpo", "sdpo"]) == "Differences between arms are not differences in steps."

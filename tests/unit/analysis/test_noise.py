@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfdistill.analysis.noise import noise_steps, noise_summary, windows
+from selfdistill.analysis.noise import noise_of_runs, noise_steps, noise_summary, windows
 from selfdistill.analysis.noise_scale import (
     StepSums,
     detection_limit,
@@ -14,7 +14,9 @@ from selfdistill.analysis.noise_scale import (
     ratio_of_sums,
     ratio_upper_bound,
 )
+from selfdistill.analysis.practice_signal import practice_signal
 from selfdistill.tables.analysis import NOISE_STEPS, NOISE_SUMMARY
+from selfdistill.tables.practice_analysis import PRACTICE_SIGNAL
 from selfdistill.tables.schema import conform
 from selfdistill.tables.training import NOISE
 
@@ -234,3 +236,97 @@ def test_a_scale_of_the_detection_limit_is_found_four_times_in_five() -> None:
     windows = random.normal(signal, np.sqrt(scatter), size=(4000, steps))
     found = windows.mean(axis=1) / (np.sqrt(scatter / steps)) > 1.644854
     assert found.mean() == pytest.approx(0.8, abs=0.025)
+
+
+def of_sequences(
+    rng: np.random.Generator, steps: int, sequences: int, mean: float, question: float = 0.0, together: int = 4
+) -> pl.DataFrame:
+    """NOISE of a loss that is a mean over sequences of token means: whole sequences' gradients with |G|² = `mean` and
+    tr Σ = DIMENSION each, so many in a micro-batch. Long ones have the larger gradients.
+    Four sequences answer one question, which moves their gradients alike by the share `question` of their variance."""
+    tokens = rng.integers(20, 400, (steps, sequences))
+    tilt = (1.0 + 0.8 * (tokens - tokens.mean()) / 400)[..., None]
+    own = rng.standard_normal((steps, sequences, DIMENSION))
+    shared = np.repeat(rng.standard_normal((steps, sequences // 4, DIMENSION)), 4, axis=1)
+    gradients = np.sqrt(mean / DIMENSION) * tilt + np.sqrt(1 - question) * own + np.sqrt(question) * shared
+    micro = gradients.reshape(steps, -1, together, DIMENSION).sum(2)
+    per_micro = tokens.reshape(steps, -1, together).sum(2)
+    table = noise_table(micro, np.full(per_micro.shape, together), per_micro=together)
+    counted = {(step + 1, k): int(n) for step, row in enumerate(per_micro) for k, n in enumerate([*row[:-1], row[-1]])}
+    counted |= {(step + 1, -1): int(row.sum()) for step, row in enumerate(per_micro)}
+    return table.with_columns(
+        tokens=pl.Series([counted[step, micro] for step, micro in table.select("step", "micro_batch").iter_rows()])
+    )
+
+
+def whole_run(noise: pl.DataFrame, by_sequence: bool) -> dict[str, float]:
+    return noise_summary(noise_steps(noise, by_sequence)).row(by_predicate=TOTAL_RUN, named=True)
+
+
+def test_of_a_mean_over_sequences_the_sequence_is_the_unit() -> None:
+    row = whole_run(of_sequences(np.random.default_rng(2), 200, 32, 30.0), by_sequence=True)
+    assert row["signal"] == pytest.approx(30.0, rel=0.06)
+    assert row["trace_per_sequence"] == pytest.approx(DIMENSION, rel=0.05)
+    assert row["signal_to_noise_low"] < 30.0 / DIMENSION < row["signal_to_noise_high"]
+    assert row["noise_scale"] == pytest.approx(DIMENSION / 30.0, rel=0.06)
+    assert row["two_batch_noise_scale"] == pytest.approx(DIMENSION / 30.0, rel=0.1)
+
+
+def test_weighed_by_tokens_such_a_loss_would_be_misread() -> None:
+    noise = of_sequences(np.random.default_rng(2), 400, 4, 30.0, together=1)
+    right, wrong = (whole_run(noise, by_sequence)["signal"] for by_sequence in (True, False))
+    assert right == pytest.approx(30.0, rel=0.06) and wrong > 1.07 * right
+
+
+def test_two_methods_with_different_signals_are_told_apart() -> None:
+    """As GRPO and SDPO: a weak signal and a strong one at the same noise, 20 steps of 64 sequences each."""
+    rng = np.random.default_rng(4)
+    noise = {"grpo/seed-0": of_sequences(rng, 20, 64, 2.0), "sdpo/seed-0": of_sequences(rng, 20, 64, 60.0)}
+    summary = noise_of_runs(noise, dict.fromkeys(noise, 0.9), seed=1, by_sequence=[*noise]).summary.filter(TOTAL_RUN)
+    weak, strong = (summary.row(by_predicate=pl.col("run") == run, named=True) for run in noise)
+    assert weak["signal_to_noise_high"] < strong["signal_to_noise_low"]
+    for row, truth in ((weak, 2.0), (strong, 60.0)):
+        assert row["signal_to_noise_low"] < truth / DIMENSION < row["signal_to_noise_high"]
+
+
+def test_trainings_of_an_arm_are_pooled_and_make_the_scale_surer() -> None:
+    rng = np.random.default_rng(5)
+    noise = {f"{arm}/seed-{seed}": of_sequences(rng, 20, 64, 20.0) for arm in ("one", "three") for seed in range(3)}
+    steps = noise_of_runs(noise, dict.fromkeys(noise, 0.9), seed=1, by_sequence=[*noise]).steps
+    table = practice_signal(steps, [run for run in noise if run.startswith("three") or run == "one/seed-0"], seed=1)
+    assert list(table.columns) == list(PRACTICE_SIGNAL)
+    one, three = (
+        table.row(by_predicate=(pl.col("arm") == arm) & (pl.col("window") == "run"), named=True)
+        for arm in ("one", "three")
+    )
+    assert (one["trainings"], one["steps"], three["trainings"], three["steps"]) == (1, 20, 3, 60)
+    widths = [row["signal_to_noise_high"] - row["signal_to_noise_low"] for row in (one, three)]
+    assert widths[1] < 0.75 * widths[0]
+    assert three["signal_to_noise_low"] < 20.0 / DIMENSION < three["signal_to_noise_high"]
+    assert table.filter(pl.col("arm") == "three")["window"].to_list() == ["run", "1", "2"]
+
+
+@pytest.mark.parametrize(("together", "inflated"), [(4, False), (8, False), (1, True), (2, True)])
+def test_micro_batches_must_hold_whole_groups(together: int, inflated: bool) -> None:
+    """Answers to one question share its noise: where a micro-batch holds a part of them, their products look like signal."""
+    row = whole_run(
+        of_sequences(np.random.default_rng(6), 200, 32, 3.0, question=0.3, together=together), by_sequence=True
+    )
+    assert (row["signal_to_noise_low"] > 3.0 / DIMENSION) == inflated
+    assert row["signal"] == pytest.approx(
+        3.0 if not inflated else 3.0 + DIMENSION * 0.3 * (4 - together) / (32 - together), rel=0.25
+    )
+
+
+def test_a_micro_batch_that_nothing_is_learnt_from_counts_for_nothing() -> None:
+    noise = of_sequences(np.random.default_rng(2), 20, 32, 30.0)
+    empty = noise.filter(micro_batch=0).with_columns(
+        micro_batch=pl.lit(99, pl.Int32),
+        sequences=pl.lit(0, pl.Int32),
+        tokens=pl.lit(0, pl.Int64),
+        norm_squared=pl.lit(0.0),
+    )
+    before, after = (whole_run(table, by_sequence=True) for table in (noise, pl.concat([noise, empty])))
+    for name in ("signal", "trace_per_sequence", "noise_scale", "two_batch_signal"):
+        assert np.isfinite(after[name])
+    assert after["signal"] == pytest.approx(before["signal"])

@@ -122,7 +122,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, **model: str) -> Study:
 def test_the_lab_model_asks_for_little_and_an_unknown_one_for_what_it_always_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert needs_of(lab(monkeypatch)) == Needs(sample=1300, check_export=1000, teacher=1100, train=1400)
+    assert needs_of(lab(monkeypatch)) == Needs(sample=1300, check_export=1000, teacher=1100, train=1400, practice=1800)
     assert needs_of(lab(monkeypatch, path=str(tmp_path / "nothing"))) == UNKNOWN_ON_CPU
     assert needs_of(lab(monkeypatch, path=str(tmp_path / "model-4B"), hub="them/model-4B")) == UNKNOWN_ON_CPU
     (tmp_path / "damaged").mkdir()

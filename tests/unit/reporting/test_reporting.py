@@ -92,6 +92,7 @@ def page(html: str) -> Page:
 
 def test_every_section_stands_in_its_order(page: Page) -> None:
     assert [name for name in page.ids() if name in SECTIONS] == SECTIONS
+    assert page.ids().index("training") < page.ids().index("practice") < page.ids().index("noise")
     probed = page.ids().index("locks")
     assert (
         page.ids().index("weights")
@@ -102,7 +103,8 @@ def test_every_section_stands_in_its_order(page: Page) -> None:
     )
     assert [name for name in page.ids() if name.startswith("figure-")] == [
         f"figure-{name}" for name in ("hypotheses", "factorial", "sweep", "token-budgets", "token-differences", "checkpoints",
-                                      "audit", "training", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
+                                      "audit", "training", "practice-answers", "practice-scores", "practice-coverage", "practice-updates",
+                                      "practice-signal", "gradient-noise", "signal-share", "time-and-data", "weights-changed", "ladder", "ladder-words",
                                       "mass-by-rank", "survivors", "fit-ratio", "movement", "depth", "doubt-ratios", "word-shift",
                                       "who-disagrees-where", "judge-and-words", "endings")
     ]  # fmt: skip
@@ -654,5 +656,8 @@ def test_a_model_that_is_a_checkpoint_is_told_with_all_that_it_was_made_from() -
     assert "trained on 208 examples; first trained from models/smol (digest bbbbbbbbbbbbbbbb)." in page.words
     assert f"{'e' * 16} with uncommitted changes" in page.words
     assert HOSTILE not in html and "they were changed since" not in page.words
+    practised = made_by("warm", {"digest": "b" * 64, "path": "models/smol", "lineage": None}, samples_of="practised")
+    told = Page(render_report(report_inputs(lineage={"lineage": practised, "digest": "c" * 64, "unchanged": True})))
+    assert "trained on 208 answers that it gave while it trained; first" in told.words
     changed = report_inputs(lineage={"lineage": chain, "digest": "0" * 64, "unchanged": False})
     assert "are not those that this is told of: they were changed since" in Page(render_report(changed)).words

@@ -19,6 +19,7 @@ from selfdistill.sampling.journal import journal as journal_module
 from selfdistill.sampling.journal.journal import Journal
 from selfdistill.sampling.journal.segments import decode_line, encode_line
 from selfdistill.tables.sampling import COMPLETIONS
+from selfdistill.tables.schema import Schema
 from selfdistill.tables.streams import TableWriter
 from selfdistill.tables.whole import read_table, write_table
 
@@ -311,12 +312,12 @@ def test_adopting_finds_what_is_folded_meanwhile_and_leaves_out_what_is_damaged(
     real = journal_module.Lines
     folded: list[Path] = []
 
-    def fold_first(path: Path) -> journal_module.Lines:
+    def fold_first(path: Path, schema: Schema) -> journal_module.Lines:
         if not folded:
             folded.append(path)
             monkeypatch.setattr(journal_module, "Lines", real)
             seal(tmp_path / "journal-0", "abcd")
-        return real(path)
+        return real(path, schema)
 
     monkeypatch.setattr(journal_module, "Lines", fold_first)
     with Journal(tmp_path / "journal-1", "torch") as journal:

@@ -13,6 +13,7 @@ from selfdistill.analysis.invariants import Check, check_results
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.evaluation import Draws, size_of
 from selfdistill.tables.analysis import ESTIMATES
+from selfdistill.tables.practice import QUESTIONS
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, PLAN
 from selfdistill.tables.training import DATASET
@@ -30,6 +31,10 @@ def checked_results(files: Mapping[str, Any], asked: Mapping[str, Any]) -> list[
         plans={model: read_table(path, PLAN, PLANNED) for model, path in zip(models, files["plans"], strict=True)},
         graded={model: read_table(path, GRADED, ANSWERED) for model, path in zip(models, files["graded"], strict=True)},
         datasets={arm: read_table(path, DATASET) for arm, path in zip(arms, files["datasets"], strict=True)},
+        questions={
+            arm: read_table(path, QUESTIONS, ("problem_id",))
+            for arm, path in zip(asked.get("practising", ()), files.get("questions", ()), strict=True)
+        },
         evaluation=evaluation,
         contamination=read_table(files["contamination"], CONTAMINATION),
         budgets={name: size_of(size, evaluation.height) for name, size in asked["budgets"].items()},

@@ -4,6 +4,7 @@ Goes in: what was planned, graded and trained on. Comes out: one entry a check, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -30,15 +31,18 @@ def check_results(
     draws: Draws,
     unequal: Sequence[str] = (),
     alike: Sequence[Sequence[str]] = (),
+    questions: Frames = MappingProxyType({}),
 ) -> list[Check]:
-    """`alike` are the arms that learn right answers to the same problems, group by group."""
+    """`alike` are the arms that learn right answers to the same problems, group by group; `questions` are what the arms
+    practise on that have no dataset."""
+    practising = list(questions)
     checks: list[tuple[str, Callable[[], str | None], str]] = [
         ("request ids are unique", lambda: repeated_requests(graded), "No request was sampled or counted twice."),
         ("plan equals completions", lambda: plan_gaps(plans, graded), "Every planned request has one graded completion."),
         ("denominators agree", lambda: uneven_problems(graded, budgets, draws), denominators_agree(draws)),
-        ("no arm trained on an evaluation problem", lambda: leaks(datasets, evaluation, contamination), "No training example is an evaluation problem or too similar to one."),
+        ("no arm trained on an evaluation problem", lambda: leaks({**datasets, **questions}, evaluation, contamination), "No training example is an evaluation problem or too similar to one."),
         ("accuracy does not depend on the number of draws", lambda: draw_dependence(graded, levels, budgets), "The reported accuracy is the mean over single draws."),
-        ("arms took equally many steps", lambda: uneven_steps(manifests, unequal), steps_held(manifests, unequal)),
+        ("arms took equally many steps", lambda: uneven_steps(manifests, unequal, practising), steps_held(manifests, unequal, practising)),
     ]  # fmt: skip
     if alike:
         same = ("right answers are of the same problems", lambda: uneven_answers(datasets, alike), answers_alike(alike))
@@ -151,20 +155,27 @@ def draw_dependence(graded: Frames, levels: pl.DataFrame, budgets: Mapping[str, 
     return None
 
 
-def steps_held(manifests: Sequence[Mapping[str, Any]], unequal: Sequence[str]) -> str:
+def steps_held(manifests: Sequence[Mapping[str, Any]], unequal: Sequence[str], practising: Sequence[str] = ()) -> str:
     """What holds for the numbers of steps, in the words of the report."""
     own = [f"{m['arm']} ({m['steps']} steps)" for m in manifests if m["arm"] in unequal]
+    others = [m["arm"] for m in manifests if m["arm"] not in practising]
+    kinds = " Arms that practise and arms that learn from a dataset are not compared in steps." * bool(
+        practising and others
+    )
     if not own:
-        return "Differences between arms are not differences in steps."
-    return f"Differences between arms are not differences in steps, but for {', '.join(dict.fromkeys(own))}, as the study says."
+        return f"Differences between arms are not differences in steps.{kinds}"
+    return f"Differences between arms are not differences in steps, but for {', '.join(dict.fromkeys(own))}, as the study says.{kinds}"
 
 
-def uneven_steps(manifests: Sequence[Mapping[str, Any]], unequal: Sequence[str] = ()) -> str | None:
-    """`unequal` are the arms that the study gives budgets of their own: only their seeds must agree."""
-    taken: dict[str, set[int]] = {}
+def uneven_steps(
+    manifests: Sequence[Mapping[str, Any]], unequal: Sequence[str] = (), practising: Sequence[str] = ()
+) -> str | None:
+    """`unequal` are the arms that the study gives budgets of their own: only their seeds must agree. Arms that practise
+    agree with each other, and so do those that learn from a dataset."""
+    taken: dict[tuple[bool, str], set[int]] = {}
     for manifest in manifests:
         group = manifest["arm"] if manifest["arm"] in unequal else ""
-        taken.setdefault(group, set()).add(manifest["steps"])
+        taken.setdefault((manifest["arm"] in practising, group), set()).add(manifest["steps"])
     if all(len(steps) == 1 for steps in taken.values()):
         return None
     steps = {f"{manifest['arm']} (seed {manifest['training_seed']})": manifest["steps"] for manifest in manifests}

@@ -5,7 +5,7 @@ geometries: Euclidean, Adam's own norm (Σ g²/√v̂, measured every few steps)
 numbers are is said in `noise_scale.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,23 +35,30 @@ class GradientNoise:
     summary: pl.DataFrame
 
 
-def noise_of_runs(noise: Mapping[str, pl.DataFrame], beta1: Mapping[str, float], seed: int) -> GradientNoise:
-    steps = {run: noise_steps(table) for run, table in noise.items()}
+def noise_of_runs(
+    noise: Mapping[str, pl.DataFrame], beta1: Mapping[str, float], seed: int, by_sequence: Collection[str] = ()
+) -> GradientNoise:
+    """`by_sequence` has the runs whose loss is a mean over sequences, however long they are, and not over tokens."""
+    steps = {run: noise_steps(table, run in by_sequence) for run, table in noise.items()}
     summaries = {run: noise_summary(table, beta1=beta1[run], seed=seed) for run, table in steps.items()}
     return GradientNoise(of_all_runs(steps), of_all_runs(summaries))
 
 
-def noise_steps(noise: pl.DataFrame) -> pl.DataFrame:
-    """Norms and the pair sums of every step and group, and of all groups together, in every geometry measured."""
+def noise_steps(noise: pl.DataFrame, by_sequence: bool = False) -> pl.DataFrame:
+    """Norms and the pair sums of every step and group, and of all groups together, in every geometry measured.
+
+    In the loss of its step a micro-batch counts with its tokens, or with its sequences.
+    """
     common = ["step", "micro_batch", "group", "tokens", "sequences"]
     parts = [
-        _noise_steps(noise.select(*common, norm_squared=column).drop_nulls("norm_squared"), geometry)
+        _noise_steps(noise.select(*common, norm_squared=column).drop_nulls("norm_squared"), geometry, by_sequence)
         for geometry, column in GEOMETRIES.items()
     ]
     return conform(pl.concat(parts).sort("geometry", "step", "group"), NOISE_STEPS, "noise steps")
 
 
-def _noise_steps(noise: pl.DataFrame, geometry: str) -> pl.DataFrame:
+def _noise_steps(noise: pl.DataFrame, geometry: str, by_sequence: bool) -> pl.DataFrame:
+    weight = pl.col("sequences" if by_sequence else "tokens").cast(pl.Float64)
     total = noise.group_by("step", "micro_batch").agg(
         pl.lit(words.TOTAL).alias("group"),
         pl.col("tokens").first(),
@@ -65,15 +72,15 @@ def _noise_steps(noise: pl.DataFrame, geometry: str) -> pl.DataFrame:
         .agg(
             pl.len().alias("micro_batches"),
             pl.col("norm_squared").sum().alias("micro_norms_squared"),
-            (pl.col("tokens").cast(pl.Float64) ** 2).sum().alias("token_squares"),
-            (pl.col("norm_squared") / pl.col("tokens").cast(pl.Float64) ** 2).mean().alias("per_token_squared"),
+            (weight**2).sum().alias("weight_squares"),
+            pl.when(weight > 0).then(pl.col("norm_squared") / weight**2).mean().alias("per_weight_squared"),
         )
     )
     whole = noise.filter(pl.col("micro_batch") == WHOLE_STEP).rename({"norm_squared": "step_norm_squared"})
     steps = whole.join(micro, on=["step", "group"], how="inner").with_columns(
-        pair_sum=pl.col("tokens").cast(pl.Float64) ** 2 * (pl.col("step_norm_squared") - pl.col("micro_norms_squared")),
-        pair_weight=pl.col("tokens").cast(pl.Float64) ** 2 - pl.col("token_squares"),
-        mean_loss_norm_squared=pl.col("tokens").cast(pl.Float64) ** 2 * pl.col("per_token_squared"),
+        pair_sum=weight**2 * (pl.col("step_norm_squared") - pl.col("micro_norms_squared")),
+        pair_weight=weight**2 - pl.col("weight_squares"),
+        mean_loss_norm_squared=weight**2 * pl.col("per_weight_squared"),
     )
     steps = steps.with_columns(
         signal=pl.when(pl.col("micro_batches") > 1).then(pl.col("pair_sum") / pl.col("pair_weight")),

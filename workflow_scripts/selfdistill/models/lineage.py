@@ -36,7 +36,7 @@ def checkpoint_lineage(manifest: Mapping[str, Any], name: str) -> Lineage:
         "digest": made["digest"],
         "samples_of": manifest.get("samples_of"),
         "examples": manifest["examples"],
-        "dataset_digest": manifest["dataset_digest"],
+        "dataset_digest": manifest["dataset_digest"],  # of one that practised, the digest of its questions
         "targets_digest": manifest.get("targets_digest"),
         "code": manifest.get("code"),
         "finished": manifest.get("finished"),

@@ -56,7 +56,7 @@ def compare(study: Study, figures: Figures, parts: list[Stage], power: list[Reac
     if missing:
         raise UserError(f"{missing}: is not there; run the study first, or leave out --actual.")
     graded = pl.concat(read_table(file, GRADED, READ) for file in files)
-    devices = {"train": max(1, study.training.gpus * study.training.nodes)}
+    devices = dict.fromkeys(("train", "practice"), max(1, study.training.gpus * study.training.nodes))
     return [
         *_stages(parts, graded, results, devices),
         *_figures(study, figures, graded, results),

@@ -22,11 +22,13 @@ from selfdistill.study.ladder import Ladder
 from selfdistill.study.ladder_models import climbers, ladder_models
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.models import (
+    arms_with_dataset,
     asked_in_context,
     correct_arms,
     evaluated,
     judged,
     noise_probed,
+    practising_arms,
     probed,
     readers,
     reference_arms,
@@ -85,7 +87,8 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
     return [
         _sampling("sample training data", study, figures, sources_of_samples(study)),
         _sampling("sample base evaluations", study, figures, base),
-        _training(study, figures),
+        *([_training(study, figures)] if arms_with_dataset(study) else []),
+        *([_practice(study, figures)] if practising_arms(study) else []),
         _export_checks(study, figures),
         _sampling("sample earlier checkpoints", study, figures, earlier),
         _sampling("sample finished training", study, figures, final),
@@ -172,19 +175,17 @@ def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> S
 
 
 def _training(study: Study, figures: Figures) -> Stage:
-    """Trainings, and the teachers of soft targets, at a training's speed at most. Disk: the exports of all runs, and the
-    checkpoints that one run needs to survive a crash while the next one is written."""
+    """Trainings on datasets, and the teachers of soft targets, at a training's speed at most. Disk: the exports of these
+    runs, and the checkpoints that one run needs to survive a crash while the next one is written."""
     devices = study.training.gpus * study.training.nodes
     on_gpu = devices > 0
-    taught = [name for name, arm in trained_arms(study).items() if arm.targets == "soft"]
-    weights = figures.value("weight_bytes")
-    width = 2 if study.training.precision == "pure-bf16" else 4
-    kept = len(runs(study)) * len(study.training.checkpoints) * weights
-    resumable = 2 * 3 * width * figures.value("parameters")
+    arms = arms_with_dataset(study)
+    taught = [name for name, arm in arms.items() if arm.targets == "soft"]
+    trainings = sum(len(arm.seeds) for arm in arms.values())
 
     def amount(length: Length) -> Amount:
-        found = Amount(disk_bytes=kept + resumable)
-        for name, arm in trained_arms(study).items():
+        found = Amount(disk_bytes=_kept(study, figures, trainings))
+        for name, arm in arms.items():
             learned = (
                 figures.value("reference_tokens") if arm.on_references else length(study.decodes[arm.decode or ""])
             )
@@ -205,10 +206,66 @@ def _training(study: Study, figures: Figures) -> Stage:
 
     rules = {
         "dataset": len(sampled_arms(study)) - len(correct_arms(study)), "correct_dataset": len(correct_arms(study)), "reference_dataset": len(reference_arms(study)), "teacher": len(taught),
-        "train": len(runs(study)),
+        "train": trainings,
     }  # fmt: skip
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
     return Stage("train", rules, 0, amount(expected_length(figures)), amount(longest))
+
+
+def _kept(study: Study, figures: Figures, trainings: int) -> float:
+    """Bytes of the exports of so many trainings, and of what one of them needs to survive a crash."""
+    width = 2 if study.training.precision == "pure-bf16" else 4
+    exports = trainings * len(study.training.checkpoints) * figures.value("weight_bytes")
+    return exports + 2 * 3 * width * figures.value("parameters")
+
+
+# Of what a training spends on an answer, a third is its forward pass (FORWARD). Before a generation is learnt from, all its
+# answers are read once by the student as it answered, and once by the base where base_kl is measured; a teacher reads
+# each of them once, behind a prompt that may hold another answer.
+
+
+def _practice(study: Study, figures: Figures) -> Stage:
+    """Arms that practise: every answer is sampled, read and learnt from. One that replays samples nothing. Rollouts are kept
+    with their tokens and the log-probability of each, in the journal, by generation and in the run's table."""
+    devices = study.training.gpus * study.training.nodes
+    on_gpu, arms = devices > 0, practising_arms(study)
+    trainings = sum(len(arm.seeds) for arm in arms.values())
+
+    def amount(length: Length) -> Amount:
+        found = Amount(disk_bytes=_kept(study, figures, trainings))
+        for name, arm in arms.items():
+            practice = study.practice_of(name)
+            answer = length(study.decodes[practice.decode or ""])
+            read = min(study.model.context, figures.value("prompt_tokens") + answer)
+            tokens = practice.answers * answer
+            learning = practice.answers * _passes(study, name) * read
+            seconds = learning * figures.seconds_per_token("training", on_gpu, read)
+            if arm.replays is None:
+                seconds += tokens * figures.seconds_per_token("sampling", on_gpu, answer)
+            started = figures.seconds("training_seconds", on_gpu) + figures.seconds("engine_seconds", on_gpu)
+            for _ in arm.seeds:
+                # Rates are of one device, and several are taken to scale without loss.
+                found += _hours(seconds, 1, on_gpu) + _hours(started, max(1, devices), on_gpu)
+                kept = tokens * KEPT_THRICE * figures.value("bytes_per_token")
+                found += Amount(tokens=tokens, disk_bytes=kept)
+        return found
+
+    requests = sum(
+        study.practice_of(name).answers * len(arm.seeds) for name, arm in arms.items() if arm.replays is None
+    )
+    rules = {"questions": len(arms), "practice": trainings}
+    return Stage("practise", rules, requests, amount(expected_length(figures)), amount(longest))
+
+
+KEPT_THRICE = 3  # of what a sampled token takes elsewhere, for its log-probability is kept too
+
+
+def _passes(study: Study, arm: str) -> float:
+    """How often an answer is read, in trainings on it: learnt once, and read without learning by whom else reads it."""
+    practice, of = study.practice_of(arm), study.arms[arm]
+    told = of.context is not None and not study.contexts[of.context].tells_nothing
+    teachers = 0 if of.method == "grpo" else 2 if told else 1  # a solution beside it makes a teacher read twice as much
+    return 1 + FORWARD * (1 + practice.base_kl + teachers)
 
 
 def _export_checks(study: Study, figures: Figures) -> Stage:
@@ -384,6 +441,7 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     rules |= {"information_texts": len(climbers(study)) if read else 0, "information": int(read)}
     rules |= {"fetch_model": int(bool(study.model.hub)), "fetch_source": loaded, "convert": loaded}
     rules |= {"references": int(bool(reference_arms(study))), "lineage": int(is_checkpoint(Path(study.model.path)))}
+    rules |= {"practice_analysis": int(bool(practising_arms(study)))}
     rules |= dict.fromkeys(("token_classes", "mechanism", "strips"), int(bool(study.mechanism)))
     rules |= {"depth": int(bool(study.mechanism and study.mechanism.depth))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}

@@ -7,6 +7,7 @@ On a CPU a process holds, beside the interpreter and its libraries:
     check_export  the same, with a prefill of a few sequences
     teacher       the weights, what one example computes, and some copies of a few positions' logits
     train         the weights, their gradients and two moments; what a backward pass keeps; copies of its logits
+    practice      the same, a frozen base and a teacher beside it, and all of sample at once
 
 vLLM on a CPU is given a fixed amount and twice the weights: its own memory was not measured.
 
@@ -41,12 +42,13 @@ class Needs:
     check_export: int
     teacher: int
     train: int
+    practice: int
 
 
 # What was asked for whatever the model was: where nothing says how large it is.
-UNKNOWN_ON_CPU = Needs(sample=2000, check_export=2000, teacher=3000, train=3000)
+UNKNOWN_ON_CPU = Needs(sample=2000, check_export=2000, teacher=3000, train=3000, practice=5000)
 VLLM_ON_CPU = 2000 * MIB  # what a job with vLLM was given before its model counted, and never lacked
-UNKNOWN_ON_GPU = Needs(sample=32000, check_export=32000, teacher=48000, train=48000)
+UNKNOWN_ON_GPU = Needs(sample=32000, check_export=32000, teacher=48000, train=48000, practice=64000)
 
 
 def needs_of(study: Study) -> Needs:
@@ -64,13 +66,20 @@ def needs_of(study: Study) -> Needs:
         check_export=_megabytes(checking_memory(size, sampling.batch, context, sampling.precision)),
         teacher=_megabytes(teaching_memory(size, context)),
         train=_megabytes(max(training_memory(size, recipe, context) for recipe in _recipes(study))),
+        practice=_megabytes(
+            max(
+                practising_memory(size, recipe, sampling.batch, context, sampling.precision)
+                for recipe in _recipes(study)
+            )
+        ),
     )
     if sampling.engine == "vllm":
         by_vllm = _megabytes(VLLM_ON_CPU + 2 * size.stored_bytes)
         reckoned = replace(reckoned, sample=by_vllm, check_export=by_vllm)
     on_cpu = reckoned if (Path(study.model.path) / "config.json").is_file() else UNKNOWN_ON_CPU
     sampled, trained = _megabytes(GPU_BASE + 2 * size.stored_bytes), _megabytes(GPU_BASE + 8 * size.parameters)
-    return _by_device(study, on_cpu, Needs(sampled, sampled, trained, trained))
+    practised = _megabytes(GPU_BASE + 12 * size.parameters + 2 * size.stored_bytes)
+    return _by_device(study, on_cpu, Needs(sampled, sampled, trained, trained, practised))
 
 
 SERVED = 1000  # megabytes of a job that asks a server
@@ -92,7 +101,7 @@ def _recipes(study: Study) -> list[Recipe]:
 def _by_device(study: Study, on_cpu: Needs, on_gpu: Needs) -> Needs:
     sampling = on_gpu if study.sampling.gpus else on_cpu
     training = on_gpu if study.training.gpus else on_cpu
-    return Needs(sampling.sample, sampling.check_export, training.teacher, training.train)
+    return Needs(sampling.sample, sampling.check_export, training.teacher, training.train, training.practice)
 
 
 def _megabytes(memory: float) -> int:
@@ -140,3 +149,10 @@ def training_memory(size: ModelSize, recipe: Recipe, context: int) -> float:
     kept = tokens * (12 * size.hidden + 4 * size.inner) * layers * width
     logits = TRAINING_COPIES * tokens * size.vocabulary * 4
     return SPARE * (TRAINING_BASE + size.stored_bytes + state + kept + logits)
+
+
+def practising_memory(size: ModelSize, recipe: Recipe, batch: int, context: int, precision: str) -> float:
+    """An engine and a trainer in one process, with a frozen base and a teacher that may move."""
+    copies = 2 * WIDTHS["float32"] * size.parameters
+    together = training_memory(size, recipe, context) + sampling_memory(size, batch, context, precision)
+    return together + SPARE * (copies - SAMPLING_BASE)

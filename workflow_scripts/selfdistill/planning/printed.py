@@ -15,7 +15,7 @@ from selfdistill.planning.memory import needs_of
 from selfdistill.planning.power import POWER, Reach, seen
 from selfdistill.planning.proposal import Proposal, Proposed
 from selfdistill.planning.right_answers import right_answers_line
-from selfdistill.study.models import asked_in_context
+from selfdistill.study.models import arms_with_dataset, asked_in_context, practising_arms
 from selfdistill.study.study import Study
 
 HOWS = ("assumed", "computed", "measured")  # the least sure first
@@ -120,10 +120,14 @@ def waiting(study: Study, parts: list[Stage], cores: int, which: str) -> float:
     hours = 0.0
     for part in parts:
         heavy = max(
-            [count for rule, count in part.rules.items() if rule not in ("dataset", "correct_dataset", "teacher")],
+            [
+                count
+                for rule, count in part.rules.items()
+                if rule not in ("dataset", "correct_dataset", "teacher", "questions")
+            ],
             default=1,
         )
-        threads = study.training.processes_per_node if "train" in part.rules else 1
+        threads = study.training.processes_per_node if {"train", "practice"} & set(part.rules) else 1
         hours += getattr(part, which).cpu_hours / max(1, min(cores, heavy * threads))
     return hours
 
@@ -138,8 +142,11 @@ def _waited(hours: float) -> str:
 
 def memory_line(study: Study) -> str:
     """What the jobs that hold the model ask for."""
-    needs = needs_of(study)
-    asked = ", ".join(f"{rule} {megabytes / 1000:.1f} GB" for rule, megabytes in vars(needs).items())
+    needs = dict(vars(needs_of(study)))
+    for rule, arms in (("train", arms_with_dataset(study)), ("practice", practising_arms(study))):
+        if not arms:
+            needs.pop(rule)
+    asked = ", ".join(f"{rule} {megabytes / 1000:.1f} GB" for rule, megabytes in needs.items())
     return f"Main memory of one process: {asked} (by the model's size, sampling.batch, training.micro_batch and model.context)."
 
 

@@ -20,6 +20,7 @@ from selfdistill.rehearsal.copies import bring, forget_copies
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
 from selfdistill.study.contexts import OF_SAMPLES
 from selfdistill.study.evaluation import ALL
+from selfdistill.study.practice import PracticeRecipe, practice_of
 from selfdistill.study.training import Recipe
 
 LAB = Path(__file__).parents[3] / "resources/lab"
@@ -35,6 +36,8 @@ TRAINING = {
     "warmup_steps": 1, "measure_every": 2, "save_every": 2, "gpus": 0, "nodes": 1, "processes": None, "compile": False,
     "activations": "auto", "max_steps": None, "warmup_share": None,
 }  # fmt: skip
+PRACTICE = {"generations": 2, "questions": 16, "rollouts": 4, "updates": 2}
+BETWEEN_COVERAGES, SUPPORT = 3, 100
 SAMPLING = {"precision": "float32", "batch": 192, "shards_base": 2, "shards_checkpoint": 1, "gpus": 0}
 LOOPS = {"max_period": 2048, "min_repeats": 4, "min_tokens": 48}
 
@@ -62,14 +65,17 @@ def rehearse(
 
 
 def _leave_out_all_but(named: Sequence[str], study: dict[str, Any]) -> None:
-    """Arms take along those whose length they match."""
-    arms = {*named, *(like for name in named if (like := study["arms"][name].get("length_like")))}
+    """Arms take along those whose length they match, or whose rollouts they replay."""
+    with_them = (study["arms"][name].get(key) for name in named for key in ("length_like", "replays"))
+    arms = {*named, *filter(None, with_them)}
     study["arms"] = {name: arm for name, arm in study["arms"].items() if name in arms}
     study["hypotheses"] = {
         name: hypothesis
         for name, hypothesis in study.get("hypotheses", {}).items()
         if {hypothesis["arm"], hypothesis.get("against", "base")} <= {"base", *arms}
     }
+    if not any(arm.get("method") for arm in study["arms"].values()):
+        study.pop("practice", None)
     if "reported" in study:
         study["reported"] = {
             name: each for name, each in study["reported"].items() if each["hypothesis"] in study["hypotheses"]
@@ -123,9 +129,12 @@ def shrunk(raw: dict[str, Any], engine: str, whole: bool) -> dict[str, Any]:
     study["grading"] = study.get("grading", {}) | {"loops": LOOPS}
     study["grading"].pop("answer", None)
     usual_batch = study["training"].get("batch", TRAINING["batch"])
-    study["training"] |= TRAINING
+    # A study that only practises has no samples.
+    unused = {"samples", "examples"} - set(study["training"])
+    study["training"] |= {key: value for key, value in TRAINING.items() if key not in unused}
+    _shrink_practice(study)
     for arm in study["arms"].values():
-        if own := arm.get("training"):
+        if (own := arm.get("training")) and not arm.get("method"):
             _shrink_arm(arm, own, usual_batch, study["training"])
     _shrink_contexts(study)
     if study.get("ladder"):
@@ -160,6 +169,43 @@ def _shrink_contexts(study: dict[str, Any]) -> None:
         context |= {"wording": TOLD, "over_length": "skip"} | ({"thought": False} if own else {"solution": "answer"})
     if (draws := study["training"].get("draws")) is not None:
         study["training"]["draws"] = min(draws, DRAWS)
+
+
+def _shrink_practice(study: dict[str, Any]) -> None:
+    """Few rounds of few answers. Arms keep what tells them apart: groups of one or of several, coverages in their order, and
+    whether they take other steps than the rest."""
+    arms = {name: arm for name, arm in study["arms"].items() if arm.get("method")}
+    own = {name: dict(arm.get("practice", {})) for name, arm in arms.items()}
+    shared = dict(study.get("practice") or {})
+    coverages = sorted({each["coverage"] for each in (shared, *own.values()) if each.get("coverage")})
+    usual = PracticeRecipe.model_validate(shared)
+    for name, arm in arms.items():
+        longer = practice_of(usual, own[name]).steps != usual.steps
+        changed = _shrunk_practice(own[name], coverages) | (
+            {"generations": PRACTICE["generations"] + 1} if longer else {}
+        )
+        arm |= {"practice": changed, "unequal_budget": longer}
+        if training := arm.get("training"):
+            for key in ("micro_batch", "warmup_steps", "warmup_share"):
+                training.pop(key, None)
+            training |= {"lr_floor": 0.0} if "lr" in training else {}
+    if arms:
+        study["practice"] = _shrunk_practice(shared, coverages) | {
+            key: value for key, value in PRACTICE.items() if key != "rollouts" or shared.get("rollouts") != 1
+        }
+
+
+def _shrunk_practice(practice: Mapping[str, Any], coverages: Sequence[int]) -> dict[str, Any]:
+    found = {
+        key: value for key, value in practice.items() if key not in ("generations", "questions", "updates", "turns")
+    }
+    if coverage := found.get("coverage"):
+        found["coverage"] = 1 + BETWEEN_COVERAGES * coverages.index(coverage)
+    if "rollouts" in found:
+        found["rollouts"] = min(found["rollouts"], PRACTICE["rollouts"])
+    if found.get("support"):
+        found["support"] = min(found["support"], SUPPORT)
+    return found
 
 
 def _shrink_ladder(ladder: dict[str, Any]) -> None:

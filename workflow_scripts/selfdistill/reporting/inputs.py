@@ -37,6 +37,10 @@ class ReportInputs:
     ladder_tests: pl.DataFrame | None = None  # LADDER_TESTS
     ladder_examples: pl.DataFrame | None = None  # LADDER_EXAMPLES
     information: pl.DataFrame | None = None  # INFORMATION
+    practice: pl.DataFrame | None = None  # PRACTICE
+    practice_changes: pl.DataFrame | None = None  # PRACTICE_CHANGES
+    practice_signal: pl.DataFrame | None = None  # PRACTICE_SIGNAL
+    practice_cost: pl.DataFrame | None = None  # PRACTICE_COST
     audits: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → what its filter did
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)  # arm → its soft targets in sum
     run_logs: pl.DataFrame | None = None  # RUN_LOG and `run`

@@ -56,15 +56,21 @@ def targets(inputs: ReportInputs) -> list[str]:
     """Decodes that ask for another law than the base's own, in the order of the arms that sampled with them."""
     rows = there(inputs.ssd_fit, SSD_FIT).filter(pl.col("method") != words.TARGET_IS_BASE)
     found = set(rows["decode_id"])
-    own = [arm.get("decode") for arm in inputs.study.get("arms", {}).values()]
+    own = [own_decode(inputs, arm) for arm in inputs.study.get("arms", {})]
     return [decode for decode in dict.fromkeys([*own, *sorted(found)]) if decode in found]
 
 
 def target_of(inputs: ReportInputs, arm: str) -> str | None:
     """Its own decode's; of an arm whose decode asks for nothing, the study's first."""
     there_are = targets(inputs)
-    own = inputs.study.get("arms", {}).get(arm, {}).get("decode")
+    own = own_decode(inputs, arm)
     return own if own in there_are else next(iter(there_are), None)
+
+
+def own_decode(inputs: ReportInputs, arm: str) -> str | None:
+    """Which its training samples were drawn with. An arm that practises has none: its decode is that of its rollouts."""
+    settings = inputs.study.get("arms", {}).get(arm, {})
+    return None if settings.get("method") else settings.get("decode")
 
 
 def shown_decode(inputs: ReportInputs) -> str | None:

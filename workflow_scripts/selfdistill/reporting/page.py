@@ -26,6 +26,7 @@ from selfdistill.reporting.inputs import ReportInputs, draws_by_side, has_rows, 
 from selfdistill.reporting.ladder import sentences as ladder_sentences
 from selfdistill.reporting.ladder import side_by_side
 from selfdistill.reporting.mechanism import sentences as mechanism_sentences
+from selfdistill.reporting.practice import sentences as practice_sentences
 from selfdistill.reporting.select import final_levels
 from selfdistill.reporting.strips import LEGEND, LOOKS, strips
 from selfdistill.reporting.tables import (
@@ -43,6 +44,7 @@ from selfdistill.reporting.tables import (
     main,
     mechanism,
     pass_at_k,
+    practice,
     rates,
     study,
     training,
@@ -114,6 +116,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         checks=inputs.checks,
         asked_format=formats.asked_format(inputs),
         format_alarms=formats.alarms(inputs),
+        practice_sentences=practice_sentences(inputs),
         noise_sentences=noise_sentences(inputs),
         branch_sentence=branch_sentence(inputs),
         weight_sentences=learning_or_rounding(inputs),
@@ -151,6 +154,12 @@ def tables(inputs: ReportInputs) -> dict[str, Table | None]:
         "exports": training.exports_checked,
         "noise": training.gradient_noise,
         "weights": training.weights_changed,
+        "practice_arms": practice.arms,
+        "practice_changes": practice.changes,
+        "practice_bounds": practice.bounds,
+        "practice_updates": practice.updates,
+        "practice_signal": practice.signal,
+        "practice_cost": practice.cost,
         "noise_probe": gradients.frozen_checkpoints,
         "branches": gradients.branches,
         "weight_overlap": gradients.weight_overlap,

@@ -51,6 +51,7 @@ from selfdistill.tables.mechanism import (
     STRIPS,
     WEIGHT_OVERLAP,
 )
+from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST, PRACTICE_SIGNAL
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
 from selfdistill.tables.schema import Schema, of_runs
@@ -101,6 +102,10 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         ladder_tests=_if_there(files, "ladder_tests", LADDER_TESTS),
         ladder_examples=_if_there(files, "ladder_examples", LADDER_EXAMPLES),
         information=_if_there(files, "information", INFORMATION),
+        practice=_if_there(files, "practice", PRACTICE),
+        practice_changes=_if_there(files, "practice_changes", PRACTICE_CHANGES),
+        practice_signal=_if_there(files, "practice_signal", PRACTICE_SIGNAL),
+        practice_cost=_if_there(files, "practice_cost", PRACTICE_COST),
         audits=_read_each(asked["arms"], files["audits"]),
         targets=_read_each(asked["taught"], files["targets"]),
         run_logs=of_all_runs(logs),

@@ -7,6 +7,7 @@ leaves no room for its completion is an error that names it, or skipped and name
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -32,6 +33,30 @@ class Room:
     decode: str
 
 
+@dataclass(frozen=True)
+class Telling:
+    """A context put into words: a problem, and what is told of it, become a prompt."""
+
+    context: Context
+    prompt: str  # the study's
+    chat: Chat  # with the context's switches
+    earlier: Sequence[Message] = ()  # the examples that stand before every problem
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        return _special_ids(self.chat.tokenizer)
+
+    def row(self, problem_id: str, problem: str, told: Told | None) -> Row:
+        """With its prompt, however long, or why there is none."""
+        row: Row = dict.fromkeys(CONTEXT_PROMPTS) | {"problem_id": problem_id}
+        row |= _solution(self.context, told, self.chat.tokenizer, self.special)
+        if row["outcome"] == words.GIVEN:
+            texts = {"prompt": asked(problem, self.prompt), "problem": problem, "solution": row["solution"] or ""}
+            ids = self.chat.ids([*self.earlier, user_turn(filled(self.context.text, texts))])
+            row |= {"prompt_tokens": len(ids), "prompt_ids": ids}
+        return row
+
+
 def context_prompts(
     name: str,
     context: Context,
@@ -45,24 +70,23 @@ def context_prompts(
 ) -> pl.DataFrame:
     """`prompt` is the study's, `told` what the context tells of a problem, `chat` with the context's switches and `earlier`
     the examples that stand before every problem. In the order of the problems."""
-    special = _special_ids(chat.tokenizer)
-    rows = []
-    for problem_id, problem in problems.select("problem_id", "problem").iter_rows():
-        row: Row = dict.fromkeys(CONTEXT_PROMPTS) | {"problem_id": problem_id}
-        row |= _solution(context, told.get(problem_id), chat.tokenizer, special)
-        if row["outcome"] == words.GIVEN:
-            texts = {"prompt": asked(problem, prompt), "problem": problem, "solution": row["solution"] or ""}
-            ids = chat.ids([*earlier, user_turn(filled(context.text, texts))])
-            fits = len(ids) + room.max_tokens <= room.context
-            row |= {"prompt_tokens": len(ids), "prompt_ids": ids if fits else None}
-            row |= {} if fits else {"outcome": words.TOO_LONG}
-        rows.append(row)
+    telling = Telling(context, prompt, chat, earlier)
+    rows = [
+        fitting(telling.row(problem_id, problem, told.get(problem_id)), room.context - room.max_tokens)
+        for problem_id, problem in problems.select("problem_id", "problem").iter_rows()
+    ]
     found = pl.DataFrame(rows, schema=CONTEXT_PROMPTS)
     _refuse_too_long(name, context, found, room)
     if not may_be_empty:
         _refuse_nothing(name, context, found)
     print(f"contexts.{name}: {counted(found)}", file=sys.stderr)
     return found
+
+
+def fitting(row: Row, room: int) -> Row:
+    """The row without its prompt where that takes more tokens than there is room for."""
+    too_long = row["outcome"] == words.GIVEN and row["prompt_tokens"] > room
+    return row | ({"outcome": words.TOO_LONG, "prompt_ids": None} if too_long else {})
 
 
 def given(prompts: pl.DataFrame) -> pl.DataFrame:

@@ -48,3 +48,19 @@ def t_interval(mean: ClusterMean, level: float = 0.95) -> Interval:
         return UNKNOWN
     half = t_quantile(mean, level) * mean.standard_error
     return Interval(mean.estimate - half, mean.estimate + half)
+
+
+def difference_of_intervals(
+    estimate: float, own: Interval, other_estimate: float, other: Interval, correlation: float = 0.0
+) -> Interval:
+    """The interval of a difference from the intervals of its sides (Newcombe 1998, method 10): as far from the difference as
+    the ends of theirs are from them, in squares, less what the sides have in common."""
+
+    def reach(mine: float, theirs: float) -> float:
+        square = mine**2 + theirs**2 - 2 * correlation * mine * theirs
+        return math.sqrt(square) if square > 0 else square * 0  # of the unknown, unknown
+
+    difference = estimate - other_estimate
+    below = reach(estimate - own.low, other.high - other_estimate)
+    above = reach(own.high - estimate, other_estimate - other.low)
+    return Interval(difference - below, difference + above)

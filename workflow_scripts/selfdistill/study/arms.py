@@ -16,10 +16,13 @@ class Arm(Section):
         "own",
         description="reference: train on the dataset's own solutions (problems.reference) and on nothing sampled.",
     )
-    decode: Name | None = Field(None, description="Decode of the training samples.")
+    decode: Name | None = Field(
+        None, description="Decode of the training samples; with method, of the rollouts (practice.decode unless given)."
+    )
     context: Name | None = Field(
         None,
-        description="What the training samples were told (contexts); what is learnt is such a completion behind the bare prompt.",
+        description="What the training samples were told (contexts); what is learnt is such a completion behind the bare prompt. "
+        "With method: distil, what the teacher is told; without it the teacher is asked what the student is.",
     )
     keep: Literal["finished", "everything", "correct"] | None = Field(
         None,
@@ -65,7 +68,7 @@ class Arm(Section):
     @property
     def drawn_by(self) -> str | None:
         """The decode of the base's law that its samples are draws of, given the bare prompt; None where they are none."""
-        return None if self.context else self.decode
+        return None if self.context or self.practises else self.decode
 
     @property
     def practises(self) -> bool:

@@ -108,8 +108,8 @@ def _template(study: Study, root: Path, key: str, context: Context) -> Iterator[
 
 
 def _arm(study: Study, name: str, arm: Arm) -> Iterator[str]:
-    if arm.context is None or arm.resample or arm.on_references:
-        return  # of the latter two it is told elsewhere
+    if arm.context is None or arm.resample or arm.on_references or arm.practises:
+        return  # of the latter three it is told elsewhere
     key = f"arms.{name}.context"
     context = study.contexts.get(arm.context)
     if context is None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,8 +17,9 @@ from selfdistill.study.evaluation import Evaluation, size_of
 from selfdistill.study.file_checks import file_checks
 from selfdistill.study.ladder_checks import ladder_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
-from selfdistill.study.models import trained_arms
+from selfdistill.study.models import arms_with_dataset, practising_arms, steps_of
 from selfdistill.study.names import SAMPLES
+from selfdistill.study.practice_checks import practice_checks
 from selfdistill.study.results import room_in
 from selfdistill.study.sampling import Decode
 from selfdistill.study.sentences import complaints
@@ -32,7 +33,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
         key = "results" if "results" in study.model_fields_set else "study"
         yield f"{key}: {room!r} is the name of something inside every folder of results; give another name."
     if all(arm.resample for arm in study.arms.values()):
-        yield "arms: at least one arm must train something (decode and keep, or samples: reference)."
+        yield "arms: at least one arm must train something (decode and keep, samples: reference, or method)."
     else:
         yield from _hypotheses(study)
         yield from _reported(study)
@@ -44,6 +45,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _arms(study)
     yield from _training(study)
     yield from _evaluation(study)
+    yield from practice_checks(study, root)
     yield from context_checks(study, root)
     yield from ladder_checks(study)
     yield from mechanism_checks(study)
@@ -54,7 +56,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
 
 
 def _decode_names(study: Study) -> Iterator[str]:
-    uses = [(f"arms.{name}.decode", arm.decode) for name, arm in study.arms.items() if arm.decode]
+    uses = [(f"arms.{name}.decode", arm.decode) for name, arm in study.arms.items() if arm.decode and not arm.practises]
     for key, decodes in study.evaluation.decodes:
         uses += [(f"evaluation.decodes.{key}", decode) for decode in decodes]
     uses += [(f"hypotheses.{name}.decode", h.decode) for name, h in study.hypotheses.items() if h.decode]
@@ -88,17 +90,22 @@ def _arms(study: Study) -> Iterator[str]:
             or arm.targets != "sampled"
             or arm.context
             or arm.length_like
+            or arm.practises
+            or arm.practice
+            or arm.replays
         )
         if arm.resample and (trains or arm.on_references):
             yield f"arms.{name}: an arm with resample trains nothing; leave it only resample and seeds."
+        elif arm.practises:
+            pass  # of which practice_checks tells
         elif arm.on_references:
             yield from _without_samples(name, arm)
         elif not arm.resample and not (arm.decode and arm.keep):
-            yield f"arms.{name}: a trained arm needs both decode and keep."
+            yield f"arms.{name}: a trained arm needs both decode and keep, or a method."
         if not arm.seeds or len(set(arm.seeds)) < len(arm.seeds) or min(arm.seeds) < 0:
             yield f"arms.{name}.seeds: give at least one seed, none twice, none negative."
         decode = study.decodes.get(arm.decode or "")
-        if arm.targets == "soft" and decode and (complaint := against_soft_targets(decode)):
+        if arm.targets == "soft" and not arm.practises and decode and (complaint := against_soft_targets(decode)):
             yield f"arms.{name}.targets: {complaint}"
         twin = seen.setdefault(json.dumps(arm.differences, sort_keys=True), name)
         if twin != name:
@@ -128,41 +135,52 @@ def _training(study: Study) -> Iterator[str]:
         yield f"training.examples: {training.examples} are more than training.samples ({training.samples})."
     if training.gpus and training.processes not in (None, training.gpus):
         yield f"training.processes: {training.processes} for {training.gpus} GPUs; leave it out, a GPU has one process."
-    shared = list(_recipe("training", training, study))
+    with_dataset = arms_with_dataset(study)
+    # What is missing of a dataset is told by itself.
+    known = bool(training.samples and training.examples) or not with_dataset
+    shared = list(_recipe("training", training, study)) if with_dataset and known else []
     yield from shared
-    if not shared:
-        yield from _steps(study)
+    if known and not shared:
+        yield from _steps(study, with_dataset, "training")
+    yield from _steps(study, practising_arms(study), "practice")
     points = training.checkpoints
     if points != sorted(set(points)) or not points or points[0] < 1 or points[-1] != 100:
         yield "training.checkpoints: give rising percentages from 1 to 100, the last being 100."
     for name, arm in study.arms.items():
-        if arm.training and not arm.resample:
+        if arm.training and known and name in with_dataset:
             own = _of_an_arm(name, arm, study)
             yield from (complaint for complaint in own if complaint.removeprefix(f"arms.{name}.") not in shared)
 
 
-def _steps(study: Study) -> Iterator[str]:
-    """Arms are compared after equally many steps, unless one is said to have a budget of its own."""
-    taken = {name: _steps_of(name, study) for name in trained_arms(study)}
+def _steps(study: Study, arms: Iterable[str], section: str) -> Iterator[str]:
+    """Arms are compared after equally many steps, unless one is said to have a budget of its own: those that learn from a
+    dataset with each other, and those that practise with each other, whose steps are of another kind."""
+    taken = {name: _steps_of(name, study) for name in arms}
     alike = [steps for name, steps in taken.items() if not study.arms[name].unequal_budget]
-    shared = study.training.steps(study.training.examples)
+    shared = _shared_steps(study, section)
     usual = shared if shared in alike else next(iter(alike), None)
     for name, steps in taken.items():
         if steps is None or usual is None:
             continue
         if steps != usual and not study.arms[name].unequal_budget:
             yield (
-                f"arms.{name}.training: takes {steps} steps where other arms take {usual}, so that their differences would be "
+                f"arms.{name}.{section}: takes {steps} steps where other arms take {usual}, so that their differences would be "
                 f"those of the budget too; bring it to {usual} steps, or say so by unequal_budget: true."
             )
         if steps == usual and study.arms[name].unequal_budget:
             yield f"arms.{name}.unequal_budget: takes {steps} steps as the other arms do; remove the key."
 
 
+def _shared_steps(study: Study, section: str) -> int | None:
+    if section == "practice":
+        return study.practice.steps if study.practice else None
+    return study.training.steps(study.training.examples)
+
+
 def _steps_of(arm: str, study: Study) -> int | None:
-    """Nothing where its keys of training are wrong, which is told."""
+    """Nothing where its keys of training or practice are wrong, which is told."""
     try:
-        return study.recipe(arm).steps(study.training.examples)
+        return steps_of(study, arm)
     except ValidationError:
         return None
 

@@ -11,7 +11,7 @@ import yaml
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
-from selfdistill.study.models import uses_of_context
+from selfdistill.study.models import practising_arms, uses_of_context
 from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
 from selfdistill.study.templates import chat_template_of
@@ -39,6 +39,7 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
             yield f"{key}.path: {source.path!r} is a file; a loader reads a folder of files as the hub has them."
     for use, key, wanted in (
         ("train", "training.samples", study.training.samples),
+        *(("train", key, wanted) for key, wanted in _coverages(study)),
         ("eval", "evaluation.budgets.full", size_of(study.evaluation.budgets.get("full", ALL), 0)),
     ):
         used = [source for source in sources.values() if source.use == use]
@@ -58,6 +59,15 @@ def file_checks(study: Study, root: Path) -> Iterator[str]:
     filled = study.evaluation.audit.filled
     if filled and not (root / filled).is_file():
         yield f"evaluation.audit.filled: there is no file {filled!r}; name the filled copy of audit/sheet.csv, or remove the key."
+
+
+def _coverages(study: Study) -> Iterator[tuple[str, int]]:
+    """Where it is said how many problems are practised on, and how many."""
+    if study.practice and study.practice.coverage:
+        yield "practice.coverage", study.practice.coverage
+    for name, arm in practising_arms(study).items():
+        if isinstance(coverage := arm.practice.get("coverage"), int):
+            yield f"arms.{name}.practice.coverage", coverage
 
 
 def _format_asked_for(study: Study) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.mechanism import Mechanism
-from selfdistill.study.models import trained_arms
+from selfdistill.study.models import arms_with_dataset, practising_arms, trained_arms
 from selfdistill.study.study import Study
 
 
@@ -45,6 +45,20 @@ def _arms(study: Study, mechanism: Mechanism) -> Iterator[str]:
             yield f"mechanism.{key}: names an arm twice; once is enough."
     if mechanism.branches:
         yield from _named_arms(study, "mechanism.branches.arm", [mechanism.branches.arm])
+    yield from _without_dataset(study, mechanism)
+
+
+def _without_dataset(study: Study, mechanism: Mechanism) -> Iterator[str]:
+    """Gradients are taken of the examples of an arm's dataset."""
+    for key, arms in {
+        "noise.arms": mechanism.noise.arms if mechanism.noise else [],
+        "branches.arm": [mechanism.branches.arm] if mechanism.branches else [],
+    }.items():
+        for arm in arms:
+            if arm in practising_arms(study):
+                yield f"mechanism.{key}: {arm!r} practises, and has no dataset whose gradients could be taken; name another arm."
+    if mechanism.noise and not mechanism.noise.arms and not arms_with_dataset(study) and trained_arms(study):
+        yield "mechanism.noise: no arm has a dataset whose gradients could be taken; remove the section."
 
 
 def _named_arms(study: Study, key: str, arms: list[str]) -> Iterator[str]:
@@ -106,7 +120,7 @@ def _noise(study: Study, mechanism: Mechanism) -> Iterator[str]:
             )
     if noise and len(set(noise.checkpoints)) < len(noise.checkpoints):
         yield "mechanism.noise.checkpoints: names one twice; once is enough."
-    if branches is None or branches.arm not in trained_arms(study):
+    if branches is None or branches.arm not in arms_with_dataset(study):
         return
     if min(branches.batches) < 1 or max(branches.batches) > branches.examples:
         yield (

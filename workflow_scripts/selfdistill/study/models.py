@@ -12,14 +12,50 @@ def trained_arms(study: Study) -> dict[str, Arm]:
     return {name: arm for name, arm in study.arms.items() if not arm.resample}
 
 
+def practising_arms(study: Study) -> dict[str, Arm]:
+    """Trained arms that learn from answers that they give while they train: these have no dataset."""
+    return {name: arm for name, arm in trained_arms(study).items() if arm.practises}
+
+
+def arms_with_dataset(study: Study) -> dict[str, Arm]:
+    """Trained arms that learn what is chosen for them before they train."""
+    return {name: arm for name, arm in trained_arms(study).items() if not arm.practises}
+
+
 def sampled_arms(study: Study) -> dict[str, Arm]:
     """Trained arms that learn from the base's own samples."""
-    return {name: arm for name, arm in trained_arms(study).items() if not arm.on_references}
+    return {name: arm for name, arm in arms_with_dataset(study).items() if not arm.on_references}
 
 
 def reference_arms(study: Study) -> dict[str, Arm]:
     """Trained arms that learn from the dataset's own solutions."""
-    return {name: arm for name, arm in trained_arms(study).items() if arm.on_references}
+    return {name: arm for name, arm in arms_with_dataset(study).items() if arm.on_references}
+
+
+def teacher_of(study: Study, name: str) -> Context | None:
+    """What the teacher of an arm that practises is told; None where it has no teacher, or one that is told nothing."""
+    arm = study.arms[name]
+    return study.contexts[arm.context] if arm.practises and arm.context else None
+
+
+def learns_of(study: Study, run: str) -> str | None:
+    """The run whose rollouts a run learns from; None where it gives its own."""
+    arm, seed = run.split("/")
+    replayed = study.arms[arm].replays
+    return f"{replayed}/{seed}" if replayed else None
+
+
+def steps_of(study: Study, arm: str) -> int:
+    """Optimiser steps of an arm's training."""
+    if study.arms[arm].practises:
+        return study.practice_of(arm).steps
+    return study.recipe(arm).steps(study.training.examples)
+
+
+def answers_learnt(study: Study) -> int:
+    """How many examples or answers a training learns from at most, all epochs and generations together."""
+    given = [study.practice_of(name).answers for name in practising_arms(study)]
+    return max(study.training.examples * study.training.epochs, *given, 0)
 
 
 def runs(study: Study) -> list[str]:
@@ -57,7 +93,7 @@ def shown_to(study: Study, model: str) -> str | None:
 
 def uses_of_context(study: Study, name: str) -> set[str]:
     """Of which problems a context tells: train, eval, both, or neither where nothing is asked under it."""
-    arms = [arm.context for arm in sampled_arms(study).values()]
+    arms = [arm.context for arm in (*sampled_arms(study).values(), *practising_arms(study).values())]
     asked = [("train", context) for context in arms if context]
     asked += [("train", context) for context in (study.disagreement.contexts if study.disagreement else [])]
     if study.ladder:
@@ -174,13 +210,14 @@ def probed(study: Study) -> list[str]:
 
 
 def noise_probed(study: Study) -> list[tuple[str, int | None, int]]:
-    """Arm, training seed and percent of the checkpoints whose gradients are probed: the base, and an arm's first training."""
+    """Arm, training seed and percent of the checkpoints whose gradients are probed: the base, and an arm's first training.
+    They are taken of an arm's dataset."""
     if study.mechanism is None or study.mechanism.noise is None:
         return []
     noise = study.mechanism.noise
     return [
         (name, study.arms[name].seeds[0] if percent else None, percent)
-        for name in noise.arms or list(trained_arms(study))
+        for name in noise.arms or list(arms_with_dataset(study))
         for percent in noise.checkpoints
     ]
 

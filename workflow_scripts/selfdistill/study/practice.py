@@ -29,8 +29,11 @@ class PracticeRecipe(Section):
         gt=0,
         description="Only the first so many training problems are practised on, again and again; all unless given.",
     )
-    clip: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=0)]] = Field(
-        (0.2, 0.28), description="grpo: how far below and above 1 the ratio of new to old probability counts."
+    clip: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.2, 0.28],
+        min_length=2,
+        max_length=2,
+        description="grpo: how far below and above 1 the ratio of new to old probability counts.",
     )
     dual_clip: float | None = Field(
         3.0,
@@ -49,7 +52,8 @@ class PracticeRecipe(Section):
     ratio_clip: float | None = Field(
         2.0,
         gt=1,
-        description="distil: the largest ratio of new to old probability that a token's divergence is weighted by.",
+        description="distil: the largest ratio of new to old probability that a token's divergence is weighted by; null leaves it "
+        "unweighted.",
     )
     teacher: Literal["fixed"] | MovingTeacher = Field(
         "fixed", description="distil: the base as it was, or {ema: share}, which follows the student."
@@ -63,7 +67,9 @@ class PracticeRecipe(Section):
     )
     tail: bool = Field(True, description="distil: the rest of both laws counts as one more token.")
     token_clip: float | None = Field(
-        None, gt=0, description="distil: no token's divergence counts for more; null sets no limit."
+        None,
+        gt=0,
+        description="distil: no word's part of a token's divergence counts for more; null sets no limit.",
     )
     prefix: int | None = Field(None, gt=0, description="Only the first so many tokens of an answer are learnt from.")
     base_kl: bool = Field(

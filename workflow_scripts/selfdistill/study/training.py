@@ -76,8 +76,17 @@ class Recipe(Section):
 
 
 class Training(Recipe):
-    samples: int = Field(gt=0, description="Training problems sampled from, the first of the ranking.")
-    examples: int = Field(gt=0, description="Examples that every arm trains on, so that arms take equally many steps.")
+    samples: int = Field(
+        0,
+        ge=0,
+        description="Training problems sampled from, the first of the ranking; left out where every arm has a method.",
+    )
+    examples: int = Field(
+        0,
+        ge=0,
+        description="Examples that every arm trains on, so that arms take equally many steps; left out where every arm has a "
+        "method.",
+    )
     draws: int = Field(
         1, gt=0, description="Samples of each training problem; an arm learns one of them, the first that it keeps."
     )

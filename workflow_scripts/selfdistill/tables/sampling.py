@@ -15,6 +15,7 @@ DECODE: Schema = {
 }
 
 MIXTURE = "mixture"
+PRACTICE = "practice"
 
 # What a model is to be asked, one row a completion that is wanted. The decode travels in the row, so that a sampler
 # needs the plan and the model and nothing else.
@@ -22,7 +23,7 @@ PLAN: Schema = {
     "request_id": pl.String,
     "model_id": pl.String,
     "problem_id": pl.String,
-    "purpose": pl.String,  # train | eval | mixture: answers beyond those of the budgets, for a mixture's levels alone
+    "purpose": pl.String,  # train | eval | mixture: answers beyond those of the budgets, for a mixture's levels alone | practice
     "decode_id": pl.String,
     "draw": pl.Int32,  # [number] of the answer to this problem at this decode, from 0
     "seed": pl.Int64,  # [seed] of this completion's random numbers, made of the request's name

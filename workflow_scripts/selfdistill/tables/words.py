@@ -167,6 +167,9 @@ def majority_estimand(k: int) -> str:
 # Column `model_id` of a dataset whose examples nobody sampled, and the key `samples` of its audit.
 REFERENCE = "reference"  # the dataset's own solutions
 
+# In place of the model whose samples a training learnt from, where it learnt from answers that it gave meanwhile.
+PRACTISED = "practised"
+
 # Column `half` of the carriers: classes are chosen on the one, measures are taken on the other.
 SELECTING = "selecting"
 MEASURING = "measuring"
@@ -398,3 +401,31 @@ ALL_MARKERS = "words of doubt"  # all uses of any of them
 ALL_OTHERS = "other words"
 MARKERS_AGAINST_OTHERS = "words of doubt against other words"
 WORD_GROUPS = (ALL_MARKERS, ALL_OTHERS, MARKERS_AGAINST_OTHERS)
+
+# Column `measure` of training on one's own answers, beside the measures of any answers. Of rollouts, by question:
+REWARD = "mean reward"  # the share of rollouts that are right
+REWARD_CUT_RIGHT = "reward, every cut answer right"
+REWARD_CUT_AT_START = "reward, every cut answer of the start right"  # of a change, the least that it can be
+REWARD_CUT_AT_END = "reward, every cut answer of the end right"  # the most
+NATS_PER_TOKEN = "nats per sampled token"  # its mean is the entropy of the law, where that is what was sampled from
+FLAT_RATE = "flat_rate"  # of groups whose rollouts have one reward: their advantages are 0
+ALL_RIGHT_RATE = "all_right_rate"
+ALL_WRONG_RATE = "all_wrong_rate"
+TAUGHT_RATE = "taught_rate"  # of rollouts that had a teacher
+# And of the updates, one number a step:
+CLIPPED_LOW = "clipped low"  # shares of tokens
+CLIPPED_HIGH = "clipped high"
+IS_CLIPPED = "engine-to-trainer weight cut"
+IS_MEAN = "engine-to-trainer weight"
+ENGINE_DIFFERENCE = "difference of trainer and engine"  # nats
+TEACHER_KL = "KL to the teacher"
+BASE_KL = "KL to the base"
+LEARNT_DIVERGENCE = "divergence that is learnt"
+TEACHER_DISTANCE = "distance of the teacher from the base"
+LAW_ENTROPY = "entropy while learning"  # nats, of the law at the tokens that are learnt
+
+# Column `method` of one number a step, and column `unit` of claims that rest on trainings alone.
+ONE_NUMBER = "no interval: one number a step"
+T_OVER_TRAININGS = "t over trainings"
+TRAINING = "single training"
+MOVER = "Newcombe, of two Wilson intervals"

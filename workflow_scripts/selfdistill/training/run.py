@@ -70,12 +70,12 @@ def train_run(
         if targets_file:
             origin["targets"] = targets_digest(dataset)
         identity = run_identity(settings, origin)
-        return TakenUp(identity, _is_finished(work, identity, exports))
+        return TakenUp(identity, is_finished(work, identity, exports))
 
-    with _alone(work):
+    with alone(work):
         identity, finished = ranks.by_first(take_up)
         if finished:
-            _say(f"{settings.arm}: this very training was finished before; its results are put in place again")
+            say(f"{settings.arm}: this very training was finished before; its results are put in place again")
         else:
             _train(
                 model_folder,
@@ -98,20 +98,20 @@ class TakenUp(NamedTuple):
 
 
 @contextmanager
-def _alone(work: WorkFolder) -> Iterator[None]:
+def alone(work: WorkFolder) -> Iterator[None]:
     """Of several processes the first holds the lock, and none goes on where it is refused."""
     with ExitStack() as lock:
         ranks.by_first(lambda: lock.enter_context(work.locked()))
         yield
 
 
-def _is_finished(work: WorkFolder, identity: dict[str, Any], exports: dict[str, int]) -> bool:
+def is_finished(work: WorkFolder, identity: dict[str, Any], exports: dict[str, int]) -> bool:
     """Whether this training's results lie in the work folder, which is made this training's."""
     try:
         _claim(work, identity)
         if harm := work.harm(exports):
             where = work.set_aside(DAMAGED)
-            _say(f"what this training left in {work.path} cannot be used: {harm}. It was set aside as {where}.")
+            say(f"what this training left in {work.path} cannot be used: {harm}. It was set aside as {where}.")
             _claim(work, identity)
         if finished := work.result.is_there():
             work.clear()
@@ -126,7 +126,7 @@ def _is_finished(work: WorkFolder, identity: dict[str, Any], exports: dict[str, 
 def _claim(work: WorkFolder, identity: dict[str, Any]) -> None:
     aside = work.claim(identity_hash(identity), identity)
     if aside:
-        _say(
+        say(
             f"the work folder belongs to other settings and is not gone on from: "
             f"{'; '.join(differences(aside.settings, identity)) or 'what they were cannot be read'}. "
             f"It was set aside as {aside.where} and training starts anew."
@@ -148,7 +148,7 @@ def _train(
     from selfdistill.training.trainer.memory import is_out_of_memory, out_of_memory
 
     step, checkpoint = ranks.by_first(lambda: work.resume_point(exports))
-    _say(f"going on after step {step} of {total_steps}" if step else f"training {settings.arm}: {total_steps} steps")
+    say(f"going on after step {step} of {total_steps}" if step else f"training {settings.arm}: {total_steps} steps")
     trainer = build_trainer(model_folder, ordered, settings, work, exports, total_steps, stop_requested)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -279,5 +279,5 @@ def refuse_missing_trackers(settings: RunSettings) -> None:
             )
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -57,9 +57,13 @@ def training_settings(text: str, **apart: Any) -> RunSettings:
         given = {key: value for key, value in apart.items() if value is not None}
         return settings.model_copy(update={"training": settings.training.model_copy(update=given)})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the JSON"
-        raise UserError(f"--settings: {key}: {first['msg'][0].lower()}{first['msg'][1:]}.") from None
+        raise unfit(error) from None
+
+
+def unfit(error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the JSON"
+    return UserError(f"--settings: {key}: {first['msg'][0].lower()}{first['msg'][1:]}.")
 
 
 def run_identity(settings: RunSettings, origin: dict[str, str]) -> dict[str, Any]:

@@ -22,6 +22,13 @@ from selfdistill.reporting.figures.gradients import signal_share, time_and_data
 from selfdistill.reporting.figures.hypotheses import hypotheses
 from selfdistill.reporting.figures.ladder import ladder, ladder_words
 from selfdistill.reporting.figures.mechanism import depth_by_class, fit_ratio, mass_by_rank, movement, survivors
+from selfdistill.reporting.figures.practice import (
+    practice_answers,
+    practice_coverage,
+    practice_scores,
+    practice_signal,
+    practice_updates,
+)
 from selfdistill.reporting.figures.sweep import sweep
 from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
 from selfdistill.reporting.figures.truncation import token_budgets, token_differences
@@ -41,6 +48,7 @@ from selfdistill.reporting.truncation import truncation_decode
 from selfdistill.tables import words
 from selfdistill.tables.analysis import TOKEN_BUDGETS, VERDICTS
 from selfdistill.tables.mechanism import CURVES, DEPTH, SSD_FIT
+from selfdistill.tables.practice_analysis import PRACTICE
 
 
 def _nothing(_: ReportInputs) -> str:
@@ -114,6 +122,13 @@ def _of_depth(inputs: ReportInputs) -> str:
 
 def _of_ladder(inputs: ReportInputs) -> str:
     return "" if inputs.ladder is None else f"{n_of(inputs.ladder.filter(pl.col('n') > 0))}."
+
+
+def _of_practice(inputs: ReportInputs) -> str:
+    rows = there(inputs.practice, PRACTICE).filter(
+        pl.col("measure") == words.REWARD, pl.col("training_seed").is_not_null()
+    )
+    return f"{n_of(rows)} a generation of each training." if rows.height else ""
 
 
 def _positions(table: pl.DataFrame) -> str:
@@ -212,6 +227,46 @@ PLANS: dict[str, Plan] = {
         "Loss on the arm's own examples at each step, not smoothed. The losses do not rank the arms: a colder or "
         "more truncated decode writes text that is easier to predict.",
         "runs/*/log.parquet",
+    ),
+    "practice-answers": Plan(
+        practice_answers,
+        "Answers to the questions of training, generation by generation",
+        "Each generation is answered by the model as it then was, the first one by the base. Strong lines are an arm’s trainings together, pale lines "
+        "single ones. Bands are 95 % intervals over the questions of that generation, for these trainings; there is none where no answer "
+        "or every answer is. Every generation asks other questions, and trainings of one seed the same ones, so lines move together. A doubt per answer that falls while doubt per token stays is shorter answers; where both fall, answers are surer of themselves.",
+        "analysis/practice.parquet",
+        _of_practice,
+    ),
+    "practice-updates": Plan(
+        practice_updates,
+        "What the updates were made of",
+        "Groups with one reward teach a rewarded arm nothing. Clipped tokens are those whose ratio of new to old probability was cut, below or above. KL to the "
+        "teacher is KL(student‖teacher) on the tokens that are compared, KL to the base that of the sampled tokens. Strong lines are means over trainings, pale lines "
+        "single ones. These are single numbers of each step and have no intervals.",
+        "analysis/practice.parquet",
+    ),
+    "practice-scores": Plan(
+        practice_scores,
+        "Accuracy against length and doubt, from the base to the finished arms",
+        "On held-out problems. Down and to the left: shorter answers, or answers with less doubt, that are right less often. Bars are 95 % intervals of "
+        "single levels: compare arms in the table of results, which pairs them.",
+        "analysis/levels.parquet, analysis/doubt.parquet",
+    ),
+    "practice-coverage": Plan(
+        practice_coverage,
+        "Few questions or many",
+        "Filled: right answers in the last generation, to the questions that were practised on. Open: the finished model on held-out problems at the lead decode; "
+        "dotted is the base there. An arm whose marks lie far apart has learnt its questions and not how to answer them. Bars are 95 % intervals; those of few questions speak "
+        "of other questions like them, and one question has none. Marks of arms with as many questions are shifted sideways.",
+        "analysis/practice.parquet, analysis/practice_cost.parquet, analysis/levels.parquet",
+    ),
+    "practice-signal": Plan(
+        practice_signal,
+        "Signal in the gradient of a practice",
+        "Left: the share of a step’s squared gradient norm that is signal, in windows of steps, with 95 % intervals; 0 is noise alone. Right: the noise scale of whole "
+        "trainings, the sequence being its unit, with its interval; an arrow has no upper end, and the dotted line is the batch. All trainings of an arm together. A method "
+        "whose scale lies far below its batch could do with fewer answers a step.",
+        "analysis/practice_signal.parquet",
     ),
     "gradient-noise": Plan(
         gradient_noise,

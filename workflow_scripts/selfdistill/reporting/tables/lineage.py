@@ -42,6 +42,8 @@ def _example(one: Lineage) -> tuple[str, str]:
             return "example", "examples"
         case words.REFERENCE:
             return "of the dataset's own solutions", "of the dataset's own solutions"
+        case words.PRACTISED:
+            return "answer that it gave while it trained", "answers that it gave while it trained"
         case _:
             return "sample of its base", "samples of its base"
 
@@ -69,7 +71,7 @@ def lineage(inputs: ReportInputs) -> Table | None:
         "checkpoint",
         "steps",
         "examples",
-        "digest of the dataset",
+        "digest of the dataset or the questions",
         "of the checkpoint",
         "of its base",
         "code",

@@ -15,6 +15,7 @@ from selfdistill.reporting.mechanism import (
     fitted_arms,
     moved,
     moved_arms,
+    own_decode,
     row_of,
     shown_decode,
     target_of,
@@ -311,7 +312,7 @@ def _way(inputs: ReportInputs, caption: str, measured: Measured, note: str) -> T
     groups = []
     for arm in fitted_arms(inputs):
         mine, target = everywhere(fits(inputs, arm)), target_of(inputs, arm)
-        own = inputs.study.get("arms", {}).get(arm, {}).get("decode") == target
+        own = own_decode(inputs, arm) == target
         against = f"against the target of {_decode_in_words(inputs, target)}{'' if own else ', which is not its own'}"
         found = [_row(mine, name, TRAINED, measured) for name in (*CLASSES, *FINER_CLASSES)]
         groups.append(Group([row for row in found if row], f"{_title(mine, arm)}, {against}"))

@@ -5,7 +5,7 @@ turns requests into samples.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from selfdistill.sampling.requests import Given, NextTokens, Probed, Request, Sample
 from selfdistill.study.sampling import AbortLoops
@@ -34,6 +34,19 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Resting(Protocol):
+    """What an engine may have beside these five: it takes new weights without being started anew."""
+
+    def rest(self) -> None:
+        """Gives back the memory of its device, weights included, until it is woken."""
+        ...
+
+    def wake(self, model: Path) -> None:
+        """Samples again, with the weights that lie in this folder now. All else about the model is as it was."""
+        ...
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     model: Path
@@ -44,4 +57,6 @@ class EngineSettings:
     device: str = "cpu"  # cpu | cuda
     abort_loops: AbortLoops | None = None
     trust_remote_code: bool = False
+    rests: bool = False  # it will be asked to rest
+    memory: float | None = None  # share of the GPU's memory; the engine's own choice unless given
     top: int = 0  # most tokens of a law that `distributions` will be asked for

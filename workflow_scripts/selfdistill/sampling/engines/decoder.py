@@ -23,6 +23,8 @@ from selfdistill.models.weights import check_weights
 
 LARGE_MATRIX = 2**18  # numbers; the lab model has none so large, so its samples stay what they were
 PACKED_FOR = 64  # rows
+SUMMED_TOGETHER = 192  # terms; MKL halves a longer sum on an AMD processor
+COMPANY = 4  # rows; fewer go through other routines, one on every processor, two and three on AMD's
 ARCHITECTURES = ("Qwen3ForCausalLM", "Qwen2ForCausalLM", "LlamaForCausalLM")
 
 
@@ -259,7 +261,7 @@ class Decoder:
 
 
 def padded(length: int) -> int:
-    """Cache widths are multiples of 32: from 16 on, the width of the padding changes no bit of a result."""
+    """Cache widths are multiples of 32: from 16 on, the width of the padding changes no bit of a result (see `_mixed`)."""
     return -(-length // 32) * 32
 
 
@@ -295,11 +297,12 @@ def _matrix(weight: Tensor) -> Tensor:
 
 
 def _times(x: Tensor, matrix: Tensor) -> Tensor:
-    """x @ matrix, row by row the same bits whatever the number of rows: a single row takes another routine, so it gets company."""
-    rows = x if len(x) > 1 else x.repeat(2, 1)
+    """x @ matrix, row by row the same bits whatever the number of rows: few rows take other routines, so they get company."""
+    count = len(x)
+    rows = x if count >= COMPANY else x.repeat(-(-COMPANY // count), 1)
     packed = matrix.is_mkldnn
     product = torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], "") if packed else rows @ matrix
-    return product if len(x) > 1 else product[:1]
+    return product[:count]
 
 
 def _norm(weight: Tensor, shape: Shape) -> Norm:
@@ -316,7 +319,18 @@ def _normed(x: Tensor, norm: Norm) -> Tensor:
 def _attend(query: Tensor, keys: Tensor, values: Tensor, hide: Tensor) -> Tensor:
     width = hide.shape[-1]
     scores = torch.baddbmm(hide, query, keys[..., :width], alpha=query.shape[-1] ** -0.5)
-    return torch.bmm(scores.softmax(-1, dtype=torch.float32).to(values.dtype), values[:, :width])
+    return _mixed(scores.softmax(-1, dtype=torch.float32).to(values.dtype), values[:, :width])
+
+
+def _mixed(weights: Tensor, values: Tensor) -> Tensor:
+    """The values by their weights. On a CPU so many at a time: a longer sum is cut in pieces that depend on its length, and
+    the bits of a result would depend on how much padding its neighbours need."""
+    together = SUMMED_TOGETHER if values.device.type == "cpu" else weights.shape[-1]
+    total = torch.bmm(weights[..., :together], values[:, :together])
+    for begin in range(together, weights.shape[-1], together):
+        part = slice(begin, begin + together)
+        total.baddbmm_(weights[..., part], values[:, part])
+    return total
 
 
 def _rotations(shape: Shape, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:

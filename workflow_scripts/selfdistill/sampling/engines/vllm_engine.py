@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class VllmEngine:
         vllm = _import_vllm(settings.device)
         self.version = str(vllm.__version__)
         self.batch, self.stop_ids = settings.batch, settings.stop_ids
+        self.model, self.on_gpu = settings.model, settings.device == "cuda"
         self.repetition = _repetition_detection(settings.abort_loops, self.version)
         arguments = vllm.EngineArgs(**_engine_arguments(settings))
         expected: tuple[type[Exception], ...] = (*_refusals(), RuntimeError, OSError)
@@ -106,6 +108,21 @@ class VllmEngine:
             assert finished is not None
             yield _next_tokens(each, finished.prompt_logprobs)
 
+    def rest(self) -> None:
+        """On a CPU nothing is given back: vLLM cannot."""
+        if self.on_gpu:
+            self.engine.sleep(level=2)  # weights are dropped: newer ones come
+
+    def wake(self, model: Path) -> None:
+        if self.on_gpu:
+            self.engine.wake_up(["weights"])
+        elsewhere = {} if model == self.model else {"weights_path": str(model)}
+        self.engine.collective_rpc("reload_weights", kwargs=elsewhere)
+        self.engine.collective_rpc(_renew_head)
+        self.model = model
+        if self.on_gpu:
+            self.engine.wake_up(["kv_cache"])
+
     def _add(self, request: Request) -> None:
         if 0 < request.temperature < LOWEST_TEMPERATURE:
             raise UserError(
@@ -137,6 +154,16 @@ class VllmEngine:
             self.engine.add_request(request_id, prompt, SamplingParams(**shape, **wanted))
         except _refusals() as error:
             raise UserError(f"request {request_id}: vLLM refuses it: {_quote(error)}") from error
+
+
+def _renew_head(worker: Any) -> None:
+    """A head that is tied to the embedding has no weights in the files, so reloading passes it by. On a CPU it has a packed
+    copy of its own, which would stay that of the old weights."""
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    for layer in worker.get_model().modules():
+        if isinstance(layer, ParallelLMHead):
+            layer.quant_method.process_weights_after_loading(layer)
 
 
 def _import_vllm(device: str) -> Any:
@@ -174,6 +201,8 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
+    if settings.memory is not None:
+        arguments["gpu_memory_utilization"] = settings.memory
     if settings.top:
         arguments["max_logprobs"] = max(20, settings.top)  # 20 is its own limit
     config = json.loads((settings.model / "config.json").read_text())
@@ -183,6 +212,8 @@ def _engine_arguments(settings: EngineSettings) -> dict[str, Any]:
         if settings.top:
             # It makes the logits of all tokens that it reads together: of 8,192 and a vocabulary of 150,000 they are 5 GB.
             arguments["max_num_batched_tokens"] = READ_TOGETHER
+        if settings.rests:
+            arguments["enable_sleep_mode"] = True
         return arguments | {"gdn_prefill_backend": "triton"}  # Qwen3.5: the default is compiled at every cold start
     # A seeded request whose prompt is prefilled in parts crashes on CPU ("CPU Generator does not use offset").
     whole_prompts = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(settings.context, 4096)}

@@ -32,6 +32,7 @@ from selfdistill.sampling.journal.segments import (
 )
 from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
+from selfdistill.tables.schema import Schema
 from selfdistill.tables.streams import TableWriter
 
 FSYNC_EVERY = 1.0  # seconds; a killed process loses nothing, a power cut at most this
@@ -41,10 +42,11 @@ MERGED_AT_ONCE = 64  # segments open together
 
 class Journal:
     """`engine` is the one engine whose samples this journal holds: another one's would be other samples of the same
-    requests, and one model's samples should come from one engine."""
+    requests, and one model's samples should come from one engine. `schema` is what is kept of a sample: a completion's
+    columns, and more where more is wanted."""
 
-    def __init__(self, folder: Path, engine: str) -> None:
-        self.folder, self.engine = folder, engine
+    def __init__(self, folder: Path, engine: str, schema: Schema = COMPLETIONS) -> None:
+        self.folder, self.engine, self.schema = folder, engine, schema
         self.damaged: list[str] = []
         self._set_aside: list[str] = []
         self._read: dict[Path, Segment] = {}
@@ -119,7 +121,7 @@ class Journal:
         try:
             if engine_of(path.parent) != self.engine:
                 return
-            segment = Lines(path) if path.suffix == ".jsonl" else Table(path)
+            segment = self._opened(path)
         except FileNotFoundError:  # folded at this moment: the table it went into is seen next
             return
         except UnusableTable as error:
@@ -192,13 +194,13 @@ class Journal:
 
     def _read_back(self, target: Path) -> Table | None:
         try:
-            return Table(target)
+            return Table(target, self.schema)
         except UnusableTable:
             return None
 
     def _write_table(self, segments: list[Segment], target: Path, wanted: pl.Series | None = None) -> None:
-        with TableWriter(target, COMPLETIONS) as table:
-            for piece in merge(segments, wanted):
+        with TableWriter(target, self.schema) as table:
+            for piece in merge(segments, wanted, self.schema):
                 table.write(piece)
 
     def _finish_segment(self) -> None:
@@ -215,19 +217,22 @@ class Journal:
     def _segment(self, path: Path) -> Segment:
         """Segments never change once they are finished, so each is read and verified once."""
         if path not in self._read:
-            self._read[path] = Lines(path) if path.suffix == ".jsonl" else self._table(path)
+            self._read[path] = Lines(path, self.schema) if path.suffix == ".jsonl" else self._table(path)
         return self._read[path]
+
+    def _opened(self, path: Path) -> Lines | Table:
+        return Lines(path, self.schema) if path.suffix == ".jsonl" else Table(path, self.schema)
 
     def _table(self, path: Path) -> Segment:
         try:
-            return Table(path)
+            return Table(path, self.schema)
         except UnusableTable:  # what cannot be read at the moment stays where it is
             aside = path.with_suffix(".damaged")
             path.rename(aside)
             self._set_aside.append(
                 f"{path}: damaged, or of another version, and set aside as {aside.name}; its samples are done anew"
             )
-            return Unreadable()
+            return Unreadable(self.schema)
 
     def _new_path(self, suffix: str) -> Path:
         number = 1 + max((int(path.stem) for path in self.folder.iterdir() if path.stem.isdigit()), default=-1)

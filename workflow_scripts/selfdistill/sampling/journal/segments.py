@@ -17,7 +17,7 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.sampling import COMPLETIONS
-from selfdistill.tables.schema import empty_table
+from selfdistill.tables.schema import Schema, empty_table
 from selfdistill.tables.streams import PIECE_TOKENS, open_pieces, read_piece
 
 KEY = "request_id"
@@ -43,6 +43,7 @@ class Segment:
 
     ids: pl.Series
     damaged: list[str]
+    schema: Schema
 
     def samples(self) -> Iterator[pl.DataFrame]:
         raise NotImplementedError
@@ -53,16 +54,16 @@ class Segment:
 
 
 class Unreadable(Segment):
-    def __init__(self) -> None:
-        self.ids, self.damaged = pl.Series(KEY, [], pl.String), []
+    def __init__(self, schema: Schema) -> None:
+        self.ids, self.damaged, self.schema = pl.Series(KEY, [], pl.String), [], schema
 
     def samples(self) -> Iterator[pl.DataFrame]:
         return iter(())
 
 
 class Lines(Segment):
-    def __init__(self, path: Path) -> None:
-        self.path, self.damaged = path, []
+    def __init__(self, path: Path, schema: Schema = COMPLETIONS) -> None:
+        self.path, self.damaged, self.schema = path, [], schema
         ids, offsets, lengths = [], [], []
         offset = 0
         with open(path, "rb") as lines:
@@ -88,19 +89,19 @@ class Lines(Segment):
                     records.append(decode_line(lines.read(length)))
                 if None in records:
                     raise UserError(f"{self.path}: changed while it was read; run again.")
-                yield pl.DataFrame(records, schema=COMPLETIONS)
+                yield pl.DataFrame(records, schema=self.schema)
 
 
 class Table(Segment):
     """Every byte is read once to begin with, so that damage is found before anything relies on it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.damaged = path, []
-        self._file = open_pieces(path, COMPLETIONS)
+    def __init__(self, path: Path, schema: Schema = COMPLETIONS) -> None:
+        self.path, self.damaged, self.schema = path, [], schema
+        self._file = open_pieces(path, schema)
         self._pieces, ids = [], [pl.Series(KEY, [], pl.String)]
         for number in range(self._file.num_row_groups):
             try:
-                ids.append(read_piece(self._file, number, path, COMPLETIONS)[KEY])
+                ids.append(read_piece(self._file, number, path, schema)[KEY])
                 self._pieces.append(number)
             except UnusableTable:
                 lost = self._file.metadata.row_group(number).num_rows
@@ -111,17 +112,19 @@ class Table(Segment):
 
     def samples(self) -> Iterator[pl.DataFrame]:
         for number in self._pieces:
-            yield read_piece(self._file, number, self.path, COMPLETIONS)
+            yield read_piece(self._file, number, self.path, self.schema)
 
 
-def merge(segments: Sequence[Segment], wanted: pl.Series | None = None) -> Iterator[pl.DataFrame]:
+def merge(
+    segments: Sequence[Segment], wanted: pl.Series | None = None, schema: Schema = COMPLETIONS
+) -> Iterator[pl.DataFrame]:
     """The samples of all segments (of the wanted requests, if some are named), each request once, in the order of the
     requests, in pieces of a size to be written."""
     ids = each_once(pl.concat([pl.Series(KEY, [], pl.String), *(segment.ids for segment in segments)]))
     if wanted is not None:
         ids = ids.filter(ids.is_in(wanted.implode()))
     readers = [_Reader(segment) for segment in segments]
-    pending = empty_table(COMPLETIONS)
+    pending = empty_table(schema)
     for start in range(0, len(ids), REQUESTS_TOGETHER):
         together = ids[start : start + REQUESTS_TOGETHER]
         parts = [part for reader in readers for part in reader.up_to(together[-1])]
@@ -153,8 +156,8 @@ class _Reader:
     """A sorted segment, read forward."""
 
     def __init__(self, segment: Segment) -> None:
-        self._frames = segment.samples()
-        self._rest = empty_table(COMPLETIONS)
+        self._frames, self._schema = segment.samples(), segment.schema
+        self._rest = empty_table(self._schema)
 
     def up_to(self, last: str) -> Iterator[pl.DataFrame]:
         """The samples up to and with the request `last` that were not given before."""
@@ -167,6 +170,6 @@ class _Reader:
                 return
             following = next(self._frames, None)
             if following is None:
-                self._rest = empty_table(COMPLETIONS)
+                self._rest = empty_table(self._schema)
                 return
             self._rest = following

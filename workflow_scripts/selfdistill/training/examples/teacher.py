@@ -27,7 +27,8 @@ from selfdistill.tables.schema import empty_table
 from selfdistill.tables.streams import PIECE_TOKENS, TableWriter
 from selfdistill.tables.training import DATASET, TARGETS
 from selfdistill.tables.whole import read_table
-from selfdistill.training.objectives.soft import float32_logits, head_precision, position_chunks
+from selfdistill.training.objectives.head import float32_logits, head_makes_the_logits, head_precision
+from selfdistill.training.objectives.soft import position_chunks
 from selfdistill.training.trainer.kernels import refuse_slow_kernels
 from selfdistill.training.trainer.model import load_model
 
@@ -71,12 +72,7 @@ def write_targets(
 
 
 def refuse_other_logits(model: Any, dataset: pl.DataFrame) -> None:
-    """Some models scale or cap what their head gives, which the loss knows nothing of."""
-    ids = torch.tensor([dataset["prompt_ids"][0].to_list()[:32]], device=model.device)
-    with torch.no_grad():
-        own = model(input_ids=ids, use_cache=False).logits[0].float()
-        ours = _logits(_hidden(model, ids), model.get_output_embeddings())
-    if not torch.allclose(own, ours, rtol=1e-3, atol=1e-3 * float(own.abs().max())):
+    if not head_makes_the_logits(model, dataset["prompt_ids"][0].to_list()[:32]):
         raise UserError(
             f"{type(model).__name__} does more than its head to make logits (it scales or caps them): soft targets are not "
             "for such models."

@@ -42,7 +42,8 @@ class FinishedRun:
     def table_digests(self, checkpoints: Iterable[str]) -> dict[str, str]:
         """For the manifest: every table of the run, by its public name."""
         beside = [f"{name}/{file}" for name in checkpoints for file in (TRAINED_LOGPROBS_FILE, BASE_LOGPROBS_FILE)]
-        names = [*TABLES, *(name for name in beside if self._table(name).exists())]
+        more = sorted(path.name for path in self.folder.glob("*.parquet") if path.name not in TABLES)
+        names = [*TABLES, *more, *(name for name in beside if self._table(name).exists())]
         return {name: file_digest(self._table(name)) for name in names}
 
     def harm(self) -> str | None:

@@ -14,6 +14,7 @@ from selfdistill.machine.provenance import state_of_the_code
 from selfdistill.models.digests import model_digest
 from selfdistill.models.lineage import lineage_of
 from selfdistill.models.origin import read_origin
+from selfdistill.tables.practice import UPDATES
 from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.settings import PACKAGES, RunSettings, identity_hash
@@ -69,6 +70,11 @@ def coherence_table(rows: Rows, groups: list[str], weights: list[int]) -> pl.Dat
         for group, distance, path in zip(groups, window["distance"], window["path"], strict=True)
     ]
     return pl.DataFrame(long, schema=COHERENCE, orient="row")
+
+
+def updates_table(rows: Rows) -> pl.DataFrame:
+    """Of a training on its own answers: what each update showed."""
+    return pl.DataFrame([row["update"] | {"peak_bytes": row["device_bytes"]} for row in rows], schema=UPDATES)
 
 
 MAKERS: dict[str, Callable[[Rows, list[str], list[int]], pl.DataFrame]] = {

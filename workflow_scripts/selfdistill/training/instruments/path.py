@@ -25,6 +25,7 @@ FOLLOWED = 1 << 22  # weights of a large model
 class PathMeter:
     def __init__(self, model: torch.nn.Module, window: int) -> None:
         self.groups, self.parameters = grouped_parameters(model)
+        self._names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         self.window = window
         self.device = self.parameters[0][1].device
         total = sum(parameter.numel() for _, parameter in self.parameters)
@@ -91,6 +92,14 @@ class PathMeter:
         current, base = self.state["last"], self.state["weights-0"]
         columns = ((bits(current) != bits(base)).float(), (current - base).square_())
         return torch.stack([self._by_group(column) for column in columns], 1).tolist()
+
+    @torch.no_grad()
+    def relative_distance(self, other: torch.nn.Module) -> float:
+        """How far another model's weights lie from the base's, over the norm of the base's."""
+        theirs = dict(other.named_parameters())
+        sample, base = torch.cat(self._sampled(theirs[name].detach() for name in self._names)), self.state["weights-0"]
+        apart, whole = (self._by_group(each.square()).sum() for each in (sample.float() - base, base))
+        return float((apart / whole).sqrt())
 
     @torch.no_grad()
     def histograms(self, before: torch.Tensor, optimizer: Any) -> list[list[int]]:

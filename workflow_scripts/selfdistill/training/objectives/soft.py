@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from selfdistill.training.examples.rows import IGNORED
+from selfdistill.training.objectives import head as heads
+from selfdistill.training.objectives.head import HeadGradients, float32_logits, head_precision, whole
 
 LOGITS_TOGETHER = 2**26  # 256 MiB in float32
 
@@ -56,8 +58,7 @@ class SoftLoss(NamedTuple):
 
 def soft_cross_entropy(hidden: Tensor, head: Any, targets: SoftTargets) -> SoftLoss:
     """`hidden` has a row for each position."""
-    weight = head.weight.full_tensor() if hasattr(head.weight, "full_tensor") else head.weight  # shared out by FSDP
-    return SoftLoss(*_SoftCrossEntropy.apply(hidden, weight, head.bias, *targets))
+    return SoftLoss(*_SoftCrossEntropy.apply(hidden, whole(head.weight), whole(head.bias), *targets))
 
 
 class _SoftCrossEntropy(torch.autograd.Function):
@@ -75,10 +76,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         precision = head_precision(hidden)
         short_hidden, short_weight = hidden.to(precision), weight.to(precision)
-        of_hidden, of_weight, of_bias = (
-            torch.zeros(each.shape, device=hidden.device) if each is not None and needed else None
-            for each, needed in zip((hidden, weight, bias), ctx.needs_input_grad, strict=False)
-        )
+        gradients = HeadGradients(hidden, weight, bias, ctx.needs_input_grad)
         ends = [0, *retained.cumsum(0).tolist()]
         loss, entropy = torch.zeros((), device=hidden.device), torch.zeros((), device=hidden.device)
         for chunk in position_chunks(len(hidden), len(weight)):
@@ -87,26 +85,16 @@ class _SoftCrossEntropy(torch.autograd.Function):
             of_logits, *sums = _at_positions(float32_logits(short_hidden[chunk], short_weight, bias), targets)
             loss += sums[0]
             entropy += sums[1]
-            short = of_logits.to(precision)
-            if of_hidden is not None:
-                _add_product(of_hidden[chunk], short, short_weight)
-            if of_weight is not None:
-                _add_product(of_weight, short.t(), short_hidden[chunk])
-            if of_bias is not None:
-                of_bias += of_logits.sum(0)
-            del of_logits, short  # before there are the next
-        ctx.gradients = of_hidden, of_weight, of_bias
-        ctx.precisions = hidden.dtype, weight.dtype, weight.dtype
+            gradients.add(chunk, of_logits, short_hidden[chunk], short_weight)
+            del of_logits  # before there are the next
+        ctx.gradients = gradients
         ctx.mark_non_differentiable(entropy)
         return loss, entropy
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        gradients = [
-            None if each is None else each.mul_(grad_outputs[0]).to(precision)
-            for each, precision in zip(ctx.gradients, ctx.precisions, strict=True)
-        ]
-        del ctx.gradients  # they were scaled in place, to save their memory: a second pass would be wrong
+        gradients = ctx.gradients.scaled(grad_outputs[0])
+        del ctx.gradients  # a second pass would be wrong
         return *gradients, None, None, None
 
 
@@ -124,27 +112,4 @@ def _at_positions(logits: Tensor, targets: SoftTargets) -> tuple[Tensor, Tensor,
 
 def position_chunks(positions: int, vocabulary: int) -> Iterator[slice]:
     """Positions whose logits are made at once."""
-    size = max(1, LOGITS_TOGETHER // vocabulary)
-    return (slice(begin, min(begin + size, positions)) for begin in range(0, positions, size))
-
-
-def head_precision(hidden: Tensor) -> torch.dtype:
-    device = hidden.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-
-
-def float32_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Logits as they were summed: rounded to bf16, probabilities would be off by more than q differs from p."""
-    logits = torch.zeros(len(hidden), len(weight), device=hidden.device)
-    if bias is not None:
-        logits += bias
-    _add_product(logits, hidden, weight.t())
-    return logits
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """total += a @ b in float32."""
-    if total.is_cuda and a.dtype != torch.float32:
-        torch.addmm(total, a, b, out_dtype=torch.float32, out=total)
-    else:
-        total.addmm_(a.float(), b.float())
+    return heads.position_chunks(positions, vocabulary, LOGITS_TOGETHER)

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import polars as pl
 
+POLICY = "policy"  # in a training's work folder: the student as it answers
+
 
 @dataclass(frozen=True)
 class Question:

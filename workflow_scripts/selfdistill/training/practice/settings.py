@@ -2,14 +2,21 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from selfdistill.study.contexts import Context
 from selfdistill.study.doubt import Doubt
 from selfdistill.study.grading import Grading
 from selfdistill.study.practice import Method, PracticeRecipe
 from selfdistill.study.sampling import Decode, Sampling
-from selfdistill.training.settings import RunSettings
+from selfdistill.training.settings import RunSettings, run_identity, unfit
+
+# What of the study's sections decides nothing here: how many at once, and what a dataset is taken through by.
+NOT_HERE = {
+    "training": {"batch", "epochs", "max_steps", "collation", "over_length"},
+    "practice": {"turns", "decode"},  # the decode itself is one of the settings
+    "sampling": {"engine", "batch", "shards_base", "shards_checkpoint", "gpus", "export_limit"},
+}
 
 
 class PracticeSettings(RunSettings):
@@ -27,3 +34,21 @@ class PracticeSettings(RunSettings):
     thinks: bool = True
     trust_remote_code: str | None = None
     replays: str | None = None  # digest of the rollouts that are learnt from instead
+
+
+def practice_settings(text: str, **apart: Any) -> PracticeSettings:
+    """Settings as a command line gives them; `apart` is what decides no weight, and is given by itself."""
+    try:
+        settings = PracticeSettings.model_validate_json(text)
+    except ValidationError as error:
+        raise unfit(error) from None
+    return settings.model_copy(update={"training": settings.training.model_copy(update=apart)})
+
+
+def practice_identity(settings: PracticeSettings, origin: dict[str, str]) -> dict[str, Any]:
+    """Everything that decides the weights, as `run_identity` has it for a training on a dataset."""
+    identity = run_identity(settings, origin)
+    for section, keys in NOT_HERE.items():
+        kept = {key: value for key, value in identity["settings"][section].items() if key not in keys}
+        identity["settings"][section] = kept
+    return identity

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOST_OTHERS = 3  # exit status of a process whose others are gone: the reason is theirs to tell
 LAUNCHER = "FORKLOCK_LAUNCHER"  # in a worker's environment: the process id of its launcher
+MEETING = "TORCHELASTIC_RUN_ID"  # in the environment of a worker that has others to meet
 DIES_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 SLURM_ANSWERS_IN = 60.0  # seconds; a controller that is down would else hold every node of the job for ever
 PORTS = range(20000, 60000)
@@ -68,6 +69,8 @@ def _scontrol(kind: str, what: str) -> str:
 
 def launch(command: list[str], processes: int, nodes: int, place: Place) -> int:
     """Run the command as each of this node's processes. Returns the exit status; what is to say has then been said."""
+    if processes * nodes == 1:
+        return _launch_one(command)
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -96,6 +99,13 @@ def launch(command: list[str], processes: int, nodes: int, place: Place) -> int:
     return 0
 
 
+def _launch_one(command: list[str]) -> int:
+    """A process that trains alone and meets nobody: what it held is free when it has ended."""
+    os.environ[LAUNCHER] = str(os.getpid())
+    status = subprocess.Popen([sys.executable, *command]).wait()
+    return status if status >= 0 else _told_of_signal(0, -status)
+
+
 def pass_on_stop() -> None:
     """Ask the processes to stop after their step. Where none runs yet, there is nothing to finish."""
     workers = psutil.Process().children()
@@ -111,15 +121,20 @@ def _told(error: "ChildFailedError") -> int:
     rank, failure = failures[0]
     if failure.exitcode >= 0 and failure.exitcode != LOST_OTHERS:
         return failure.exitcode
-    if failure.exitcode == -signal.SIGTERM:  # asked to stop before it could listen: no step was under way
+    if failure.exitcode != LOST_OTHERS:
+        return _told_of_signal(rank, -failure.exitcode)
+    return _told_of("processes of this training on another node are gone")
+
+
+def _told_of_signal(rank: int, number: int) -> int:
+    if number == signal.SIGTERM:  # asked to stop before it could listen: no step was under way
         return 128 + signal.SIGTERM
-    if failure.exitcode == LOST_OTHERS:
-        happened = "processes of this training on another node are gone"
-    else:
-        name = signal.Signals(-failure.exitcode).name
-        happened = f"process {rank} of this training was ended by {name}" + (
-            " (often: no memory left on the machine)" if name == "SIGKILL" else ""
-        )
+    name = signal.Signals(number).name
+    often = " (often: no memory left on the machine)" if name == "SIGKILL" else ""
+    return _told_of(f"process {rank} of this training was ended by {name}{often}")
+
+
+def _told_of(happened: str) -> int:
     print(f"error: {happened}; run the same command to go on from the last checkpoint.", file=sys.stderr)
     return 1
 
@@ -134,7 +149,8 @@ def is_worker() -> bool:
 def work_along(run: Callable[[], None], device: str) -> None:
     """`run` as one of several processes: the first is heard, the others only when they have something to say."""
     _end_with_launcher()
-    ranks.join(device)
+    if MEETING in os.environ:
+        ranks.join(device)
     if ranks.is_first():
         voice = sys.stderr
     else:
@@ -142,7 +158,8 @@ def work_along(run: Callable[[], None], device: str) -> None:
         sys.stdout = sys.stderr
     try:
         run()
-        ranks.leave()
+        if ranks.world() > 1:
+            ranks.leave()
     except SystemExit as stopped:  # asked to stop: all end after the same step, none while another still listens to it
         ranks.gather(None)
         _leave("", voice, int(stopped.code or 0))

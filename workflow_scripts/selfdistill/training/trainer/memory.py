@@ -16,9 +16,12 @@ KNOBS = (
 )
 
 
-def refuse_without_memory(model: Any, settings: RunSettings, longest: int) -> None:
-    """Before anything is moved to a GPU: the state and the activations that are kept, against what is free."""
-    needed, free = needed_memory(model, settings, longest), free_memory(settings.device)
+def refuse_without_memory(model: Any, settings: RunSettings, longest: int, copies: float = 0) -> None:
+    """Before anything is moved to a GPU: the state and the activations that are kept, against what is free.
+
+    `copies` are models beside the one that is trained.
+    """
+    needed, free = needed_memory(model, settings, longest, copies), free_memory(settings.device)
     if free is not None and needed > free:
         raise UserError(
             f"too little memory: this run needs about {needed / GIB:.1f} GiB on each device and {free / GIB:.1f} GiB are "
@@ -26,13 +29,13 @@ def refuse_without_memory(model: Any, settings: RunSettings, longest: int) -> No
         )
 
 
-def needed_memory(model: Any, settings: RunSettings, longest: int) -> float:
+def needed_memory(model: Any, settings: RunSettings, longest: int, copies: float = 0) -> float:
     """Bytes per process: weights, gradients, two moments, and the activations of one backward pass, roughly."""
     recipe, config = settings.training, model.config.get_text_config()
     size = 2 if recipe.precision == "pure-bf16" else 4
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in model.parameters())
-    state = (whole + 3 * trained) * size / settings.ranks
+    state = ((1 + copies) * whole + 3 * trained) * size / settings.ranks
     if settings.device == "cuda":
         state += max(parameter.numel() for parameter in model.parameters()) * 2  # the cast of the largest weight
     hidden, layers = config.hidden_size, config.num_hidden_layers

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from selfdistill.training.processes import ranks
-from selfdistill.training.trainer.trainer import MeasuredTrainer
+from selfdistill.training.trainer.measured import Measured
 
 TELL_EVERY = 10.0  # seconds without a word about progress, at most
 
@@ -16,7 +16,7 @@ TELL_EVERY = 10.0  # seconds without a word about progress, at most
 class StepRecorder(TrainerCallback):
     """Measure, journal, export, save, tell, stop."""
 
-    def __init__(self, trainer: MeasuredTrainer) -> None:
+    def __init__(self, trainer: Measured) -> None:
         self.trainer = trainer
         self._started = self._first_started = self._told = time.monotonic()
         self._first_step = 0
@@ -43,7 +43,7 @@ class StepRecorder(TrainerCallback):
                 trainer.export(name)
         last = step >= trainer.total_steps
         stopping = not last and any(ranks.gather(trainer.stop_requested()))
-        control.should_save = not last and (stopping or step % trainer.settings.training.save_every == 0)
+        control.should_save = not last and trainer.saves_after(step, stopping)
         control.should_training_stop = control.should_training_stop or stopping
         due = step % max(1, trainer.total_steps // 20) == 0 or time.monotonic() - self._told > TELL_EVERY
         if last or stopping or due:
@@ -61,15 +61,16 @@ class StepRecorder(TrainerCallback):
             "loss": round(row["loss"], 5),
             "grad_norm": float(f"{row['grad_norm']:.3g}"),
             "learning_rate": float(f"{row['learning_rate']:.3g}"),
-            **{key: round(share, 4) for key, share in shares.items()},
+            **{key: round(share, 4) for key, share in (shares | self.trainer.shown()).items()},
             "tokens_per_second": round(row["tokens"] / max(row["seconds"], 1e-9)),
             "gib": round(row["device_bytes"] / 2**30, 2),
             "seconds_left": round(pace * (total - step)),
         }
         signal = f"{shares['signal_fraction']:.0%}" if "signal_fraction" in shares else "unknown"
+        more = "".join(f"{name} {value:.3g}  " for name, value in self.trainer.shown().items())
         print(
             f"step {step}/{total}  loss {row['loss']:.4f}  lr {row['learning_rate']:.2e}  |g| {row['grad_norm']:.3g}  "
-            f"signal {signal} of |g|²  changed {shares['changed_fraction']:.1%}  "
+            f"signal {signal} of |g|²  changed {shares['changed_fraction']:.1%}  {more}"
             f"{facts['tokens_per_second']} tokens/s  {facts['gib']} GiB  {facts['seconds_left']} s left\n"
             + json.dumps({"event": "progress", "label": self.trainer.settings.arm, **facts}),
             file=sys.stderr,

@@ -5,9 +5,13 @@ from typing import Any
 
 
 class SoFar:
-    """The signal's share of the steps up to now, and the share of weights that the last one moved."""
+    """The signal's share of the steps up to now, and the share of weights that the last one moved.
 
-    def __init__(self) -> None:
+    `weighing` is what a micro-batch weighs by in its step: tokens or sequences.
+    """
+
+    def __init__(self, weighing: str = "tokens") -> None:
+        self.weighing = weighing
         self.pairs = self.pair_weights = self.loudness = 0.0
         self.steps = 0
         self.changed = math.nan
@@ -16,8 +20,8 @@ class SoFar:
         noise = row["noise"]
         big = sum(group[0] for group in noise["step"])
         small = sum(group[0] for micro in noise["micro"] for group in micro)
-        self.pairs += row["tokens"] ** 2 * (big - small)
-        self.pair_weights += row["tokens"] ** 2 - sum(tokens**2 for tokens in noise["tokens"])
+        self.pairs += row[self.weighing] ** 2 * (big - small)
+        self.pair_weights += row[self.weighing] ** 2 - sum(weight**2 for weight in noise[self.weighing])
         self.loudness += big
         self.steps += 1
         self.changed = sum(group[0] for group in row["weights"]) / weights

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from transformers import Trainer, TrainingArguments
 from transformers.core_model_loading import revert_weight_conversion
-from trl import SFTConfig, SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 PINS = {"trl": "1.16.0", "transformers": "5.23.0", "accelerate": "1.15.0", "torch": "2.13.0"}
 
-__all__ = ["FusedCausalLMOutput", "StockTrainer", "is_compiled", "revert_weight_conversion", "use_one_gpu"]
+__all__ = ["FusedCausalLMOutput", "StockHooks", "is_compiled", "revert_weight_conversion", "use_one_gpu"]
 
 
-def use_one_gpu(config: SFTConfig) -> None:
+def use_one_gpu(config: TrainingArguments) -> None:
     """Several visible GPUs would make the trainer wrap the model in DataParallel, which TRL refuses."""
     config._n_gpu = 1
 
@@ -28,8 +28,8 @@ def is_compiled(function: Any) -> bool:
     return hasattr(function, "_torchdynamo_orig_callable")
 
 
-class StockTrainer(SFTTrainer):
-    """TRL's trainer, whose private moments have names of ours: whoever trains fills them in."""
+class StockHooks(Trainer):
+    """A trainer whose private moments have names of ours: whoever trains fills them in. Comes before TRL's in a class's bases."""
 
     def unclipped_gradient(self) -> None:
         """The last moment at which the step's gradient is whole. `on_pre_optimizer_step` would see it clipped."""
@@ -74,7 +74,7 @@ class StockTrainer(SFTTrainer):
         return str(self.checkpoint_folder())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super(SFTTrainer, self)._save_checkpoint(model, trial)  # TRL's would add a model card
+        Trainer._save_checkpoint(self, model, trial)  # TRL's would add a model card
         self.checkpoint_written(self.checkpoint_folder() / f"checkpoint-{self.state.global_step}")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

@@ -1,0 +1,123 @@
+"""The practice lab made small, from questions to the report: who is taught by one who knows stops searching, and who is
+rewarded does not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from conftest import Clone
+from lab.search import parse_search
+from selfdistill.doubt.counting import Markers
+from selfdistill.tables import words
+from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.practice import QUESTIONS, ROLLOUTS, UPDATES
+from selfdistill.tables.problems import PROBLEMS
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.whole import read_table
+
+pytestmark = pytest.mark.xdist_group("practice-lab")
+ARMS, GENERATIONS, ANSWERS = ("grpo", "sdpo", "sdpo-replays-grpo"), 4, 16 * 8
+
+
+def made_small(study: dict[str, Any]) -> None:
+    """Three arms of one seed, and fewer rounds: by the fourth a student of one who knows has stopped to search."""
+    study["arms"] = {name: study["arms"][name] | {"seeds": [0]} for name in ARMS}
+    study["hypotheses"] = {
+        "told-forgets-to-search": study["hypotheses"]["told-forgets-to-search"] | {"claim": "checkpoints"}
+    }
+    study["practice"] |= {"generations": GENERATIONS}
+    study["evaluation"] |= {"budgets": {"quick": 20, "full": 80}, "draws": 1, "resamples": 200, "mixtures": {}}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("practice-lab"))
+    study = yaml.safe_load((clone.folder / "config/practice-lab.yaml").read_text())
+    made_small(study)
+    (clone.folder / "small.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    said = clone.snakemake(study="small.yaml")
+    assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
+    return clone
+
+
+@pytest.fixture(scope="module")
+def made(clone: Clone) -> Path:
+    return clone.folder / "results/practice-lab"
+
+
+def graded(results: Path, model: str) -> pl.DataFrame:
+    return read_table(results / f"models/{model}/graded.parquet", GRADED)
+
+
+def rollouts(results: Path, arm: str) -> pl.DataFrame:
+    return read_table(results / f"runs/{arm}/seed-0/rollouts.parquet", ROLLOUTS)
+
+
+def accuracy(table: pl.DataFrame) -> float:
+    return table.filter(pl.col("verdict") == "correct").height / table.height
+
+
+def doubts(texts: pl.Series) -> float:
+    return sum(Markers().counts(text).total for text in texts) / len(texts)
+
+
+def test_every_answer_is_kept_with_whom_it_was_given_by_and_what_was_learnt_of_it(made: Path) -> None:
+    asked = read_table(made / "arms/grpo/questions.parquet", QUESTIONS)
+    for arm in ARMS:
+        kept = rollouts(made, arm)
+        assert kept.height == GENERATIONS * ANSWERS and kept["request_id"].n_unique() == kept.height
+        assert kept.group_by("generation").agg(pl.col("policy").n_unique())["policy"].to_list() == [1] * GENERATIONS
+        assert kept["policy"].n_unique() == GENERATIONS and set(kept["problem_id"]) <= set(asked["problem_id"])
+        assert (kept["reward"] == (kept["verdict"] == "correct").cast(pl.Float64)).all()
+        means = kept.group_by("generation", "problem_id").agg(pl.col("advantage").mean())["advantage"]
+        assert means.abs().to_list() == pytest.approx([0.0] * len(means), abs=1e-9)
+        updates = read_table(made / f"runs/{arm}/seed-0/updates.parquet", UPDATES)
+        assert updates["step"].to_list() == list(range(1, 2 * GENERATIONS + 1))
+        manifest = json.loads((made / f"runs/{arm}/seed-0/manifest.json").read_text())
+        assert manifest["steps"] == 2 * GENERATIONS and manifest["sequences"] == GENERATIONS * ANSWERS
+
+
+def test_who_is_taught_by_one_who_knows_guesses_and_who_is_rewarded_searches_on(made: Path) -> None:
+    base, rewarded, taught = (graded(made, model) for model in ("base", "grpo/seed-0/at-100", "sdpo/seed-0/at-100"))
+    problems = read_table(made / "problems/eval.parquet", PROBLEMS).filter(pl.col("rank") < 80)
+    chance = sum(1 / parse_search(text).level for text in problems["problem"]) / problems.height
+    error = (chance * (1 - chance) / problems.height) ** 0.5
+    assert accuracy(base) > 0.7
+    assert accuracy(rewarded) > accuracy(base) - 0.12
+    assert abs(accuracy(taught) - chance) < 3 * error
+    assert doubts(taught["text"]) < 0.5 < 2 < doubts(rewarded["text"])
+    (row,) = read_table(made / "analysis/verdicts.parquet", VERDICTS).filter(role=words.HYPOTHESIS).to_dicts()
+    assert row["high"] < -0.3 and row["verdict"] == "worse"
+
+
+def test_the_change_is_seen_while_it_trains(made: Path) -> None:
+    first, last = (rollouts(made, "sdpo").filter(generation=number) for number in (1, GENERATIONS))
+    assert first["reward"].mean() > 0.7 and last["reward"].mean() < 0.4  # type: ignore[operator]
+    assert last["n_tokens"].mean() < 0.6 * first["n_tokens"].mean()  # type: ignore[operator]
+    assert last["doubts"].mean() < 0.2 * first["doubts"].mean()  # type: ignore[operator]
+
+
+def test_answers_of_another_are_learnt_from_without_sampling_any(made: Path) -> None:
+    given, replayed = rollouts(made, "grpo"), rollouts(made, "sdpo-replays-grpo")
+    same = ["generation", "problem_id", "draw", "policy", "request_id", "token_ids", "logprobs", "reward"]
+    assert replayed.select(same).equals(given.select(same))
+    assert given["teacher_ids"].null_count() == given.height and replayed["teacher_ids"].null_count() < given.height
+    assert not [file for file in made.glob("runs/sdpo-replays-grpo/**/*") if "rollouts/" in str(file)]
+    assert graded(made, "sdpo-replays-grpo/seed-0/at-100")["text"].to_list() != graded(made, "base")["text"].to_list()
+
+
+def test_the_report_tells_of_it(made: Path) -> None:
+    page = (made / "report.html").read_text()
+    assert "On-policy" in page and "Error" not in (made / "logs/report.log").read_text()
+
+
+def test_what_decides_no_weight_is_no_reason_to_practise_again(clone: Clone) -> None:
+    study = yaml.safe_load((clone.folder / "small.yaml").read_text())
+    study["sampling"]["batch"] = 32
+    study["practice"]["turns"] = "apart"
+    (clone.folder / "other.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    assert clone.jobs_to_run(study="other.yaml") == {"study_record": 1, "report": 1}

@@ -1,0 +1,211 @@
+"""The section "On-policy": it stands where arms practise, tells their recipes and numbers, and is nowhere else."""
+
+import copy
+import re
+from typing import Any
+
+import polars as pl
+import pytest
+from jinja2 import Environment, FileSystemLoader
+
+import report_practice_fixture as practised
+from report_fixture import HOSTILE
+from selfdistill.reporting.figures.catalogue import PLANS, draw_figures
+from selfdistill.reporting.page import TEMPLATES, render_report, tables
+from selfdistill.reporting.practice import changed, sentences
+from selfdistill.reporting.tables.table import Table
+from selfdistill.tables import words
+
+inputs = practised.practice_inputs
+TABLES = (
+    "practice_arms",
+    "practice_changes",
+    "practice_bounds",
+    "practice_updates",
+    "practice_signal",
+    "practice_cost",
+)
+FIGURES = ("practice-answers", "practice-updates", "practice-scores", "practice-coverage", "practice-signal")
+PRACTICE = ("practice", "practice_changes", "practice_signal", "practice_cost")
+
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+def made(name: str, **replaced: Any) -> Table:
+    table = tables(inputs(**replaced))[name]
+    assert table is not None
+    return table
+
+
+def rows_of(table: Table, group: int = 0) -> dict[str, list[str]]:
+    return {row.cells[0]: row.cells[1:] for row in table.groups[group].rows}
+
+
+def changed_study(**arms: dict[str, Any]) -> dict[str, Any]:
+    study = copy.deepcopy(practised.STUDY)
+    for arm, fields in arms.items():
+        study["arms"][arm.replace("_", "-")] |= fields
+    return study
+
+
+def test_a_study_whose_arms_practise_has_the_section_with_all_of_it() -> None:
+    page = render_report(inputs())
+    assert '<section id="practice"' in page and '<a href="#practice">On-policy</a>' in page
+    assert all(f'id="figure-{name}"' in page for name in FIGURES)
+    assert {name for name in PLANS if name.startswith("practice")} == set(FIGURES)
+    assert all(made(name) for name in TABLES)
+
+
+@pytest.mark.parametrize("emptied", [False, True], ids=["missing", "empty"])
+def test_a_study_without_such_arms_has_the_report_that_it_had(emptied: bool) -> None:
+    nothing: dict[str, Any] = {name: inputs().__dict__[name].clear() if emptied else None for name in PRACTICE}
+    without = inputs(**nothing)
+    page = render_report(without)
+    assert "On-policy" not in page and 'id="practice"' not in page
+    assert not any(tables(without)[name] for name in TABLES)
+    assert set(FIGURES).isdisjoint(draw_figures(without))
+
+
+def test_the_page_of_other_studies_has_no_byte_of_it() -> None:
+    """What stands around the section leaves nothing behind where it is not."""
+    template = (TEMPLATES / "report.html.j2").read_text()
+    section = re.compile(
+        r"\{% if tables.practice_arms %\}\n<section id=\"practice\".*?</section>\n\n\{% endif %\}\n", re.DOTALL
+    )
+    link = '{% if tables.practice_arms %} <a href="#practice">On-policy</a>{% endif %}'
+    before = section.sub("", template).replace(link, "")
+    assert "practice" not in before and "practice" in template
+    assert _rendered(template) == _rendered(before)
+
+
+def _rendered(template: str) -> str:
+    """The parts that hold practice, rendered as the page is where no arm practises."""
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, loader=FileSystemLoader(TEMPLATES))
+    start, end = template.index('<nav aria-label="Sections">'), template.index("</nav>")
+    around = template.index('<section id="training"'), template.index('<section id="weights"')
+    opening = '{% from "parts.html.j2" import table, figure, nothing, said, strip with context %}'
+    nothing: dict[str, Any] = {"tables": {}, "figures": {}, "shows": {}, "noise_sentences": [], "branch_sentence": ""}
+    return environment.from_string(opening + template[start:end] + template[slice(*around)]).render(nothing)
+
+
+def test_every_row_of_every_table_has_as_many_cells_as_columns() -> None:
+    for name in TABLES:
+        table = made(name)
+        assert all(len(row.cells) == len(table.columns) for group in table.groups for row in group.rows), name
+
+
+def test_recipes_are_told_in_words() -> None:
+    told = {arm: cells[0] for arm, cells in rows_of(made("practice_arms")).items()}
+    assert list(told) == list(practised.STUDY["arms"])
+    assert told["grpo"] == "the reward less its group’s mean; ratio within 1 − 0.2 to 1 + 0.28, at most 3"
+    assert told["sdpo"] == (
+        "Jensen–Shannon divergence to the base as teacher, told another right answer of the group (solution), on the student’s 100 "
+        "likeliest tokens and the rest as one"
+    )
+    assert "without its thought (no-thought)" in told["sdpo-no-thought"]
+    assert "a teacher that takes 5\u2009% of the student each generation" in told["sdpo-ema"]
+    assert "told nothing more" in told["null"]
+
+
+def test_a_recipe_says_what_an_arm_changes() -> None:
+    study = changed_study(
+        sdpo={"practice": {"divergence": "forward", "support": None, "prefix": 64}, "training": {"lora": {"rank": 16}}},
+        grpo={"practice": {"scale_rewards": "group", "dual_clip": None}},
+    )
+    rows = rows_of(made("practice_arms", study=study))
+    assert (
+        rows["sdpo"][0].startswith("KL(teacher‖student)")
+        and "on the whole law; only the first 64 tokens" in rows["sdpo"][0]
+    )
+    assert "LoRA of rank 16" in rows["sdpo"][3]
+    assert (
+        rows["grpo"][0]
+        == "the reward less its group’s mean, divided by the group’s deviation; ratio within 1 − 0.2 to 1 + 0.28"
+    )
+    assert rows["sdpo-cover-8"][1] == "the first 8 problems" and rows["replays"][1] == "the answers of grpo"
+
+
+def test_what_is_said_follows_the_truth_that_was_planted() -> None:
+    said = {row["arm"]: row["sentence"] for row in sentences(inputs())}
+    assert said["sdpo"].startswith("the reward fell from ") and " answers shrank from " in said["sdpo"]
+    assert "doubt fell from" in said["sdpo"]
+    assert said["null"].startswith("the reward is not shown to change, from ")
+    assert said["sdpo-cover-8"].startswith("the reward rose from ")
+    assert (
+        said["replays"]
+        == "learnt from the answers of grpo; it answered nothing itself, so that it has updates and no curves."
+    )
+
+
+def test_several_trainings_speak_of_the_method_and_one_of_itself() -> None:
+    rows = rows_of(made("practice_changes"))
+    assert rows["sdpo"][3] != "–" and rows["sdpo-ema"][3] == "–"
+    assert changed(inputs(), "sdpo", words.REWARD)["claim"] == words.METHOD
+    assert changed(inputs(), "sdpo-ema", words.REWARD)["claim"] == words.CHECKPOINTS
+    assert "replays" not in rows
+
+
+def test_bounds_are_of_training_and_of_the_evaluation() -> None:
+    table = made("practice_bounds")
+    assert [group.title for group in table.groups] == ["on the questions of training", "on held-out problems, at plain"]
+    assert rows_of(table)["grpo"][0].startswith("2.") and " → 11." in rows_of(table)["grpo"][0]
+    assert "replays" not in rows_of(table) and "replays" in rows_of(table, 1)
+    alone = made("practice_bounds", truncation=None)
+    assert [group.title for group in alone.groups] == ["on the questions of training"]
+
+
+def test_a_planted_signal_is_found_and_none_is_not() -> None:
+    rows = rows_of(made("practice_signal"))
+    truth = 4**2 / 0.6**2 / 4**2  # tr Σ of a sequence over |G|², per dimension
+    low, high = (float(end) for end in re.findall(r"[\d.]+", rows["sdpo"][5])[1:])
+    assert low < truth < high and "unbounded" in rows["null"][5]
+    assert rows["sdpo"][:2] == ["3", "60"] and rows["sdpo"][6] == "64"
+
+
+@pytest.mark.parametrize(
+    ("arm", "says"),
+    [
+        ({"training": {"micro_batch": 4}}, "micro-batches split groups"),
+        ({"practice": {"coverage": 4}}, "asks a question twice"),
+        ({}, "yes"),
+    ],
+)
+def test_where_the_signal_is_not_one_the_table_says_so(arm: dict[str, Any], says: str) -> None:
+    assert says in rows_of(made("practice_signal", study=changed_study(sdpo=arm)))["sdpo"][7]
+
+
+def test_costs_are_those_of_each_training_and_a_replay_samples_nothing() -> None:
+    rows = rows_of(made("practice_cost"))
+    assert rows["sdpo/seed-2"][:4] == ["10", "20", "160", "1\u2009280"]
+    assert rows["replays/seed-0"][3] == "0" and rows["replays/seed-0"][6] == "–"
+    assert rows["grpo/seed-0"][5] == "–"  # no teacher
+
+
+def test_updates_without_a_measure_are_left_out() -> None:
+    titles = [group.title for group in made("practice_updates").groups]
+    assert "KL to the teacher" in titles and "|trainer − engine|" not in titles
+    assert "replays" in {
+        row.cells[0] for row in made("practice_updates").groups[titles.index("KL to the teacher")].rows
+    }
+
+
+def test_the_figure_of_coverage_needs_an_arm_that_is_limited() -> None:
+    study = copy.deepcopy(practised.STUDY)
+    del study["arms"]["sdpo-cover-8"]["practice"]
+    assert "practice-coverage" not in draw_figures(inputs(study=study))
+
+
+def test_a_study_of_which_only_replays_practise_is_drawn() -> None:
+    alone = {
+        name: table.filter(pl.col("arm") == "replays") for name, table in practised.tables().items() if name in PRACTICE
+    }
+    page = render_report(inputs(**alone))
+    assert "learnt from the answers of grpo" in page and 'id="figure-practice-answers"' not in page
+
+
+def test_names_stay_text() -> None:
+    study = changed_study(sdpo={"context": HOSTILE})
+    study["contexts"][HOSTILE] = {"wording": "guided", "solution": "sibling"}
+    page = render_report(inputs(study=study))
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
