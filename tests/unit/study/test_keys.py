@@ -107,7 +107,7 @@ OTHERWISE: dict[str, Any] = {
     "arms.NAME.training": {"lr": 1e-3},
     "arms.NAME.practice": {"prefix": 8},
     "arms.NAME.context": "other",
-    "practice.clip": (0.1, 0.3),
+    "practice.clip": [0.1, 0.3],
     "practice.teacher": "fixed",
     "ladder.contexts": ["other"],
     "ladder.solved": [0.5, 1.0],

@@ -21,7 +21,7 @@ NOISE_STEPS: Schema = {
     "micro_norms_squared": pl.Float64,  # [gradient²] Σ_k |δ_k|²
     "mean_loss_norm_squared": pl.Float64,  # [gradient²] mean over micro-batches of |∇ of their own mean loss|²
     "pair_sum": pl.Float64,  # [gradient² × tokens²] Σ_{k≠l} s_k·s_l, the numerator of the pooled |G|²
-    "pair_weight": pl.Float64,  # [tokens²] Σ_{k≠l} T_k T_l, its denominator, T being tokens, or sequences where the loss is their mean; 0 with one micro-batch
+    "pair_weight": pl.Float64,  # [tokens², or sequences²] Σ_{k≠l} T_k T_l, its denominator, T being sequences where the loss is their mean; 0 with one micro-batch
     "signal": pl.Float64,  # [gradient²] U_t: unbiased for |G|² of this step, often negative; null for a step of one micro-batch
 }
 

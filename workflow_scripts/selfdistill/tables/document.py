@@ -19,7 +19,9 @@ STAGES = {
     "contexts": "What is asked under a context",
     "sampling": "Plans, samples and grades",
     "training": "Training",
+    "practice": "Training on one's own answers",
     "analysis": "The analysis",
+    "practice_analysis": "What training on one's own answers did",
     "doubt": "Words of doubt",
     "mechanism": "Probes, gradients and weights",
     "ladder": "The ladder of information",
@@ -43,13 +45,14 @@ the name of a model, an arm, a seed or a part; a model's name may hold slashes, 
 
 This page is made from `workflow_scripts/selfdistill/tables/` (`make tables`): the meaning of a column is the comment
 beside it there. A table is refused that has other columns than these. The examples are of
-`config/smoke.yaml` and, where it has none, of `docs/examples/every-table.yaml`, of which each value is true and none
-means anything; "null" stands where both have nothing, and "–" where both have no row. They were taken by
+`config/smoke.yaml` and, where it has none, of `docs/examples/every-table.yaml` or `config/practice-lab.yaml`, of which each value is true and none
+means anything; "null" stands where all have nothing, and "–" where all have no row. They were taken by
 
 ```
 snakemake --cores 2 --configfile config/smoke.yaml
 snakemake --cores 2 --configfile docs/examples/every-table.yaml
-PYTHONPATH=workflow_scripts python -m selfdistill.tables.examples results/smoke results/every-table > docs/examples/tables.json
+snakemake --cores 2 --configfile config/practice-lab.yaml
+PYTHONPATH=workflow_scripts python -m selfdistill.tables.examples results/smoke results/every-table results/practice-lab > docs/examples/tables.json
 ```
 
 A unit stands where a column is a number. "The estimand's" is that of what the column `estimand` names: a share where

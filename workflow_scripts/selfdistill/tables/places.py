@@ -5,8 +5,8 @@ A test holds this against the rules, and another against a finished study. `{mod
 
 from typing import NamedTuple
 
-# Schemas of practice, whose rules are not in this list yet.
-WITHOUT_RULE = ("practice.QUESTIONS", "practice.ROLLOUTS", "practice.UPDATES")
+# Schemas that no rule makes a table of.
+WITHOUT_RULE: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):
@@ -32,11 +32,14 @@ PLACES = (
     Place("models/{model}/graded.parquet", "sampling.GRADED", "grade"),
     Place("arms/{arm}/dataset.parquet", "training.DATASET", "dataset, correct_dataset, reference_dataset"),
     Place("arms/{arm}/targets.parquet", "training.TARGETS", "teacher"),
-    Place(f"{RUN}/log.parquet", "training.RUN_LOG", "train"),
-    Place(f"{RUN}/noise.parquet", "training.NOISE", "train"),
-    Place(f"{RUN}/weights.parquet", "training.WEIGHTS", "train"),
-    Place(f"{RUN}/histograms.parquet", "training.HISTOGRAMS", "train"),
-    Place(f"{RUN}/coherence.parquet", "training.COHERENCE", "train"),
+    Place(f"{RUN}/log.parquet", "training.RUN_LOG", "train, practice"),
+    Place(f"{RUN}/noise.parquet", "training.NOISE", "train, practice"),
+    Place(f"{RUN}/weights.parquet", "training.WEIGHTS", "train, practice"),
+    Place(f"{RUN}/histograms.parquet", "training.HISTOGRAMS", "train, practice"),
+    Place(f"{RUN}/coherence.parquet", "training.COHERENCE", "train, practice"),
+    Place("arms/{arm}/questions.parquet", "practice.QUESTIONS", "questions"),
+    Place(f"{RUN}/rollouts.parquet", "practice.ROLLOUTS", "practice"),
+    Place(f"{RUN}/updates.parquet", "practice.UPDATES", "practice"),
     Place(f"{RUN}/at-{{percent}}/trained_logprobs.parquet", "training.TRAINED_LOGPROBS", "train", declared=False),
     Place(f"{RUN}/at-{{percent}}/base_logprobs.parquet", "training.TRAINED_LOGPROBS", "train", declared=False),
     Place("analysis/levels.parquet", "analysis.ESTIMATES", "levels"),
@@ -61,6 +64,10 @@ PLACES = (
     Place("analysis/doubt.parquet", "doubt.DOUBT", "doubt"),
     Place("analysis/doubt_ratios.parquet", "doubt.DOUBT_RATIOS", "doubt"),
     Place("analysis/word_shift.parquet", "doubt.WORD_SHIFT", "doubt"),
+    Place("analysis/practice.parquet", "practice_analysis.PRACTICE", "practice_analysis"),
+    Place("analysis/practice_changes.parquet", "practice_analysis.PRACTICE_CHANGES", "practice_analysis"),
+    Place("analysis/practice_signal.parquet", "practice_analysis.PRACTICE_SIGNAL", "practice_analysis"),
+    Place("analysis/practice_cost.parquet", "practice_analysis.PRACTICE_COST", "practice_analysis"),
     Place("mechanism/carriers.parquet", "mechanism.CARRIERS", "carriers"),
     Place("disagreement/asked/{asked}/carriers.parquet", "mechanism.CARRIERS", "disagreement_texts", declared=False),
     Place("mechanism/plan.parquet", "mechanism.PROBE_PLAN", "carriers"),
