@@ -49,7 +49,7 @@ def _begin(choices: Choices) -> Begun:
         tables = assemble(Problems.model_validate({"prompt": "{problem}", "sources": sources}), SEED)
         text = beginning_of(choices) + commented(first_study(choices, sources, tables))
         study, found = looked_at(lines_in(text, choices.file))
-        wrong = [each for each in found if each.kind == "wrong" and not each.of_machine]
+        wrong = [each for each in found if each.kind == "mistake" and not each.of_machine]
         if wrong:
             raise UserError("\n".join(each.sentence for each in wrong))
         write_text(choices.file, text)

@@ -15,7 +15,7 @@ from selfdistill.planning.examined import Finding, looked_at
 from selfdistill.study.lines import read_with_lines
 
 SUMMARY = "All that is wrong with a study, each with its place and what to do."
-SIGNS = {"wrong": "error", "note": "note", "unknown": "not looked at"}
+SIGNS = {"mistake": "error", "note": "note", "unknown": "not looked at"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def run(asked: argparse.Namespace) -> int:
     study, found = looked_at(read_with_lines(asked.study), asked.file_alone)
     for finding in found:
         print(f"{SIGNS[finding.kind]}: {finding.sentence}", file=sys.stderr)
-    wrong = sum(finding.kind == "wrong" for finding in found)
+    wrong = sum(finding.kind == "mistake" for finding in found)
     print(f"{study.study}: {concluded(found, wrong)}", file=sys.stderr)
     return int(bool(wrong))
 

@@ -35,7 +35,7 @@ from selfdistill.study.models import sampled_arms
 from selfdistill.study.problems import Source
 from selfdistill.study.study import Study
 
-Kind = Literal["wrong", "note", "unknown"]
+Kind = Literal["mistake", "note", "unknown"]
 THROUGHPUTS = Path("config/throughputs.yaml")
 NAMED = 20  # unreadable answers that are named; of more there is the number
 GB = 1e9
@@ -44,7 +44,7 @@ MODEL, SOURCES = "model.path", "problems.sources."  # keys
 
 @dataclass(frozen=True)
 class Finding:
-    """`wrong` stops the study, a `note` is worth knowing, `unknown` could not be looked at yet and why."""
+    """`mistake` stops the study, a `note` is worth knowing, `unknown` could not be looked at yet and why."""
 
     kind: Kind
     sentence: str  # one that speaks of a key begins with it: `key: what`
@@ -59,8 +59,8 @@ def looked_at(lines: Lines, file_alone: bool = False) -> tuple[Study, list[Findi
     study = typed_study(without_paths(lines.content), lines)
     told = list(dict.fromkeys(cross_checks(study, Path("."))))
     found = [] if file_alone else list(examined(study, told))
-    keys = {_key_of(each.sentence) for each in found if each.kind == "wrong"}
-    found = [Finding("wrong", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)] + found
+    keys = {_key_of(each.sentence) for each in found if each.kind == "mistake"}
+    found = [Finding("mistake", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)] + found
     return study, [replace(each, sentence=lines.placed(each.sentence, lines.content)) for each in found]
 
 
@@ -88,7 +88,7 @@ def _taken(look: Look, study: Study) -> Iterator[Finding]:
     except NotStated as error:
         yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}")
     except UserError as error:
-        yield Finding("wrong", str(error))
+        yield Finding("mistake", str(error))
 
 
 def _results(study: Study) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _wordings(study: Study) -> Iterator[Finding]:
         try:
             check(study)
         except UserError as error:
-            yield Finding("wrong", str(error))
+            yield Finding("mistake", str(error))
 
 
 def _model(study: Study) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ def _model(study: Study) -> Iterator[Finding]:
         try:
             facts = inspect_model(Path(study.model.path), 1, study.model.trust_remote_code)
         except UserError as error:
-            yield Finding("wrong", f"{MODEL}: {error}")
+            yield Finding("mistake", f"{MODEL}: {error}")
         else:
             yield from (Finding("note", note) for note in facts.notes)
     elif study.model.hub:
@@ -124,7 +124,7 @@ def _is_there(study: Study) -> bool:
 
 def _can_be_asked(study: Study) -> bool:
     """What is wrong with it is told where it is looked at."""
-    return _is_there(study) and not any(finding.kind == "wrong" for finding in _model(study))
+    return _is_there(study) and not any(finding.kind == "mistake" for finding in _model(study))
 
 
 def _chat(study: Study) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _chat(study: Study) -> Iterator[Finding]:
         try:
             Chat(folder, switches, trusted, key, Path(template).read_text() if template else None)
         except UserError as error:
-            yield Finding("wrong", str(error))
+            yield Finding("mistake", str(error))
 
 
 def _problems(study: Study) -> Iterator[Finding]:
@@ -164,7 +164,7 @@ def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Findi
         try:
             read += read_source(name, source.path) if Path(source.path).is_file() else []
         except UserError as error:
-            yield Finding("wrong", f"{key}: {error}")
+            yield Finding("mistake", f"{key}: {error}")
     elif not Path(source.path).exists():
         yield Finding("unknown", f"{key}.path: {source.path} is not there yet; the first run downloads it.")
     else:
@@ -182,12 +182,12 @@ def unreadable_golds(problems: list[RawProblem]) -> Iterator[Finding]:
     places = [problem for problem in problems if problem.answer in bad]
     for problem in places[:NAMED]:
         yield Finding(
-            "wrong",
+            "mistake",
             f"{problem.place}: the answer {problem.answer!r} is not one that math-verify can read; write it in LaTeX without "
             "dollars, or remove the problem.",
         )
     if len(places) > NAMED:
-        yield Finding("wrong", f"problems.sources: {len(places) - NAMED} more answers cannot be read.")
+        yield Finding("mistake", f"problems.sources: {len(places) - NAMED} more answers cannot be read.")
 
 
 def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
@@ -201,7 +201,7 @@ def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
     most = max(fitting, default=0)  # what alone is too long is told of the file
     if tokens + most > study.model.context:
         yield Finding(
-            "wrong",
+            "mistake",
             f"model.context: {longest.place} takes {tokens:,} tokens as a prompt, and with the {most:,} of the longest decode "
             f"that is more than {study.model.context:,}; raise model.context or lower max_tokens.",
         )
@@ -221,7 +221,7 @@ def _enough(study: Study, read: dict[str, list[RawProblem]]) -> Iterator[Finding
     for key, (use, number) in wanted.items():
         if number > there[use]:
             yield Finding(
-                "wrong", f"{key}: asks for {number:,} problems, and there are {there[use]:,} without copies; lower it."
+                "mistake", f"{key}: asks for {number:,} problems, and there are {there[use]:,} without copies; lower it."
             )
 
 
@@ -250,7 +250,7 @@ def _disk(study: Study) -> Iterator[Finding]:
     free = shutil.disk_usage(where).free
     if needed > free:
         yield Finding(
-            "wrong",
+            "mistake",
             f"results: the study is expected to write {needed / GB:,.0f} GB, and {free / GB:,.0f} GB are free at {where}; make "
             "room, or name another folder.",
             of_machine=True,
