@@ -16,6 +16,7 @@ from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.study.models import answers_learnt, arms_with_dataset, learns_of
 from selfdistill.study.models import practising_arms, teacher_of
+from selfdistill.study.practice import deciding
 from selfdistill.study.models import asked_in_context, context_asked, shown_to
 from selfdistill.study.ladder_models import SOURCE, climbers, contexts_of_rungs
 from selfdistill.study.ladder_models import ladder_models, rungs_of, source_of_climber

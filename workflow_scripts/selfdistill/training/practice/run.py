@@ -24,7 +24,7 @@ from selfdistill.training.practice.configuration import copies, deal_of, refuse_
 from selfdistill.training.practice.generations import ROLLOUTS_FILE, Generations, rollout_source
 from selfdistill.training.practice.order import Order, covered
 from selfdistill.training.practice.rollouts import POLICY, Question, RolloutSource
-from selfdistill.training.practice.settings import PracticeSettings, practice_identity
+from selfdistill.training.practice.settings import PracticeSettings, practice_identity, with_engine
 from selfdistill.training.processes import ranks
 from selfdistill.training.run import Stopped, TakenUp, alone, export_steps, is_finished, refuse_missing_trackers, say
 from selfdistill.training.trainer.kernels import refuse_slow_kernels
@@ -64,11 +64,12 @@ def practise_run(
     if replay:
         digest = ranks.by_first(lambda: file_digest(replay))
         settings = settings.model_copy(update={"replays": digest})
+    else:
+        settings = with_engine(settings, model_folder)
 
     def take_up() -> TakenUp:
-        origin = {"model": model_digest(model_folder), "dataset": questions_digest(questions)}
-        identity = practice_identity(settings, origin)
-        return TakenUp(identity, is_finished(work, identity, exports))
+        identity = practice_identity(settings, origin_of(model_folder, questions, settings))
+        return TakenUp(identity, is_finished(work, identity, exports, lambda: _harm(work, settings)))
 
     with alone(work):
         identity, finished = ranks.by_first(take_up)
@@ -83,6 +84,24 @@ def practise_run(
             _practise(model_folder, settings, identity, work, exports, asked, stop_requested, study)
         ranks.by_first(lambda: work.result.publish_to(out, exports))
     return dict(json.loads((out / MANIFEST).read_text()))
+
+
+def _harm(work: WorkFolder, settings: PracticeSettings) -> str | None:
+    """Of the generations before the last checkpoint: the policies that gave them are no more. The journal has the answers.
+
+    After the last one all that is left to do is to put them together: what failed then is looked for now.
+    """
+    recipe, step = settings.practice, work.last_checkpoint()
+    rows = recipe.questions * recipe.rollouts
+    return Generations(work.path).harm(step // recipe.updates, rows, closely=step >= recipe.steps)
+
+
+def origin_of(model_folder: Path, questions: pl.DataFrame, settings: PracticeSettings) -> dict[str, str]:
+    """What it is made from, by content."""
+    origin = {"model": model_digest(model_folder), "dataset": questions_digest(questions)}
+    if settings.teacher and settings.teacher.template:
+        origin["template"] = file_digest(Path(settings.teacher.template))
+    return origin
 
 
 def questions_digest(questions: pl.DataFrame) -> str:

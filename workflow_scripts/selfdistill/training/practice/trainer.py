@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from selfdistill.training.handover.finished import remove_tree
 from selfdistill.training.practice.agreement import refuse_other_law
 from selfdistill.training.practice.batches import moved
 from selfdistill.training.practice.configuration import deal_of
+from selfdistill.training.practice.generations import set_aside
 from selfdistill.training.practice.objective import Batch, Fact, Objective
 from selfdistill.training.practice.rollouts import POLICY, Policy, Question, RolloutSource
 from selfdistill.training.practice.settings import PracticeSettings
@@ -129,7 +131,8 @@ class PractisingTrainer(Measured, PolicyLoss):
         mine = {number: batch for number, batch in enumerate(batches) if number % ranks.world() == ranks.rank()}
         self._passes = {number: self._with_logps(batch) for number, batch in mine.items()}
         if self.settings.replays is None:  # else they are another student's
-            refuse_other_law(self._passes.values(), generation, self.settings, self.source)
+            aside = partial(set_aside, self.work.path, generation)
+            refuse_other_law(self._passes.values(), generation, self.settings, self.source, aside)
         self.generation = generation
 
     def policy(self) -> Policy:
