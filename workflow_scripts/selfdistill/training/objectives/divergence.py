@@ -24,7 +24,8 @@ from selfdistill.training.objectives.head import (
 )
 from selfdistill.training.objectives.ratios import ratio_of
 
-LOGITS_TOGETHER = 2**25  # 128 MiB in float32; up to seven such tables are held at once
+LOGITS_TOGETHER = 2**24  # 64 MiB in float32
+TABLES = 7  # so many of that are held at once, at most
 SMALLEST_TAIL = 1e-7  # as in the reference: what float32 cannot tell from nothing
 
 
