@@ -55,7 +55,8 @@ def test_who_replays_samples_nothing_and_who_is_told_reads_twice_as_much() -> No
     assert seconds("sdpo") == pytest.approx(sampling + reading * (1 + 4 / 3) + STARTED)
     assert seconds("null-teacher") == pytest.approx(sampling + reading * (1 + 3 / 3) + STARTED)
     assert seconds("sdpo-replays-grpo") == pytest.approx(reading * (1 + 4 / 3) + STARTED)
-    assert planned("grpo", "sdpo-replays-grpo")[1]["practise"].requests == ANSWERS
+    both = planned("grpo", "sdpo-replays-grpo")[1]["practise"]
+    assert both.requests == ANSWERS and both.expected.tokens == ANSWERS * ANSWER
 
 
 def test_a_job_that_practises_holds_what_samples_and_what_trains() -> None:

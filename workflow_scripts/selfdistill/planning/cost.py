@@ -237,11 +237,10 @@ def _practice(study: Study, figures: Figures) -> Stage:
             practice = study.practice_of(name)
             answer = length(study.decodes[practice.decode or ""])
             read = min(study.model.context, figures.value("prompt_tokens") + answer)
-            tokens = practice.answers * answer
+            tokens = 0.0 if arm.replays else practice.answers * answer  # that are sampled
             learning = practice.answers * _passes(study, name) * read
             seconds = learning * figures.seconds_per_token("training", on_gpu, read)
-            if arm.replays is None:
-                seconds += tokens * figures.seconds_per_token("sampling", on_gpu, answer)
+            seconds += tokens * figures.seconds_per_token("sampling", on_gpu, answer)
             started = figures.seconds("training_seconds", on_gpu) + figures.seconds("engine_seconds", on_gpu)
             for _ in arm.seeds:
                 # Rates are of one device, and several are taken to scale without loss.
