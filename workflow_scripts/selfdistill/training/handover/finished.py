@@ -109,7 +109,8 @@ class FinishedRun:
             for leftover in out.glob(f".{path.name}.*.part"):  # of a publication that was killed
                 leftover.unlink()
             with whole_file(out / path.name) as part:
-                (_link_or_copy if path.stat().st_size > LARGE else shutil.copyfile)(path, part)
+                large = path.name != MANIFEST and path.stat().st_size > LARGE
+                (_link_or_copy if large else shutil.copyfile)(path, part)
                 os.utime(part)  # as old as its name, which tells what is to be made anew
 
 
