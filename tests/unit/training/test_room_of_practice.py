@@ -53,7 +53,7 @@ def test_a_moving_teacher_is_float32_whatever_the_student_is() -> None:
 def test_tables_of_laws_and_copies_are_in_the_memory_that_is_said_twice(model: Any) -> None:
     settings = moving()
     beside = memory_beside(model, settings, LENGTH)
-    assert beside.fixed == 7 * 4 * min(TRAINING["micro_batch"] * LENGTH * model.config.vocab_size, 2**24)
+    assert beside.fixed == 7 * 4 * min(settings.training.micro_batch * LENGTH * model.config.vocab_size, 2**24)
     assert memory_beside(model, practice_settings("grpo"), LENGTH).fixed == 0
     more = needed_memory(model, settings, LENGTH, beside) - needed_memory(model, settings, LENGTH)
     assert more == 8 * weights_of(model) + beside.fixed
