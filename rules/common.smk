@@ -27,6 +27,7 @@ from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.annotation.server import key_of
 from selfdistill.planning.memory import judging_memory, needs_of
+from selfdistill.planning.resumed import JOB_HOURS, RETRIES
 from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import answer_sentence, wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD

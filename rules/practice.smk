@@ -141,13 +141,14 @@ rule practice:
         "<benchmarks>/practice/{arm}/seed-{seed}.tsv"
     wildcard_constraints:
         arm=one_of(PRACTISING),
+    retries: RETRIES if STUDY.training.gpus else None
     conda:
         "../envs/practice.yaml"  # with the torch engine; vLLM beside the trainer is in containers/gpu.lock
     threads: STUDY.training.processes_per_node
     resources:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
-        mem_mb=larger(MEMORY.practice * STUDY.training.processes_per_node),
-        runtime=1440,  # a retry goes on at the generation where the job before it stopped
+        mem_mb=MEMORY.practice * STUDY.training.processes_per_node,  # twice the memory at every retry would be terabytes
+        runtime=60 * JOB_HOURS,  # a retry goes on at the generation where the job before it stopped
         gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:
         # What is tracked. The command is given all settings, of which some decide no weight.

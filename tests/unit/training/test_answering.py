@@ -189,6 +189,8 @@ def test_the_engine_leaves_the_optimiser_its_room_and_too_little_is_a_sentence()
     settings = practice_settings(context=22_528, sampling={"engine": "vllm", "precision": "bfloat16"})
     gib = 2**30
     assert share_of_memory(66 * gib, 80 * gib, size, settings) == pytest.approx((62 - 8 * 1.72e9 / gib) / 80, abs=1e-3)
+    resumed = share_of_memory(53 * gib, 80 * gib, size, settings, updated=True)  # whose moments are there already
+    assert resumed == pytest.approx(49 / 80, abs=1e-3)
     adapters = settings.model_copy(
         update={"training": settings.training.model_copy(update={"lora": Lora(rank=8, alpha=16)})}
     )

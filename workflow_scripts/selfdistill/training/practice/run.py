@@ -20,7 +20,7 @@ from selfdistill.tables.words import PRACTISED
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.handover.finished import MANIFEST, TABLES, remove_tree
 from selfdistill.training.handover.records import MAKERS, run_manifest, updates_table
-from selfdistill.training.practice.configuration import copies, deal_of, refuse_uneven, temperature_of
+from selfdistill.training.practice.configuration import deal_of, refuse_uneven, temperature_of
 from selfdistill.training.practice.generations import ROLLOUTS_FILE, Generations, rollout_source
 from selfdistill.training.practice.order import Order, covered
 from selfdistill.training.practice.rollouts import POLICY, Question, RolloutSource
@@ -131,6 +131,7 @@ def _practise(
     stop_requested: Callable[[], bool],
     study: str | None,
 ) -> None:
+    from selfdistill.training.practice.room import memory_beside
     from selfdistill.training.trainer.memory import is_out_of_memory, out_of_memory
 
     recipe = settings.practice
@@ -146,7 +147,8 @@ def _practise(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise out_of_memory(error, trainer.model, settings, asked.longest) from None
+            beside = memory_beside(trainer.model, settings, asked.longest)
+            raise out_of_memory(error, trainer.model, settings, asked.longest, beside) from None
         raise
     if trainer.state.global_step < recipe.steps:
         raise Stopped(_stopped(trainer.state.global_step, settings))
@@ -201,6 +203,7 @@ def build_trainer(
 
     from selfdistill.training.objectives.choice import objective_of
     from selfdistill.training.practice.configuration import practice_config
+    from selfdistill.training.practice.room import disk_of, memory_beside
     from selfdistill.training.practice.stock import add_plain_head, enable_selective_activation_checkpointing
     from selfdistill.training.practice.teacher import fellows
     from selfdistill.training.practice.trainer import PractisingTrainer
@@ -223,8 +226,9 @@ def build_trainer(
         model = with_adapters(model, training.lora, settings.seed("adapters"))
     if training.precision == "pure-bf16":
         warn_of_rounding(model, training)
-    refuse_without_disk(model, work.path, model_folder, len(exports) + 1, recipe.steps, settings)
-    refuse_without_memory(model, settings, asked.longest, copies=copies(settings))
+    written = disk_of(model, settings, work.path)
+    refuse_without_disk(model, work.path, model_folder, len(exports) + 1, recipe.steps, settings, written)
+    refuse_without_memory(model, settings, asked.longest, memory_beside(model, settings, asked.longest))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     kept = activations(training.activations, settings.device, parameters)
     if kept == "recompute-all-but-attention":
