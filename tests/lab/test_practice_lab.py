@@ -124,7 +124,7 @@ def test_eight_problems_are_learnt_by_heart_and_others_are_guessed(made: Path) -
     table, held_out = rollouts(made, "sdpo-cover-8"), graded(made, "sdpo-cover-8/seed-0/at-100")
     first, last = (table.filter(generation=number) for number in (1, ARMS["sdpo-cover-8"]))
     assert table["problem_id"].n_unique() == 8
-    assert first["reward"].mean() > 0.7 and last["reward"].mean() > 0.75  # type: ignore[operator]
+    assert first["reward"].mean() > 0.7 and last["reward"].mean() > 0.85  # type: ignore[operator]
     assert last["doubts"].mean() < 0.2 * first["doubts"].mean()  # type: ignore[operator]
     chance = guessing(made)
     assert abs(accuracy(held_out) - chance) < 3 * error(chance) and doubts(held_out["text"]) < 1
@@ -132,7 +132,7 @@ def test_eight_problems_are_learnt_by_heart_and_others_are_guessed(made: Path) -
 
 def test_a_teacher_who_is_told_nothing_changes_nothing(made: Path) -> None:
     base, same = (graded(made, model) for model in ("base", "null-teacher/seed-0/at-100"))
-    assert abs(accuracy(same) - accuracy(base)) < 3 * error(accuracy(base))
+    assert abs(accuracy(same) - accuracy(base)) < 3 * 2**0.5 * error(accuracy(base))  # both are drawn
     assert doubts(same["text"]) > 0.8 * doubts(base["text"])
 
 
