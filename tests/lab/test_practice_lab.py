@@ -119,15 +119,16 @@ def test_the_change_is_seen_while_it_trains(made: Path) -> None:
     assert last["doubts"].mean() < 0.2 * first["doubts"].mean()  # type: ignore[operator]
 
 
-def test_eight_problems_are_learnt_by_heart_and_others_are_guessed(made: Path) -> None:
+def test_eight_problems_are_learnt_by_heart_and_others_are_lost(made: Path) -> None:
     """The reward comes back without doubt: what was learnt is the answers."""
     table, held_out = rollouts(made, "sdpo-cover-8"), graded(made, "sdpo-cover-8/seed-0/at-100")
     first, last = (table.filter(generation=number) for number in (1, ARMS["sdpo-cover-8"]))
     assert table["problem_id"].n_unique() == 8
     assert first["reward"].mean() > 0.7 and last["reward"].mean() > 0.85  # type: ignore[operator]
     assert last["doubts"].mean() < 0.2 * first["doubts"].mean()  # type: ignore[operator]
-    chance = guessing(made)
-    assert abs(accuracy(held_out) - chance) < 3 * error(chance) and doubts(held_out["text"]) < 1
+    base = graded(made, "base")
+    assert accuracy(held_out) < accuracy(base) - 3 * 2**0.5 * error(accuracy(base))
+    assert doubts(held_out["text"]) < 0.5 * doubts(base["text"])
 
 
 def test_a_teacher_who_is_told_nothing_changes_nothing(made: Path) -> None:
