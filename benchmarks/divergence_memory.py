@@ -1,7 +1,8 @@
 """Memory and time of comparing student and teacher at every token, beside the weights and their gradient:
-python benchmarks/divergence_memory.py [--device cuda] [--positions 1024 4096] [--width 64]
+python benchmarks/divergence_memory.py [--device cuda] [--positions 1024 4096] [--width 64] [--adapters]
 
-Each comparison runs in a process of its own, forward and backward, on random laws. With TRL's functions, which hold the logits of
+Each comparison runs in a process of its own, forward and backward, on random laws. On a GPU under autocast: the student's head is
+float32, and the teacher's bf16, as they are in a training. With --adapters both are one, and it learns nothing. With TRL's functions, which hold the logits of
 all positions, for as many positions as there are memory for.
 """
 
@@ -49,23 +50,27 @@ def loss(comparison: str, student: Any, teacher: Any, tokens: Any) -> Any:
     ).mean()
 
 
-def one(comparison: str, positions: int, width: int, device: str) -> None:
+def one(comparison: str, positions: int, width: int, device: str, adapters: bool) -> None:
     import torch
 
     from selfdistill.training.objectives.divergence import NextWords
 
     torch.set_num_threads(1)
-    kind = torch.bfloat16 if device == "cuda" else torch.float32
-    weight = (torch.randn(VOCABULARY, width, device=device) / width**0.5).to(kind)
-    student = NextWords(torch.randn(positions, width, device=device, dtype=kind), weight.requires_grad_(), None)
-    teacher = NextWords(torch.randn(positions, width, device=device, dtype=kind), weight.detach().clone(), None)
+    on_gpu = device == "cuda"
+    weight = torch.randn(VOCABULARY, width, device=device) / width**0.5
+    theirs = weight if adapters else weight.to(torch.bfloat16) if on_gpu else weight.clone()
+    student = NextWords(torch.randn(positions, width, device=device), weight, None)
+    teacher = NextWords(torch.randn(positions, width, device=device), theirs, None)
     tokens = torch.randint(VOCABULARY, (positions,), device=device)
     student.hidden.requires_grad_()
-    weight.grad = torch.zeros_like(weight)  # which a training holds anyway
-    if device == "cuda":
+    if not adapters:
+        weight.requires_grad_().grad = torch.zeros_like(weight)  # which a training holds anyway
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     before, began = peak(device), time.perf_counter()
-    loss(comparison, student, teacher, tokens).backward()
+    with torch.autocast(device, torch.bfloat16, enabled=on_gpu):
+        found = loss(comparison, student, teacher, tokens)
+    found.backward()
     print(f"{(peak(device) - before) / 2**20:.0f} {time.perf_counter() - began:.1f}")
 
 
@@ -74,15 +79,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--positions", type=int, nargs="+", default=[256, 1024])
     parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--adapters", action="store_true")
     parser.add_argument("--one", nargs=2)
     asked = parser.parse_args()
     if asked.one:
-        one(asked.one[0], int(asked.one[1]), asked.width, asked.device)
+        one(asked.one[0], int(asked.one[1]), asked.width, asked.device, asked.adapters)
         return
     print(f"| comparison of {VOCABULARY:,} words | positions | MiB | seconds |\n|---|---|---|---|")
     for comparison in COMPARISONS:
         for positions in asked.positions:
             given = ["--device", asked.device, "--width", str(asked.width), "--one", comparison, str(positions)]
+            given += ["--adapters"] if asked.adapters else []
             said = subprocess.run([sys.executable, __file__, *given], capture_output=True, text=True)
             found = said.stdout.split() or ["no room", ""]
             print(f"| {comparison} | {positions:,} | {found[0]} | {found[1]} |", flush=True)

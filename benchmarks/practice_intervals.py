@@ -56,7 +56,8 @@ def main() -> None:
             told = f"change of {name}, {which}"
             said(told, truth, lambda world, m=made, n=name: change([Ends.of(asked(m, world))], ALL[n], ALL[n]))
     for claim in (words.METHOD, words.CHECKPOINTS):
-        named = f"{words.REWARD} of three trainings that differ (SD .1), as said of {claim}, held against the method"
+        how = "three trainings that differ" if claim == words.METHOD else "the same trainings"
+        named = f"{words.REWARD}, {how}, of {claim}"
         said(
             named,
             0.5,

@@ -170,8 +170,9 @@ HEADING = (
     "# teachers and on teachers that are asked to stay in doubt. It has not been run. Before launching it:\n"
 )
 POWER = (
-    "# Power (make plan): a training's 16 answers to AIME 2024 find a difference of 13 points, so that the paper's −22 is seen and one\n"
-    "# of 9 is not; all 600 problems together find one of 3.5. One training says nothing of the method.\n"
+    "# Power (make plan, 80 %): 16 answers to 28 problems of AIME 2024 find a difference of 13 points, so that the paper's −22 is seen and\n"
+    "# one of 9 is not. All 570 test problems find one of 3.5 between an arm and the base, and between two arms (told-against-reward and\n"
+    "# the others), and show equal arms equal within 3.7. Told lengths have no planned power. One training says nothing of the method.\n"
 )
 PRACTISING_MODEL = (
     '  path: hub/DeepSeek-R1-Distill-Qwen-7B\n  hub: deepseek-ai/DeepSeek-R1-Distill-Qwen-7B\n  revision: ""\n'
@@ -226,31 +227,43 @@ def arms_of(*lines: str) -> str:
 
 THINKS_NOT = "  chat: {enable_thinking: false} # the chat template writes an empty thought\n  thinks: false # the whole completion is graded\n"
 OF_8B = (EIGHT_GPUS, EIGHT_GPUS.replace("a 7B model are 122", "an 8B model are 131"))
-SHORT = "Power (make plan): a training's 16 answers to AIME 2024 find a difference of 13 points"
+SHORT = "Power (make plan, 80 %): 16 answers to 28 problems of AIME 2024 find a difference of 13 points"
+NOT_MEASURED = (
+    "The plan of cost takes answers to have .45 of their cap, as those of models that think, which is too much here: nobody has",
+    "measured these.",
+)
+BENCHMARKS = "#   benchmarks   30 of the 600 problems stay on the dev split (dev_share 0.05), so that AIME 2024 is told of 28 of its 30\n"
+SPLIT_GROUPS = (
+    "#   gradients    a micro-batch holds one answer, and so splits its group of eight: what the report tells of signal in the gradient\n"
+    "#                is overstated, drawn hollow, and no advice on the batch\n"
+)
 PRACTICES: dict[str, list[Change]] = {
     "practice-qwen3-8b": [
         heading("Qwen3-8B, thinking: section 5 of arXiv 2603.24472\n# and its appendices on moving teachers and on teachers that are asked to stay in doubt"),
-        power(f"{SHORT}, so that neither the paper's −9", "is seen nor the +2 of others (THU-BPM/RLCSD); all 600 problems together find one of 3.5. One training says nothing of the method.",
+        power(f"{SHORT}, so that neither the", "paper's −9 is seen nor the +2 of others (THU-BPM/RLCSD). All 570 test problems find one of 3.5 between an arm and the base, and",
+              "between two arms (told-against-reward and the others), and show equal arms equal within 3.7. One training says nothing of the method.",
               "The model was made for 40,960 tokens: a teacher who is shown a thought of 18,000 and reads one of 20,480 is left out and", "counted, where the scripts cut what it is shown."),
         practising_model("Qwen/Qwen3-8B", 40960, "  chat: {enable_thinking: true}\n"), OF_8B,
         practice_reported(-0.09, "arXiv 2603.24472 of SDPO with a whole solution, at second hand; THU-BPM/RLCSD reports +0.02"),
     ],
     "practice-qwen3-8b-no-thinking": [
         heading("Qwen3-8B and thinking switched off: section 5 of\n# arXiv 2603.24472 and its appendices on moving teachers and on teachers that are asked to stay in doubt"),
-        power(f"{SHORT}; the paper's .25 → .23 is seen by", "no study of that size. All 600 problems together find one of 3.5 points. One training says nothing of the method.",
-              "The plan of cost takes answers to be as long as with thinking, which is too much: nobody has measured these."),
+        power(f"{SHORT}; the paper's", ".25 → .23 is seen by no study of that size. All 570 test problems find one of 3.4 between an arm and the base, and between two",
+              "arms (told-against-reward and the others), and show equal arms equal within 3.6. One training says nothing of the method.", *NOT_MEASURED),
         practising_model("Qwen/Qwen3-8B", 40960, THINKS_NOT), OF_8B, *NO_THOUGHT_HERE,
         practice_reported(-0.02, "arXiv 2603.24472 of SDPO with a whole solution, at second hand"),
     ],
     "practice-olmo-3-7b-instruct": [
         heading("Olmo-3-7B-Instruct, which answers without a separate\n# thought: appendix of arXiv 2603.24472"),
-        power(f"{SHORT}, all 600 problems together one of 3.5.", "One training says nothing of the method."),
+        power("Power (make plan, 80 %): 570 test problems with 16 answers each find a difference of 3.4 points between an arm and the base, and", "between two arms (told-against-reward and the others), and show equal arms equal within 3.6. No difference is known of this model's",
+              "AIME 2024, of which 28 problems of 30 are told. One training says nothing of the method.", *NOT_MEASURED),
         practising_model("allenai/Olmo-3-7B-Instruct", 45056, "  thinks: false # no thought to close: the whole completion is graded\n"),
         (EIGHT_GPUS, EIGHT_GPUS.replace("122", "117")), *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
     ],
     "practice-qwen3-1.7b": [
         heading("Qwen3-1.7B, thinking: the arms of section 5 of\n# arXiv 2603.24472, of a size that one GPU trains, with three trainings each of the two that are compared"),
-        power(f"{SHORT}, so that the −6 that THU-BPM/RLCSD", "report is not seen; all 600 problems together find one of 3.5 in these checkpoints, and of 5.4 in the method."),
+        power(f"{SHORT}, so that the −6 that", "THU-BPM/RLCSD report is not seen. All 570 test problems find one of 3.5 between an arm's checkpoints and the base, of 3.4 in",
+              "told-against-reward with three trainings each; in the method one of 5.4, and of 6.5 in told-against-reward. Margins are of 4, so", "that equal methods are not shown to be equal (5.6 and 6.6)."),
         practising_model("Qwen/Qwen3-1.7B", 40960, "  chat: {enable_thinking: true}\n"),
         (EIGHT_GPUS, "gpus: 1 # of each training; fp32 weights and optimiser are 30 GB, and a teacher and an engine stand beside them"),
         ("  grpo: {method: grpo, training: {lr: 1.0e-6}}\n", "  grpo: {method: grpo, training: {lr: 1.0e-6}, seeds: [0, 1000, 2000]}\n"),
@@ -260,7 +273,8 @@ PRACTICES: dict[str, list[Change]] = {
     ],
     "practice-coverage-qwen3-8b": [
         heading("Qwen3-8B and thinking switched off, on 1, 8, 64, 128 and\n# 512 problems, again and again: section 6 of arXiv 2603.24472"),
-        power(f"{SHORT}, all 600 problems together one of 3.5;", "what a training learns of its own problems is seen in its 51,200 rollouts. One training says nothing of the method.",
+        power("Power (make plan, 80 %): 570 test problems with 16 answers each find a difference of 3.4 points between an arm and the base at Holm's", "first step of five, of 3.4 between many problems and eight (four lines), and of 3.4 between the two methods on as many",
+              "(five lines). AIME 2024 is told of 28 of its 30 problems. What a training learns of its own problems is seen in its 51,200", "rollouts. One training says nothing of the method.", *NOT_MEASURED,
               "The problems are the first of our ranking, each a part of the next; the scripts name theirs (data/math/section_6_2), which", "are 1, 8, 64, 128 and 511 others."),
         practising_model("Qwen/Qwen3-8B", 40960, THINKS_NOT), OF_8B, *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
         ("  uncertain: {wording: uncertain, solution: sibling, over_length: skip} # as c = s, asked to stay in doubt; the wording is ours\n", ""),
@@ -270,14 +284,17 @@ PRACTICES: dict[str, list[Change]] = {
     ],
     "practice-opsd-qwen3-1.7b": [
         heading("Qwen3-1.7B and solutions of a dataset: OPSD (arXiv 2601.18734)\n# as appendix F of arXiv 2603.24472 asks of it, in both published recipes"),
-        power(f"{SHORT}, all 600 problems together one of 3.2,", "and of 4.9 in the method. Recipes: march is β .5 at 2e-4 (scripts/run_opsd_1b.sh of siyan-zhao/OPSD), late is forward",
-              "KL at 5e-6, gradients cut at .1 and a token's parts at .05 (issue 17). Parts that are cut do not",
-                "pull their word up, and the others push it down (docs/practice.md).", "A round is 32 questions with one answer each, of which the first 1,024 tokens are learnt; all of it learns by adapters."),
+        power("Power (make plan, 80 %): 570 test problems find a difference of 3.2 points between a recipe's three trainings and the base, and of", "4.9 in the method; AIME 2024 is told of 28 of its 30 problems.",
+              "Recipes: march is β .5 at 2e-4 with answers of 2,048 tokens (scripts/run_opsd_1b.sh of siyan-zhao/OPSD; the 1,024 of", "scripts/run_opsd.sh are for Qwen3-4B). late is forward KL at 5e-6, gradients cut at .1 and a token's parts at .05 (issue 17), with",
+              "the 1,024 tokens of appendix F. Parts that are cut do not pull their word up, and the others push it down (docs/practice.md).", "The rate that arXiv 2603.24472 names, 1e-6, is in neither recipe, and no arm has it: set training.lr of one.",
+              "A round is 32 questions with one answer each; all of it learns by adapters."),
         practising_model("Qwen/Qwen3-1.7B", 40960, THINKS_NOT),
         (EIGHT_GPUS, "gpus: 1 # of each training; adapters leave the weights alone"), *NO_THOUGHT_HERE, (PRACTICE_REPORTED, ""),
         ("    dapo: {loader: dapo-math-17k, path: hub/DAPO-Math-17k, revision: \"\", use: train} # English and Chinese, as in the paper\n",
          "    numina: {loader: numina-math-cot, path: hub/NuminaMath-CoT, revision: \"\", use: train, options: {limit: 30000}} # has solutions\n"),
-        ("  practice: {temperature: 1.0, max_tokens: 20480} # the rollouts: the model's own law\n", "  practice: {temperature: 1.1, top_k: 20, top_p: 0.95, max_tokens: 1024} # the rollouts\n"),
+        ("  practice: {temperature: 1.0, max_tokens: 20480} # the rollouts: the model's own law\n", "  practice: {temperature: 1.1, top_k: 20, top_p: 0.95, max_tokens: 2048} # the rollouts\n  short: {temperature: 1.1, top_k: 20, top_p: 0.95, max_tokens: 1024} # those of late\n"),
+        ("# evaluation, as the paper's script\n", "# evaluation, as the script of arXiv 2603.24472\n"),
+        ("# What a teacher is told beside the problem, as SDPO asks it;", "# What a teacher is told beside the problem, as OPSD asks it;"),
         (WITH_THOUGHT.replace(", thought and all", ""), "  thinking: {wording: opsd, solution: dataset, thinking: true, over_length: skip} # a teacher that would think\n"),
         ("  uncertain: {wording: uncertain, solution: sibling, over_length: skip} # as c = s, asked to stay in doubt; the wording is ours\n",
          "  alike: {wording: opsd, solution: dataset, over_length: skip} # a teacher that would not, as the student\n"),
@@ -285,16 +302,28 @@ PRACTICES: dict[str, list[Change]] = {
         ("  lr: 1.0e-5 # of SDPO\n", "  lr: 2.0e-4 # of the recipe of March\n"), ("  lr_floor: 0.0\n", "  lr_floor: 0.0\n  lora: {rank: 64, alpha: 128, modules: [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]}\n"),
         ("  warmup_steps: 20\n", "  warmup_steps: 0\n"), ("  weight_decay: 0.01\n", "  weight_decay: 0.0\n"),
         ("# Settings are those of the authors' scripts (beanie00/self-distillation-analysis, 5c51051), and what differs is:\n",
-         "# Settings are those of OPSD's scripts (siyan-zhao/OPSD, 590ec26), and what differs is:\n"),
+         "# Settings are those of OPSD's script for this model (scripts/run_opsd_1b.sh of siyan-zhao/OPSD, 590ec26), and what differs is:\n"),
+        (SPLIT_GROUPS, ""),
+        ("#   teacher      a prompt that is too long is left out and counted; the scripts cut it on the right, and the answer with it\n",
+         "#   thinking     the student does not think (an empty thought) and its teacher does, or neither does (march-alike), as appendix F of\n"
+         "#                arXiv 2603.24472 has it. The scripts' templates open both prompts for thinking, but vLLM is asked the student's without the\n"
+         "#                template's own tokens (data_collator.py, opsd_trainer.py: _generate_on_policy_outputs_vllm). Student and teacher that both\n"
+         "#                think are left out: a study has one student. Copy this file, with enable_thinking: true and without thinks: false\n"
+         "#   prompt       the problem and the instruction; the scripts' student reads \"Problem: \" before it and a blank line between\n"
+         "#   teacher      a prompt that is too long is left out and counted; the scripts cut it on the right at 20,000 tokens\n"
+         "#   mean         over answers of means over tokens; the script's is over the tokens of two answers, its micro-batch\n"
+         "#   training     200 steps; the script's 30 epochs are 28,000, of which its README evaluates 100 to 500\n"),
+        ("#   decimals     float32 weights and optimiser under bf16 autocast; a base in bfloat16 answers\n",
+         "#   decimals     float32 weights under bf16 autocast; the script's base is bfloat16\n"),
         ("#   questions    every problem of DAPO-Math-17k once an epoch; the scripts draw from a table of some hundred copies of each\n",
-         "#   questions    30,000 problems of NuminaMath-CoT with their solutions; the scripts take OpenThoughts'\n"),
+         "#   questions    30,000 problems of NuminaMath-CoT with their solutions; the script takes Openthoughts_math_30k_opsd\n"),
         ("#   reward       the project's strict grading of the whole final part; the scripts read its last 100 characters\n", ""),
         ("#   warm-up      20 steps of linear rise; the scripts raise the rate once for both steps of a round, ten times\n",
-         "#   rate         constant; the scripts' falls from its peak to nothing over thirty epochs, of which these steps are a hundredth\n"),
-        ("#   evaluation   of the last checkpoint; the scripts evaluate every tenth round\n", "#   evaluation   at T 0.6 and top-p 0.95; the script's is at T 1\n"),
+         "#   rate         constant; the script's falls in a line from its peak to nothing over its thirty epochs\n"),
+        ("#   evaluation   of the last checkpoint; the scripts evaluate every tenth round\n", "#   evaluation   without thinking at T 0.6 and top-p 0.95; the script's is with thinking at T 1 (eval/run_eval.sh)\n"),
         (ROUNDS, "# Rounds of answering and learning: 32 questions with one answer each make a step.\n"),
         ("  generations: 100\n  questions: 256\n  rollouts: 8\n  updates: 2\n  clip: [0.2, 0.28]\n  dual_clip: 3.0\n  scale_rewards: none # advantages are not divided by a group's deviation\n",
-         "  generations: 200\n  questions: 32\n  rollouts: 1\n  updates: 1\n  prefix: 1024 # tokens of an answer that are learnt\n"),
+         "  generations: 200\n  questions: 32\n  rollouts: 1\n  updates: 1\n"),
         ("  is_clip: 2.0 # of trainer over engine, token by token\n  ratio_clip: 2.0\n", "  is_clip: null # OPSD weighs no token\n  ratio_clip: null\n"),
         ("  support: 100 # tokens of the student's compared, and the rest as one more\n  tail: true\n", "  support: null # the whole vocabulary\n"),
     ],
@@ -309,13 +338,16 @@ OTHER_ARMS: dict[str, tuple[str, str]] = {
         arms_of(
             *(f"told-on-{n}: {{arm: sdpo-{n}, comparison: matched, decode: own, margin: 0.04}}" for n in COVERAGES),
             *(f"reward-on-{n}: {{arm: grpo-{n}, comparison: matched, decode: own, family: reward, margin: 0.04}}" for n in COVERAGES),
+            *(f"{which}-{n}-against-8: {{arm: {arm}-{n}, against: {arm}-8, comparison: matched, decode: own, family: coverage, margin: 0.04}}"
+              for which, arm in (("told-on", "sdpo"), ("reward-on", "grpo")) for n in (128, 512)),
+            *(f"told-against-reward-on-{n}: {{arm: sdpo-{n}, against: grpo-{n}, comparison: matched, decode: own, family: methods, margin: 0.04}}" for n in COVERAGES),
         ),
     ),
     "practice-opsd-qwen3-1.7b": (
         arms_of(
             "march: {method: distil, context: thinking, seeds: [0, 1000, 2000]}",
             "march-alike: {method: distil, context: alike}",
-            "late: {method: distil, context: thinking, practice: {divergence: forward, token_clip: 0.05}, training: {lr: 5.0e-6, max_grad_norm: 0.1}, seeds: [0, 1000, 2000]}",
+            "late: {method: distil, context: thinking, decode: short, practice: {divergence: forward, token_clip: 0.05}, training: {lr: 5.0e-6, max_grad_norm: 0.1}, seeds: [0, 1000, 2000]}",
         ),
         arms_of(
             "march-gains: {arm: march, comparison: matched, decode: own, margin: 0.04}",

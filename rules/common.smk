@@ -16,6 +16,7 @@ from selfdistill.study.models import noise_probed, probed, trained_arms, writers
 from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.study.models import answers_learnt, arms_with_dataset, learns_of
 from selfdistill.study.models import practising_arms, teacher_of
+from selfdistill.study.practice import deciding
 from selfdistill.study.models import asked_in_context, context_asked, shown_to
 from selfdistill.study.ladder_models import SOURCE, climbers, contexts_of_rungs
 from selfdistill.study.ladder_models import ladder_models, rungs_of, source_of_climber
@@ -26,6 +27,7 @@ from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.annotation.server import key_of
 from selfdistill.planning.memory import judging_memory, needs_of
+from selfdistill.planning.resumed import JOB_HOURS, RETRIES
 from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import answer_sentence, wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD

@@ -4,14 +4,6 @@
 #        Beside a run's undeclared work folder lies the journal of its rollouts, which outlives a change of settings.
 
 
-# What decides no weight: a change of it is no reason to practise again.
-CHANGES_NO_WEIGHT = {
-    "practice": {"turns"},
-    "training": {"save_every", "trackers"},
-    "sampling": {"batch", "gpus", "shards_base", "shards_checkpoint", "export_limit"},
-}
-
-
 def told_to(arm):
     """The context of an arm's teacher where it tells something that is known beforehand; nothing elsewhere."""
     context = teacher_of(STUDY, arm)
@@ -23,7 +15,7 @@ def practice_settings(arm, seed):
     """All that a practice depends on besides its model and its questions."""
     teacher, practice = teacher_of(STUDY, arm), STUDY.practice_of(arm)
     return {
-        "training": STUDY.recipe(arm).model_dump(exclude=CHANGES_NO_WEIGHT["training"]),
+        "training": STUDY.recipe(arm).model_dump(exclude={"save_every", "trackers"}),
         "study_seed": STUDY.seed,
         "training_seed": int(seed),
         "arm": arm,
@@ -43,18 +35,6 @@ def practice_settings(arm, seed):
         "chat": STUDY.model.chat,
         "thinks": STUDY.model.thinks,
         "trust_remote_code": STUDY.model.trust_remote_code,
-    }
-
-
-def deciding(settings):
-    """Of a practice's settings those that decide its weights."""
-    return {
-        key: (
-            {name: value[name] for name in value if name not in CHANGES_NO_WEIGHT[key]}
-            if key in CHANGES_NO_WEIGHT
-            else value
-        )
-        for key, value in settings.items()
     }
 
 
@@ -109,6 +89,12 @@ rule questions:
             "told": (
                 {
                     "context": STUDY.arms[wildcards.arm].context,
+                    # Of an answer's tokens those that the teacher reads.
+                    "max_tokens": STUDY.practice_of(wildcards.arm).learnt(
+                        STUDY.decodes[
+                            STUDY.practice_of(wildcards.arm).decode
+                        ].max_tokens
+                    ),
                     "settings": told_to(wildcards.arm).model_dump(),
                     "sources": list(TRAINING_SOURCES),
                     "prompt": STUDY.problems.prompt,
@@ -155,13 +141,14 @@ rule practice:
         "<benchmarks>/practice/{arm}/seed-{seed}.tsv"
     wildcard_constraints:
         arm=one_of(PRACTISING),
+    retries: RETRIES if STUDY.training.gpus else None
     conda:
         "../envs/practice.yaml"  # with the torch engine; vLLM beside the trainer is in containers/gpu.lock
     threads: STUDY.training.processes_per_node
     resources:
         **(SEVERAL_NODES if STUDY.training.nodes > 1 else {}),
-        mem_mb=larger(MEMORY.practice * STUDY.training.processes_per_node),
-        runtime=1440,  # a retry goes on at the generation where the job before it stopped
+        mem_mb=MEMORY.practice * STUDY.training.processes_per_node,  # twice the memory at every retry would be terabytes
+        runtime=60 * JOB_HOURS,  # a retry goes on at the generation where the job before it stopped
         gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:
         # What is tracked. The command is given all settings, of which some decide no weight.

@@ -9,6 +9,7 @@ nothing is sampled: its rollouts are learnt from. More than one process or node:
 import argparse
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from train import INTERRUPTED, OFFLINE, Between, StopSignal, started_on
 
 if TYPE_CHECKING:
     from selfdistill.training.practice.settings import PracticeSettings
+
+PATIENCE = timedelta(days=1)  # ranks wait for each other's shares of a generation, which may be of unlike length
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         asked.meeting,
         lambda stop_requested: practise(asked, settings, stop_requested),
         in_turns(asked, settings) if settings.practice.turns == "apart" and not asked.replay else None,
+        PATIENCE,
     )
 
 
@@ -73,7 +77,10 @@ def in_turns(asked: argparse.Namespace, settings: "PracticeSettings") -> Between
     """Trainers that want answers have ended, and samplers take their place."""
     from selfdistill.training.practice.apart import WANTED, answer_apart
     from selfdistill.training.practice.generations import journals_of
+    from selfdistill.training.practice.settings import with_engine
     from selfdistill.training.run import Stopped
+
+    settings = with_engine(settings, asked.model)  # as the trainers do
 
     def answer(node: int, stop_requested: StopSignal) -> None:
         try:

@@ -1,6 +1,7 @@
 """Rule `questions`: what an arm practises on, and what its teacher is told of it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ def main() -> None:
     prompts = read_table(snakemake.input.prompts, PROMPTS)
     room = Room(**asked["room"])
     covered = train.sort("rank").head(asked["coverage"] or train.height)
-    told = told_by(asked["told"], covered, room) if asked["told"] else {}
+    told = (
+        told_by(asked["told"], covered, replace(room, max_tokens=asked["told"]["max_tokens"])) if asked["told"] else {}
+    )
     found = questions(asked["arm"], train, prompts, told, asked["coverage"], room)
     write_table(found, snakemake.output[0], QUESTIONS)
 

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
@@ -61,17 +62,18 @@ def started_on(
     meeting: str | None,
     work: "Callable[[StopSignal], None]",
     between: Between | None = None,
+    patience: timedelta | None = None,
 ) -> None:
     """The work in this process, or in as many as the settings ask for: this program then starts itself so many times.
 
-    With something to do between, the work is in processes of its own even if it is one: what they held is free then.
+    Of several each waits for the others for so long, where it is given. With something to do between, the work is in processes of its own even if it is one: what they held is free then.
     """
     from selfdistill.training.processes import launcher
 
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     if launcher.is_worker():
         stop_requested = StopSignal(patient=True)
-        launcher.work_along(lambda: work(stop_requested), settings.device)
+        launcher.work_along(lambda: work(stop_requested), settings.device, patience)
         return
     with lease_gpus(settings.processes if settings.device == "cuda" else 0):
         if settings.ranks == 1 and not between:

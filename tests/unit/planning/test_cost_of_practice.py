@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from selfdistill.planning.cost import Stage, stages
+from selfdistill.planning import printed
+from selfdistill.planning.cost import Stage, expected_length, hours_of_practices, stages
 from selfdistill.planning.figures import Figures, load_throughputs
-from selfdistill.planning.printed import memory_line
+from selfdistill.planning.printed import memory_line, practice_line
 from selfdistill.study.load import load_study
 from selfdistill.study.study import Study
 
@@ -55,9 +56,24 @@ def test_who_replays_samples_nothing_and_who_is_told_reads_twice_as_much() -> No
     assert seconds("sdpo") == pytest.approx(sampling + reading * (1 + 4 / 3) + STARTED)
     assert seconds("null-teacher") == pytest.approx(sampling + reading * (1 + 3 / 3) + STARTED)
     assert seconds("sdpo-replays-grpo") == pytest.approx(reading * (1 + 4 / 3) + STARTED)
-    assert planned("grpo", "sdpo-replays-grpo")[1]["practise"].requests == ANSWERS
+    both = planned("grpo", "sdpo-replays-grpo")[1]["practise"]
+    assert both.requests == ANSWERS and both.expected.tokens == ANSWERS * ANSWER
 
 
 def test_a_job_that_practises_holds_what_samples_and_what_trains() -> None:
     said = memory_line(planned("grpo")[0])
     assert "practice" in said and "train " not in said
+
+
+def test_the_hours_of_a_training_are_told_where_one_job_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    study, parts = planned("grpo")
+    figures = Figures(load_throughputs(FIGURES), study, Path("config/throughputs.yaml"))
+    hours = hours_of_practices(study, figures, expected_length(figures))
+    assert hours == {"grpo": pytest.approx(parts["practise"].expected.cpu_hours)}
+    assert not practice_line(study, figures)
+    field = load_study(yaml.safe_load((ROOT / "config/practice-qwen3-8b.yaml").read_text()), ROOT)
+    figures = Figures(load_throughputs(FIGURES), field, Path("config/throughputs.yaml"))
+    said = practice_line(field, figures)
+    assert said.startswith("One training takes by the clock: grpo ") and said.endswith("and a retry resumes.")
+    monkeypatch.setattr(printed, "RETRIES", 0)
+    assert "its 1 jobs have 48 hours together, which may not do for grpo" in practice_line(field, figures)

@@ -7,12 +7,15 @@ from typing import Any
 import polars as pl
 import pytest
 from jinja2 import Environment, FileSystemLoader
+from matplotlib.colors import to_hex
 
 import report_practice_fixture as practised
 from report_fixture import HOSTILE
 from selfdistill.reporting.figures.catalogue import PLANS, draw_figures
+from selfdistill.reporting.figures.practice import practice_coverage, practice_signal
 from selfdistill.reporting.page import TEMPLATES, render_report, tables
 from selfdistill.reporting.practice import changed, sentences
+from selfdistill.reporting.style import arm_look
 from selfdistill.reporting.tables.table import Table
 from selfdistill.tables import words
 
@@ -138,6 +141,20 @@ def test_what_is_said_follows_the_truth_that_was_planted() -> None:
     )
 
 
+def test_doubt_an_answer_and_doubt_a_token_have_verbs_of_their_own() -> None:
+    """Answers that shrink hold fewer words of doubt, and those of them more to a token."""
+    shorter = {words.DOUBTS: (60.0, 35.0, -30.0, -20.0), words.DOUBT_RATE: (10.0, 14.0, 2.0, 6.0)}
+    unclear = {words.DOUBTS: (60.0, 35.0, -30.0, -20.0), words.DOUBT_RATE: (10.0, 9.0, -3.0, 1.0)}
+    for ends, rate in ((shorter, "rose from 10.0 to 14.0"), (unclear, "went from 10.0 to 9.0")):
+        rows = practised.tables()["practice_changes"].to_dicts()
+        for row in rows:
+            if (row["arm"], row["measure"]) in {("sdpo", measure) for measure in ends}:
+                row["first"], row["last"], row["low"], row["high"] = ends[row["measure"]]
+                row["estimate"] = row["last"] - row["first"]
+        said = {row["arm"]: row["sentence"] for row in sentences(inputs(practice_changes=pl.DataFrame(rows)))}["sdpo"]
+        assert f"and doubt fell from 60.00 to 35.00 words an answer and {rate} per " in said
+
+
 def test_several_trainings_speak_of_the_method_and_one_of_itself() -> None:
     rows = rows_of(made("practice_changes"))
     assert rows["sdpo"][3] != "–" and rows["sdpo-ema"][3] == "–"
@@ -168,11 +185,38 @@ def test_a_planted_signal_is_found_and_none_is_not() -> None:
     [
         ({"training": {"micro_batch": 4}}, "micro-batches split groups"),
         ({"practice": {"coverage": 4}}, "asks a question twice"),
+        (
+            {"practice": {"coverage": 12}},
+            "asks a question twice",
+        ),  # the second step asks 4 of the first epoch, 4 of the next
+        ({"practice": {"coverage": 24}}, "yes"),
+        ({"practice": {"coverage": 500}}, "yes"),  # 160 are asked
         ({}, "yes"),
     ],
 )
 def test_where_the_signal_is_not_one_the_table_says_so(arm: dict[str, Any], says: str) -> None:
     assert says in rows_of(made("practice_signal", study=changed_study(sdpo=arm)))["sdpo"][7]
+
+
+def test_a_signal_that_is_overstated_is_drawn_hollow() -> None:
+    def faces(**changes: Any) -> dict[str, Any]:
+        figure = practice_signal(inputs(study=changed_study(**changes)))
+        assert figure is not None
+        marks = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 1 and line.get_marker() != ">"]
+        return {to_hex(line.get_color()): to_hex(line.get_markerfacecolor()) for line in marks}
+
+    colour = to_hex(arm_look(practised.STUDY, "sdpo").colour)
+    assert faces()[colour] == colour
+    assert faces(sdpo={"training": {"micro_batch": 4}})[colour] == "#ffffff"
+
+
+def test_the_figure_of_coverage_shows_where_each_arm_began() -> None:
+    figure = practice_coverage(inputs())
+    assert figure is not None
+    strokes = [line for line in figure.axes[0].lines if line.get_marker() == "_"]
+    assert len(strokes) == len(practised.STUDY["arms"]) - 1  # one replays
+    begun = practised.tables()["practice"].filter(pl.col("generation") == 1, pl.col("measure") == words.REWARD)
+    assert {line.get_ydata()[0] for line in strokes} <= set(begun["estimate"])
 
 
 def test_costs_are_those_of_each_training_and_a_replay_samples_nothing() -> None:

@@ -49,7 +49,7 @@ def test_every_shipped_study_is_valid(file: Path) -> None:
 
 def test_presets_are_the_field_study_with_their_changes() -> None:
     presets = runpy.run_path(str(ROOT / "config/make_presets.py"))
-    for name in [*presets["PRESETS"], *presets["DOUBTS"]]:
+    for name in [*presets["PRESETS"], *presets["DOUBTS"], *presets["PRACTICES"]]:
         assert (ROOT / f"config/{name}.yaml").read_text() == presets["preset"](name), (
             "run python config/make_presets.py"
         )

@@ -77,6 +77,11 @@ WRONG: dict[str, tuple[list[tuple[str, Any]], str]] = {
     "answers that processes do not share": ([("training/processes", 3)], "practice.questions: 16 × 8 answers are no multiple of 2 updates times training.micro_batch (16) times 3 processes"),
     "one micro-batch": ([("training/micro_batch", 64)], "practice.questions: an update learns 64 answers, which is one micro-batch of 64"),
     "a clip below nothing": ([("practice/clip", [1.5, 0.2])], "practice.clip: a ratio of probabilities is never below 0"),
+    "a dual clip inside the clip": ([("practice/dual_clip", 1.2)], "practice.dual_clip: 1.2 lies below 1 + clip[1] (1.28)"),
+    "a prefix of more than there is": ([("arms/opsd/practice", {"prefix": 300})], "arms.opsd.practice.prefix: 300 tokens are more than an answer has (decodes.plain.max_tokens: 224)"),
+    "one token and no rest": ([("arms/sdpo/practice", {"support": 1, "tail": False})], "arms.sdpo.practice.support: within one token without the rest (tail: false) both laws are the same"),
+    "an arm that spells a default out": ([("arms/more", {"method": "grpo", "practice": {"clip": [0.2, 0.28]}, "training": {"lr": 3.0e-5}})], "arms.more: is the same as arms.grpo"),
+    "an arm that names the shared decode": ([("arms/more", {"method": "grpo", "decode": "plain", "training": {"lr": 3.0e-5}})], "arms.more: is the same as arms.grpo"),
     "a warm-up without end": ([("training/warmup_steps", 20)], "training.warmup_steps: 20 are all of the 20 steps there are (generations × updates)"),
     "a floor above": ([("training/lr_floor", 1.0)], "training.lr_floor: 1.0 lies above the peak"),
     "a moving teacher of adapters": (
@@ -172,7 +177,8 @@ def test_beside_other_arms_those_that_practise_have_steps_of_their_own() -> None
     )
     study = load_study(raw, ROOT)
     assert steps_of(study, "rl") == 6 != steps_of(study, "ssd")
-    assert "rl" in probed_arms(study) or study.mechanism is not None
+    del raw["mechanism"]["arms"]  # where none are named, all that are trained
+    assert set(probed_arms(load_study(raw, ROOT))) == {"rl", *arms_with_dataset(study)}
     assert all(arm != "rl" for arm, _, _ in noise_probed(study))
     cells = factorial_cells(study.arms, study.decodes)
     assert cells is not None and "rl" not in cells.arms

@@ -1,5 +1,6 @@
 """Who answers in a practice: the order of questions, requests, the journal, verdicts and advantages, whole files, replay."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from practice_fixture import SEARCHER, practice_settings, questions, untrained
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.sizes import ModelSize
+from selfdistill.study.practice import PracticeRecipe
 from selfdistill.study.training import Lora
 from selfdistill.tables.endings import CORRECT
 from selfdistill.tables.practice import ROLLOUTS
@@ -17,11 +19,11 @@ from selfdistill.tables.streams import read_pieces
 from selfdistill.training.practice.agreement import refuse_other_law
 from selfdistill.training.practice.answering import share_of_memory
 from selfdistill.training.practice.asking import plan_of
-from selfdistill.training.practice.generations import rollout_source
+from selfdistill.training.practice.generations import Generations, rollout_source, set_aside
 from selfdistill.training.practice.grading import advantages
 from selfdistill.training.practice.objective import Batch
 from selfdistill.training.practice.order import Order, covered, step_of
-from selfdistill.training.practice.settings import PracticeSettings
+from selfdistill.training.practice.settings import PracticeSettings, practice_identity, with_engine
 
 
 def order_of(settings: PracticeSettings, count: int) -> Order:
@@ -138,6 +140,12 @@ def one_generation(settings: PracticeSettings, work: Path, generation: int = 1) 
     return rollout_source(settings, SEARCHER, work).rollouts(generation, asked, untrained)
 
 
+def copied(work: Path, folder: Path) -> Path:
+    """With the journal beside it."""
+    shutil.copytree(work.with_name("work-rollouts"), folder / "work-rollouts")
+    return Path(shutil.copytree(work, folder / "work"))
+
+
 def test_a_generation_is_a_whole_file_in_the_order_of_questions_and_draws(sampled: tuple[Path, pl.DataFrame]) -> None:
     work, rows = sampled
     asked = order_of(practice_settings(practice={"questions": 6}), 12).questions(1)
@@ -157,14 +165,10 @@ def test_what_was_answered_is_not_sampled_again(
     sampled: tuple[Path, pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither when the same training asks again, nor when other settings ask for what the journal holds."""
-    import shutil
-
     from selfdistill.training.practice import answering
 
     work, rows = sampled
-    own = tmp_path / "work"
-    shutil.copytree(work, own)
-    shutil.copytree(work.with_name("work-rollouts"), tmp_path / "work-rollouts")
+    own = copied(work, tmp_path)
     monkeypatch.setattr(answering, "start_engine", lambda *_: pytest.fail("nothing is left to sample"))
     assert one_generation(practice_settings(practice={"questions": 6}), own).equals(rows)
     damaged = own / "generations/0001.parquet"
@@ -185,6 +189,8 @@ def test_the_engine_leaves_the_optimiser_its_room_and_too_little_is_a_sentence()
     settings = practice_settings(context=22_528, sampling={"engine": "vllm", "precision": "bfloat16"})
     gib = 2**30
     assert share_of_memory(66 * gib, 80 * gib, size, settings) == pytest.approx((62 - 8 * 1.72e9 / gib) / 80, abs=1e-3)
+    resumed = share_of_memory(53 * gib, 80 * gib, size, settings, updated=True)  # whose moments are there already
+    assert resumed == pytest.approx(49 / 80, abs=1e-3)
     adapters = settings.model_copy(
         update={"training": settings.training.model_copy(update={"lora": Lora(rank=8, alpha=16)})}
     )
@@ -198,13 +204,15 @@ def test_the_engine_leaves_the_optimiser_its_room_and_too_little_is_a_sentence()
 # Whether the engine answers with the student's weights
 
 
-def micro_batch(apart: float) -> Batch:
-    """Two answers of 3 and 1 tokens, of which each is so far from what the trainer gives it; padding is further."""
+def micro_batch(apart: float, unknown: int = 0) -> Batch:
+    """Two answers of 3 and 1 tokens, of which each is so far from what the trainer gives it; padding is further. Of so many
+    the engine gave no probability."""
     import torch
 
     mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
     engine, zeros = torch.full((2, 3), -1.0), torch.zeros(2, 3)
     trainer = torch.where(mask.bool(), engine + apart, 50.0)
+    engine[0, :unknown] = float("nan")
     ids = torch.ones(2, 3, dtype=torch.long)
     return Batch(
         prompt_ids=ids, prompt_mask=ids, completion_ids=ids, completion_mask=mask, places=mask.flatten().nonzero()[:, 0],
@@ -213,15 +221,107 @@ def micro_batch(apart: float) -> Batch:
     )  # fmt: skip
 
 
+def agreed(batches: list[Batch], settings: PracticeSettings) -> None:
+    refuse_other_law(batches, 2, settings, SEARCHER, lambda: "there")
+
+
 def test_an_engine_that_answers_with_other_weights_is_noticed() -> None:
     settings = practice_settings()
-    refuse_other_law([micro_batch(9e-5), micro_batch(-9e-5)], 2, settings, SEARCHER)
+    agreed([micro_batch(9e-5), micro_batch(-9e-5)], settings)
     for apart in (1.1e-4, float("nan")):
         with pytest.raises(
-            UserError, match=r"generation 2: .* did not answer with the student's weights\..*turns: apart"
+            UserError, match=r"generation 2: .* did not answer with the student's weights\..*\(there\).*turns: apart"
         ):
-            refuse_other_law([micro_batch(apart)], 2, settings, SEARCHER)
+            agreed([micro_batch(apart)], settings)
     rough = settings.model_copy(update={"device": "cuda"})
-    refuse_other_law([micro_batch(0.1)], 2, rough, SEARCHER)
+    agreed([micro_batch(0.1)], rough)
     with pytest.raises(UserError, match="0.25 nats a token from the trainer's, and at most 0.2 is expected"):
-        refuse_other_law([micro_batch(0.25)], 2, rough, SEARCHER)
+        agreed([micro_batch(0.25)], rough)
+
+
+def test_a_few_tokens_without_a_log_probability_are_left_out_and_many_are_refused() -> None:
+    settings = practice_settings()
+    agreed([micro_batch(9e-5)] * 24 + [micro_batch(9e-5, unknown=1)], settings)
+    with pytest.raises(UserError, match="the engine's log-probabilities are 0.00011 nats"):
+        agreed([micro_batch(1.1e-4)] * 24 + [micro_batch(1.1e-4, unknown=1)], settings)
+    with pytest.raises(
+        UserError, match=r"generation 2: the engine gave 1 of 96 tokens no log-probability\. .*\(there\)"
+    ):
+        agreed([micro_batch(0)] * 23 + [micro_batch(0, unknown=1)], settings)
+
+
+def test_a_refused_generation_is_set_aside_and_asked_anew(sampled: tuple[Path, pl.DataFrame], tmp_path: Path) -> None:
+    work = copied(sampled[0], tmp_path)
+    journal = tmp_path / "work-rollouts/0001"
+    for number in (1, 2):
+        said = set_aside(work, 1)
+        places = [work / f"generations/0001.parquet.refused-{number}", journal.with_name(f"0001.refused-{number}")]
+        assert said == " and ".join(map(str, places)) and all(place.exists() for place in places)
+        assert not (work / "generations/0001.parquet").exists() and not journal.exists()
+        shutil.copytree(places[1], journal)
+        shutil.copy(places[0], work / "generations/0001.parquet")
+
+
+# What a run goes on from
+
+
+def test_generations_that_are_gone_or_damaged_are_found_before_a_run_goes_on(
+    sampled: tuple[Path, pl.DataFrame], tmp_path: Path
+) -> None:
+    generations = Generations(copied(sampled[0], tmp_path))
+    assert generations.harm(1, 24, closely=True) is None
+    assert generations.harm(1, 23, closely=False) == f"{generations.path(1)} holds 24 rollouts instead of 23"
+    assert generations.harm(2, 24, closely=False) == f"{generations.path(2)} is gone"
+    whole = generations.path(1).read_bytes()
+    generations.path(1).write_bytes(whole[:-9])
+    assert generations.harm(1, 24, closely=False) == f"{generations.path(1)} is damaged"
+    generations.path(1).write_bytes(whole[:200] + bytes(64) + whole[264:])
+    assert generations.harm(1, 24, closely=False) is None
+    assert generations.harm(1, 24, closely=True) == f"{generations.path(1)} is damaged"
+
+
+# What is another training
+
+
+def identity(method: str, **others: Any) -> dict[str, Any]:
+    return practice_identity(practice_settings(method, **others), {"model": "m", "dataset": "d"})
+
+
+READ_BY: dict[str, list[dict[str, Any]]] = {
+    "grpo": [{"clip": [0.1, 0.2]}, {"dual_clip": None}, {"scale_rewards": "group"}],
+    "distil": [{"ratio_clip": None}, {"teacher": {"ema": 0.1}}, {"divergence": "reverse"}, {"support": None},
+               {"tail": False}, {"token_clip": 0.1}],
+}  # fmt: skip
+READ_BY_BOTH: list[dict[str, Any]] = [
+    {"generations": 3},
+    {"rollouts": 8},
+    {"coverage": 5},
+    {"is_clip": None},
+    {"prefix": 16},
+]
+READ_BY_NONE: list[dict[str, Any]] = [{"turns": "apart"}, {"base_kl": False}, {"decode": "other-name"}]
+
+
+@pytest.mark.parametrize("method", ["grpo", "distil"])
+def test_a_training_is_another_by_what_its_method_reads_and_by_nothing_else(method: str) -> None:
+    keys = {name for change in [*READ_BY["grpo"], *READ_BY["distil"], *READ_BY_BOTH, *READ_BY_NONE] for name in change}
+    assert keys | {"questions", "updates"} == PracticeRecipe.model_fields.keys()
+    same = identity(method)
+    for change in READ_BY[method] + READ_BY_BOTH:
+        assert identity(method, practice=change) != same, change
+    other = "distil" if method == "grpo" else "grpo"
+    for change in READ_BY[other] + READ_BY_NONE:
+        assert identity(method, practice=change) == same, change
+    assert identity(method, grading={"seconds_per_answer": 3.0}) == same
+    assert identity(method, grading={"answer": "line"}) != same
+    assert (identity(method, prompt="{problem}!") == same) == (method == "grpo")
+
+
+def test_another_engine_is_another_training_and_auto_is_the_one_that_it_takes() -> None:
+    torch, vllm, auto = (
+        with_engine(practice_settings(sampling={"engine": name}), SEARCHER) for name in ("torch", "vllm", "auto")
+    )
+    origin = {"model": "m"}
+    assert practice_identity(auto, origin) == practice_identity(torch, origin) != practice_identity(vllm, origin)
+    replays = [each.model_copy(update={"replays": "r"}) for each in (torch, vllm)]
+    assert practice_identity(replays[0], origin) == practice_identity(replays[1], origin)

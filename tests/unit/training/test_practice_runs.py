@@ -24,7 +24,7 @@ from selfdistill.tables.practice import QUESTIONS, ROLLOUTS, UPDATES
 from selfdistill.tables.training import NOISE, RUN_LOG
 from selfdistill.tables.whole import read_table, write_table
 from selfdistill.training.handover.steps import StepJournal
-from selfdistill.training.practice.run import practise_run
+from selfdistill.training.practice.run import origin_of, practise_run
 from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.run import Stopped
 
@@ -188,6 +188,47 @@ def test_a_frozen_model_answers_the_same_from_half_the_memory() -> None:
         "torch.bfloat16",
         "torch.float32",
     }
+
+
+# What a run goes on from
+
+SMALL = {"generations": 2, "questions": 2, "updates": 1}
+SHORT = {"temperature": 1.0, "max_tokens": 48}
+
+
+def test_a_refused_generation_does_not_refuse_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from selfdistill.training.practice import agreement
+
+    settings = chosen("grpo", SMALL | {"generations": 1}, decode=SHORT)
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"set aside \(.*/0001\.parquet\.refused-1 and"):
+        patch.setattr(agreement, "limit_of", lambda *_: -1.0)
+        practise(tmp_path, settings)
+    held = journalled(tmp_path)
+    assert len(held) == 8 and not (tmp_path / "work-rollouts/0001").exists()
+    practise(tmp_path, settings)
+    assert sorted(journalled(tmp_path)) == sorted(held * 2)
+
+
+def test_a_run_does_not_go_on_after_a_generation_that_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, steps = chosen("grpo", SMALL, decode=SHORT), StepJournal(tmp_path / "work/steps.jsonl")
+    with pytest.raises(Stopped, match="after step 1 of 2, at the end of generation 1"):
+        practise(tmp_path, settings, stop_requested=lambda: len(steps.rows()) == 1)
+    damaged = tmp_path / "work/generations/0001.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    out, said = practise(tmp_path, settings), capsys.readouterr().err
+    assert f"cannot be used: {damaged} is damaged. It was set aside as {tmp_path / 'work.damaged-1'}" in said
+    held = journalled(tmp_path)
+    assert len(held) == len(set(held)) == read_table(out / "rollouts.parquet", ROLLOUTS).height == 16
+
+
+def test_the_text_of_a_teachers_template_is_in_the_identity(tmp_path: Path) -> None:
+    template, origins = tmp_path / "chat.jinja", []
+    for text in ("{{ messages }}", "{{ messages }}", "{{ messages }}."):
+        template.write_text(text)
+        origins.append(origin_of(SEARCHER, questions(1), chosen(teacher={"template": str(template)})))
+    assert origins[0] == origins[1] != origins[2] and "template" not in origin_of(SEARCHER, questions(1), chosen())
 
 
 # What it refuses before anything is asked

@@ -188,6 +188,21 @@ def test_a_sampler_that_refuses_or_is_lost_is_a_sentence(tmp_path: Path) -> None
     sampler.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_sampler_that_ends_when_a_stop_was_asked_for_is_no_loss(number: int, tmp_path: Path) -> None:
+    """Ctrl-C reaches it too, while it still imports and cannot say so."""
+    share = Share(tmp_path / "0001", tmp_path, 0)
+    sampler = SamplerProcess(SETTINGS, None)
+
+    def stop_requested() -> bool:
+        sampler._process.send_signal(number)
+        return True
+
+    for _ in ("while it is listened to", "before it is asked"):
+        assert sampler.answer(share, stop_requested)
+    sampler.close()
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("vllm")
 def test_vllm_takes_a_new_policy_without_being_started_anew(
@@ -255,5 +270,10 @@ def test_a_replay_of_other_questions_or_too_few_generations_is_refused(
     Generations(whole[0]).together(file, 2)
     with pytest.raises(UserError, match="generation 1 answers other questions than this training asks"):
         replayed(practice_settings(practice={"questions": 6}, training_seed=3), file, tmp_path / "work", 1)
+    for other in (pl.lit("7").alias("gold"), pl.col("prompt_ids").list.reverse()):
+        changed = tmp_path / "changed.parquet"
+        pl.read_parquet(file).with_columns(other).write_parquet(changed)
+        with pytest.raises(UserError, match="generation 1 answers other questions .* with their right answers"):
+            replayed(SETTINGS, changed, tmp_path / "work", 1)
     with pytest.raises(UserError, match=r"holds 2 generations and practice\.generations asks for 5; lower it"):
         replayed(practice_settings(practice={"questions": 6, "generations": 5}), file, tmp_path / "work", 1)

@@ -128,13 +128,16 @@ def test_what_does_not_fit_is_refused_or_skipped_but_never_cut() -> None:
     last = len(prompt_with(f"1 {THOUGHT}1 {SAID}"))
     fits = group([WRONG, CORRECT, WRONG, WRONG], tokens=640 - last)
     assert taught(SIBLING, fits)[1]["teacher_ids"].null_count() == 1, "to the last token"
+    short = taught(SIBLING, rows, practice={"prefix": 640 - last})[1]
+    assert short["teacher_ids"].null_count() == 0, "a teacher reads no more than is learnt from"
     over = fits.with_columns(n_tokens=pl.lit(641 - last))
     assert taught(SIBLING | {"over_length": "skip"}, over)[1]["teacher_ids"].null_count() == 4
 
 
 def test_what_cannot_be_told_is_refused_before_the_first_generation() -> None:
-    def refuse(context: dict[str, Any], table: pl.DataFrame, context_tokens: int = 640) -> None:
-        Teaching(practice_settings("distil", teacher=context, context=context_tokens), SEARCHER).refuse(table)
+    def refuse(context: dict[str, Any], table: pl.DataFrame, context_tokens: int = 640, **others: Any) -> None:
+        settings = practice_settings("distil", teacher=context, context=context_tokens, **others)
+        Teaching(settings, SEARCHER).refuse(table)
 
     table = questions(3)
     with pytest.raises(
@@ -143,6 +146,7 @@ def test_what_cannot_be_told_is_refused_before_the_first_generation() -> None:
         refuse(SIBLING, table, 500)
     refuse(SIBLING | {"over_length": "skip"}, table, 500)
     refuse(SIBLING, table)
+    refuse(SIBLING, table, 500, practice={"prefix": 32})
     with pytest.raises(UserError, match="of 3 questions none has a solution that the teacher could be told"):
         refuse(
             {"wording": "sdpo", "solution": "column", "column": "hint"},
@@ -181,6 +185,15 @@ def test_three_generations_without_a_right_answer_are_spoken_of_once() -> None:
         "decodes.plain.max_tokens (224), and 25% ended without an answer in the format that grading.answer reads: raise the "
         "first, ask for the second in problems.prompt, or practise on easier problems."
     )
+
+
+def test_whoever_was_just_started_looks_at_the_generations_before() -> None:
+    nothing = generation([0.0] * 4, [CUT] * 4)
+    found: list[str | None] = []
+    for number in range(1, 7):
+        watch = Watch(practice_settings("grpo", {"generations": 6}), dict.fromkeys(range(1, number), nothing).get)
+        found.append(watch.sentence(number, nothing))
+    assert [place for place, sentence in enumerate(found, 1) if sentence] == [3]
 
 
 def test_rewards_that_are_constant_are_spoken_of_where_rewards_are_learnt() -> None:

@@ -265,6 +265,17 @@ def test_everything_is_on_the_disk_before_the_manifest_says_so(
     assert out.stat().st_ino in synced
 
 
+def test_a_large_table_is_linked_and_the_manifest_is_a_copy(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, out = WorkFolder(work).result, tmp_path / "out"
+    result.publish_to(out, EXPORTS)
+    assert not (out / "log.parquet").samefile(result.folder / "log.parquet")
+    monkeypatch.setattr(finished_module, "LARGE", (result.folder / "log.parquet").stat().st_size - 1)
+    result.publish_to(out, EXPORTS)
+    assert (out / "log.parquet").samefile(result.folder / "log.parquet") and not list(out.glob(".*"))
+
+
 def test_a_publication_that_was_killed_leaves_nothing_behind(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

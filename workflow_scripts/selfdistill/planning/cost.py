@@ -235,17 +235,11 @@ def _practice(study: Study, figures: Figures) -> Stage:
         found = Amount(disk_bytes=_kept(study, figures, trainings))
         for name, arm in arms.items():
             practice = study.practice_of(name)
-            answer = length(study.decodes[practice.decode or ""])
-            read = min(study.model.context, figures.value("prompt_tokens") + answer)
-            tokens = practice.answers * answer
-            learning = practice.answers * _passes(study, name) * read
-            seconds = learning * figures.seconds_per_token("training", on_gpu, read)
-            if arm.replays is None:
-                seconds += tokens * figures.seconds_per_token("sampling", on_gpu, answer)
-            started = figures.seconds("training_seconds", on_gpu) + figures.seconds("engine_seconds", on_gpu)
+            tokens = 0.0 if arm.replays else practice.answers * length(study.decodes[practice.decode or ""])
             for _ in arm.seeds:
                 # Rates are of one device, and several are taken to scale without loss.
-                found += _hours(seconds, 1, on_gpu) + _hours(started, max(1, devices), on_gpu)
+                found += _hours(_practising(study, figures, name, length), 1, on_gpu)
+                found += _hours(_started(figures, on_gpu), max(1, devices), on_gpu)
                 kept = tokens * KEPT_THRICE * figures.value("bytes_per_token")
                 found += Amount(tokens=tokens, disk_bytes=kept)
         return found
@@ -255,6 +249,31 @@ def _practice(study: Study, figures: Figures) -> Stage:
     )
     rules = {"questions": len(arms), "practice": trainings}
     return Stage("practise", rules, requests, amount(expected_length(figures)), amount(longest))
+
+
+def _practising(study: Study, figures: Figures, arm: str, length: Length) -> float:
+    """Seconds of one device, for one training."""
+    practice, on_gpu = study.practice_of(arm), study.training.gpus > 0
+    answer = length(study.decodes[practice.decode or ""])
+    read = min(study.model.context, figures.value("prompt_tokens") + answer)
+    learning = practice.answers * _passes(study, arm) * read
+    seconds = learning * figures.seconds_per_token("training", on_gpu, read)
+    if study.arms[arm].replays is None:
+        seconds += practice.answers * answer * figures.seconds_per_token("sampling", on_gpu, answer)
+    return seconds
+
+
+def _started(figures: Figures, on_gpu: bool) -> float:
+    return figures.seconds("training_seconds", on_gpu) + figures.seconds("engine_seconds", on_gpu)
+
+
+def hours_of_practices(study: Study, figures: Figures, length: Length) -> dict[str, float]:
+    """Of a clock, for one training of each arm that practises."""
+    devices = study.training.gpus * study.training.nodes
+    return {
+        arm: (_practising(study, figures, arm, length) / max(1, devices) + _started(figures, devices > 0)) / 3600
+        for arm in practising_arms(study)
+    }
 
 
 KEPT_THRICE = 3  # of what a sampled token takes elsewhere, for its log-probability is kept too

@@ -7,13 +7,14 @@ from typing import Any
 
 from selfdistill.foundation.wording import points
 from selfdistill.planning.actual import Found
-from selfdistill.planning.cost import Amount, Stage, total
+from selfdistill.planning.cost import Amount, Stage, expected_length, hours_of_practices, longest, total
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
 from selfdistill.planning.looks import expectations
 from selfdistill.planning.memory import needs_of
 from selfdistill.planning.power import POWER, Reach, seen
 from selfdistill.planning.proposal import Proposal, Proposed
+from selfdistill.planning.resumed import JOB_HOURS, RETRIES
 from selfdistill.planning.right_answers import right_answers_line
 from selfdistill.study.models import arms_with_dataset, asked_in_context, practising_arms
 from selfdistill.study.study import Study
@@ -86,6 +87,7 @@ def as_text(
             time_line(study, parts),
             disk_line(study, figures),
             memory_line(study),
+            practice_line(study, figures),
             money_line(total(parts), price),
             examples_line(study, figures),
             right_answers_line(study, figures),
@@ -148,6 +150,25 @@ def memory_line(study: Study) -> str:
             needs.pop(rule)
     asked = ", ".join(f"{rule} {megabytes / 1000:.1f} GB" for rule, megabytes in needs.items())
     return f"Main memory of one process: {asked} (by the model's size, sampling.batch, training.micro_batch and model.context)."
+
+
+def practice_line(study: Study, figures: Figures) -> str:
+    """Of trainings that one job does not end: a retry goes on where the job before it stopped."""
+    mean, worst = (hours_of_practices(study, figures, length) for length in (expected_length(figures), longest))
+    if not study.training.gpus or max(worst.values(), default=0.0) <= JOB_HOURS:
+        return ""
+    hours = ", ".join(f"{arm} {mean[arm]:,.0f} hours ({worst[arm]:,.0f} at worst)" for arm in mean)
+    line = (
+        f"One training takes by the clock: {hours}. A job of rule practice has {JOB_HOURS} hours, and a retry resumes"
+    )
+    jobs = 1 + RETRIES
+    beyond = [arm for arm in mean if worst[arm] > JOB_HOURS * jobs]
+    if not beyond:
+        return f"{line}."
+    return (
+        f"{line}; its {jobs} jobs have {JOB_HOURS * jobs} hours together, which may not do for {', '.join(beyond)}: give "
+        "practice a longer runtime (set-resources in the profile) or more GPUs (training.gpus), or start the same command again."
+    )
 
 
 def disk_line(study: Study, figures: Figures) -> str:

@@ -9,7 +9,7 @@ from selfdistill.reporting.inputs import ReportInputs, arm_names, has_rows
 from selfdistill.reporting.select import there
 from selfdistill.study.practice import PracticeRecipe, practice_of
 from selfdistill.tables import words
-from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES
+from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST
 
 
 def practising(inputs: ReportInputs) -> list[str]:
@@ -104,11 +104,17 @@ def _length(row: dict[str, Any]) -> str:
 
 
 def _doubt(answer: dict[str, Any], rate: dict[str, Any]) -> str:
+    """Each has a verb of its own: answers that grow may hold more words of doubt at a rate that falls."""
     if not answer or not rate or not answer["first"]:
         return ""
-    verb = _verb(rate, "rose", "fell", "went")
-    per_answer = f"from {fmt.number(answer['first'], 2)} to {fmt.number(answer['last'], 2)} words an answer"
-    return f"and doubt {verb} {per_answer}, {fmt.number(rate['first'], 1)} to {fmt.number(rate['last'], 1)} per {fmt.count(1000)} tokens"
+    per_answer = f"{_went(answer, 2)} words an answer"
+    per_token = f"{_went(rate, 1)} per {fmt.count(1000)} tokens"
+    return f"and doubt {per_answer} and {per_token}"
+
+
+def _went(row: dict[str, Any], digits: int) -> str:
+    verb = _verb(row, "rose", "fell", "went")
+    return f"{verb} from {fmt.number(row['first'], digits)} to {fmt.number(row['last'], digits)}"
 
 
 def splits_groups(inputs: ReportInputs, arm: str) -> bool:
@@ -118,6 +124,19 @@ def splits_groups(inputs: ReportInputs, arm: str) -> bool:
 
 
 def repeats_questions(inputs: ReportInputs, arm: str) -> bool:
-    """Whether one step asks a question more than once."""
+    """Whether a step asks, or may ask, a question more than once: an epoch that ends within a step begins anew in it."""
     recipe = recipe_of(inputs.study, arm)
-    return recipe.coverage is not None and recipe.coverage * recipe.updates < recipe.questions
+    problems = recipe.coverage or asked_questions(inputs).get(arm, 0)
+    if not problems or problems >= recipe.generations * recipe.questions:
+        return False
+    return problems % (recipe.questions // recipe.updates) > 0
+
+
+def asked_questions(inputs: ReportInputs) -> dict[str, int]:
+    """How many different ones the rollouts of an arm answer, of its first training."""
+    found = there(inputs.practice_cost, PRACTICE_COST).group_by("arm").agg(pl.col("questions").first())
+    return dict(found.iter_rows())
+
+
+def overstates_signal(inputs: ReportInputs, arm: str) -> bool:
+    return splits_groups(inputs, arm) or repeats_questions(inputs, arm)

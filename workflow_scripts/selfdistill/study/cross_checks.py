@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -107,9 +108,21 @@ def _arms(study: Study) -> Iterator[str]:
         decode = study.decodes.get(arm.decode or "")
         if arm.targets == "soft" and not arm.practises and decode and (complaint := against_soft_targets(decode)):
             yield f"arms.{name}.targets: {complaint}"
-        twin = seen.setdefault(json.dumps(arm.differences, sort_keys=True), name)
+        twin = seen.setdefault(json.dumps(_differences(study, name), sort_keys=True), name)
         if twin != name:
             yield f"arms.{name}: is the same as arms.{twin}; change one of them or give one more seeds."
+
+
+def _differences(study: Study, name: str) -> dict[str, Any]:
+    """Of an arm that practises, what its keys amount to: one that spells a default out differs in nothing."""
+    arm = study.arms[name]
+    if not arm.practises:
+        return arm.differences
+    try:
+        practice = study.practice_of(name).model_dump()
+    except ValidationError:
+        return arm.differences  # of which practice_checks tells
+    return arm.differences | {"decode": None, "practice": practice}
 
 
 def _without_samples(name: str, arm: Arm) -> Iterator[str]:

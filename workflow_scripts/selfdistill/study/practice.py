@@ -1,5 +1,6 @@
 """Section `practice`: training on answers that the model gives while it trains, by a reward or by a teacher."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -96,8 +97,38 @@ class PracticeRecipe(Section):
         """Rollouts of the whole training."""
         return self.generations * self.questions * self.rollouts
 
+    def learnt(self, tokens: int) -> int:
+        """Of an answer of so many tokens those that are learnt from, and that a teacher reads behind its prompt."""
+        return min(tokens, self.prefix or tokens)
+
 
 # What an arm may say of its own practice: all of it.
 def practice_of(shared: PracticeRecipe | None, own: dict[str, Any]) -> PracticeRecipe:
     """The study's practice with the arm's changes."""
     return PracticeRecipe.model_validate((shared.model_dump() if shared else {}) | own)
+
+
+# What decides no weight. Of the recipe the decode's name: the decode itself is one of the settings.
+WITHOUT_EFFECT = {
+    "practice": {"turns", "decode", "base_kl"},
+    "training": {"batch", "epochs", "max_steps", "collation", "over_length", "save_every", "trackers"},
+    "sampling": {"batch", "gpus", "shards_base", "shards_checkpoint", "export_limit"},
+    "grading": {"seconds_per_answer"},
+}
+# What only the other method reads.
+UNREAD: dict[Method, set[str]] = {
+    "grpo": {"ratio_clip", "teacher", "divergence", "support", "tail", "token_clip"},
+    "distil": {"clip", "dual_clip", "scale_rewards"},
+}
+ASKED_OF_A_TEACHER = {"prompt", "chat", "teacher"}
+
+
+def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a practice's settings those that decide its weights, and what its tables say of every rollout."""
+    method: Method = settings["method"]
+    without = WITHOUT_EFFECT | {"practice": WITHOUT_EFFECT["practice"] | UNREAD[method]}
+    there = {key: value for key, value in settings.items() if method == "distil" or key not in ASKED_OF_A_TEACHER}
+    return {
+        key: {name: each for name, each in value.items() if name not in without[key]} if key in without else value
+        for key, value in there.items()
+    }

@@ -84,7 +84,8 @@ def _arm(study: Study, name: str, arm: Arm, root: Path) -> Iterator[str]:
     yield from _rounds(study, where, arm, practice, recipe)
     yield from _rates(f"arms.{name}.training" if arm.training else "training", practice, recipe)
     yield from _teacher(study, name, arm, practice, recipe)
-    yield from _support(where, practice, root / study.model.path)
+    if arm.method == "distil":
+        yield from _support(where, practice, root / study.model.path)
     yield from _replays(study, name, arm)
 
 
@@ -134,6 +135,12 @@ def _decode(study: Study, name: str, practice: PracticeRecipe) -> Iterator[str]:
         yield f"{key}: no decode is named {practice.decode!r}; {suggested(practice.decode, study.decodes)}"
     elif decode.temperature == 0:
         yield f"{key}: at temperature 0 every answer to a question is the same, and there is no law to learn; name a decode that draws."
+    elif practice.prefix and practice.prefix > decode.max_tokens:
+        where = f"arms.{name}.practice" if "prefix" in study.arms[name].practice else "practice"
+        yield (
+            f"{where}.prefix: {practice.prefix} tokens are more than an answer has (decodes.{practice.decode}.max_tokens: "
+            f"{decode.max_tokens}); lower it, or null for all of them."
+        )
 
 
 def _rounds(study: Study, where: str, arm: Arm, practice: PracticeRecipe, recipe: Recipe) -> Iterator[str]:
@@ -143,6 +150,11 @@ def _rounds(study: Study, where: str, arm: Arm, practice: PracticeRecipe, recipe
         yield f"{where}.rollouts: method: grpo compares answers to the same question, and {practice.rollouts} has none beside it; give two or more."
     if practice.clip[0] >= 1:
         yield f"{where}.clip: a ratio of probabilities is never below 0, and {practice.clip[0]} below 1 would be; lower the first."
+    if arm.method == "grpo" and practice.dual_clip is not None and practice.dual_clip < 1 + practice.clip[1]:
+        yield (
+            f"{where}.dual_clip: {practice.dual_clip} lies below 1 + clip[1] ({1 + practice.clip[1]:g}), where ratios are clipped that "
+            "still count for a right answer; raise it, or null for none."
+        )
     if practice.questions % updates:
         yield (
             f"{where}.questions: {practice.questions} are not shared evenly by {updates} updates, and an update learns whole "
@@ -214,6 +226,11 @@ def _told(study: Study, key: str, name: str, context: Context, practice: Practic
 
 
 def _support(where: str, practice: PracticeRecipe, model: Path) -> Iterator[str]:
+    if practice.support == 1 and not practice.tail:
+        yield (
+            f"{where}.support: within one token without the rest (tail: false) both laws are the same, and nothing is learnt; raise "
+            "it, or set tail: true."
+        )
     vocabulary: Any = None
     with contextlib.suppress(OSError, ValueError, AttributeError):  # of such a folder it is told elsewhere
         vocabulary = json.loads((model / "config.json").read_text(encoding="utf-8")).get("vocab_size")

@@ -33,7 +33,7 @@ ROLLOUTS: Schema = {
     "verdict": pl.String,
     "extracted": pl.String,
     "reward": pl.Float64,  # [number] 1.0 where the verdict is correct
-    "advantage": pl.Float64,  # [number] reward less the group's mean, scaled as the study says; also where the method is distil
+    "advantage": pl.Float64,  # [number] reward less the group's mean, scaled as the study says; unscaled where the method is distil
     "doubts": pl.Int32,  # [words of doubt] by the study's markers
     "doubts_thought": pl.Int32,  # [words of doubt] of these, within the thought
     "looping": pl.Boolean,  # whether the answer ends in a loop

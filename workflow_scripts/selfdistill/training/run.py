@@ -105,11 +105,19 @@ def alone(work: WorkFolder) -> Iterator[None]:
         yield
 
 
-def is_finished(work: WorkFolder, identity: dict[str, Any], exports: dict[str, int]) -> bool:
-    """Whether this training's results lie in the work folder, which is made this training's."""
+def is_finished(
+    work: WorkFolder,
+    identity: dict[str, Any],
+    exports: dict[str, int],
+    harm_beside: Callable[[], str | None] = lambda: None,
+) -> bool:
+    """Whether this training's results lie in the work folder, which is made this training's.
+
+    `harm_beside` says why an unfinished one cannot be gone on from, besides what every training needs for that.
+    """
     try:
         _claim(work, identity)
-        if harm := work.harm(exports):
+        if harm := work.harm(exports) or (None if work.result.is_there() else harm_beside()):
             where = work.set_aside(DAMAGED)
             say(f"what this training left in {work.path} cannot be used: {harm}. It was set aside as {where}.")
             _claim(work, identity)

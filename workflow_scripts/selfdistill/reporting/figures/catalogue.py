@@ -255,8 +255,10 @@ PLANS: dict[str, Plan] = {
     "practice-coverage": Plan(
         practice_coverage,
         "Few questions or many",
-        "Filled: right answers in the last generation, to the questions that were practised on. Open: the finished model on held-out problems at the lead decode; "
-        "dotted is the base there. An arm whose marks lie far apart has learnt its questions and not how to answer them. Bars are 95 % intervals; those of few questions speak "
+        "Filled: right answers to the questions of the last generation. Grey stroke: the base’s, to the questions of the first one. Open: the finished model on held-out problems "
+        "at the lead decode; dotted is the base there. Questions of training may be easier than held-out problems, so compare how far each has moved, the filled mark from the grey "
+        "stroke and the open mark from the dotted line: an arm that rises on the one and not on the other has learnt its questions and not how to answer them. Arms that are not "
+        "limited to |D| questions may never have met those of the last generation before. Bars are 95 % intervals; those of few questions speak "
         "of other questions like them, and one question has none. Marks of arms with as many questions are shifted sideways.",
         "analysis/practice.parquet, analysis/practice_cost.parquet, analysis/levels.parquet",
     ),
@@ -265,7 +267,8 @@ PLANS: dict[str, Plan] = {
         "Signal in the gradient of a practice",
         "Left: the share of a step’s squared gradient norm that is signal, in windows of steps, with 95 % intervals; 0 is noise alone. Right: the noise scale of whole "
         "trainings, the sequence being its unit, with its interval; an arrow has no upper end, and the dotted line is the batch. All trainings of an arm together. A method "
-        "whose scale lies far below its batch could do with fewer answers a step.",
+        "whose scale lies far below its batch could do with fewer answers a step; that is said of filled marks alone. Hollow marks count what answers to one question share as "
+        "signal, for their micro-batches split groups, or a step asks a question twice: their signal is overstated and their scale too small, and no batch follows from it.",
         "analysis/practice_signal.parquet",
     ),
     "gradient-noise": Plan(

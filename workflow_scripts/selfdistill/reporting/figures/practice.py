@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 from selfdistill.foundation.wording import count
 from selfdistill.reporting.figures.training import whole_steps
 from selfdistill.reporting.inputs import ReportInputs
-from selfdistill.reporting.practice import changed, curve, practising, recipe_of
+from selfdistill.reporting.practice import (
+    asked_questions,
+    changed,
+    curve,
+    overstates_signal,
+    practising,
+    recipe_of,
+)
 from selfdistill.reporting.select import (
     decodes_at_the_end,
     final_levels,
@@ -30,9 +37,10 @@ from selfdistill.reporting.style import (
 )
 from selfdistill.tables import words
 from selfdistill.tables.doubt import DOUBT
-from selfdistill.tables.practice_analysis import PRACTICE_COST, PRACTICE_SIGNAL
+from selfdistill.tables.practice_analysis import PRACTICE_SIGNAL
 
 STEPS = "optimiser steps behind the answers"
+BEFORE = "the base on the first questions of training"
 ANSWERS = {
     words.REWARD: "right answers (reward)",
     words.MEAN_TOKENS: "tokens of an answer",
@@ -192,24 +200,28 @@ def _doubt_by_arm(inputs: ReportInputs, decode: str) -> dict[str, dict[str, Any]
 
 
 def practice_coverage(inputs: ReportInputs) -> Figure | None:
-    """Against the number of different questions practised on: the score on them, and on held-out problems."""
+    """Against the number of different questions asked: the score on them, before and at the end, and on held-out ones."""
     arms = [arm for arm in _answering(inputs) if changed(inputs, arm, words.REWARD)]
     decode = _lead(inputs)
     if decode is None or not any(recipe_of(inputs.study, arm).coverage for arm in arms):
         return None
     held_out = _levels_by_arm(inputs, words.ACCURACY, decode)
-    asked = there(inputs.practice_cost, PRACTICE_COST).group_by("arm").agg(pl.col("questions").first())
-    sizes = dict(asked.iter_rows())
+    sizes = asked_questions(inputs)
     figure, [panel] = new_figure(8.4, 3.4)
     for arm in arms:
         look = arm_look(inputs.study, arm)
-        training = curve(inputs, arm, words.REWARD)[0].row(-1, named=True)
+        along = curve(inputs, arm, words.REWARD)[0]
+        before, training = along.row(0, named=True), along.row(-1, named=True)
         alike = [other for other in arms if sizes[other] == sizes[arm]]
         place = sizes[arm] * 1.07 ** (alike.index(arm) - (len(alike) - 1) / 2)
         points = [training, *([held_out[arm]] if arm in held_out else [])]
         panel.plot(
             [place] * len(points), [row["estimate"] for row in points], color=look.colour, linewidth=0.8, alpha=0.5
         )
+        panel.errorbar(
+            [place], [before["estimate"]], yerr=whiskers([before]), color=MUTED, marker="_", elinewidth=0.6, linestyle="none",
+            label=BEFORE if arm == arms[0] else None, zorder=1,
+        )  # fmt: skip
         for row, filled in zip(points, (True, False), strict=False):
             panel.errorbar(
                 [place], [row["estimate"]], yerr=whiskers([row]), color=look.colour, marker=look.marker, elinewidth=0.9,
@@ -221,8 +233,8 @@ def practice_coverage(inputs: ReportInputs) -> Figure | None:
     ticks = sorted({sizes[arm] for arm in arms})
     panel.set_xticks(ticks, [count(size) for size in ticks])
     panel.set_xticks([], minor=True)
-    panel.set_xlabel("different questions practised on, |D|")
-    panel.set_title("right answers: filled on those questions, open on held-out problems")
+    panel.set_xlabel("different questions asked in training, |D|")
+    panel.set_title("right answers: filled on questions of training, open on held-out problems")
     panel.set_ylim(0, 1.03)
     panel.yaxis.set_major_formatter(AS_PERCENT)
     figure_legend(figure, panel)
@@ -267,7 +279,13 @@ def _draw_windows(axes: Axes, inputs: ReportInputs, arm: str, windows: pl.DataFr
     ]
     if rows:
         at, estimates = ([row[name] for row in rows] for name in ("at", "estimate"))
-        axes.errorbar(at, estimates, yerr=whiskers(rows), elinewidth=0.9, **arm_look(inputs.study, arm).line())
+        face = _face(inputs, arm)
+        axes.errorbar(at, estimates, yerr=whiskers(rows), elinewidth=0.9, **arm_look(inputs.study, arm).line(), **face)
+
+
+def _face(inputs: ReportInputs, arm: str) -> dict[str, Any]:
+    """Hollow where the estimate of the signal is too large by what answers to one question share."""
+    return {"markerfacecolor": "white"} if overstates_signal(inputs, arm) else {}
 
 
 def _draw_scale(axes: Axes, inputs: ReportInputs, arm: str, row: dict[str, Any], height: float) -> None:
@@ -283,4 +301,4 @@ def _draw_scale(axes: Axes, inputs: ReportInputs, arm: str, row: dict[str, Any],
     if high is None:
         axes.plot([end], [height], marker=">", color=look.colour, markersize=4)
     if middle is not None and math.isfinite(middle) and middle <= end:
-        axes.plot([middle], [height], marker=look.marker, color=look.colour)
+        axes.plot([middle], [height], marker=look.marker, color=look.colour, **_face(inputs, arm))

@@ -22,6 +22,8 @@ from selfdistill.tables.schema import Schema
 from selfdistill.tables.training import COHERENCE, HISTOGRAMS, NOISE, RUN_LOG, WEIGHTS
 from selfdistill.training.handover.exports import BASE_LOGPROBS_FILE, TRAINED_LOGPROBS_FILE
 
+LARGE = 2**26  # bytes of a table that is not copied
+
 # The manifest is written last: a folder that holds it is whole.
 TABLES: dict[str, Schema] = {
     "log.parquet": RUN_LOG,
@@ -107,7 +109,9 @@ class FinishedRun:
             for leftover in out.glob(f".{path.name}.*.part"):  # of a publication that was killed
                 leftover.unlink()
             with whole_file(out / path.name) as part:
-                shutil.copyfile(path, part)
+                large = path.name != MANIFEST and path.stat().st_size > LARGE
+                (_link_or_copy if large else shutil.copyfile)(path, part)
+                os.utime(part)  # as old as its name, which tells what is to be made anew
 
 
 def publish(source: Path, target: Path, lineage: Lineage) -> None:
@@ -130,7 +134,7 @@ def remove_tree(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _link_or_copy(source: str, target: str) -> Any:
+def _link_or_copy(source: str | Path, target: str | Path) -> Any:
     try:
         os.link(source, target)
     except OSError:  # another file system

@@ -24,7 +24,8 @@ from selfdistill.training.objectives.head import (
 )
 from selfdistill.training.objectives.ratios import ratio_of
 
-LOGITS_TOGETHER = 2**25  # 128 MiB in float32; up to seven such tables are held at once
+LOGITS_TOGETHER = 2**24  # 64 MiB in float32
+TABLES = 7  # so many of that are held at once, at most
 SMALLEST_TAIL = 1e-7  # as in the reference: what float32 cannot tell from nothing
 
 
@@ -116,8 +117,9 @@ class _Divergence(torch.autograd.Function):
         found = []
         for chunk in position_chunks(len(student.hidden), len(student.weight), LOGITS_TOGETHER):
             here = Positions(*(each[chunk] for each in positions))
-            of_logits, *numbers = _at_positions(_logits(short_student, chunk), _logits(short_teacher, chunk), here, how)
-            gradients.add(chunk, of_logits, short_student.hidden[chunk], short_student.weight)
+            own, told = _at(short_student, chunk), _at(short_teacher, chunk)
+            of_logits, *numbers = _at_positions(float32_logits(*own), float32_logits(*told), here, how)
+            gradients.add(chunk, of_logits, own.hidden, own.weight)
             del of_logits  # before there are the next
             found.append(torch.stack(numbers))
         ctx.gradients = gradients
@@ -133,12 +135,12 @@ class _Divergence(torch.autograd.Function):
 
 
 def _shortened(words: NextWords) -> NextWords:
-    precision = head_precision(words.hidden)
-    return NextWords(words.hidden.to(precision), words.weight.to(precision), words.bias)
+    return words._replace(weight=words.weight.to(head_precision(words.hidden)))
 
 
-def _logits(words: NextWords, chunk: slice) -> Tensor:
-    return float32_logits(words.hidden[chunk], words.weight, words.bias)
+def _at(words: NextWords, chunk: slice) -> NextWords:
+    """As they are multiplied: the hidden states of a few positions, for all of them would be another copy."""
+    return words._replace(hidden=words.hidden[chunk].to(words.weight.dtype))
 
 
 def _at_positions(student: Tensor, teacher: Tensor, here: Positions, how: Comparison) -> tuple[Tensor, ...]:

@@ -22,7 +22,7 @@ from selfdistill.training.practice.wanted import Share
 from selfdistill.training.processes import ranks
 from selfdistill.training.run import Stopped
 
-# Of GPU memory that is free before the first generation, what the engine must leave for the first update and all others.
+# Of GPU memory that is free when the engine starts, what it must leave for updates.
 ADAM_BYTES = 8  # a parameter
 LEFT_FREE = 4 * 2**30
 
@@ -79,17 +79,17 @@ class AnsweringBeside:
 
     def answer(self, folder: Path, student: Policy, stop_requested: Callable[[], bool]) -> None:
         make_room(self.settings.device == "cuda")
-        self._sampler = self._sampler or self._started()
+        self._sampler = self._sampler or self._started(student.updated)
         stopped = self._sampler.answer(Share(folder, student.folder, ranks.rank()), stop_requested)
         go_on_together(stopped)
 
-    def _started(self) -> SamplerProcess:
+    def _started(self, updated: bool) -> SamplerProcess:
         on_gpu = self.settings.device == "cuda"
         return SamplerProcess(
             self.settings,
             _own_device() if on_gpu else None,
             heard=ranks.is_first(),
-            memory=_share_of_memory(self.model, self.settings) if on_gpu else None,
+            memory=_share_of_memory(self.model, self.settings, updated) if on_gpu else None,
         )
 
 
@@ -101,10 +101,10 @@ def go_on_together(stopped: bool) -> None:
 
 def make_room(on_gpu: bool) -> None:
     """What one of the two no longer uses of the GPU is the other's."""
-    gc.collect()
     if on_gpu:
         import torch
 
+        gc.collect()
         torch.cuda.empty_cache()
 
 
@@ -116,18 +116,18 @@ def _own_device() -> str:
     return named.split(",")[index] if named else str(index)
 
 
-def _share_of_memory(model: Path, settings: PracticeSettings) -> float | None:
+def _share_of_memory(model: Path, settings: PracticeSettings, updated: bool) -> float | None:
     import torch
 
     free, total = torch.cuda.mem_get_info()
     size = size_of(model)
-    return share_of_memory(free, total, size, settings) if size else None
+    return share_of_memory(free, total, size, settings, updated) if size else None
 
 
-def share_of_memory(free: int, total: int, size: ModelSize, settings: PracticeSettings) -> float:
-    """Of a GPU's memory what the engine may use: what is free before the first update, but for the optimiser's moments. What
-    an update takes is not taken off, for then the engine rests."""
-    moments = 0 if settings.training.lora else ADAM_BYTES * size.parameters // settings.ranks
+def share_of_memory(free: int, total: int, size: ModelSize, settings: PracticeSettings, updated: bool = False) -> float:
+    """Of a GPU's memory what the engine may use: what is free, but for the optimiser's moments where they are still to come.
+    What an update takes is not taken off, for then the engine rests."""
+    moments = 0 if settings.training.lora or updated else ADAM_BYTES * size.parameters // settings.ranks
     left = free - moments - LEFT_FREE
     width = 4 if settings.sampling.precision == "float32" else 2
     needed = width * (size.parameters + settings.context * size.layers * size.cached) + LEFT_FREE // 4

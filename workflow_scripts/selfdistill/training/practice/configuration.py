@@ -54,16 +54,6 @@ def deal_of(settings: PracticeSettings) -> Deal:
     return Deal(settings.practice.batch, settings.training.micro_batch, settings.practice.updates)
 
 
-def copies(settings: PracticeSettings) -> float:
-    """Models beside the student: a frozen base, that a fixed teacher is too, and a teacher that moves."""
-    recipe, distils = settings.practice, settings.method == "distil"
-    if settings.training.lora:
-        return 0
-    fixed = distils and recipe.teacher == "fixed"
-    frozen = 0.5 if is_halved(settings) else 1.0
-    return frozen * (recipe.base_kl or fixed) + (distils and not fixed)
-
-
 def is_halved(settings: PracticeSettings) -> bool:
     """Whether a frozen model's matrices are kept as a GPU multiplies them."""
     return settings.device == "cuda" and settings.training.precision == "float32"

@@ -9,12 +9,12 @@ settings: requests are named by their content, so what another setting would ask
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.segments import pieces_of
 from selfdistill.tables.faults import UnusableTable
 from selfdistill.tables.practice import ROLLED, ROLLOUTS
@@ -28,10 +28,10 @@ from selfdistill.training.practice.asking import plan_of
 from selfdistill.training.practice.grading import advantages, graded
 from selfdistill.training.practice.order import step_of
 from selfdistill.training.practice.rollouts import Policy, Question, RolloutSource
-from selfdistill.training.practice.settings import PracticeSettings
+from selfdistill.training.practice.settings import PracticeSettings, with_engine
 from selfdistill.training.practice.told import TAUGHT, Teaching
 from selfdistill.training.practice.wanted import PLAN_FILE, Share
-from selfdistill.training.practice.watch import Watch
+from selfdistill.training.practice.watch import WATCHED, Watch
 from selfdistill.training.processes import ranks
 
 ROLLOUTS_FILE = "rollouts.parquet"
@@ -40,6 +40,17 @@ ROLLOUTS_FILE = "rollouts.parquet"
 def journals_of(work: Path) -> Path:
     """Beside the work folder, which is set aside when settings change."""
     return work.with_name(f"{work.name}-rollouts")
+
+
+def set_aside(work: Path, generation: int) -> str:
+    """Of a generation that must not be learnt from the file and the journal get another name. Returns their new ones."""
+    there = [Generations(work).path(generation), journals_of(work) / f"{generation:04d}"]
+    moved = [(path, path.with_name(f"{path.name}.refused")) for path in there]
+    number = next(k for k in count(1) if not any(to.with_name(f"{to.name}-{k}").exists() for _, to in moved))
+    moved = [(path, to.with_name(f"{to.name}-{number}")) for path, to in moved if path.exists()]
+    for path, to in moved:
+        path.rename(to)
+    return " and ".join(str(to) for _, to in moved)
 
 
 class Generations:
@@ -57,6 +68,13 @@ class Generations:
     def read(self, generation: int) -> pl.DataFrame:
         return pl.concat(read_pieces(self.path(generation), ROLLOUTS))
 
+    def glance(self, generation: int) -> pl.DataFrame | None:
+        """What is watched of a generation, where it is held."""
+        try:
+            return pl.concat(read_pieces(self.path(generation), ROLLOUTS, WATCHED))
+        except UserError:  # nothing hangs on it
+            return None
+
     def holds(self, generation: int, plan: pl.DataFrame) -> bool:
         """Whether its file is there, whole, and of just these requests."""
         if not self.path(generation).is_file():
@@ -66,6 +84,26 @@ class Generations:
         except UnusableTable:  # the journal has what it was made from
             return False
         return there["request_id"].to_list() == plan["request_id"].to_list()
+
+    def harm(self, generations: int, rows: int, closely: bool) -> str | None:
+        """Why the files of the first so many generations, each of so many rows, cannot be put together; None if they can.
+
+        Closely every byte is read, and else only whether each is there and has its end.
+        """
+        for generation in range(1, generations + 1):
+            path = self.path(generation)
+            if not path.is_file():
+                return f"{path} is gone"
+            try:
+                held = open_pieces(path, ROLLOUTS).metadata.num_rows
+                if closely:
+                    for _ in read_pieces(path, ROLLOUTS):
+                        pass
+            except UnusableTable:
+                return f"{path} is damaged"
+            if held != rows:
+                return f"{path} holds {held:,} rollouts instead of {rows:,}"
+        return None
 
     def together(self, target: Path, generations: int) -> None:
         """One table of them all, a generation at a time in memory."""
@@ -98,7 +136,7 @@ class SampledRollouts:
         self.settings, self.model, self.answering = settings, model, answering
         self.stop_requested = stop_requested
         self.generations, self.journals = Generations(work), journals_of(work)
-        self.teaching, self.watch = Teaching(settings, model), Watch(settings)
+        self.teaching, self.watch = Teaching(settings, model), Watch(settings, self.generations.glance)
 
     def rollouts(self, generation: int, questions: Sequence[Question], policy: Callable[[], Policy]) -> pl.DataFrame:
         student = policy()
@@ -148,7 +186,7 @@ def learnable(
     steps = [step_of(generation, place, recipe) for place in range(len(questions)) for _ in range(recipe.rollouts)]
     rows = rows.with_columns(
         pl.Series("step", steps, pl.Int32),
-        advantages(rows["reward"], recipe.rollouts, recipe.scale_rewards),
+        advantages(rows["reward"], recipe.rollouts, recipe.scale_rewards if settings.method == "grpo" else "none"),
         *teaching.taught(rows, questions).get_columns(),
     )
     if said := teaching.said(rows.height):
@@ -162,7 +200,7 @@ class ReplayedRollouts:
 
     def __init__(self, settings: PracticeSettings, model: Path, work: Path, file: Path) -> None:
         self.settings, self.file, self.generations = settings, file, Generations(work)
-        self.teaching, self.watch = Teaching(settings, model), Watch(settings)
+        self.teaching, self.watch = Teaching(settings, model), Watch(settings, self.generations.glance)
         self._pieces = ranks.by_first(self._places)
 
     def _places(self) -> dict[int, list[int]]:
@@ -194,20 +232,24 @@ class ReplayedRollouts:
 
     def _refuse_others(self, generation: int, there: pl.DataFrame, questions: Sequence[Question]) -> None:
         draws = range(self.settings.practice.rollouts)
-        asked = [(question.problem_id, question.first_draw + draw) for question in questions for draw in draws]
-        if there.select("problem_id", "draw").rows() != asked:
+        asked = [
+            (each.problem_id, each.first_draw + draw, each.gold, each.prompt_ids)
+            for each in questions
+            for draw in draws
+        ]
+        if there.select("problem_id", "draw", "gold", "prompt_ids").rows() != asked:
             raise UserError(
-                f"{self.file}: generation {generation} answers other questions than this training asks: the problems, coverage, "
-                "questions, rollouts and seeds of both have to be the same; replay a training of this arm's settings."
+                f"{self.file}: generation {generation} answers other questions than this training asks: the problems with their "
+                "right answers and prompts, coverage, questions, rollouts and seeds of both have to be the same; replay a training of this arm's settings."
             )
 
 
 def answering(settings: PracticeSettings, model: Path) -> Answering:
-    """`model` is the base's folder: engines are chosen by its size."""
+    """`model` is the base's folder."""
     if settings.practice.turns == "apart":
         return AnsweringApart()
-    engine = choose_engine(settings.sampling.engine, settings.device, model)
-    return AnsweringHere(settings) if engine == "torch" else AnsweringBeside(settings, model)
+    settings = with_engine(settings, model)
+    return AnsweringHere(settings) if settings.sampling.engine == "torch" else AnsweringBeside(settings, model)
 
 
 def rollout_source(

@@ -28,6 +28,7 @@ class Policy:
 
     folder: Path
     digest: str
+    updated: bool = False  # so that an optimiser's moments lie where it is trained
 
 
 class RolloutSource(Protocol):

@@ -20,11 +20,11 @@ from selfdistill.tables.words import PRACTISED
 from selfdistill.training.handover.checkpoints import WorkFolder
 from selfdistill.training.handover.finished import MANIFEST, TABLES, remove_tree
 from selfdistill.training.handover.records import MAKERS, run_manifest, updates_table
-from selfdistill.training.practice.configuration import copies, deal_of, refuse_uneven, temperature_of
+from selfdistill.training.practice.configuration import deal_of, refuse_uneven, temperature_of
 from selfdistill.training.practice.generations import ROLLOUTS_FILE, Generations, rollout_source
 from selfdistill.training.practice.order import Order, covered
 from selfdistill.training.practice.rollouts import POLICY, Question, RolloutSource
-from selfdistill.training.practice.settings import PracticeSettings, practice_identity
+from selfdistill.training.practice.settings import PracticeSettings, practice_identity, with_engine
 from selfdistill.training.processes import ranks
 from selfdistill.training.run import Stopped, TakenUp, alone, export_steps, is_finished, refuse_missing_trackers, say
 from selfdistill.training.trainer.kernels import refuse_slow_kernels
@@ -64,11 +64,12 @@ def practise_run(
     if replay:
         digest = ranks.by_first(lambda: file_digest(replay))
         settings = settings.model_copy(update={"replays": digest})
+    else:
+        settings = with_engine(settings, model_folder)
 
     def take_up() -> TakenUp:
-        origin = {"model": model_digest(model_folder), "dataset": questions_digest(questions)}
-        identity = practice_identity(settings, origin)
-        return TakenUp(identity, is_finished(work, identity, exports))
+        identity = practice_identity(settings, origin_of(model_folder, questions, settings))
+        return TakenUp(identity, is_finished(work, identity, exports, lambda: _harm(work, settings)))
 
     with alone(work):
         identity, finished = ranks.by_first(take_up)
@@ -83,6 +84,24 @@ def practise_run(
             _practise(model_folder, settings, identity, work, exports, asked, stop_requested, study)
         ranks.by_first(lambda: work.result.publish_to(out, exports))
     return dict(json.loads((out / MANIFEST).read_text()))
+
+
+def _harm(work: WorkFolder, settings: PracticeSettings) -> str | None:
+    """Of the generations before the last checkpoint: the policies that gave them are no more. The journal has the answers.
+
+    After the last one all that is left to do is to put them together: what failed then is looked for now.
+    """
+    recipe, step = settings.practice, work.last_checkpoint()
+    rows = recipe.questions * recipe.rollouts
+    return Generations(work.path).harm(step // recipe.updates, rows, closely=step >= recipe.steps)
+
+
+def origin_of(model_folder: Path, questions: pl.DataFrame, settings: PracticeSettings) -> dict[str, str]:
+    """What it is made from, by content."""
+    origin = {"model": model_digest(model_folder), "dataset": questions_digest(questions)}
+    if settings.teacher and settings.teacher.template:
+        origin["template"] = file_digest(Path(settings.teacher.template))
+    return origin
 
 
 def questions_digest(questions: pl.DataFrame) -> str:
@@ -112,6 +131,7 @@ def _practise(
     stop_requested: Callable[[], bool],
     study: str | None,
 ) -> None:
+    from selfdistill.training.practice.room import memory_beside
     from selfdistill.training.trainer.memory import is_out_of_memory, out_of_memory
 
     recipe = settings.practice
@@ -127,7 +147,8 @@ def _practise(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise out_of_memory(error, trainer.model, settings, asked.longest) from None
+            beside = memory_beside(trainer.model, settings, asked.longest)
+            raise out_of_memory(error, trainer.model, settings, asked.longest, beside) from None
         raise
     if trainer.state.global_step < recipe.steps:
         raise Stopped(_stopped(trainer.state.global_step, settings))
@@ -182,6 +203,7 @@ def build_trainer(
 
     from selfdistill.training.objectives.choice import objective_of
     from selfdistill.training.practice.configuration import practice_config
+    from selfdistill.training.practice.room import disk_of, memory_beside
     from selfdistill.training.practice.stock import add_plain_head, enable_selective_activation_checkpointing
     from selfdistill.training.practice.teacher import fellows
     from selfdistill.training.practice.trainer import PractisingTrainer
@@ -204,8 +226,9 @@ def build_trainer(
         model = with_adapters(model, training.lora, settings.seed("adapters"))
     if training.precision == "pure-bf16":
         warn_of_rounding(model, training)
-    refuse_without_disk(model, work.path, model_folder, len(exports) + 1, recipe.steps, settings)
-    refuse_without_memory(model, settings, asked.longest, copies=copies(settings))
+    written = disk_of(model, settings, work.path)
+    refuse_without_disk(model, work.path, model_folder, len(exports) + 1, recipe.steps, settings, written)
+    refuse_without_memory(model, settings, asked.longest, memory_beside(model, settings, asked.longest))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     kept = activations(training.activations, settings.device, parameters)
     if kept == "recompute-all-but-attention":

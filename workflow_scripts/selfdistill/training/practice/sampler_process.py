@@ -53,13 +53,14 @@ class SamplerProcess:
         message = {"folder": str(share.folder), "model": str(share.model), "shard": share.shard}
         try:
             print(json.dumps(message), file=self._process.stdin, flush=True)
+            reply = json.loads(self._line(stop_requested) or "null")
         except BrokenPipeError:
-            raise self._lost() from None
-        reply = json.loads(self._line(stop_requested) or "null")
-        if reply is None and stop_requested() and self._process.wait() == -signal.SIGTERM:
-            return True  # it was asked before it could listen
+            reply = None
         if reply is None:
-            raise self._lost()
+            lost = self._lost()
+            if stop_requested():  # it was asked too, and perhaps before it could listen
+                return True
+            raise lost
         if ERROR in reply:
             raise UserError(reply[ERROR])
         if STOPPED in reply:

@@ -1,22 +1,17 @@
 """What decides a practice, as its command line gives it: a training's settings and how rollouts are made and learnt from."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
+from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.study.contexts import Context
 from selfdistill.study.doubt import Doubt
 from selfdistill.study.grading import Grading
-from selfdistill.study.practice import Method, PracticeRecipe
+from selfdistill.study.practice import Method, PracticeRecipe, deciding
 from selfdistill.study.sampling import Decode, Sampling
 from selfdistill.training.settings import RunSettings, run_identity, unfit
-
-# What of the study's sections decides nothing here: how many at once, and what a dataset is taken through by.
-NOT_HERE = {
-    "training": {"batch", "epochs", "max_steps", "collation", "over_length"},
-    "practice": {"turns", "decode"},  # the decode itself is one of the settings
-    "sampling": {"engine", "batch", "shards_base", "shards_checkpoint", "gpus", "export_limit"},
-}
 
 
 class PracticeSettings(RunSettings):
@@ -45,10 +40,16 @@ def practice_settings(text: str, **apart: Any) -> PracticeSettings:
     return settings.model_copy(update={"training": settings.training.model_copy(update=apart)})
 
 
+def with_engine(settings: PracticeSettings, model: Path) -> PracticeSettings:
+    """The engine by its name, for it decides what is answered. `model` is the base's folder: engines are chosen by its size."""
+    engine = choose_engine(settings.sampling.engine, settings.device, model)
+    return settings.model_copy(update={"sampling": settings.sampling.model_copy(update={"engine": engine})})
+
+
 def practice_identity(settings: PracticeSettings, origin: dict[str, str]) -> dict[str, Any]:
     """Everything that decides the weights, as `run_identity` has it for a training on a dataset."""
     identity = run_identity(settings, origin)
-    for section, keys in NOT_HERE.items():
-        kept = {key: value for key, value in identity["settings"][section].items() if key not in keys}
-        identity["settings"][section] = kept
+    identity["settings"] = deciding(identity["settings"])
+    if settings.replays:
+        del identity["settings"]["sampling"]["engine"]
     return identity

@@ -135,10 +135,14 @@ def _beside(
 
 
 def halve(model: Any) -> None:
-    """Layers' matrices are kept as autocast would round them in every pass: the same answers from half the memory.
+    """Matrices are kept as autocast would round them in every pass: the same answers from half the memory.
 
-    Norms, the embedding and the head stay in float32, for autocast does not round what they give.
+    Norms and the embedding stay in float32, for autocast does not round what they give; so does a head that is the embedding,
+    and the bias of any head, which is added to what was summed in float32.
     """
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     for module in model.modules():
-        if type(module) is torch.nn.Linear and module is not model.get_output_embeddings():
+        if type(module) is torch.nn.Linear and module is not head:
             module.to(torch.bfloat16)
+    if head.weight is not embedding.weight:
+        head.weight.data = head.weight.data.to(torch.bfloat16)

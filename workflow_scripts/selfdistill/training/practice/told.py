@@ -50,11 +50,12 @@ class Teaching:
             return
         longest = questions.sort(pl.col("prompt_ids").list.len(), descending=True).row(0, named=True)
         most = self.settings.decode.max_tokens
+        learnt = self.settings.practice.learnt(most)
         if self.context.solution == SIBLING:
             if self.context.over_length == "refuse":
                 row = self.telling.row(longest["problem_id"], longest["problem"], Told("0"))
                 row |= {"prompt_tokens": row["prompt_tokens"] + most, "solution_tokens": most}
-                self._refuse_too_long(fitting(row, self.settings.context - most), most)
+                self._refuse_too_long(fitting(row, self.settings.context - learnt), learnt)
         elif self.context.solution is not None and questions["told"].null_count() == questions.height:
             raise UserError(
                 f"{self.key}: of {questions.height:,} questions none has a solution that the teacher could be told; change the "
@@ -83,8 +84,9 @@ class Teaching:
             told = self._told(question, request, rows)
             if told not in asked:
                 asked[told] = self.telling.row(question.problem_id, question.problem, told)
-            row = fitting(asked[told], self.settings.context - tokens)
-            self._refuse_too_long(row, tokens)
+            learnt = self.settings.practice.learnt(tokens)
+            row = fitting(asked[told], self.settings.context - learnt)
+            self._refuse_too_long(row, learnt)
             found.append(row)
         return found
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from selfdistill.training.handover.finished import remove_tree
 from selfdistill.training.practice.agreement import refuse_other_law
 from selfdistill.training.practice.batches import moved
 from selfdistill.training.practice.configuration import deal_of
+from selfdistill.training.practice.generations import set_aside
 from selfdistill.training.practice.objective import Batch, Fact, Objective
 from selfdistill.training.practice.rollouts import POLICY, Policy, Question, RolloutSource
 from selfdistill.training.practice.settings import PracticeSettings
@@ -35,6 +37,16 @@ from selfdistill.training.trainer.measured import Measured
 from selfdistill.training.trainer.model import plain_model
 
 MENTIONED = 8  # requests of a step that a sentence names
+TRACKED = ("teacher_kl", "base_kl", "clipped_low", "clipped_high", "is_clipped", "is_mean")  # of UPDATES
+SHOWN = ("reward", "length", "cut", "teacher_kl", "base_kl")
+
+
+def facts_of(rows: pl.DataFrame, rollouts: int) -> pl.DataFrame:
+    """Of each rollout of a generation what is told of it, and whether its group has one reward."""
+    group = pl.int_range(pl.len()) // rollouts
+    flat = pl.col("reward").n_unique().over(group) == 1
+    cut = pl.col("finish_reason") == "length"
+    return rows.select("reward", "doubts", "looping", length="n_tokens", cut=cut, flat=flat)
 
 
 class PractisingTrainer(Measured, PolicyLoss):
@@ -102,9 +114,16 @@ class PractisingTrainer(Measured, PolicyLoss):
         return slice(start, start + self.deal.batch)
 
     def shown(self) -> dict[str, float]:
+        tracked = self.tracked()
+        return {name: tracked[name] for name in SHOWN if name in tracked}
+
+    def tracked(self) -> dict[str, float]:
         means = self._graded[self._of_step(int(self._row["step"]))].mean().row(0, named=True)
-        update = {name: value for name, value in self._row["update"].items() if isinstance(value, float)}
-        return means | {name: update[name] for name in ("teacher_kl", "base_kl") if name in update}
+        seen: dict[str, Any] = means | {name: self._row["update"].get(name) for name in TRACKED}
+        return {name: float(value) for name, value in seen.items() if value is not None}
+
+    def seconds_learning(self) -> float:
+        return float(self._row["update"]["seconds_learning"])
 
     def saves_after(self, step: int, stopping: bool) -> bool:
         return step % self.deal.updates == 0
@@ -123,13 +142,14 @@ class PractisingTrainer(Measured, PolicyLoss):
         rows = self.source_of_rollouts.rollouts(generation, self.questions(generation), self.policy)
         self._answering = time.monotonic() - started
         self._requests = rows["request_id"].to_list()
-        self._graded = rows.select("reward", length="n_tokens", cut=pl.col("finish_reason") == "length")
+        self._graded = facts_of(rows, self.settings.practice.rollouts)
         self._remember_examples(rows)
         batches = self.deal.batches(rows, self.settings.practice.prefix)
         mine = {number: batch for number, batch in enumerate(batches) if number % ranks.world() == ranks.rank()}
         self._passes = {number: self._with_logps(batch) for number, batch in mine.items()}
         if self.settings.replays is None:  # else they are another student's
-            refuse_other_law(self._passes.values(), generation, self.settings, self.source)
+            aside = partial(set_aside, self.work.path, generation)
+            refuse_other_law(self._passes.values(), generation, self.settings, self.source, aside)
         self.generation = generation
 
     def policy(self) -> Policy:
@@ -137,7 +157,7 @@ class PractisingTrainer(Measured, PolicyLoss):
         folder = self.work.path / POLICY
         ranks.by_first(lambda: remove_tree(folder))
         export_model(self.accelerator.unwrap_model(self.model), self.source, folder)
-        return Policy(folder, ranks.by_first(lambda: model_digest(folder)))
+        return Policy(folder, ranks.by_first(lambda: model_digest(folder)), updated=self.state.global_step > 0)
 
     def _remember_examples(self, rows: pl.DataFrame) -> None:
         """What exports are compared on: rollouts of the first generation, scored while the student still is the base."""

@@ -1,5 +1,7 @@
 """Whether there is anything to learn from: what is said, once, when some generations in a row held nothing."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from selfdistill.tables.endings import NO_ANSWER, UNFINISHED
@@ -7,26 +9,35 @@ from selfdistill.training.practice.settings import PracticeSettings
 from selfdistill.training.practice.told import SIBLING
 
 PATIENCE = 3  # generations in a row
+WATCHED = ["reward", "advantage", "teacher_ids", "finish_class"]  # columns of ROLLOUTS
 
 
 class Watch:
-    def __init__(self, settings: PracticeSettings) -> None:
-        self.settings = settings
+    """`held` gives the rows of an earlier generation, from a file: who watches may have been started a moment ago."""
+
+    def __init__(self, settings: PracticeSettings, held: Callable[[int], pl.DataFrame | None] = lambda _: None) -> None:
+        self.settings, self.held = settings, held
         self.needs_siblings = settings.teacher is not None and settings.teacher.solution == SIBLING
-        self._in_a_row: dict[str, int] = {}
-        self._said: set[str] = set()
+        self._faults: dict[int, str | None] = {}
 
     def sentence(self, generation: int, rows: pl.DataFrame) -> str | None:
-        """What to say of the rollouts of a generation, if they are the last of too many with the same fault."""
-        fault = self._fault(rows)
-        self._in_a_row = {fault: self._in_a_row.get(fault, 0) + 1} if fault else {}
+        """What to say of the rollouts of a generation, if they are the last of too many with the same fault: said once of
+        those in a row."""
+        fault = self._faults[generation] = self._fault(rows)
         patience = min(PATIENCE, self.settings.practice.generations)
-        if not fault or fault in self._said or self._in_a_row[fault] < patience:
+        first = generation - patience + 1
+        if not fault or any(self._fault_of(each) != fault for each in range(first, generation)):
             return None
-        self._said.add(fault)
-        first = generation - self._in_a_row[fault] + 1
+        if self._fault_of(first - 1) == fault:
+            return None
         when = f"generations {first} to {generation}" if first < generation else f"generation {generation}"
         return f"{when}: {fault} {self._mend(rows)}"
+
+    def _fault_of(self, generation: int) -> str | None:
+        if generation not in self._faults:
+            rows = self.held(generation) if generation > 0 else None
+            self._faults[generation] = None if rows is None else self._fault(rows)
+        return self._faults[generation]
 
     def _fault(self, rows: pl.DataFrame) -> str | None:
         rewards, by_reward = rows["reward"], self.settings.method == "grpo"

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import psutil
@@ -146,11 +147,11 @@ def is_worker() -> bool:
     return LAUNCHER in os.environ
 
 
-def work_along(run: Callable[[], None], device: str) -> None:
+def work_along(run: Callable[[], None], device: str, patience: timedelta | None = None) -> None:
     """`run` as one of several processes: the first is heard, the others only when they have something to say."""
     _end_with_launcher()
     if MEETING in os.environ:
-        ranks.join(device)
+        ranks.join(device, patience)
     if ranks.is_first():
         voice = sys.stderr
     else:

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 _rank, _world = 0, 1
 
 
-def join(device: str) -> None:
+def join(device: str, patience: timedelta | None = None) -> None:
     """Meet the others that the launcher started; the environment says how many and where, as torchrun's does."""
     global _rank, _world
     import torch
@@ -30,7 +30,7 @@ def join(device: str) -> None:
 
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=patience or PATIENCE)
     _rank, _world = dist.get_rank(), dist.get_world_size()
 
 

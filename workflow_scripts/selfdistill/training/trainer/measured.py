@@ -97,8 +97,16 @@ class Measured(StockHooks):
         raise NotImplementedError
 
     def shown(self) -> dict[str, float]:
-        """What else of the last step is told on the way, and to trackers."""
+        """What else of the last step is told on the way."""
         return {}
+
+    def tracked(self) -> dict[str, float]:
+        """What else of it trackers are told."""
+        return self.shown()
+
+    def seconds_learning(self) -> float:
+        """Of the last step's time what tokens a second are told by."""
+        return float(self._row["seconds"])
 
     def saves_after(self, step: int, stopping: bool) -> bool:
         """Whether a checkpoint is made after this step, which is not the last."""
@@ -185,7 +193,7 @@ class Measured(StockHooks):
         self.so_far.add(self._row, sum(self.weights_meter.weights))
         if self.settings.training.trackers:
             shown = ("loss", "entropy", "learning_rate", "grad_norm", "tokens")
-            self.log({key: self._row[key] for key in shown} | self.so_far.shares() | self.shown())
+            self.log({key: self._row[key] for key in shown} | self.so_far.shares() | self.tracked())
         return self._row
 
     def memory(self) -> int:

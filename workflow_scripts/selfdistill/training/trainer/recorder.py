@@ -62,7 +62,7 @@ class StepRecorder(TrainerCallback):
             "grad_norm": float(f"{row['grad_norm']:.3g}"),
             "learning_rate": float(f"{row['learning_rate']:.3g}"),
             **{key: round(share, 4) for key, share in (shares | self.trainer.shown()).items()},
-            "tokens_per_second": round(row["tokens"] / max(row["seconds"], 1e-9)),
+            "tokens_per_second": round(row["tokens"] / max(self.trainer.seconds_learning(), 1e-9)),
             "gib": round(row["device_bytes"] / 2**30, 2),
             "seconds_left": round(pace * (total - step)),
         }
