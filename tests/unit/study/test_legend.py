@@ -88,7 +88,7 @@ def test_no_two_arms_of_a_study_read_alike(file: str) -> None:
 def test_all_that_tells_arms_apart_is_said(file: str) -> None:
     """Whatever of decode, keep, context, targets, method and neighbours an arm names, its line changes when that is taken out."""
     study = plain(file)
-    other = {
+    other: dict[str, Any] = {
         "decode": "else", "keep": "everything", "context": None, "targets": "sampled", "length_like": None, "training": {},
         "practice": {}, "replays": None, "method": "grpo",
     }  # fmt: skip
