@@ -1,11 +1,13 @@
 """A plan of cost as text for a terminal, and as plain data."""
 
 import os
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from selfdistill.foundation.wording import points
+from selfdistill.foundation.wording import THIN_SPACE, points
 from selfdistill.planning.actual import Found
 from selfdistill.planning.cost import Amount, Stage, expected_length, hours_of_practices, longest, total
 from selfdistill.planning.counts import number
@@ -16,9 +18,11 @@ from selfdistill.planning.power import POWER, Reach, seen
 from selfdistill.planning.proposal import Proposal, Proposed
 from selfdistill.planning.resumed import JOB_HOURS, RETRIES
 from selfdistill.planning.right_answers import right_answers_line
+from selfdistill.study.legend import legend_of
 from selfdistill.study.models import arms_with_dataset, asked_in_context, practising_arms
 from selfdistill.study.study import Study
 
+WIDTH = 120
 HOWS = ("assumed", "computed", "measured")  # the least sure first
 
 
@@ -58,6 +62,7 @@ def as_data(
             "as_far": _data_of(proposal.as_far),
         },
         "model": figures.name,
+        "legend": asdict(legend_of(study.as_param())),
         "stages": [asdict(part) | {"jobs": part.jobs} for part in parts],
         "total": asdict(whole) | {"jobs": whole.jobs},
         "price_per_gpu_hour": price,
@@ -89,6 +94,7 @@ def as_text(
             memory_line(study),
             practice_line(study, figures),
             money_line(total(parts), price),
+            legend_lines(study),
             examples_line(study, figures),
             right_answers_line(study, figures),
             contexts_line(study),
@@ -101,6 +107,28 @@ def as_text(
             figures_list(figures),
         )
         if part
+    )
+
+
+def legend_lines(study: Study) -> str:
+    """What the names of arms and decodes mean, as on the report's first screen."""
+    legend = legend_of(study.as_param())
+    parts = [
+        _wrapped(" ".join(legend.sentences), ""),
+        "Arms:",
+        *(_wrapped(meaning, f"  {name}: ") for name, meaning in legend.arms.items()),
+        f"Decodes, {legend.cap}:" if legend.cap else "Decodes:",
+        *(_wrapped(meaning, f"  {name}: ") for name, meaning in legend.decodes.items()),
+        _wrapped(f"{legend.shared}.", "Unless an arm's line says otherwise: ") if legend.shared else "",
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _wrapped(text: str, before: str) -> str:
+    """Lines of a terminal, which has commas between thousands."""
+    plain = re.sub(rf"(?<=\d){THIN_SPACE}(?=\d)", ",", text).replace(THIN_SPACE, " ").replace("’", "'")
+    return textwrap.fill(
+        before + plain, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
 
 

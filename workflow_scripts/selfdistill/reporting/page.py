@@ -55,6 +55,7 @@ from selfdistill.reporting.tables.table import Table
 from selfdistill.reporting.truncation import truncation_decode, truncation_sentences
 from selfdistill.reporting.weights import learning_or_rounding
 from selfdistill.statistics.multiplicity import ALPHA
+from selfdistill.study.legend import legend_of
 from selfdistill.tables import words
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "report"
@@ -90,6 +91,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
     page = environment.get_template("report.html.j2")
     return page.render(
         study=inputs.study,
+        legend=legend_of(inputs.study),
         study_sha256=inputs.study_sha256,
         study_yaml=yaml.safe_dump(inputs.study, sort_keys=False, allow_unicode=True),
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),

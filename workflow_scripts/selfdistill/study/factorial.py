@@ -38,14 +38,14 @@ def factorial_cells(arms: Mapping[str, Arm], decodes: Mapping[str, Decode]) -> F
         if arm.drawn_by and arm.targets == "sampled" and not arm.training
     }
     crossed = [d for d in dict.fromkeys(d for d, _ in trained) if d and all((d, keep) in trained for keep in KEEPS)]
-    plain = next((decode for decode in crossed if _is_plain(decodes[decode])), None)
+    plain = next((decode for decode in crossed if is_plain(decodes[decode])), None)
     if len(crossed) != 2 or plain is None:
         return None
     ssd = next(decode for decode in crossed if decode != plain)
     return Factorial(*(trained[decode, keep] for decode, keep in product((ssd, plain), KEEPS)))
 
 
-def _is_plain(decode: Decode) -> bool:
+def is_plain(decode: Decode) -> bool:
     """The model's own distribution: temperature 1 and nothing cut away."""
     off = (decode.top_k, decode.top_p, decode.min_p, decode.presence_penalty)
     return decode.temperature == 1 and off == (0, 1, 0, 0)

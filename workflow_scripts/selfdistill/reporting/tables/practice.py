@@ -27,8 +27,8 @@ from selfdistill.reporting.truncation import (
     truncation_decode,
     truncation_row,
 )
-from selfdistill.study.contexts import Context
-from selfdistill.study.practice import MovingTeacher, PracticeRecipe
+from selfdistill.study.practice import PracticeRecipe
+from selfdistill.study.recipe_words import DIVERGENCES, teacher_in_words, told_in_words
 from selfdistill.tables import words
 from selfdistill.tables.practice_analysis import PRACTICE_COST, PRACTICE_SIGNAL
 
@@ -68,33 +68,10 @@ def _lesson(study: dict[str, Any], fields: dict[str, Any], recipe: PracticeRecip
         dual = f", at most {recipe.dual_clip:g}" if recipe.dual_clip else ""
         clip = f"ratio within 1 {MINUS} {recipe.clip[0]:g} to 1 + {recipe.clip[1]:g}{dual}"
         return f"the reward less its group’s mean{scaled}; {clip}{prefix}"
-    teacher = (
-        f"a teacher that takes {fmt.percent(recipe.teacher.ema, 0)} of the student each generation"
-        if isinstance(recipe.teacher, MovingTeacher)
-        else "the base as teacher"
-    )
     support = f"the student’s {recipe.support} likeliest tokens" if recipe.support else "the whole law"
     tail = " and the rest as one" if recipe.support and recipe.tail else ""
-    names = {"jsd": "Jensen–Shannon divergence", "forward": "KL(teacher‖student)", "reverse": "KL(student‖teacher)"}
-    return f"{names[recipe.divergence]} to {teacher}, {_told(study, fields)}, on {support}{tail}{prefix}"
-
-
-def _told(study: dict[str, Any], fields: dict[str, Any]) -> str:
-    """What the teacher knows beside the question."""
-    name = fields.get("context")
-    told = study.get("contexts", {}).get(name) if name else None
-    if told is None or Context.model_validate(told).tells_nothing:
-        return "told nothing more"
-    context = Context.model_validate(told)
-    solutions = {
-        "sibling": "another right answer of the group",
-        "context": f"a right answer under {context.context}",
-        "dataset": "the dataset’s solution",
-        "answer": "the answer alone",
-        "column": f"the column {context.column}",
-    }
-    what = solutions.get(context.solution or "", "its wording alone")
-    return f"told {what}{'' if context.thought else ', without its thought'} ({name})"
+    told = told_in_words(study.get("contexts", {}), fields.get("context"), "another right answer of the group")
+    return f"{DIVERGENCES[recipe.divergence]} to {teacher_in_words(recipe)}, {told}, on {support}{tail}{prefix}"
 
 
 def _questions(fields: dict[str, Any], recipe: PracticeRecipe) -> str:
