@@ -60,7 +60,9 @@ def looked_at(lines: Lines, file_alone: bool = False) -> tuple[Study, list[Findi
     told = list(dict.fromkeys(cross_checks(study, Path("."))))
     found = [] if file_alone else list(examined(study, told))
     keys = {_key_of(each.sentence) for each in found if each.kind == "mistake"}
-    found = [Finding("mistake", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)] + found
+    found = [
+        Finding("mistake", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)
+    ] + found
     return study, [replace(each, sentence=lines.placed(each.sentence, lines.content)) for each in found]
 
 
@@ -221,7 +223,8 @@ def _enough(study: Study, read: dict[str, list[RawProblem]]) -> Iterator[Finding
     for key, (use, number) in wanted.items():
         if number > there[use]:
             yield Finding(
-                "mistake", f"{key}: asks for {number:,} problems, and there are {there[use]:,} without copies; lower it."
+                "mistake",
+                f"{key}: asks for {number:,} problems, and there are {there[use]:,} without copies; lower it.",
             )
 
 
