@@ -175,16 +175,18 @@ def test_a_teacher_that_is_told_nothing_teaches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_frozen_model_answers_the_same_from_half_the_memory() -> None:
-    """Under autocast, which a GPU trains with: bit for bit."""
-    from selfdistill.training.practice.teacher import halve
+    """Under autocast, which a GPU trains with: bit for bit. The trainer wraps its own model alone, so a frozen one brings it."""
+    from selfdistill.training.practice.teacher import Frozen, halve
     from selfdistill.training.trainer.model import load_model
 
     whole, halved = load_model(SEARCHER).eval(), load_model(SEARCHER).eval()
     halve(halved)
     ids = torch.tensor([questions(1)["prompt_ids"][0].to_list()])
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        laws = [model(input_ids=ids).logits for model in (whole, halved)]
-    assert torch.equal(*laws) and {str(each.dtype) for each in halved.parameters()} == {
+        students = whole(input_ids=ids).logits
+    with Frozen(halved, rounds=True).answering() as teacher:
+        teachers = teacher(input_ids=ids).logits
+    assert torch.equal(students, teachers) and {str(each.dtype) for each in halved.parameters()} == {
         "torch.bfloat16",
         "torch.float32",
     }

@@ -50,14 +50,14 @@ class Without:
 
 
 class Frozen:
-    """The base as it was."""
+    """The base as it was. `rounds` where the student's passes are under autocast: the trainer wraps its own model alone."""
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, rounds: bool = False) -> None:
+        self.model, self.rounds = model, rounds
 
     @contextmanager
     def answering(self) -> Iterator[Any]:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.rounds):
             yield self.model
 
     def rest(self) -> None:
@@ -68,8 +68,8 @@ class Frozen:
 class Moving(Frozen):
     """A teacher in float32 that goes a share of the way to the student after every generation."""
 
-    def __init__(self, model: Any, share: float) -> None:
-        super().__init__(model)
+    def __init__(self, model: Any, share: float, rounds: bool = False) -> None:
+        super().__init__(model, rounds)
         self.share = share
 
     def parts(self) -> dict[str, Tensor]:
@@ -114,10 +114,15 @@ def fellows(student: Any, folder: Path, settings: PracticeSettings, objective: O
     fixed = distils and moving is None
     teacher: Fellow | None = None
     if moving:
-        teacher = Moving(_beside(folder, "float32", settings, objective.prepare, moves=True), moving.ema)
+        teacher = Moving(
+            _beside(folder, "float32", settings, objective.prepare, moves=True), moving.ema, is_halved(settings)
+        )
     base: Frozen | None = None
     if recipe.base_kl or fixed:
-        base = Frozen(_beside(folder, settings.training.precision, settings, objective.prepare if fixed else None))
+        base = Frozen(
+            _beside(folder, settings.training.precision, settings, objective.prepare if fixed else None),
+            is_halved(settings),
+        )
     return Fellows(base if recipe.base_kl else None, base if fixed else teacher)
 
 
