@@ -30,7 +30,7 @@ OWN = (words.REWARD, words.DOUBTS)
 def measured(results: Path) -> dict[str, Any]:
     changes = pl.read_parquet(results / "analysis/practice_changes.parquet")
     levels = pl.read_parquet(results / "analysis/levels.parquet").filter(
-        pl.col("training_seed").is_null(), decode_id=DECODE, split="test", estimand=words.ACCURACY
+        decode_id=DECODE, split="test", estimand=words.ACCURACY
     )
     cost = pl.read_parquet(results / "analysis/practice_cost.parquet")
     arms = ["base", *cost["arm"].unique(maintain_order=True)]
@@ -44,7 +44,7 @@ def measured(results: Path) -> dict[str, Any]:
             }
             for arm in arms
         ],
-        "problems": {part: int(levels.filter(arm="base", budget=part)["n"].sum()) for part in PARTS},
+        "problems": {part: int(levels.filter(arm="base", budget=part)["n"][0]) for part in PARTS},
         "verdicts": verdicts(pl.read_parquet(results / "analysis/verdicts.parquet")),
     }
 
@@ -57,7 +57,9 @@ def own(rows: pl.DataFrame) -> dict[str, Any] | None:
 
 
 def level(rows: pl.DataFrame) -> list[float] | None:
-    found = rows.to_dicts()
+    """Over all trainings of an arm; of one training its own."""
+    pooled = rows.filter(pl.col("training_seed").is_null())
+    found = (pooled if pooled.height else rows).to_dicts()
     return interval(found[0]) if found else None
 
 
@@ -80,9 +82,9 @@ def verdicts(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def arms_table(found: dict[str, Any]) -> str:
-    problems = " and ".join(f"{count} of `{part}`" for part, count in found["problems"].items())
+    problems = " and ".join(f"{count} families of `{part}`" for part, count in found["problems"].items())
     lines = [
-        f"Held out are {problems} (test split). Brackets are 95 % intervals, changes those of these checkpoints.",
+        f"Held out are problems of {problems} (test split). Brackets are 95 % intervals, changes those of these checkpoints.",
         "",
         "| arm (trainings) | its own questions, base → end, % | points | doubts an answer | change | of four, % | of six, % |",
         "|---|---|---|---|---|---|---|",
