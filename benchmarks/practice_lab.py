@@ -84,7 +84,8 @@ def verdicts(table: pl.DataFrame) -> list[dict[str, Any]]:
 def arms_table(found: dict[str, Any]) -> str:
     problems = " and ".join(f"{count} families of `{part}`" for part, count in found["problems"].items())
     lines = [
-        f"Held out are problems of {problems} (test split). Brackets are 95 % intervals, changes those of these checkpoints.",
+        f"Held out are problems of {problems} (test split).",
+        "Brackets are 95 % intervals, changes those of these checkpoints.",
         "",
         "| arm (trainings) | its own questions, base → end, % | points | doubts an answer | change | of four, % | of six, % |",
         "|---|---|---|---|---|---|---|",
