@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_tables_tell_changes_levels_and_verdicts(lab: Mapping[str, Any], study: Path) -> None:
     found = lab["measured"](study)
-    rows = {line.split(" | ")[0][2:]: line.split(" | ") for line in lab["arms_table"](found).splitlines()[4:]}
+    rows = {line.split(" | ")[0][2:]: line.split(" | ") for line in lab["arms_table"](found).splitlines()[5:]}
     assert list(rows) == ["the base", *(f"`{arm}` ({len(practised.seeds(arm))})" for arm in practised.STUDY["arms"])]
     first, last = (float(end) for end in rows["`sdpo` (3)"][1].split(" → "))
     assert abs(first - 80) < 8 and abs(last - 25) < 8 and rows["`sdpo` (3)"][2].startswith("−")
