@@ -162,7 +162,7 @@ def test_in_another_folder_the_study_is_the_same_study(unpacked: Path) -> None:
     shutil.copytree(unpacked / "results/problems", there / "results/smoke/problems")
     with contextlib.chdir(there):
         study = study_of(Path("../study.yaml"))
-        plans = Plans(study, Path("results/smoke"))
+        plans = Plans(study, Path("results/smoke"), study)
         for model in ("base", "aa", "samples-t11"):
             asked = plans.of(model, asked_of(study, model))
             assert asked is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT, whatever_it_begins_with
+from conftest import ROOT, Clone, whatever_it_begins_with
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.rehearsal.rehearsal import LEAST, TRAIN_PROBLEMS, rehearse
 from selfdistill.study.load import load_study
@@ -68,20 +68,14 @@ def test_unequal_draws_and_shared_noise_are_rehearsed_too(tmp_path: Path) -> Non
     assert set(small.mixture_draws.values()) == {4}
 
 
-def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        str(ROOT / "workflow_scripts/forklock.py"),
-        "rehearse",
-        str(ROOT / "config/qwen3.5-4b.yaml"),
-        "--arms",
-    ]
-    made = subprocess.run([*command, "ssd", "soft"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(fresh: Clone) -> None:
+    command = [sys.executable, "workflow_scripts/forklock.py", "rehearse", "config/qwen3.5-4b.yaml", "--arms"]
+    made = subprocess.run([*command, "ssd", "soft"], cwd=fresh.folder, capture_output=True, text=True, timeout=60)
     assert made.returncode == 0, made.stderr
-    study = yaml.safe_load((tmp_path / made.stdout.strip()).read_text())
+    study = yaml.safe_load((fresh.folder / made.stdout.strip()).read_text())
     assert list(study["arms"]) == ["ssd", "soft"]
     assert set(study["hypotheses"]) == {"ssd-at-0-7", "ssd-at-1-0", "ssd-at-1-5", "ssd-fair", "soft-against-sampled"}
-    made = subprocess.run([*command, "sdd"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    made = subprocess.run([*command, "sdd"], cwd=fresh.folder, capture_output=True, text=True, timeout=60)
     assert made.stderr.startswith("error: --arms: the study has no arm 'sdd'; there are: ssd, keep-cut")
 
 

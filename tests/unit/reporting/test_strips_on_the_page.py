@@ -45,7 +45,8 @@ def test_hostile_tokens_are_text_in_strips_lists_and_tables(html: str) -> None:
     tags = [tag for tag, _ in read.found]
     assert "script" not in tags and "img" not in tags
     assert not any(name.startswith("on") for _, attributes in read.found for name in attributes)
-    assert tags.count("section") == html.count("<section ") and tags.count("details") == html.count("<details>")
+    assert tags.count("section") == len(re.findall("<section[ >]", html))
+    assert tags.count("details") == len(re.findall("<details[ >]", html))
     for hostile in HOSTILE_TOKENS[:4]:
         assert read.text.replace("␣", " ").count(visible(hostile)) >= 3, hostile
     assert "{{7*7}}" in read.text and "x" * 33 not in read.text
