@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfdistill.foundation.programs import as_program
-from train import INTERRUPTED, OFFLINE, Between, StopSignal, started_on
+from train import INTERRUPTED, OFFLINE, Between, StopSignal, add_options, started_on
 
 if TYPE_CHECKING:
     from selfdistill.training.practice.settings import PracticeSettings
@@ -24,15 +24,8 @@ PATIENCE = timedelta(days=1)  # ranks wait for each other's shares of a generati
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("model", "questions", "out", "work"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    add_options(parser, "questions")
     parser.add_argument("--replay", type=Path, nargs="?", help="rollouts of another run, to learn from instead")
-    parser.add_argument("--settings", required=True, help="JSON, see above")
-    parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
-    parser.add_argument("--slow-kernels", action="store_true", help="on a GPU, do without kernels that make it fast")
-    parser.add_argument("--study", help="its name, which checkpoints keep beside what else they were made from")
-    parser.add_argument("--node", type=int, help="which of several nodes this is, where Slurm does not say it")
-    parser.add_argument("--meeting", help="host:port of the first node, likewise")
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported

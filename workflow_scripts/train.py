@@ -28,18 +28,23 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIME
 INTERRUPTED = 130  # what shells call a program that ended by Ctrl-C
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("model", "dataset", "out", "work"):
+def add_options(parser: argparse.ArgumentParser, learnt: str) -> None:
+    """What every training is told; `learnt` is what its file of examples is called."""
+    for name in ("model", learnt, "out", "work"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--targets", type=Path, nargs="?", help="soft targets; without a file the sampled tokens are")
     parser.add_argument("--settings", required=True, help="JSON, see above")
-    parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     parser.add_argument("--trackers", nargs="*", default=[], help="where else to log to: tensorboard, wandb")
     parser.add_argument("--slow-kernels", action="store_true", help="on a GPU, do without kernels that make it fast")
     parser.add_argument("--study", help="its name, which checkpoints keep beside what else they were made from")
     parser.add_argument("--node", type=int, help="which of several nodes this is, where Slurm does not say it")
     parser.add_argument("--meeting", help="host:port of the first node, likewise")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, "dataset")
+    parser.add_argument("--targets", type=Path, nargs="?", help="soft targets; without a file the sampled tokens are")
+    parser.add_argument("--save-every", type=int, help="steps between the checkpoints that a crash is survived with")
     asked = parser.parse_args(arguments)
 
     os.environ.update(OFFLINE)  # before the libraries that read it are imported

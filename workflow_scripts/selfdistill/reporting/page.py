@@ -79,16 +79,21 @@ def build_report(inputs: ReportInputs, output: Path | str, templates: Path = TEM
     write_text(output, render_report(inputs, templates))
 
 
-def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
+def templates_in(folder: Path) -> Environment:
+    """What is put into a page of ours is text and never markup."""
     environment = Environment(
-        loader=FileSystemLoader(templates),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals["format"] = formatting
-    page = environment.get_template("report.html.j2")
+    return environment
+
+
+def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
+    page = templates_in(templates).get_template("report.html.j2")
     return page.render(
         study=inputs.study,
         legend=legend_of(inputs.study),

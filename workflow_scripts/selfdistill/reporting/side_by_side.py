@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from selfdistill.reporting import formatting as fmt
-from selfdistill.reporting.page import TEMPLATES
+from selfdistill.reporting.page import TEMPLATES, templates_in
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.study.unlike import ABSENT
 from selfdistill.tables import words
@@ -96,15 +95,7 @@ def page(
     names: Sequence[str], differing: dict[str, list[Any]], table: pl.DataFrame, templates: Path = TEMPLATES
 ) -> str:
     """Complete in itself. What stands in study files is text and never markup."""
-    environment = Environment(
-        loader=FileSystemLoader(templates),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["format"] = fmt
-    return environment.get_template("compare.html.j2").render(
+    return templates_in(templates).get_template("compare.html.j2").render(
         names=names, files=files_differ(names, differing), tables=list(numbers(table)), results="", figures={}, safe_svg=Markup,
         strip_classes={}, style=Markup((templates / "report.css").read_text(encoding="utf-8")),
     )  # fmt: skip
