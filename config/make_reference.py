@@ -25,7 +25,7 @@ BEGINNING = """# Every key of a study file
 A study file is complete by itself: nothing is taken from another file. `config.yaml` and the files in `config/` are
 examples. NAME stands for a name of yours.
 
-`python workflow_scripts/check_study.py FILE` says all that is wrong with a file, with its lines. Editors check it by
+`forklock check FILE` says all that is wrong with a file, with its lines. Editors check it by
 `config/schema.json`. This page is made from the types of the study by `make schema`.
 """
 WIDTH, NONE = 120, "–"

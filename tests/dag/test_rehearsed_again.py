@@ -11,7 +11,14 @@ pytestmark = pytest.mark.xdist_group("dag")
 
 
 def rehearsed(clone: Clone) -> str:
-    command = [sys.executable, "workflow_scripts/rehearse.py", "config/qwen3.5-4b.yaml", "--engine", "torch"]
+    command = [
+        sys.executable,
+        "workflow_scripts/forklock.py",
+        "rehearse",
+        "config/qwen3.5-4b.yaml",
+        "--engine",
+        "torch",
+    ]
     said = subprocess.run(command, cwd=clone.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0, said.stderr
     return said.stdout.strip()

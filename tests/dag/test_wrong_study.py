@@ -105,12 +105,12 @@ def test_every_target_takes_its_study_from_config_and_refuses_the_other_name(fre
     assert code == 0 and "config/smoke.yaml" in said
     code, said = asked(fresh, "make", "-n", target, "STUDY=config/smoke.yaml")
     assert code == 2 and f"the study file is named by CONFIG; run make {target} CONFIG=config/smoke.yaml" in said
-    assert "snakemake" not in said and "cost.py" not in said
+    assert "snakemake" not in said and "forklock plan" not in said
 
 
 def test_a_study_file_is_looked_at_before_snakemake_starts(fresh: Clone) -> None:
     code, said = asked(fresh, "make", "-n", "report", "CONFIG=mine.yaml")
-    checked = said.index("check_study.py mine.yaml")
+    checked = said.index("forklock check --file-alone mine.yaml")
     assert code == 0 and said.index("--configfile mine.yaml") > checked
     for text, expected in (
         (None, "mine.yaml: there is no such study file"),
@@ -118,5 +118,5 @@ def test_a_study_file_is_looked_at_before_snakemake_starts(fresh: Clone) -> None
     ):
         if text:
             (fresh.folder / "mine.yaml").write_text(text)
-        code, said = asked(fresh, "python", "workflow_scripts/check_study.py", "mine.yaml")
+        code, said = asked(fresh, "python", "workflow_scripts/forklock.py", "check", "mine.yaml")
         assert code == 1 and said.startswith(f"error: {expected}")

@@ -42,7 +42,7 @@ def with_another_margin(study: dict[str, Any]) -> None:
 
 def next_look(clone: Clone, study: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "workflow_scripts/next_look.py", study],
+        [sys.executable, "workflow_scripts/forklock.py", "look", study],
         cwd=clone.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("dag")
 
 def planned(clone: Clone, study: str, *options: str) -> str:
     return subprocess.run(
-        [sys.executable, "workflow_scripts/cost.py", study, *options],
+        [sys.executable, "workflow_scripts/forklock.py", "plan", study, *options],
         cwd=clone.folder, env=ENVIRONMENT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 

@@ -29,7 +29,7 @@ RESULTS = Path("results/qwen3.5-4b-rehearsal")
 def hub(fresh: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub that has what the rehearsal would find in folders; its doors open to whoever brings the token."""
     subprocess.run(
-        [sys.executable, "workflow_scripts/rehearse.py", "config/qwen3.5-4b.yaml", "--engine", "vllm",
+        [sys.executable, "workflow_scripts/forklock.py", "rehearse", "config/qwen3.5-4b.yaml", "--engine", "vllm",
          "--arms", "soft", "aa"],
         cwd=fresh.folder, env=ENVIRONMENT, check=True, capture_output=True, timeout=PATIENCE,
     )  # fmt: skip

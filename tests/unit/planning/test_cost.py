@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-import cost
 from conftest import ROOT
+from selfdistill.commands.main import run as command
 from selfdistill.foundation.errors import UserError
 from selfdistill.planning.cost import Amount, Stage, stages, total
 from selfdistill.planning.figures import Figures, between_sizes, load_throughputs
@@ -32,7 +32,7 @@ def changed(tmp_path: Path, file: Path, change: Any) -> Path:
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    cost.main(list(arguments))
+    command(["plan", *arguments])
     return capsys.readouterr().out
 
 
@@ -44,7 +44,7 @@ def test_every_shipped_study_has_a_plan(study: str, capsys: pytest.CaptureFixtur
     content = yaml.safe_load((ROOT / study).read_text())
     if "/runs/" in content["model"]["path"]:  # a checkpoint of another study, which is to be run first
         with pytest.raises(UserError, match="run that study first"):
-            cost.main([study])
+            command(["plan", study])
         return
     said = printed(capsys, study)
     assert "total" in said and "The plan rests on these figures" in said
@@ -95,7 +95,7 @@ def test_an_arm_on_solutions_is_trained_and_nothing_is_sampled_for_it(tmp_path: 
 def test_a_figure_that_is_not_stated_is_asked_for_by_name(tmp_path: Path) -> None:
     without = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].pop("completion_tokens"))
     with pytest.raises(UserError, match=r"models\.lab\.completion_share is not stated; measure it .* assumed"):
-        cost.main(["config.yaml", "--throughputs", str(without)])
+        command(["plan", "config.yaml", "--throughputs", str(without)])
 
 
 def test_a_model_without_figures_and_a_machine_without_speeds_are_one_sentence(tmp_path: Path) -> None:
@@ -103,16 +103,16 @@ def test_a_model_without_figures_and_a_machine_without_speeds_are_one_sentence(t
     with pytest.raises(
         UserError, match="models has no entry whose known_by is a part of 'resources/lab/model'; add one"
     ):
-        cost.main(["config.yaml", "--throughputs", str(unknown)])
+        command(["plan", "config.yaml", "--throughputs", str(unknown)])
     on_gpu = changed(tmp_path, ROOT / "config.yaml", lambda study: study["sampling"].update(gpus=1))
     with pytest.raises(UserError, match=r"models\.lab\.places\.h200\.sampling is not stated"):
-        cost.main([str(on_gpu)])
+        command(["plan", str(on_gpu)])
 
 
 def test_a_figure_without_its_source_is_refused(tmp_path: Path) -> None:
     bare = changed(tmp_path, FIGURES, lambda content: content["models"]["lab"].update(prompt_tokens={"value": 3}))
     with pytest.raises(UserError, match=r"models\.lab\.prompt_tokens\.how: field required; a figure is"):
-        cost.main(["config.yaml", "--throughputs", str(bare)])
+        command(["plan", "config.yaml", "--throughputs", str(bare)])
 
 
 def test_too_few_samples_for_the_filter_are_said_before_they_are_drawn(

@@ -71,7 +71,8 @@ def test_unequal_draws_and_shared_noise_are_rehearsed_too(tmp_path: Path) -> Non
 def test_some_arms_alone_take_along_the_hypotheses_that_speak_of_no_other(tmp_path: Path) -> None:
     command = [
         sys.executable,
-        str(ROOT / "workflow_scripts/rehearse.py"),
+        str(ROOT / "workflow_scripts/forklock.py"),
+        "rehearse",
         str(ROOT / "config/qwen3.5-4b.yaml"),
         "--arms",
     ]

@@ -19,13 +19,17 @@ PACKAGES = ("snakemake", "torch", "transformers", "trl", "math-verify", "polars"
 def provenance() -> dict[str, Any]:
     """Which code, which versions, which machine: enough to run the study again and to explain a difference."""
     return {
-        "forklock": tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"],
+        "forklock": code_version(),
         **state_of_the_code(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": dict(_installed(PACKAGES)),
     }
+
+
+def code_version() -> str:
+    return str(tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def rule_seconds(folder: str | Path) -> pl.DataFrame:

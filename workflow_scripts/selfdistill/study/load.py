@@ -1,5 +1,6 @@
 """From a study file, or the mapping that Snakemake made of it, to a checked Study; or all that is wrong, a line each."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,24 @@ from selfdistill.study.study import Study
 def load_study(raw: dict[str, Any], root: Path = Path("."), lines: Lines | None = None) -> Study:
     """The typed and cross-checked study. `root` is where relative paths of the study file start; `lines` says where in
     the file the keys of `raw` stand."""
-    try:
-        study = Study.model_validate(raw)
-        wrong = list(dict.fromkeys(cross_checks(study, root)))
-    except ValidationError as error:
-        wrong = complaints(error, raw)
-    if wrong:
-        raise UserError("\n".join(lines.placed(one, raw) if lines else f"study file: {one}" for one in wrong))
+    study = typed_study(raw, lines)
+    refuse(dict.fromkeys(cross_checks(study, root)), raw, lines)
     return study
+
+
+def typed_study(raw: dict[str, Any], lines: Lines | None = None) -> Study:
+    """The study as its keys say it, each by itself; whether they fit each other is not looked at."""
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        refuse(complaints(error, raw), raw, lines)
+        raise
+
+
+def refuse(wrong: Iterable[str], raw: dict[str, Any], lines: Lines | None) -> None:
+    """All complaints at once, each with its place in the file."""
+    if told := [lines.placed(one, raw) if lines else f"study file: {one}" for one in wrong]:
+        raise UserError("\n".join(told))
 
 
 def read_study(file: Path) -> dict[str, Any]:

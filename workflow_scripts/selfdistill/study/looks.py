@@ -1,6 +1,6 @@
 """Where a study with looks stands: the look it is at, and what earlier looks have closed.
 
-The record lies in the folder of results. `next_look.py` writes it, whole, between two runs; the rules read it before they
+The record lies in the folder of results. `forklock look` writes it, whole, between two runs; the rules read it before they
 make their graph, so that the graph of each run is static. Without it a study is at its first look.
 """
 

@@ -1,16 +1,16 @@
 """What a study costs and what it can find, before anything is sampled or trained.
 
-python workflow_scripts/cost.py config.yaml
-python workflow_scripts/cost.py config/qwen3.5-4b.yaml --price 2.5 --throughputs config/throughputs.yaml --json
-python workflow_scripts/cost.py config/my.yaml --pilot results/trial     (by the variances of a finished study)
-python workflow_scripts/cost.py config/smoke.yaml --actual     (after it has run: planned and found side by side)
+forklock plan config.yaml
+forklock plan config/qwen3.5-4b.yaml --price 2.5 --throughputs config/throughputs.yaml --json
+forklock plan config/my.yaml --pilot results/trial     (by the variances of a finished study)
+forklock plan config/smoke.yaml --actual     (after it has run: planned and found side by side)
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from selfdistill.foundation.programs import as_program
+from selfdistill.commands.given import add_study
 from selfdistill.planning.actual import compare
 from selfdistill.planning.cost import stages
 from selfdistill.planning.counts import counted
@@ -21,10 +21,11 @@ from selfdistill.planning.printed import actual_table, as_data, as_text
 from selfdistill.planning.proposal import proposed
 from selfdistill.study.load import study_of
 
+SUMMARY = "What a study costs and what it can find, before it runs."
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", type=Path, help="the study file")
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser)
     parser.add_argument("--throughputs", type=Path, default=Path("config/throughputs.yaml"), help="the figures")
     parser.add_argument("--price", type=float, help="of a GPU-hour")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
@@ -32,8 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--pilot", type=Path, help="results of a finished study, whose variances replace the stated figures"
     )
-    asked = parser.parse_args(arguments)
 
+
+def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
     figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
     study = counted(study, figures)
@@ -41,13 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
     parts, found = stages(study, figures), reaches(study, figures, basis)
     if asked.actual:
         print(actual_table(compare(study, figures, parts, found, Path(study.results))))
-        return
+        return 0
     proposal = proposed(study, figures, basis)
     if asked.json:
         print(json.dumps(as_data(study, figures, parts, found, asked.price, proposal), indent=1))
     else:
         print(as_text(study, figures, parts, found, asked.price, proposal))
-
-
-if __name__ == "__main__":
-    as_program(main)
+    return 0

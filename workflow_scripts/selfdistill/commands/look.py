@@ -1,6 +1,6 @@
 """Close what the present look settled, and move a study with looks on to the next one.
 
-python workflow_scripts/next_look.py config/my.yaml
+forklock look config/my.yaml
 
 Then the same snakemake command as before samples on for what is open. What moves a study is one small file, looks.json
 beside its results, that is written whole: killed before it, the study is at the look it was; killed after, at the next.
@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from selfdistill.analysis.looks import after
+from selfdistill.commands.given import add_study
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.programs import as_program
 from selfdistill.foundation.wording import plural
 from selfdistill.study.load import study_of
 from selfdistill.study.looks import RECORD, record_of, write_record
@@ -20,14 +20,15 @@ from selfdistill.study.results import work_folder
 from selfdistill.tables.analysis import LOOKS, VERDICTS
 from selfdistill.tables.whole import read_table
 
+SUMMARY = "Close what the present look settled, and move a study with looks on to the next one."
 FINISHED = 3  # exit status where no look is left to go to
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", type=Path, help="the study file")
-    asked = parser.parse_args(arguments)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser)
 
+
+def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
     if not study.evaluation.looks:
         raise UserError(f"evaluation.looks: {asked.study} has no looks; there is no next one.")
@@ -45,9 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
     following = after(record, read_table(tables["verdicts"], VERDICTS), looks)
     if record.current == len(record.looks):
-        say_finished(f"look {record.current} was the last; every problem that the study may ask was asked.")
+        return finished(f"look {record.current} was the last; every problem that the study may ask was asked.")
     if not following.open:
-        say_finished(
+        return finished(
             f"every hypothesis is closed at look {record.current} of {len(record.looks)}; nothing more is to be sampled."
         )
     write_record(following, file)
@@ -58,12 +59,9 @@ def main(arguments: list[str] | None = None) -> None:
         f"open: {', '.join(following.open)}. Run the study again.",
         file=sys.stderr,
     )
+    return 0
 
 
-def say_finished(sentence: str) -> None:
+def finished(sentence: str) -> int:
     print(sentence, file=sys.stderr)
-    sys.exit(FINISHED)
-
-
-if __name__ == "__main__":
-    as_program(main)
+    return FINISHED

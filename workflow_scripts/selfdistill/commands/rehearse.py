@@ -1,21 +1,22 @@
 """Write the dress rehearsal of a study: everything but its size, for a machine without GPU, hub or patience.
 
-python workflow_scripts/rehearse.py config/qwen3.5-4b.yaml      then snakemake --configfile with the file that it names
+forklock rehearse config/qwen3.5-4b.yaml      then snakemake --configfile with the file that it names
 """
 
 import argparse
 from pathlib import Path
 
+from selfdistill.commands.given import add_study
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.programs import as_program
 from selfdistill.rehearsal.rehearsal import SUFFIX, rehearse
 from selfdistill.study.load import read_study, study_of
 from selfdistill.study.results import usual_folder
 
+SUMMARY = "A study made small, with the lab's model and problems: writes the file that is then run."
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", type=Path)
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser, usual=None)
     parser.add_argument("--engine", choices=("auto", "vllm", "torch"), default="auto", help="auto: torch without a GPU")
     parser.add_argument("--whole", action="store_true", help="every seed and checkpoint: many short jobs")
     parser.add_argument(
@@ -23,7 +24,9 @@ def main() -> None:
         nargs="+",
         help="these arms alone, those whose length they match, and the hypotheses that speak of no other",
     )
-    asked = parser.parse_args()
+
+
+def run(asked: argparse.Namespace) -> int:
     study_of(asked.study)  # a mistake in the study is told as one of the study
     raw = read_study(asked.study)
     if asked.arms and (unknown := sorted(set(asked.arms) - set(raw["arms"]))):
@@ -32,6 +35,4 @@ def main() -> None:
     file = rehearse(raw, folder, asked.engine, asked.whole, asked.arms)
     study_of(file)
     print(file)
-
-
-as_program(main)
+    return 0

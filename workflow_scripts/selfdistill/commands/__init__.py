@@ -1,0 +1,1 @@
+"""The command `forklock`: one module a subcommand, thin over the library."""

@@ -1,0 +1,211 @@
+"""All that can be known of a study before it runs, beyond what its file says: model, chat, problems, engines, disk.
+
+Every look is taken by itself, so that all that is wrong is told at once. What is not there yet cannot be looked at, and is
+said to be so.
+"""
+
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from selfdistill.annotation.rubric import check_rubric
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.wording import plural
+from selfdistill.grading.verify import unreadable
+from selfdistill.machine.gpus import list_gpus
+from selfdistill.models.folder import inspect_model
+from selfdistill.models.reading import CONFIG
+from selfdistill.planning.cost import stages, total
+from selfdistill.planning.counts import counted
+from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
+from selfdistill.problems.datasets.convert import audit, convert
+from selfdistill.problems.sources import RawProblem, read_source
+from selfdistill.problems.wording import check_wording
+from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.study.evaluation import size_of
+from selfdistill.study.models import sampled_arms
+from selfdistill.study.problems import Source
+from selfdistill.study.study import Study
+
+Kind = Literal["wrong", "note", "unknown"]
+THROUGHPUTS = Path("config/throughputs.yaml")
+NAMED = 20  # unreadable answers that are named; of more there is the number
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`wrong` stops the study, a `note` is worth knowing, `unknown` could not be looked at yet and why."""
+
+    kind: Kind
+    sentence: str  # one that speaks of a key begins with it: `key: what`
+
+
+Look = Callable[[Study], Iterator[Finding]]
+
+
+def examined(study: Study, told: Collection[str] = ()) -> Iterator[Finding]:
+    """What is found beside what the file's own checks `told` already, of which a key that is wrong is not told again."""
+    wrong = {complaint.partition(": ")[0] for complaint in told}
+    for look in LOOKS:
+        yield from (finding for finding in _taken(look, study) if finding.sentence.partition(": ")[0] not in wrong)
+
+
+def _taken(look: Look, study: Study) -> Iterator[Finding]:
+    """What a look finds, up to where it cannot go on."""
+    try:
+        yield from look(study)
+    except UserError as error:
+        yield Finding("wrong", str(error))
+
+
+def _wordings(study: Study) -> Iterator[Finding]:
+    for check in (check_wording, check_rubric):
+        try:
+            check(study)
+        except UserError as error:
+            yield Finding("wrong", str(error))
+
+
+def _model(study: Study) -> Iterator[Finding]:
+    if _is_to_come(study):
+        yield Finding("unknown", f"model.path: {study.model.path} is not there yet; the first run downloads it.")
+        return
+    facts = inspect_model(Path(study.model.path), study.model.context, study.model.trust_remote_code)
+    yield from (Finding("note", note) for note in facts.notes)
+
+
+def _is_to_come(study: Study) -> bool:
+    return not (Path(study.model.path) / CONFIG).is_file()
+
+
+def _chat(study: Study) -> Iterator[Finding]:
+    """Switches that the template does not read, in `model.chat` and in every context."""
+    if _is_to_come(study):
+        return
+    trusted, folder = bool(study.model.trust_remote_code), Path(study.model.path)
+    asked_for: list[tuple[str, dict[str, Any], str | None]] = [("model.chat", study.model.chat, None)]
+    asked_for += [
+        (f"contexts.{name}.chat", study.model.chat | context.switches, context.template)
+        for name, context in study.contexts.items()
+    ]
+    for key, switches, template in asked_for:
+        try:
+            Chat(folder, switches, trusted, key, Path(template).read_text() if template else None)
+        except UserError as error:
+            yield Finding("wrong", str(error))
+
+
+def _problems(study: Study) -> Iterator[Finding]:
+    """Rows that cannot be read, answers that no grader reads, copies, and whether there are as many as are asked for."""
+    whole, read = True, dict[str, list[RawProblem]](train=[], eval=[])
+    for name, source in study.problems.sources.items():
+        found = list(_source(name, source, read[source.use]))
+        whole &= all(finding.kind == "note" for finding in found)
+        yield from found
+    everything = read["train"] + read["eval"]
+    yield from _golds(everything)
+    yield from _lengths(study, everything)
+    if whole:
+        yield from _enough(study, read)
+
+
+def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Finding]:
+    key = f"problems.sources.{name}"
+    if source.loader is None:
+        try:
+            read += read_source(name, source.path)
+        except UserError as error:
+            yield Finding("wrong", str(error))
+    elif not Path(source.path).exists():
+        yield Finding("unknown", f"{key}.path: {source.path} is not there yet; the first run downloads it.")
+    else:
+        conversion = convert(source.loader, Path(source.path), source.options)
+        rows, dropped = conversion
+        told = audit(source.loader, source.options, conversion)
+        lost = sum(dropped.values())
+        yield Finding("note", f"{key}: {plural(len(rows), 'problem')} kept, {plural(lost, 'row')} dropped.")
+        if told["alarm"]:
+            yield Finding("note", f"{key}: {told['alarm']}")
+
+
+def _golds(problems: list[RawProblem]) -> Iterator[Finding]:
+    bad = unreadable([problem.answer for problem in problems], SECONDS_PER_ANSWER)
+    places = [problem for problem in problems if problem.answer in bad]
+    for problem in places[:NAMED]:
+        yield Finding(
+            "wrong",
+            f"{problem.place}: the answer {problem.answer!r} is not one that math-verify can read; write it in LaTeX without "
+            "dollars, or remove the problem.",
+        )
+    if len(places) > NAMED:
+        yield Finding("wrong", f"problems.sources: {len(places) - NAMED} more answers cannot be read.")
+
+
+def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
+    """The longest problem, with the longest completion that any decode allows it."""
+    if _is_to_come(study) or not problems:
+        return
+    chat = Chat(Path(study.model.path), study.model.chat, bool(study.model.trust_remote_code))
+    longest = max(problems, key=lambda problem: len(problem.problem))
+    tokens = len(chat.ids([user_turn(asked(longest.problem, study.problems.prompt))]))
+    most = max(decode.max_tokens for decode in study.decodes.values())
+    if tokens + most > study.model.context:
+        yield Finding(
+            "wrong",
+            f"model.context: {longest.place} takes {tokens:,} tokens as a prompt, and with the {most:,} of the longest decode "
+            f"that is more than {study.model.context:,}; raise model.context or lower max_tokens.",
+        )
+
+
+def _enough(study: Study, read: dict[str, list[RawProblem]]) -> Iterator[Finding]:
+    """Before contamination, which may make them fewer."""
+    order = list(study.problems.sources)
+    there = {use: len(without_duplicates(problems, order)) for use, problems in read.items()}
+    wanted = {
+        "training.samples": ("train", study.training.samples if sampled_arms(study) else 0),
+        **{
+            f"evaluation.budgets.{name}": ("eval", size_of(size, there["eval"]))
+            for name, size in study.evaluation.budgets.items()
+        },
+    }
+    for key, (use, number) in wanted.items():
+        if number > there[use]:
+            yield Finding(
+                "wrong", f"{key}: asks for {number:,} problems, and there are {there[use]:,} without copies; lower it."
+            )
+
+
+def _engines(study: Study) -> Iterator[Finding]:
+    if study.sampling.engine == "vllm" and not find_spec("vllm"):
+        yield Finding("note", "sampling.engine: vllm is not installed here; the jobs' own environment must have it.")
+    wanted = max(study.sampling.gpus, study.training.gpus)
+    there = len(list_gpus().gpus)
+    if wanted > there:
+        yield Finding(
+            "note", f"sampling.gpus and training.gpus: {wanted} GPUs are asked for, and this machine shows {there}."
+        )
+
+
+def _disk(study: Study) -> Iterator[Finding]:
+    figures = Figures(load_throughputs(THROUGHPUTS), study, THROUGHPUTS)
+    needed = total(stages(counted(study, figures), figures)).expected.disk_bytes
+    where = next(
+        folder
+        for folder in (Path(study.results).absolute(), *Path(study.results).absolute().parents)
+        if folder.exists()
+    )
+    free = shutil.disk_usage(where).free
+    if needed > free:
+        yield Finding(
+            "wrong",
+            f"results: the study is expected to write {needed / GB:,.0f} GB, and {free / GB:,.0f} GB are free at {where}; make "
+            "room, or name another folder.",
+        )
+
+
+LOOKS: tuple[Look, ...] = (_wordings, _model, _chat, _problems, _engines, _disk)
