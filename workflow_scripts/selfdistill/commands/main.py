@@ -14,7 +14,7 @@ from selfdistill.foundation.programs import as_program
 from selfdistill.foundation.suggestions import suggested
 
 # In the order in which a person comes to need them.
-COMMANDS = ("check", "plan", "rehearse", "status", "diff", "look")
+COMMANDS = ("check", "plan", "rehearse", "status", "diff", "look", "examine")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -74,7 +74,8 @@ def engine_class(reference: Reference) -> Callable[[EngineSettings], Engine]:
         raise UserError(
             f"plugins: {reference.file}: ENGINE has no {', '.join(missing)}; an engine has {', '.join(PARTS)} (docs/extend.md)."
         )
-    if not isinstance(found.version, str):
-        raise UserError(f"plugins: {reference.file}: ENGINE.version must be text, but is {found.version!r:.80}.")
+    version = getattr(found, "version", None)
+    if not isinstance(version, str):
+        raise UserError(f"plugins: {reference.file}: ENGINE.version must be text, but is {version!r:.80}.")
     opener: Callable[[EngineSettings], Engine] = found
     return opener
