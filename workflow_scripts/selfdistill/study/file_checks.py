@@ -11,7 +11,7 @@ import yaml
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
 from selfdistill.study.models import practising_arms, uses_of_context
-from selfdistill.study.plugins import plugged
+from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
 from selfdistill.study.templates import chat_template_of
@@ -22,7 +22,7 @@ CHECKPOINT_PATH = re.compile(r"(?P<results>.+)/(?P<run>runs/[^/]+/seed-\d+)/at-\
 def file_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _model_files(study, root)
     sources = study.problems.sources
-    known = {*LOADERS, *plugged(study.plugins, root).names("loader")} if study.plugins else {*LOADERS}
+    known = {*LOADERS, *plugged_in(study, root).names("loader")} if study.plugins else {*LOADERS}
     for use in ("train", "eval"):
         if use not in {source.use for source in sources.values()}:
             yield f"problems.sources: at least one source with use: {use} is needed."

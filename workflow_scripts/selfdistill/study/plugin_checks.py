@@ -6,7 +6,7 @@ from pathlib import Path
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.arms import KEEPS
 from selfdistill.study.loaders import LOADERS
-from selfdistill.study.plugins import Kind, plugged, plugin_files
+from selfdistill.study.plugins import Kind, Plugged, plugged, plugin_files
 from selfdistill.study.sampling import ENGINES
 from selfdistill.study.study import Study
 
@@ -14,10 +14,7 @@ BUILT_IN: dict[Kind, tuple[str, ...]] = {"loader": tuple(LOADERS), "engine": ENG
 
 
 def plugin_checks(study: Study, root: Path) -> Iterator[str]:
-    if strange := _from_elsewhere(study, root):
-        yield strange
-        return
-    found = plugged(study.plugins, root)
+    found = plugged_in(study, root)
     if found.wrong:
         yield found.wrong
     for offer in found.offers:
@@ -30,6 +27,12 @@ def plugin_checks(study: Study, root: Path) -> Iterator[str]:
     for name, source in study.problems.sources.items():
         if source.loader:
             yield from found.missing(f"problems.sources.{name}.loader", "loader", source.loader, LOADERS)
+
+
+def plugged_in(study: Study, root: Path) -> Plugged:
+    """What the study's plugins offer; nothing of them is imported where one comes from elsewhere."""
+    strange = _from_elsewhere(study, root)
+    return Plugged([], strange) if strange else plugged(study.plugins, root)
 
 
 def _from_elsewhere(study: Study, root: Path) -> str | None:
