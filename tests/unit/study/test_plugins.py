@@ -47,7 +47,7 @@ def test_a_study_without_plugins_is_what_it_was() -> None:
     study = load_study(copy.deepcopy(LAB), ROOT)
     assert "plugins" not in study.as_param()
     assert [study.reference("engine", "torch"), study.reference("loader", "gsm8k")] == ["torch", "gsm8k"]
-    assert study.references("analysis") == listed_plugins(study.plugins) == []
+    assert not study.references("analysis") and not listed_plugins(study.plugins)
 
 
 def test_what_a_plugin_gives_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
