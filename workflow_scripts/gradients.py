@@ -59,7 +59,9 @@ def left_over(graded: Path, keep: str | None) -> "pl.DataFrame":
 
     columns = ("request_id", "problem_id", "purpose", "finish_class", "verdict", "prompt_ids", "token_ids")
     # A filter of a plugin's may look at any column.
-    sampled = read_table(graded, GRADED, () if reference_in(keep or "") else columns).filter(pl.col("purpose") == "train")
+    sampled = read_table(graded, GRADED, () if reference_in(keep or "") else columns).filter(
+        pl.col("purpose") == "train"
+    )
     return kept_samples(sampled, keep).rename({"token_ids": "completion_ids"})
 
 
