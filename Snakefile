@@ -61,6 +61,11 @@ if STUDY.annotation:
     include: "rules/annotation.smk"
 
 
+if PLUGGED_ANALYSES:
+
+    include: "rules/plugins.smk"
+
+
 include: "rules/report.smk"
 
 

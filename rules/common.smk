@@ -23,6 +23,7 @@ from selfdistill.study.ladder_models import ladder_models, rungs_of, source_of_c
 from selfdistill.study.models import correct_arms, partners, source_of, thinks
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError
+from selfdistill.study.plugins import listed_plugins
 from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.models.digests import model_files, tokenizer_files
 from selfdistill.annotation.server import key_of
@@ -71,6 +72,9 @@ ORIGIN = (
     if STUDY.model.hub
     else local([str(file) for file in Path(STUDY.model.path).glob(ORIGIN_RECORD)])
 )
+# The user's own analyses, each by what it is; and all plugins for the report. Nothing where the study names none.
+PLUGGED_ANALYSES = STUDY.references("analysis")
+PLUGINS = listed_plugins(STUDY.plugins)
 # Every source as JSON Lines: a file of the user's, or what a loader makes of a public dataset.
 SOURCES = {
     name: (
@@ -137,7 +141,7 @@ TRAINING_ENVIRONMENT = (
 SLOW_KERNELS = "--slow-kernels" if STUDY.training.slow_kernels else ""
 # What decides how an engine reads a model.
 ENGINE = {
-    "engine": STUDY.sampling.engine,
+    "engine": STUDY.reference("engine", STUDY.sampling.engine),
     "dtype": STUDY.sampling.precision,
     "context": STUDY.model.context,
     "trust_remote_code": STUDY.model.trust_remote_code,
@@ -156,6 +160,17 @@ def library(script, *more):
             for file in modules_used_by(script, *more)
         ]
     )
+
+
+def loader_of(source):
+    """A source's loader: its name, or where a plugin gives it and what that is."""
+    return STUDY.reference("loader", STUDY.problems.sources[source].loader)
+
+
+def plugged_keep(arm):
+    """What an arm keeps, in the same way, beside what else decides its dataset."""
+    keep = STUDY.arms[arm].keep
+    return {"keep": STUDY.reference("filter", keep)} if keep else {}
 
 
 def climber_of(name):

@@ -265,7 +265,7 @@ rule gradients:
             }
         ),
         sequences=MECHANISM.noise.sequences if MECHANISM.noise else 0,
-        keep=lambda wildcards: TRAINED[wildcards.arm].keep or "everything",
+        keep=lambda wildcards: plugged_keep(wildcards.arm).get("keep", "everything"),
         # Where a model lies is no reason to do it again; what it is is an input.
         folder=lambda wildcards, threads: STUDY.model.path,
         checkpoint=lambda wildcards, input: (

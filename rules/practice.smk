@@ -27,7 +27,7 @@ def practice_settings(arm, seed):
         "method": STUDY.arms[arm].method,
         "practice": practice.model_dump(),
         "decode": STUDY.decodes[practice.decode].model_dump(),
-        "sampling": STUDY.sampling.model_dump(),
+        "sampling": STUDY.sampling.model_dump() | {"engine": ENGINE["engine"]},
         "grading": STUDY.grading.model_dump(),
         "doubt": STUDY.doubt.model_dump(),
         "prompt": STUDY.problems.prompt,

@@ -55,7 +55,7 @@ rule fetch_source:
             "key": f"problems.sources.{wildcards.source}",
             "kind": "dataset",
             "hub": STUDY.problems.sources[wildcards.source].hub,
-            "loader": STUDY.problems.sources[wildcards.source].loader,
+            "loader": loader_of(wildcards.source),
         },
         place=lambda wildcards, threads: {
             "revision": STUDY.problems.sources[wildcards.source].revision,
@@ -72,7 +72,7 @@ rule convert:
         fetched="<results>/hub/sources/{source}.json",
         library=lambda wildcards: library(
             "convert.py",
-            file_of(STUDY.problems.sources[wildcards.source].loader),
+            *file_of(STUDY.problems.sources[wildcards.source].loader),
         ),
     output:
         problems="<results>/problems/sources/{source}.jsonl",
@@ -90,7 +90,7 @@ rule convert:
     params:
         asked=lambda wildcards: {
             "key": f"problems.sources.{wildcards.source}",
-            "loader": STUDY.problems.sources[wildcards.source].loader,
+            "loader": loader_of(wildcards.source),
             "options": STUDY.problems.sources[wildcards.source].options,
         },
         folder=lambda wildcards, threads: STUDY.problems.sources[wildcards.source].path,

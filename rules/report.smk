@@ -152,6 +152,9 @@ rule report:
         judgements=(
             ["<results>/annotation/judgements.parquet"] if STUDY.annotation else []
         ),
+        plugged=(
+            ["<results>/analysis/plugged.parquet"] if PLUGGED_ANALYSES else []
+        ),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
@@ -182,6 +185,7 @@ rule report:
             "converted": LOADED,
             "runs": RUNS,
             "results": RESULTS,
+            **({"plugins": PLUGINS} if PLUGINS else {}),
         },
     script:
         "../workflow_scripts/report.py"

@@ -12,6 +12,7 @@ from selfdistill.annotation.rubric import check_rubric
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.hub.copies import check_copies
 from selfdistill.models.hub.revisions import check_pins
+from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.wording import check_wording
 from selfdistill.study.identity import refuse_other_results
@@ -57,10 +58,11 @@ try:
     with at_its_line(LINES):
         check_wording(STUDY)
         check_rubric(STUDY)
+        check_plugins(STUDY)
         refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
         # Where a study with looks stands: read once, before the graph is made (docs/run-a-study.md).
         LOOKS = record_of(STUDY, Path(LOOK_RECORD)) if STUDY.evaluation.looks else None
-        check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(loader).hub)
+        check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(STUDY.reference("loader", loader)).hub)
     check_copies(STUDY, Path(RESULTS) / "hub")
 except UserError as error:
     raise WorkflowError(str(error))

@@ -35,7 +35,8 @@ rule dataset:
         asked=lambda wildcards: {
             "arm": STUDY.arms[wildcards.arm].model_dump(
                 include={"resample", "decode", "keep"}
-            ),
+            )
+            | plugged_keep(wildcards.arm),
             "decode": STUDY.decodes[STUDY.arms[wildcards.arm].decode].model_dump(),
             "examples": STUDY.training.examples,
         },

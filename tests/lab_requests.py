@@ -6,28 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tokenizers import Tokenizer
 
 from conftest import ROOT
-from selfdistill.sampling.requests import Request, request_id, seed_of
+from selfdistill.examination.laws import MODEL, lab_requests
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.whole import write_table
 
-MODEL = ROOT / "resources/lab/model"
-
-
-def lab_requests(count: int, **decode: Any) -> list[Request]:
-    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-    rows = [json.loads(line) for line in (ROOT / "resources/lab/problems/exam.jsonl").read_text().splitlines()]
-    settings = {
-        "max_tokens": 224, "temperature": 1.0, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "presence_penalty": 0.0, **decode
-    }  # fmt: skip
-    asked = []
-    for number in range(count):
-        text = f"<|im_start|>user\n{rows[number % len(rows)]['problem']}<|im_end|>\n<|im_start|>assistant\n<think>\n"
-        name = request_id("lab", "float32", [number], {}, 0, "", 0)
-        asked.append(Request(name, tokenizer.encode(text).ids, seed=seed_of(name), **settings))
-    return asked
+__all__ = ["MODEL", "lab_requests", "sample_command", "write_plan"]
 
 
 def write_plan(path: Path, count: int, shard: int = 0, **decode: Any) -> Path:

@@ -1,84 +1,14 @@
-"""What every engine must tell of next-token laws, compared with a plain forward pass of transformers and its whole logits."""
+"""The examination of next-token laws stands in the library, so that engines of others are asked the same."""
 
-import functools
-from pathlib import Path
-from typing import Any
+from selfdistill.examination.laws import (
+    CONTEXT,
+    MODEL,
+    TOKENIZER,
+    TOP,
+    examine,
+    examine_all,
+    lab_probes,
+    reference_logits,
+)
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
-
-from conftest import ROOT
-from lab_requests import lab_requests
-from selfdistill.sampling.requests import NextTokens, Probed
-
-MODEL = ROOT / "resources/lab/model"
-TOKENIZER = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-TOP, CONTEXT = 256, 320
-
-
-def lab_probes(count: int = 6) -> list[Probed]:
-    """Prompts of the lab, each gone on with by what a model might write, and by tokens that none would: ranks beyond the kept
-    ones occur."""
-    rng = np.random.default_rng(7)
-    asked = []
-    for number, request in enumerate(lab_requests(count)):
-        likely = TOKENIZER.encode("Then 69+43=112.\n</think>\n\nThe answer is \\boxed{112}.<|im_end|>").ids
-        completion = [*likely, *(int(token) for token in rng.integers(3, 500, 30 + 13 * number))]
-        positions = sorted({0, len(completion) - 1, *map(int, rng.choice(len(completion), 12, replace=False))})
-        asked.append(Probed(request.request_id, request.prompt_ids, completion, positions))
-    # One that leaves a single token of the context.
-    long = (lab_requests(1)[0].prompt_ids * CONTEXT)[: CONTEXT - 1]
-    return [*asked, Probed("long", long[:10], long[10:], [0, 1, 150, len(long) - 11])]
-
-
-@functools.cache
-def _reference(folder: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-
-
-def reference_logits(probed: Probed, folder: Path = MODEL) -> NDArray[np.float64]:
-    """[positions, vocabulary]"""
-    with torch.no_grad():
-        logits = _reference(folder)(torch.tensor([probed.prompt_ids + probed.completion_ids])).logits[0]
-    return logits[[len(probed.prompt_ids) + position - 1 for position in probed.positions]].double().numpy()
-
-
-def examine_all(told: list[NextTokens], asked: list[Probed], within: float) -> None:
-    for each, probed in zip(told, asked, strict=True):
-        examine(each, probed, within)
-    ranks = np.concatenate([each.ranks for each in told])
-    assert ranks.min() == 1 and ranks.max() > TOP, "the examination must ask for both"
-
-
-def examine(told: NextTokens, probed: Probed, within: float, folder: Path = MODEL, top: int = TOP) -> None:
-    """Differences are allowed as a share of a log-probability, too: those of unlikely tokens are large numbers."""
-    logits = reference_logits(probed, folder)
-    total = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
-    logprobs = logits - total[:, None]
-    stood = np.array([probed.completion_ids[position] for position in probed.positions])
-    own = logprobs[np.arange(len(stood)), stood]
-    assert told.carrier_id == probed.carrier_id and told.ids.shape == (len(stood), min(top, logits.shape[1]))
-
-    def alike(found: NDArray[Any], expected: NDArray[Any]) -> bool:
-        return np.allclose(found, expected, rtol=within, atol=within)
-
-    assert alike(told.given, own)
-    assert alike(told.logprobs, -np.sort(-logprobs, 1)[:, : told.ids.shape[1]])
-    assert alike(told.logprobs, np.take_along_axis(logprobs, told.ids, 1)), "a token has another's log-probability"
-    assert (np.diff(told.logprobs) <= 0).all() and all(len(set(row)) == len(row) for row in told.ids.tolist())
-    _examine_ranks(told, logprobs, stood, within)
-    if told.entropy is not None and told.log_sum_exp is not None:
-        assert alike(told.entropy, -(np.exp(logprobs) * logprobs).sum(1))
-        assert alike(told.log_sum_exp, total)
-
-
-def _examine_ranks(told: NextTokens, logprobs: NDArray[np.float64], stood: NDArray[Any], within: float) -> None:
-    """By sorting. Tokens as likely as the one that stood there may fall on either side of it."""
-    for rank, row, token in zip(told.ranks, logprobs, stood, strict=True):
-        slack = within * (1 + abs(row[token]))
-        likelier, as_likely = (row > row[token] + slack).sum(), (row >= row[token] - slack).sum()
-        assert 1 + likelier <= rank <= as_likely
+__all__ = ["CONTEXT", "MODEL", "TOKENIZER", "TOP", "examine", "examine_all", "lab_probes", "reference_logits"]

@@ -52,12 +52,16 @@ def main() -> None:
 def left_over(graded: Path, keep: str | None) -> "pl.DataFrame":
     import polars as pl
 
+    from selfdistill.foundation.plugins import reference_in
     from selfdistill.tables.sampling import GRADED
     from selfdistill.tables.whole import read_table
     from selfdistill.training.examples.kept import kept_samples
 
-    columns = ("request_id", "problem_id", "purpose", "finish_class", "prompt_ids", "token_ids")
-    sampled = read_table(graded, GRADED, columns).filter(pl.col("purpose") == "train")
+    columns = ("request_id", "problem_id", "purpose", "finish_class", "verdict", "prompt_ids", "token_ids")
+    # A filter of a plugin's may look at any column.
+    sampled = read_table(graded, GRADED, () if reference_in(keep or "") else columns).filter(
+        pl.col("purpose") == "train"
+    )
     return kept_samples(sampled, keep).rename({"token_ids": "completion_ids"})
 
 

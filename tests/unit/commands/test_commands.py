@@ -88,7 +88,7 @@ def test_check_says_what_it_cannot_look_at_yet(capsys: pytest.CaptureFixture[str
     assert "not looked at: config/qwen3.5-4b.yaml:16: model.path: hub/Qwen3.5-4B is not there yet" in said
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "rehearse")])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("init", "rehearse", "examine")])
 def test_a_study_file_that_is_not_there_is_a_sentence(command: str) -> None:
     with pytest.raises(UserError, match=r"gone\.yaml: there is no such study file; give its path"):
         run([command, "gone.yaml"])

@@ -15,7 +15,7 @@ LIBRARY = SCRIPTS / "selfdistill"
 # From the ground up: a room imports from itself and from those that stand before it.
 ROOMS = (
     "foundation", "statistics", "study", "tables", "models", "machine", "grading", "doubt", "problems", "sampling", "training",
-    "analysis", "mechanism", "annotation", "planning", "rehearsal", "beginning", "reporting", "publishing", "commands",
+    "analysis", "mechanism", "annotation", "planning", "rehearsal", "examination", "beginning", "reporting", "publishing", "commands",
 )  # fmt: skip
 
 

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from converted import SHARD, numina, outcome
+from selfdistill.examination.loaders import CHECKS
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.verify import unreadable
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.datasets.document import page
 from selfdistill.problems.datasets.loaders.numina_math_cot import LEVELS
 from selfdistill.problems.datasets.registry import all_datasets
-from selfdistill.problems.sources import read_source
 from selfdistill.rehearsal.recorded_shapes import (
     BEYOND_AIME,
     MATH,
@@ -52,53 +52,10 @@ def suited(loader: str, problems: list = LAB) -> list:
 # All loaders
 
 
+@pytest.mark.parametrize("claim", CHECKS)
 @pytest.mark.parametrize("loader", DATASETS)
-def test_problems_and_answers_come_through_a_dataset_unchanged(loader: str, tmp_path: Path) -> None:
-    problems = suited(loader)
-    write_in_shape(loader, tmp_path / "raw", problems)
-    rows, dropped = convert(loader, tmp_path / "raw", {})
-    assert [(row["problem"], row["answer"]) for row in rows] == [problem[:2] for problem in problems]
-    assert dropped == {}
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert len(read_source("exam", "rows.jsonl", tmp_path)) == len(rows)
-
-
-@pytest.mark.parametrize("loader", DATASETS)
-def test_the_needed_files_are_among_those_that_are_downloaded(loader: str, tmp_path: Path) -> None:
-    write_in_shape(loader, tmp_path, suited(loader)[:20])
-    whole = convert(loader, tmp_path, {})
-    wanted = {path for pattern in DATASETS[loader].files for path in tmp_path.glob(pattern)}
-    for path in [path for path in tmp_path.rglob("*") if path.is_file() and path not in wanted]:
-        path.unlink()
-    assert convert(loader, tmp_path, {}) == whole
-    assert len(whole[0]) == 20
-
-
-@pytest.mark.parametrize("loader", DATASETS)
-def test_an_empty_folder_is_one_sentence_that_names_the_file(loader: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"holds no file '.*'; download the dataset again"):
-        convert(loader, tmp_path, {})
-
-
-@pytest.mark.parametrize("loader", DATASETS)
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "is empty"),
-        (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "is a Git LFS pointer"),
-        (b"PAR1\xff\xfe\x00 neither this nor that", "download the dataset again"),
-    ],
-)
-def test_a_file_that_is_something_else_is_one_sentence(loader: str, content: bytes, said: str, tmp_path: Path) -> None:
-    write_in_shape(loader, tmp_path, suited(loader)[:4])
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    for path in files:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=said) as error:
-        convert(loader, tmp_path, {})
-    assert any(str(path) in str(error.value) for path in files)
-    assert "\n" not in str(error.value).strip()
+def test_a_loader_keeps_what_loaders_are_examined_for(loader: str, claim: str, tmp_path: Path) -> None:
+    CHECKS[claim](loader, tmp_path, suited(loader))
 
 
 @pytest.mark.parametrize("loader", DATASETS)

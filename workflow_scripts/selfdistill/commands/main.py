@@ -18,7 +18,7 @@ from selfdistill.foundation.suggestions import suggested
 
 LIBRARY = "workflow_scripts/selfdistill"
 # In the order in which a person comes to need them.
-COMMANDS = ("init", "check", "plan", "rehearse", "status", "diff", "look", "redo", "compare", "bundle")
+COMMANDS = ("init", "check", "plan", "rehearse", "status", "diff", "look", "redo", "compare", "bundle", "examine")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

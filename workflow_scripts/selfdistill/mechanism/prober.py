@@ -15,6 +15,7 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import without_place
 from selfdistill.machine.progress import Progress
 from selfdistill.mechanism.parts import Parts
 from selfdistill.models.digests import model_digest
@@ -88,7 +89,12 @@ def ask(job: Job, settings: ProberSettings, schema: Schema, answers: Answers, ab
     """`answers` gives the rows of one carrier after the other; `about` is what they depend on beside model and precision."""
     facts = inspect_model(job.model, settings.context, settings.trust_remote_code)
     asked = asked_of(job, tokenizer_of(job.model), facts.stop_ids, settings.context)
-    known = {"model": model_digest(job.model), "engine": settings.engine, "dtype": settings.dtype, **about}
+    known = {
+        "model": model_digest(job.model),
+        "engine": without_place(settings.engine),
+        "dtype": settings.dtype,
+        **about,
+    }
     parts = Parts(job.work, schema, known)
     with parts.opened():
         missing = parts.missing(asked.probes, asked.given)

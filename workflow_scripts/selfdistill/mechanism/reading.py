@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from selfdistill.foundation.plugins import without_place
 from selfdistill.machine.leases import lease_gpus
 from selfdistill.machine.progress import Progress
 from selfdistill.mechanism.parts import Parts
@@ -38,7 +39,12 @@ def read_texts(job: Job, settings: ProberSettings) -> None:
     pieces = in_pieces(given, PIECE_TOKENS)
     asked = {name: [each.carrier_id for each in piece] for name, piece in pieces.items()}
     facts = inspect_model(job.model, settings.context, settings.trust_remote_code)
-    known = {"model": model_digest(job.model), "engine": settings.engine, "dtype": settings.dtype, "what": "readings"}
+    known = {
+        "model": model_digest(job.model),
+        "engine": without_place(settings.engine),
+        "dtype": settings.dtype,
+        "what": "readings",
+    }
     parts = Parts(job.work, LOGPROBS, known)
     with parts.opened():
         missing = [name for name, ids in asked.items() if parts.of(name, ids) is None]

@@ -21,6 +21,7 @@ from selfdistill.models.reading import CONFIG
 from selfdistill.planning.cost import stages, total
 from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
+from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.sources import RawProblem, read_source
@@ -100,7 +101,7 @@ def _results(study: Study) -> Iterator[Finding]:
 
 
 def _wordings(study: Study) -> Iterator[Finding]:
-    for check in (check_wording, check_rubric):
+    for check in (check_wording, check_rubric, check_plugins):
         try:
             check(study)
         except UserError as error:
@@ -150,7 +151,7 @@ def _problems(study: Study) -> Iterator[Finding]:
     """Rows that cannot be read, answers that no grader reads, copies, and whether there are as many as are asked for."""
     whole, read = True, dict[str, list[RawProblem]](train=[], eval=[])
     for name, source in study.problems.sources.items():
-        found = list(_source(name, source, read[source.use]))
+        found = list(_source(study, name, source, read[source.use]))
         whole &= Path(source.path).exists() and all(finding.kind == "note" for finding in found)
         yield from found
     everything = read["train"] + read["eval"]
@@ -160,7 +161,7 @@ def _problems(study: Study) -> Iterator[Finding]:
         yield from _enough(study, read)
 
 
-def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Finding]:
+def _source(study: Study, name: str, source: Source, read: list[RawProblem]) -> Iterator[Finding]:
     key = f"{SOURCES}{name}"
     if source.loader is None:
         try:
@@ -170,9 +171,10 @@ def _source(name: str, source: Source, read: list[RawProblem]) -> Iterator[Findi
     elif not Path(source.path).exists():
         yield Finding("unknown", f"{key}.path: {source.path} is not there yet; the first run downloads it.")
     else:
-        conversion = convert(source.loader, Path(source.path), source.options)
+        loader = study.reference("loader", source.loader)
+        conversion = convert(loader, Path(source.path), source.options)
         rows, dropped = conversion
-        told = audit(source.loader, source.options, conversion)
+        told = audit(loader, source.options, conversion)
         lost = sum(dropped.values())
         yield Finding("note", f"{key}: {plural(len(rows), 'problem')} kept, {plural(lost, 'row')} dropped.")
         if told["alarm"]:

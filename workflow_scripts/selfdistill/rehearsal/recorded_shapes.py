@@ -12,7 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from selfdistill.foundation.plugins import offered, reference_in
+
 Problem = tuple[str, str, int]  # problem, answer, level
+Writer = Callable[[Path, Sequence[Problem]], None]
 WHOLE_NUMBERS = (
     "beyond-aime",
     "aime-1983-2024",
@@ -100,7 +103,13 @@ AIME_ARCHIVE = ("ID", "Year", "Problem Number", "Question", "Answer", "Part")
 def write_in_shape(loader: str, folder: Path, problems: Sequence[Problem]) -> None:
     if loader in WHOLE_NUMBERS:
         assert all(answer.lstrip("-").isdecimal() for _, answer, _ in problems), f"{loader} has whole numbers only"
-    WRITERS[loader](folder, problems)
+    writer_of(loader)(folder, problems)
+
+
+def writer_of(loader: str) -> Writer:
+    """A plugin's stands beside its DATASET."""
+    reference = reference_in(loader)
+    return offered(reference).write if reference else WRITERS[loader]
 
 
 def parquet(path: Path, schema: pa.Schema, rows: list[dict]) -> None:
@@ -368,7 +377,7 @@ def _mawps(folder: Path, problems: Sequence[Problem]) -> None:
         parquet(folder / f"data/{split}-00000-of-00001-4bb1451333aad61c.parquet", MAWPS, rows)
 
 
-WRITERS: dict[str, Callable[[Path, Sequence[Problem]], None]] = {
+WRITERS: dict[str, Writer] = {
     "hendrycks-math": _math,
     "numina-math-cot": _numina,
     "beyond-aime": _beyond_aime,

@@ -20,6 +20,7 @@ from selfdistill.rehearsal.copies import bring, forget_copies
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
 from selfdistill.study.contexts import OF_SAMPLES
 from selfdistill.study.evaluation import ALL
+from selfdistill.study.plugins import reference_of
 from selfdistill.study.practice import PracticeRecipe, practice_of
 from selfdistill.study.training import Recipe
 
@@ -55,6 +56,7 @@ def rehearse(
     for name, source in loaded.items():
         source["path"] = str(folder / name)
     with TemporaryDirectory() as made:
+        loaded = {name: source | {"loader": _reference(study, source["loader"])} for name, source in loaded.items()}
         _write_stand_ins(loaded, study["evaluation"]["budgets"]["full"] == ALL, Path(made))
         forget_copies(bring(Path(made), folder), folder.parent)
     text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
@@ -62,6 +64,10 @@ def rehearse(
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
     return file
+
+
+def _reference(study: Mapping[str, Any], loader: str) -> str:
+    return reference_of(study.get("plugins", []), "loader", loader)
 
 
 def _leave_out_all_but(named: Sequence[str], study: dict[str, Any]) -> None:

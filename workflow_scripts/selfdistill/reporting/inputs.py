@@ -55,6 +55,7 @@ class ReportInputs:
     context_kl: pl.DataFrame | None = None  # CONTEXT_KL
     annotation: pl.DataFrame | None = None  # ANNOTATION
     judgements: pl.DataFrame | None = None  # JUDGEMENTS
+    plugged: pl.DataFrame | None = None  # PLUGGED
     grader: pl.DataFrame | None = None  # GRADER
     grader_errors: pl.DataFrame | None = None  # GRADER_ERRORS; without rows until a person has filled the sheet
     corrected: pl.DataFrame | None = None  # CORRECTED; likewise

@@ -18,6 +18,7 @@ from selfdistill.analysis.runs import of_all_runs
 from selfdistill.machine.provenance import provenance, rule_seconds
 from selfdistill.reporting.answers.choice import choose_examples
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.tables.plugged import offered
 from selfdistill.tables.analysis import (
     COMPARISONS,
     CORRECTED,
@@ -30,6 +31,7 @@ from selfdistill.tables.analysis import (
     NOISE_STEPS,
     NOISE_SUMMARY,
     PATH_COHERENCE,
+    PLUGGED,
     SOLVING,
     TOKEN_BUDGETS,
     TRUNCATION,
@@ -80,7 +82,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
     return ReportInputs(
         study=study,
         study_sha256=hashlib.sha256(study_text.encode()).hexdigest(),
-        provenance=provenance(),
+        provenance=provenance() | ({"plugins": offered(asked["plugins"])} if asked.get("plugins") else {}),
         rule_times=rule_seconds(benchmarks),
         verdicts=read_table(files["verdicts"], VERDICTS),
         looks=read_table(files["looks"], LOOKS),
@@ -120,6 +122,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
         context_kl=_if_there(files, "context_kl", CONTEXT_KL),
         annotation=_if_there(files, "annotation", ANNOTATION),
         judgements=_if_there(files, "judgements", JUDGEMENTS),
+        plugged=_if_there(files, "plugged", PLUGGED),
         grader=read_table(files["grader"], GRADER),
         grader_errors=read_table(files["grader_errors"], GRADER_ERRORS),
         corrected=read_table(files["corrected"], CORRECTED),

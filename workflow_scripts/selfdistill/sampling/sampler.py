@@ -15,6 +15,7 @@ import polars as pl
 from tokenizers import Tokenizer
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import without_place
 from selfdistill.machine.leases import lease_gpus
 from selfdistill.machine.progress import Progress
 from selfdistill.models.folder import inspect_model
@@ -78,7 +79,7 @@ def sample_shard(
     opener = opener or (lambda name: leased_engine(model, name, settings))
     wanted = wanted_requests(plan, shard, settings.context)
     engine_name = choose_engine(settings.engine, settings.device, model, engine_of(journal_folder))
-    with Journal(journal_folder, engine_name, schema) as journal, ExitStack() as until_sealed:
+    with Journal(journal_folder, without_place(engine_name), schema) as journal, ExitStack() as until_sealed:
         missing = without(wanted, journal.held())
         if len(missing):
             journal.adopt(missing)

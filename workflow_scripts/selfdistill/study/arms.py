@@ -1,11 +1,17 @@
 """Section `arms`: the ways of making a model that a study compares."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from selfdistill.study.practice import Method
-from selfdistill.study.section import Name, Section
+from selfdistill.study.section import Name, Section, name_among
+
+KEEPS = ("finished", "everything", "correct")
+if TYPE_CHECKING:
+    Keep = str
+else:
+    Keep = name_among(*KEEPS)
 
 
 class Arm(Section):
@@ -24,10 +30,10 @@ class Arm(Section):
         description="What the training samples were told (contexts); what is learnt is such a completion behind the bare prompt. "
         "With method: distil, what the teacher is told; without it the teacher is asked what the student is.",
     )
-    keep: Literal["finished", "everything", "correct"] | None = Field(
+    keep: Keep | None = Field(
         None,
         description="finished drops what the token cap cut; correct keeps right answers alone, of the problems for which all "
-        "arms with keep: correct and the same decode have one.",
+        "arms with keep: correct and the same decode have one. plugins may give other filters.",
     )
     length_like: Name | None = Field(
         None,

@@ -20,6 +20,7 @@ from selfdistill.study.ladder_checks import ladder_checks
 from selfdistill.study.mechanism_checks import mechanism_checks
 from selfdistill.study.models import arms_with_dataset, practising_arms, steps_of
 from selfdistill.study.names import SAMPLES
+from selfdistill.study.plugin_checks import plugin_checks
 from selfdistill.study.practice_checks import practice_checks
 from selfdistill.study.results import room_in
 from selfdistill.study.sampling import Decode
@@ -54,6 +55,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from annotation_checks(study, root)
     yield from disagreement_checks(study)
     yield from file_checks(study, root)
+    yield from plugin_checks(study, root)
 
 
 def _decode_names(study: Study) -> Iterator[str]:

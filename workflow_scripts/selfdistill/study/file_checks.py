@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.loaders import LOADERS
 from selfdistill.study.models import practising_arms, uses_of_context
+from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.results import ROOMS, usual_folder
 from selfdistill.study.study import Study
 from selfdistill.study.templates import chat_template_of
@@ -22,20 +22,19 @@ CHECKPOINT_PATH = re.compile(r"(?P<results>.+)/(?P<run>runs/[^/]+/seed-\d+)/at-\
 def file_checks(study: Study, root: Path) -> Iterator[str]:
     yield from _model_files(study, root)
     sources = study.problems.sources
+    known = {*LOADERS, *plugged_in(study, root).names("loader")} if study.plugins else {*LOADERS}
     for use in ("train", "eval"):
         if use not in {source.use for source in sources.values()}:
             yield f"problems.sources: at least one source with use: {use} is needed."
     for name, source in sources.items():
         key = f"problems.sources.{name}"
-        if source.loader and source.loader not in LOADERS:
-            yield f"{key}.loader: there is no loader {source.loader!r}; {suggested(source.loader, LOADERS)}"
-        elif not source.loader:
+        if not source.loader:
             for other in ("hub", "revision", "options"):
                 if getattr(source, other):
                     yield f"{key}.{other}: is for public datasets; name the loader that reads this one, or remove it."
             if not (root / source.path).is_file():
                 yield f"{key}.path: there is no file {source.path!r}; correct its path, or put the problems there."
-        elif (root / source.path).is_file():
+        elif source.loader in known and (root / source.path).is_file():
             yield f"{key}.path: {source.path!r} is a file; a loader reads a folder of files as the hub has them."
     for use, key, wanted in (
         ("train", "training.samples", study.training.samples),

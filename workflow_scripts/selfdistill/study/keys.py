@@ -26,6 +26,7 @@ JUDGEMENTS = "judgements"
 ANALYSIS = "analysis"
 REPORT = "report"
 NOTHING = "nothing"
+PLUGGED = "what uses it"
 
 # In the order of the flow: each comes with what rests on it.
 RUNS_AGAIN = {
@@ -46,6 +47,8 @@ RUNS_AGAIN = {
     JUDGEMENTS: "Questions to the judge, so far as no journal holds the reply.",
     ANALYSIS: "Tables of the analysis, in minutes, and the report.",
     REPORT: "The report.",
+    PLUGGED: "What uses a file that changed: a loader's problems, a filter's trainings, an analysis. A journal that another "
+    "version of an engine began is refused. A file that is added runs nothing again but what names it.",
     NOTHING: "The report, which shows the file. Jobs may be listed and find all they need; the key says how work is done, and "
     "changes no result.",
 }
@@ -55,6 +58,7 @@ AGAIN = {
     "study": ANOTHER,
     "results": RESULTS,
     "seed": ANOTHER,
+    "plugins": PLUGGED,
     "model.path": ANOTHER,
     "model.hub": ANOTHER,
     "model.revision": ANOTHER,
@@ -229,6 +233,7 @@ UNITS = {
 
 # Where no study that is shipped has the key.
 EXAMPLES: dict[str, Any] = {
+    "plugins": ["plugins/my_loader.py", "plugins/more"],
     "model.revision": "0123456789abcdef0123456789abcdef01234567",
     "problems.sources.NAME.revision": "0123456789abcdef0123456789abcdef01234567",
     "model.trust_remote_code": "OlmoHybridForCausalLM",

@@ -10,6 +10,7 @@ def module_of(loader: str) -> str:
     return loader.replace("-", "_")
 
 
-def file_of(loader: str) -> str:
-    """Where it stands, from the scripts' folder."""
-    return str((FOLDER / f"{module_of(loader)}.py").relative_to(FOLDER.parents[3]))
+def file_of(loader: str) -> list[str]:
+    """Where it stands, from the scripts' folder; nothing of a plugin's, whose digest stands in params."""
+    file = FOLDER / f"{module_of(loader)}.py"
+    return [str(file.relative_to(FOLDER.parents[3]))] if loader in LOADERS else []

@@ -1,13 +1,16 @@
 """Section `problems`: where problems come from, and how training and evaluation are kept apart."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from selfdistill.study.loaders import LOADERS
-from selfdistill.study.section import HUB, REVISION, Commit, HubId, Name, Section, Share
+from selfdistill.study.section import HUB, REVISION, Commit, HubId, Name, Section, Share, name_among
 
-Loader = Annotated[str, Field(json_schema_extra={"enum": [*LOADERS]})]
+if TYPE_CHECKING:
+    Loader = str
+else:
+    Loader = name_among(*LOADERS)
 
 
 class Source(Section):

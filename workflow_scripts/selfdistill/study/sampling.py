@@ -1,10 +1,16 @@
 """Sections `decodes` and `sampling`: the laws that are sampled from, and how samples are drawn."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from selfdistill.study.section import Section
+from selfdistill.study.section import Section, name_among
+
+ENGINES = ("auto", "vllm", "torch")
+if TYPE_CHECKING:
+    Engine = str
+else:
+    Engine = name_among(*ENGINES)
 
 
 class Decode(Section):
@@ -35,9 +41,10 @@ class AbortLoops(Section):
 
 
 class Sampling(Section):
-    engine: Literal["auto", "vllm", "torch"] = Field(
+    engine: Engine = Field(
         "auto",
-        description="auto takes vllm where it is installed, the job has a GPU and the model is worth it, and torch elsewhere.",
+        description="auto takes vllm where it is installed, the job has a GPU and the model is worth it, and torch elsewhere. "
+        "plugins may give another.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the weights that sample; training.precision is that of training."

@@ -3,7 +3,8 @@
 Types are strict: PyYAML reads `1e-5` as text, and a text is not silently a number here.
 """
 
-from typing import Annotated, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +13,7 @@ STUDY_NAME = r"^[a-z][a-z0-9.-]{0,39}$"
 HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 COMMIT = r"^([0-9a-f]{40})?$"
 VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
+PLUGIN = r"^[\w./-]+$"
 FOLDER = r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$"
 
 Name = Annotated[str, Field(pattern=NAME)]
@@ -25,6 +27,20 @@ HubId = Annotated[str, Field(pattern=HUB_ID)]
 Commit = Annotated[str, Field(pattern=COMMIT)]
 
 Folder = Annotated[str, Field(pattern=FOLDER)]
+
+PluginPath = Annotated[str, Field(pattern=PLUGIN)]
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """Marks a text that is one of these names, or a name that the study's plugins give."""
+
+    names: tuple[str, ...]
+
+
+def name_among(*names: str) -> Any:
+    """The type of such a text; editors complete the built-in names and let others be."""
+    return Annotated[str, BuiltIn(names), Field(json_schema_extra={"anyOf": [{"enum": [*names]}, {"pattern": NAME}]})]
 
 
 class Text(NamedTuple):
@@ -43,6 +59,11 @@ TEXTS = {
     HUB_ID: Text("a repository", "repositories", "owner/name, as Qwen/Qwen3.5-4B"),
     COMMIT: Text("a commit", "commits", "40 digits and letters from a to f, in quotes"),
     VARIABLE: Text("a variable of the environment", "variables of the environment", "capitals, digits and underscores"),
+    PLUGIN: Text(
+        "a file or folder of yours",
+        "files or folders of yours",
+        "a path of letters, digits, dots, hyphens, underscores and slashes, as plugins/my_loader.py",
+    ),
     FOLDER: Text("a folder", "folders", "a path below the project's folder, as results/mine"),
 }
 

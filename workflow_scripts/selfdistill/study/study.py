@@ -14,11 +14,12 @@ from selfdistill.study.grading import Grading
 from selfdistill.study.ladder import Ladder
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.model import Model
+from selfdistill.study.plugins import Kind, offers_of, reference_of
 from selfdistill.study.practice import PracticeRecipe, practice_of
 from selfdistill.study.problems import Problems
 from selfdistill.study.results import usual_folder
 from selfdistill.study.sampling import Decode, Sampling
-from selfdistill.study.section import Folder, Name, Section, StudyName
+from selfdistill.study.section import Folder, Name, PluginPath, Section, StudyName
 from selfdistill.study.training import Recipe, Training
 
 
@@ -28,6 +29,10 @@ class Study(Section):
         default_factory=usual_folder, description="Folder of the results; results/ and the study's name unless given."
     )
     seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
+    plugins: list[PluginPath] = Field(
+        default=[],
+        description="Python files of yours, or folders of such, with loaders, engines, filters and analyses (docs/extend.md).",
+    )
     model: Model = Field(description="Which model is sampled and trained.")
     problems: Problems = Field(description="Where problems come from, and how training and evaluation are kept apart.")
     decodes: dict[Name, Decode] = Field(
@@ -75,11 +80,28 @@ class Study(Section):
         decode = self.arms[arm].decode
         return practice_of(self.practice, own | ({"decode": decode} if decode else {}))
 
+    def reference(self, kind: Kind, name: str) -> str:
+        """What params say of a loader, an engine or a filter, so that a changed plugin is seen."""
+        return reference_of(self.plugins, kind, name)
+
+    def references(self, kind: Kind) -> list[str]:
+        """Of all that the plugins offer of a kind."""
+        return [self.reference(kind, offer.name) for offer in offers_of(self.plugins) if offer.kind == kind]
+
     def as_param(self) -> dict[str, Any]:
         """As a study without probes, contexts, ladder, readers and judge always wrote it, so that its record needs not be written anew."""
         unused = {
             name
-            for name in ("mechanism", "contexts", "ladder", "disagreement", "annotation", "reported", "practice")
+            for name in (
+                "mechanism",
+                "contexts",
+                "ladder",
+                "disagreement",
+                "annotation",
+                "reported",
+                "practice",
+                "plugins",
+            )
             if not getattr(self, name)
         }
         unused |= {"doubt"} if self.doubt == Doubt() else set()

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from selfdistill.study.section import TEXTS, Section, Text
+from selfdistill.study.section import TEXTS, BuiltIn, Section, Text
 
+FEW = 6  # names that are listed
 KEY = "[key]"  # how pydantic marks a mistake in a key itself
 WORDS = {
     int: ("a whole number", "whole numbers"),
@@ -86,6 +87,11 @@ def in_words(annotation: Any, limits: Sequence[Any] = (), many: bool = False) ->
         return "sections" if many else "a section"
     if (text := text_kind(limits)) is not None:
         return text.many if many else text.one
+    if (known := next((limit for limit in limits if isinstance(limit, BuiltIn)), None)) is not None:
+        few = len(known.names) <= FEW
+        return (
+            _either([*known.names, "a name that plugins give"]) if few else "a built-in name or one that plugins give"
+        )
     if annotation not in WORDS:
         return "anything"
     bounds = [BOUNDS[type(limit)].format(limit) for limit in limits if type(limit) in BOUNDS]

@@ -363,3 +363,14 @@ ACROSS_STUDIES: Schema = {
     "unit": pl.String,
     "problems": pl.Int32,  # [problems] that all of the studies asked
 }
+
+# What the user's own analyses give: one row per cell of their tables, which have columns of their own.
+PLUGGED: Schema = {
+    "analysis": pl.String,  # its name in the plugin
+    "digest": pl.String,  # of the plugin's file
+    "row": pl.Int32,  # from 0
+    "column": pl.String,
+    "text": pl.String,  # of a column of text, or of true and false
+    "number": pl.Float64,  # of a column of numbers
+    "whole": pl.Boolean,  # whether those are whole numbers
+}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import reference_in, without_place
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
@@ -36,10 +37,10 @@ class Conversion(NamedTuple):
 
 
 def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int = 1) -> Conversion:
-    if loader not in LOADERS:
+    if loader not in LOADERS and not reference_in(loader):
         raise UserError(f"loader {loader}: there is no such loader; {suggested(loader, LOADERS)}")
     dataset = dataset_of(loader)
-    asked = checked_options(loader, dataset.options, options)
+    asked = checked_options(dataset.name, dataset.options, options)
     dropped: Counter[str] = Counter()
     kept = _gradable(dataset.read(folder, asked), asked, dropped, dataset.text_only)
     kept = _without_copies(kept, dropped, workers)
@@ -52,7 +53,7 @@ def audit(loader: str, options: Mapping[str, Any], conversion: Conversion) -> di
     rows, dropped = conversion
     needs = Counter(row["needs_picture"] for row in rows)
     return {
-        "loader": loader,
+        "loader": without_place(loader),
         "kept": len(rows),
         "mended": sum(row["mended"] for row in rows),
         "solutions": sum("solution" in row for row in rows),

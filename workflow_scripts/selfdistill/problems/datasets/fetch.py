@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from selfdistill.foundation.plugins import without_place
 from selfdistill.models.hub.obtain import obtain
 from selfdistill.models.hub.repository import MODEL_FILES, Kind, Repository
 from selfdistill.problems.datasets.dataset import Dataset
@@ -19,7 +20,10 @@ def fetch(
     assert home is not None, f"{key} names no repository"
     files = layout_of(dataset, Path(folder)) if dataset else MODEL_FILES
     facts = obtain(Repository(key, kind, home, revision, Path(folder), files), Path(lock))
-    return facts | {"loader": loader, "licence": dataset.licence if dataset else None}
+    return facts | {
+        "loader": without_place(loader) if loader else None,
+        "licence": dataset.licence if dataset else None,
+    }
 
 
 def layout_of(dataset: Dataset, folder: Path) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """Which engine samples, and opening it. The engines are imported when they are opened: vLLM is not everywhere."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import Reference, offered, reference_in
 from selfdistill.models.configuration import read_config
 from selfdistill.models.sizes import size_of
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
@@ -11,6 +14,7 @@ from selfdistill.sampling.engines.contract import Engine, EngineSettings
 # Parameters. A smaller model waits for the host and not for the GPU: vLLM samples it no faster and starts a minute later
 # (measured at 135 million: benchmarks/gpu/README.md).
 WORTH_VLLM = 250_000_000
+PARTS = ("name", "version", "sample", "score", "distributions")
 
 
 def choose_engine(asked: str, device: str, model: Path, begun_by: str | None = None) -> str:
@@ -18,7 +22,7 @@ def choose_engine(asked: str, device: str, model: Path, begun_by: str | None = N
     the model is worth it."""
     if asked != "auto":
         return asked
-    if begun_by:
+    if begun_by and "#" not in begun_by:  # where a plugin began it, the journal says so
         return begun_by
     return "vllm" if device == "cuda" and find_spec("vllm") and not _is_small(model) else "torch"
 
@@ -55,4 +59,23 @@ def open_engine(name: str, settings: EngineSettings) -> Engine:
         from selfdistill.sampling.engines.torch_engine import TorchEngine
 
         return TorchEngine(settings)
+    if reference := reference_in(name):
+        return engine_class(reference)(settings)
     raise ValueError(f"no engine is named {name}")
+
+
+def engine_class(reference: Reference) -> Callable[[EngineSettings], Engine]:
+    """A plugin's engine, if it has what the contract names."""
+    found: Any = offered(reference).ENGINE
+    if not isinstance(found, type):
+        raise UserError(f"plugins: {reference.file}: ENGINE must be a class, but is {found!r:.80}.")
+    missing = [each for each in PARTS if not hasattr(found, each)]
+    if missing:
+        raise UserError(
+            f"plugins: {reference.file}: ENGINE has no {', '.join(missing)}; an engine has {', '.join(PARTS)} (docs/extend.md)."
+        )
+    version = getattr(found, "version", None)
+    if not isinstance(version, str):
+        raise UserError(f"plugins: {reference.file}: ENGINE.version must be text, but is {version!r:.80}.")
+    opener: Callable[[EngineSettings], Engine] = found
+    return opener

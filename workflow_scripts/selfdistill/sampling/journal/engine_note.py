@@ -21,11 +21,15 @@ def keep_to_engine(folder: Path, engine: str) -> None:
     if begun_by not in (None, engine):
         raise UserError(
             f"{folder}: its samples were drawn by the {begun_by} engine and now {engine} is asked for, "
-            f"which would draw others for the same requests: set sampling.engine to {begun_by}, or move this folder "
-            "away to sample anew."
+            f"which would draw others for the same requests: {_way_back(begun_by)}, or move this folder away to sample anew."
         )
     if not (folder / ABOUT).exists():
         write_json(folder / ABOUT, {"engine": engine})
+
+
+def _way_back(begun_by: str) -> str:
+    name, plugged, _ = begun_by.partition("#")
+    return f"put the plugin of {name} back as it was" if plugged else f"set sampling.engine to {begun_by}"
 
 
 def engine_of(folder: Path) -> str | None:

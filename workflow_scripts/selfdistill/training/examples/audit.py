@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from selfdistill.foundation.plugins import without_place
 from selfdistill.statistics.intervals import Interval, wilson_interval
 from selfdistill.tables.endings import ANSWERED, CORRECT, CUT, EMPTY, FINISHED_WITH_TEXT, LOOP, NO_ANSWER
 
@@ -20,7 +21,7 @@ def audit(
     before, after = _profile(sampled), _profile(kept)
     leaning = leaning_interval(sampled, kept)
     return {
-        "keep": keep,
+        "keep": without_place(keep) if keep else None,
         "decode": decode_id,
         "sampled": sampled.height,
         "finished": sum(count.get(name, 0) for name in FINISHED_WITH_TEXT),

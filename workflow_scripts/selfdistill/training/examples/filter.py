@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import without_place
 from selfdistill.study.arms import Arm
 from selfdistill.tables.schema import conform
 from selfdistill.tables.training import DATASET
@@ -57,7 +58,7 @@ def refuse_too_few(sampled: pl.DataFrame, kept: pl.DataFrame, keep: str | None, 
     )
     kind = "samples" if sampled["problem_id"].is_unique().all() else "problems"
     raise UserError(
-        f"keep: {keep} leaves {kept.height} of {sampled['problem_id'].n_unique()} {kind} ({classes}), fewer than training.examples "
+        f"keep: {without_place(keep or '')} leaves {kept.height} of {sampled['problem_id'].n_unique()} {kind} ({classes}), fewer than training.examples "
         f"({examples}), and arms must take equally many steps: lower training.examples or raise training.samples."
     )
 

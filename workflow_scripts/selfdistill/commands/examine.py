@@ -1,0 +1,68 @@
+"""Whether an engine or a loader of yours keeps its contract: the checks that the project's own tests make of the built-in ones.
+
+forklock examine engine my_engine.py
+forklock examine loader my_loader.py
+
+An engine is asked with the lab's small model, on the CPU unless --device says otherwise; one that asks a server needs the
+server to be started with resources/lab/model. A loader reads what its own write(folder, problems) makes. The exit status
+is 1 where something is broken.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import Reference, digest_of
+from selfdistill.foundation.wording import plural
+from selfdistill.planning.plugged import check_offer
+from selfdistill.study.plugins import Offer, offers_of
+
+if TYPE_CHECKING:
+    from selfdistill.examination.checks import Found
+
+SUMMARY = "Whether an engine or a loader of yours keeps its contract."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("engine", "loader"))
+    parser.add_argument("file", type=Path, help="the Python file that a study names in plugins")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where an engine computes")
+    parser.add_argument(
+        "--within", type=float, default=1e-3, help="how far an engine's log-probabilities may lie from the trainer's"
+    )
+
+
+def run(asked: argparse.Namespace) -> int:
+    offers = [offer for offer in offers_of([str(asked.file)]) if offer.kind == asked.kind]
+    if not offers:
+        raise UserError(f"{asked.file}: offers no {asked.kind}; docs/extend.md says what it needs.")
+    broken = 0
+    for offer in offers:
+        check_offer(offer)
+        for found in examination_of(offer, asked):
+            broken += found.broken is not None
+            print(f"broken: {found.claim}: {found.broken}" if found.broken else f"kept: {found.claim}", flush=True)
+    print(f"{asked.file}: {concluded(broken)}", file=sys.stderr)
+    return int(bool(broken))
+
+
+def concluded(broken: int) -> str:
+    return f"{plural(broken, 'claim is', 'claims are')} broken." if broken else "keeps its contract."
+
+
+def examination_of(offer: Offer, asked: argparse.Namespace) -> "Iterator[Found]":
+    reference = Reference(offer.name, offer.file, digest_of(offer.file))
+    if offer.kind == "loader":
+        from selfdistill.examination.loaders import examine_loader
+
+        return examine_loader(str(reference))
+    from selfdistill.examination.engines import examine_engine
+    from selfdistill.sampling.engines.choice import open_engine
+
+    return examine_engine(
+        lambda settings: open_engine(str(reference), replace(settings, device=asked.device)), asked.within
+    )

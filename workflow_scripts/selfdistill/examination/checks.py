@@ -1,0 +1,34 @@
+"""A check asks one thing of what is examined; what it finds broken is a sentence."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import in_a_line
+
+
+class Broken(AssertionError):
+    """What of its contract something does not keep."""
+
+
+class Found(NamedTuple):
+    claim: str
+    broken: str | None  # None where it holds
+
+
+def require(holds: object, sentence: str) -> None:
+    if not holds:
+        raise Broken(sentence)
+
+
+def examined(checks: Mapping[str, Callable[..., None]], *subject: Any) -> Iterator[Found]:
+    """Every check by itself, so that all that is broken is told at once. An error of what is examined is its own."""
+    for claim, check in checks.items():
+        try:
+            check(*subject)
+        except (Broken, UserError) as broken:
+            yield Found(claim, str(broken))
+        except Exception as error:
+            yield Found(claim, f"it raises {in_a_line(error)}")
+        else:
+            yield Found(claim, None)

@@ -1,0 +1,168 @@
+"""The examination of an engine, with the lab's small model: what the sampler, the check of exports and the probes rely on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from selfdistill.examination.checks import Found, examined, require
+from selfdistill.examination.laws import CONTEXT, MODEL, examine_all, lab_probes, lab_requests, reference_logits
+from selfdistill.sampling.engines.contract import Engine, EngineSettings
+from selfdistill.sampling.requests import Given, Probed, Request, Sample
+
+END, BATCH, COUNT, TOP = 0, 3, 8, 256
+CAPS = (16, 80)  # tokens: one that cuts, and one that lets some end by themselves
+Opener = Callable[[EngineSettings], Engine]
+
+
+@dataclass
+class Examined:
+    open: Opener
+    within: float = 1e-3
+
+    @cached_property
+    def engine(self) -> Engine:
+        return self.open(EngineSettings(MODEL, "float32", CONTEXT, [END], batch=BATCH, top=TOP))
+
+    @cached_property
+    def asked(self) -> list[Request]:
+        """Of several decodes, mixed; and one that takes the likeliest token."""
+        short, long = (lab_requests(COUNT, max_tokens=cap) for cap in CAPS)
+        mixed = [long[n] if n % 2 else replace(short[n], top_k=5, temperature=0.7) for n in range(COUNT - 1)]
+        return [*mixed, replace(long[-1], temperature=0.0, top_k=0, top_p=1.0)]
+
+    @cached_property
+    def drawn(self) -> list[Sample]:
+        return list(self.engine.sample(iter(self.asked)))
+
+    @cached_property
+    def sampled(self) -> dict[str, Sample]:
+        return {sample.request_id: sample for sample in self.drawn}
+
+
+def examine_engine(opener: Opener, within: float = 1e-3) -> Iterator[Found]:
+    """`within` is how far a log-probability may lie from that of a plain forward pass in float32."""
+    return examined(CHECKS, Examined(opener, within))
+
+
+def _each_once(subject: Examined) -> None:
+    names = sorted(sample.request_id for sample in subject.drawn)
+    require(names == sorted(request.request_id for request in subject.asked), "requests lack a sample, or have several")
+
+
+def _as_there_is_room(subject: Examined) -> None:
+    taken = 0
+
+    def requests() -> Iterator[Request]:
+        nonlocal taken
+        for number in range(5 * BATCH):
+            taken += 1
+            request = subject.asked[0]
+            yield replace(request, request_id=f"{request.request_id}-{number}")
+
+    samples = subject.engine.sample(requests())
+    next(iter(samples))
+    require(taken < 5 * BATCH, f"all {taken} requests were taken before the first sample came, with a batch of {BATCH}")
+    for _ in samples:
+        pass
+
+
+def _whole(subject: Examined) -> None:
+    for request in subject.asked:
+        sample = subject.sampled[request.request_id]
+        tokens, reason = sample.token_ids, sample.finish_reason
+        require(0 < len(tokens) <= request.max_tokens, f"{len(tokens)} tokens where {request.max_tokens} were allowed")
+        require(reason in ("stop", "length"), f"finish_reason is {reason!r} and must be 'stop' or 'length'")
+        require(END not in tokens[:-1], "a sample goes on behind an end token")
+        require(
+            (tokens[-1] == END) == (reason == "stop"),
+            f"finish_reason is {reason!r} of a sample that ends with {tokens[-1]}",
+        )
+        require(reason == "stop" or len(tokens) == request.max_tokens, "a sample is cut before max_tokens")
+        require(
+            len(sample.logprobs) == len(tokens), f"{len(sample.logprobs)} log-probabilities for {len(tokens)} tokens"
+        )
+        require(sample.seconds >= 0, f"seconds are {sample.seconds}")
+
+
+def _same_alone(subject: Examined) -> None:
+    for request in subject.asked[:2]:
+        [alone] = subject.engine.sample(iter([request]))
+        again = subject.sampled[request.request_id].token_ids
+        require(
+            alone.token_ids == again, "a request gives other tokens alone than among others: its seed must decide them"
+        )
+
+
+def _seeds_matter(subject: Examined) -> None:
+    asked = [replace(subject.asked[1], request_id=f"seed-{seed}", seed=seed, max_tokens=CAPS[0]) for seed in range(4)]
+    drawn = {tuple(sample.token_ids) for sample in subject.engine.sample(iter(asked))}
+    require(len(drawn) > 1, "four seeds give the same sample")
+
+
+def _laws_of(request: Request, sample: Sample) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    everywhere = Probed(request.request_id, request.prompt_ids, sample.token_ids, [*range(len(sample.token_ids))])
+    logits = reference_logits(everywhere)
+    return logits - logits.max(1, keepdims=True)
+
+
+def _logprobs(subject: Examined) -> None:
+    for request in subject.asked:
+        sample = subject.sampled[request.request_id]
+        laws = _laws_of(request, sample)
+        own = laws[np.arange(len(laws)), sample.token_ids] - np.log(np.exp(laws).sum(1))
+        require(
+            np.allclose(own, sample.logprobs, rtol=subject.within, atol=subject.within),
+            "log-probabilities of a sample are not the model's own at temperature 1, without penalty or truncation",
+        )
+
+
+def _within_the_decode(subject: Examined) -> None:
+    """Tokens that the decode leaves out are never sampled. A little slack lets near ties be."""
+    for request in subject.asked:
+        sample = subject.sampled[request.request_id]
+        laws = _laws_of(request, sample)
+        own = laws[np.arange(len(laws)), sample.token_ids]
+        if request.temperature == 0:
+            require((own >= -1e-4).all(), "temperature 0 does not take the likeliest token")
+            continue
+        likelier = (laws > own[:, None] + 1e-4).sum(1)
+        require((likelier < request.top_k).all(), f"a token outside top_k: {request.top_k} was sampled")
+        order = -np.sort(-laws, 1)[:, : request.top_k] / request.temperature
+        shares = np.exp(order) / np.exp(order).sum(1, keepdims=True)
+        before = np.where(np.arange(shares.shape[1]) < likelier[:, None], shares, 0).sum(1)
+        require((before < request.top_p + 1e-4).all(), f"a token outside top_p: {request.top_p} was sampled")
+
+
+def _scores(subject: Examined) -> None:
+    probes = lab_probes(2)[:2]
+    given = [Given(probe.carrier_id, probe.prompt_ids, probe.completion_ids) for probe in probes]
+    for probe, found in zip(probes, subject.engine.score(given), strict=True):
+        everywhere = replace(probe, positions=[*range(len(probe.completion_ids))])
+        logits = reference_logits(everywhere)
+        laws = logits - logits.max(1, keepdims=True)
+        own = laws[np.arange(len(laws)), probe.completion_ids] - np.log(np.exp(laws).sum(1))
+        require(len(found) == len(own), f"{len(found)} scores for {len(own)} tokens")
+        require(
+            np.allclose(found, own, rtol=subject.within, atol=subject.within),
+            "scores are not those of a plain forward pass",
+        )
+
+
+def _distributions(subject: Examined) -> None:
+    probes = lab_probes(2)
+    examine_all(list(subject.engine.distributions(iter(probes), TOP)), probes, subject.within, TOP)
+
+
+CHECKS: dict[str, Callable[[Examined], None]] = {
+    "each request has one sample": _each_once,
+    "requests are taken as there is room": _as_there_is_room,
+    "samples are whole and say how they ended": _whole,
+    "a request gives the same tokens alone and among others": _same_alone,
+    "another seed gives another sample": _seeds_matter,
+    "log-probabilities of samples are the model's own": _logprobs,
+    "samples keep to temperature, top_k and top_p": _within_the_decode,
+    "score gives a plain forward pass's log-probabilities": _scores,
+    "distributions gives a plain forward pass's laws": _distributions,
+}

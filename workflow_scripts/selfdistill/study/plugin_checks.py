@@ -1,0 +1,55 @@
+"""What is wrong with `plugins`, and names of loaders, engines and filters that nothing has."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.study.arms import KEEPS
+from selfdistill.study.loaders import LOADERS
+from selfdistill.study.plugins import Kind, Plugged, plugged, plugin_files
+from selfdistill.study.sampling import ENGINES
+from selfdistill.study.study import Study
+
+BUILT_IN: dict[Kind, tuple[str, ...]] = {"loader": tuple(LOADERS), "engine": ENGINES, "filter": KEEPS, "analysis": ()}
+
+
+def plugin_checks(study: Study, root: Path) -> Iterator[str]:
+    found = plugged_in(study, root)
+    if found.wrong:
+        yield found.wrong
+    for offer in found.offers:
+        if offer.name in BUILT_IN[offer.kind]:
+            yield f"plugins: {offer.file}: {offer.name!r} is a built-in {offer.kind}; give yours another name."
+    yield from found.missing("sampling.engine", "engine", study.sampling.engine, ENGINES)
+    for name, arm in study.arms.items():
+        if arm.keep:
+            yield from found.missing(f"arms.{name}.keep", "filter", arm.keep, KEEPS)
+    for name, source in study.problems.sources.items():
+        if source.loader:
+            yield from found.missing(f"problems.sources.{name}.loader", "loader", source.loader, LOADERS)
+
+
+def plugged_in(study: Study, root: Path) -> Plugged:
+    """What the study's plugins offer; nothing of them is imported where one comes from elsewhere."""
+    strange = _from_elsewhere(study, root)
+    return Plugged([], strange) if strange else plugged(study.plugins, root)
+
+
+def _from_elsewhere(study: Study, root: Path) -> str | None:
+    """Code that came with a model or a dataset, or lies among results, is never run. Looked at before it is imported."""
+    places = {"model.path": study.model.path, "results": study.results}
+    places |= {
+        f"problems.sources.{name}.path": source.path for name, source in study.problems.sources.items() if source.loader
+    }
+    try:
+        files = plugin_files(study.plugins, root)
+    except UserError:  # told by itself
+        return None
+    for file in files:
+        for key, place in places.items():
+            if file.resolve().is_relative_to((root / place).resolve()):
+                return (
+                    f"plugins: {file} lies in {place} ({key}), and code that comes with a model, a dataset or results is not "
+                    "run; read it, and put it into a folder of yours."
+                )
+    return None
