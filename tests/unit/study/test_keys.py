@@ -89,6 +89,7 @@ def whole() -> dict[str, Any]:
 WHOLE = whole()
 # Where the next value is not to be had from the type alone.
 OTHERWISE: dict[str, Any] = {
+    "plugins": ["plugins/mine.py"],
     "model.chat": {"enable_thinking": False},
     "model.hub": "owner/name",
     "problems.sources.NAME.options": {"levels": [5]},
