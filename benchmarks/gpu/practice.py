@@ -5,7 +5,8 @@ python benchmarks/gpu/practice.py MODEL OUT.json --questions 8 --rollouts 8 --to
 
 MODEL is a folder, or a shape of random_inputs.py, whose weights are made at random. With --kill the program is killed
 (SIGKILL) in its last generation, once a rollout is journalled or once the generation lies whole and its updates are under
-way, and started again.
+way, and started again. With `--told nothing` a frozen teacher reads what the student reads: before the first update the
+divergence between them must be that of rounding.
 """
 
 import argparse
@@ -39,7 +40,8 @@ def settings(asked: argparse.Namespace) -> dict[str, Any]:
         "generations": asked.generations, "questions": asked.questions, "rollouts": asked.rollouts, "updates": asked.updates,
         "turns": asked.turns, "base_kl": asked.base_kl,
     }  # fmt: skip
-    teacher = {"wording": "sdpo", "solution": asked.told} if asked.method == "distil" else None
+    told = {"wording": "unguided"} if asked.told == "nothing" else {"wording": "sdpo", "solution": asked.told}
+    teacher = told if asked.method == "distil" else None
     return {
         "training": training, "study_seed": 1, "training_seed": 0, "arm": asked.method, "context": asked.context,
         "device": asked.device, "processes": asked.gpus, "method": asked.method, "practice": practice,
@@ -137,7 +139,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--method", default="distil", choices=("grpo", "distil"))
-    parser.add_argument("--told", default="dataset", choices=("dataset", "sibling"))
+    parser.add_argument("--told", default="dataset", choices=("dataset", "sibling", "nothing"))
     parser.add_argument("--engine", default="vllm")
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--turns", default="together")
