@@ -192,6 +192,19 @@ def test_a_frozen_model_answers_the_same_from_half_the_memory() -> None:
     }
 
 
+def test_a_frozen_teacher_is_asked_what_it_can_do_while_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU its matrices are rounded, and without autocast it would answer nothing."""
+    from selfdistill.training.objectives.choice import objective_of
+    from selfdistill.training.practice import teacher
+
+    monkeypatch.setattr(teacher, "is_halved", lambda settings: True)
+    settings = chosen(practice={"generations": 1, "questions": 2, "updates": 1}, teacher={})
+    objective = objective_of(settings.method, settings.practice, 1.0)
+    found = teacher.fellows(None, SEARCHER, settings, objective).teacher
+    assert isinstance(found, teacher.Frozen) and found.rounds
+    assert "torch.bfloat16" in {str(each.dtype) for each in found.model.parameters()}
+
+
 # What a run goes on from
 
 SMALL = {"generations": 2, "questions": 2, "updates": 1}

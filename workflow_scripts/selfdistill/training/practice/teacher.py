@@ -131,11 +131,11 @@ def _beside(
 ) -> Any:
     """A model that nothing trains, where the student is."""
     model = load_model(folder, precision).requires_grad_(False).eval()
-    if is_halved(settings) and not moves:
-        halve(model)
     add_fused_lm_head(model, temperature=temperature_of(settings))
     if prepare:
-        prepare(model)
+        prepare(model)  # asks the model, which answers without autocast only as long as it is whole
+    if is_halved(settings) and not moves:
+        halve(model)
     return spread_frozen(model) if settings.ranks > 1 else model.to(settings.device)
 
 
