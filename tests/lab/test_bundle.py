@@ -171,17 +171,85 @@ def test_in_another_folder_the_study_is_the_same_study(unpacked: Path) -> None:
     shutil.rmtree(there / "results")
 
 
+@pytest.fixture(scope="module")
+def with_rows(smoke: Clone, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder to run in, as docs/publishing.md unpacks it where nothing is to be sampled or trained."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "unpacked"
+    opened = forklock(smoke.folder, "bundle", "--check", str(bundle), "--unpack", str(folder), "--rows")
+    assert opened.status == 0 and f"run the study in {folder / 'workflow'}" in opened.out, opened.err
+    return folder / "workflow"
+
+
+def snakemake_in(folder: Path, *arguments: str) -> None:
+    ran = subprocess.run(
+        ["snakemake", "--quiet", "all", "--cores", "2", *arguments, "--configfile", "../study.yaml"],
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+
+
+def test_from_the_packed_rows_another_folder_makes_the_same_tables(bundle: Path, with_rows: Path) -> None:
+    """All but the page, which every finished study of these tests has, and the one table that is made from weights."""
+    packed = with_rows / "results/smoke/analysis"
+    assert [table.name for table in packed.iterdir()] == ["weight_overlap.parquet"]
+    status, said = READY.run(["snakemake", "--dry-run", "--cores", "1", "--configfile", "../study.yaml"], with_rows)
+    assert status == 0 and {"report", "levels", "verdicts"} <= set(jobs_in(said)), said
+    assert not {"sample", "grade", "dataset", "train", "probe", "gradients"} & set(jobs_in(said))
+    snakemake_in(with_rows, "--omit-from", "report")
+    held = forklock(with_rows, "bundle", "--check", str(bundle), "--against", "results/smoke")
+    assert held.status == 0 and "29 of 29 tables are the same\n" in held.out, held.out
+
+
+def test_a_shard_drawn_anew_in_another_folder_has_the_packed_completions(with_rows: Path) -> None:
+    models = "results/smoke/models/samples-plain"
+    snakemake_in(with_rows, f"{models}/shard-0.parquet")
+    drawn = pl.read_parquet(with_rows / models / "shard-0.parquet").sort("request_id")
+    packed = pl.read_parquet(with_rows / models / "graded.parquet").sort("request_id")
+    packed = packed.filter(pl.col("request_id").is_in(drawn["request_id"].implode()))
+    assert drawn.height > 50
+    for column in ("request_id", "token_ids", "text", "finish_reason"):
+        assert drawn[column].equals(packed[column]), column
+
+
+def test_a_changed_bundle_is_not_opened(smoke: Clone, bundle: Path, tmp_path: Path) -> None:
+    """One byte of a table, a file that is missing, a file that was added."""
+
+    def refused(changed: bytes) -> str:
+        (tmp_path / "changed.zip").write_bytes(changed)
+        asked = ("bundle", "--check", str(tmp_path / "changed.zip"))
+        said = forklock(smoke.folder, *asked, "--unpack", str(tmp_path / "opened"))
+        assert said.status == 1 and [file.name for file in tmp_path.iterdir()] == ["changed.zip"]
+        return said.err
+
+    def packed(names: Iterator[str]) -> bytes:
+        again = io.BytesIO()
+        with zipfile.ZipFile(bundle) as archive, zipfile.ZipFile(again, "w") as made:
+            for name in names:
+                made.writestr(name, archive.read(name) if name in archive.namelist() else b"x")
+        return again.getvalue()
+
+    names, levels = zipfile.ZipFile(bundle).namelist(), "results/analysis/levels.parquet"
+    content = zipfile.ZipFile(bundle).read(levels)
+    place = bundle.read_bytes().index(content) + len(content) // 2
+    whole = bytearray(bundle.read_bytes())
+    whole[place] ^= 1
+    assert f"was changed or damaged: {levels} is another file. Do not trust it" in refused(bytes(whole))
+    assert f"was changed or damaged: {levels} is missing. Do" in refused(
+        packed(name for name in names if name != levels)
+    )
+    assert "was changed or damaged: results/more.html was added. Do" in refused(
+        packed(iter([*names, "results/more.html"]))
+    )
+    assert "--check" in forklock(smoke.folder, "bundle", "--unpack", str(tmp_path / "opened")).err
+
+
 @pytest.mark.slow
 def test_run_again_in_another_folder_it_has_the_same_tables(bundle: Path, unpacked: Path) -> None:
     """The command of the README, but for making an environment."""
     there = unpacked / "workflow"
     command = re.search(r"^make report (CONFIG=\S+)$", (unpacked / "README.md").read_text(), re.MULTILINE)
-    assert command is not None
-    ran = subprocess.run(
-        ["snakemake", "--quiet", "all", "--cores", "2", "--configfile", command[1].removeprefix("CONFIG=")],
-        cwd=there, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert command is not None and command[1] == "CONFIG=../study.yaml"
+    snakemake_in(there)
     held = forklock(there, "bundle", "--check", str(bundle), "--against", "results/smoke")
     assert held.status == 0 and re.search(r"^(\d+) of \1 tables are the same$", held.out, re.MULTILINE), held.out
 

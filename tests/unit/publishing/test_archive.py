@@ -11,6 +11,7 @@ import pytest
 from selfdistill.foundation.errors import UserError
 from selfdistill.publishing.archive import CONTENTS, checked, digest_of, write_archive
 from selfdistill.publishing.members import Kind, Member
+from selfdistill.publishing.unpack import unpack
 
 
 def written(out: Path, *texts: tuple[str, str]) -> str:
@@ -108,3 +109,22 @@ def test_the_list_says_the_digest_of_every_file(tmp_path: Path) -> None:
     written(tmp_path / "x.zip", ("a.md", "abc"))
     files = json.loads(zipfile.ZipFile(tmp_path / "x.zip").read(CONTENTS))["files"]
     assert files == {"a.md": {"sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "bytes": 3}}
+
+
+def test_it_is_unpacked_whole_or_not_at_all(tmp_path: Path) -> None:
+    digest = written(tmp_path / "x.zip", *FILES)
+    opened = checked(tmp_path / "x.zip", digest)
+    unpack(tmp_path / "x.zip", opened, tmp_path / "there", rows=False)
+    found = {
+        path.relative_to(tmp_path / "there").as_posix() for path in (tmp_path / "there").rglob("*") if path.is_file()
+    }
+    assert found == {CONTENTS, *(name for name, _ in FILES)}
+    with pytest.raises(UserError, match="there: is there already; name a folder that is not"):
+        unpack(tmp_path / "x.zip", opened, tmp_path / "there", rows=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/in: cannot be written"):
+        unpack(tmp_path / "x.zip", opened, tmp_path / "file/in", rows=False)
+    written(tmp_path / "evil.zip", ("../evil.sh", "x"))
+    with pytest.raises(UserError, match=r"'\.\./evil\.sh' leads out of its folder"):
+        unpack(tmp_path / "evil.zip", checked(tmp_path / "evil.zip"), tmp_path / "here", rows=False)
+    assert sorted(os.listdir(tmp_path)) == ["evil.zip", "file", "there", "x.zip"]

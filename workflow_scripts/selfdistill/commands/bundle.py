@@ -5,6 +5,7 @@ forklock bundle config/my.yaml --weights --out published/my.zip
 forklock bundle config/my.yaml --hub OWNER/NAME                 (also folders for a hub, in my-hub/; with --upload it sends them)
 forklock bundle --check my.zip                                  (is it as it was made?)
 forklock bundle --check my.zip --against results/my             (does a new run have the same tables?)
+forklock bundle --check my.zip --unpack elsewhere --rows        (to a folder where the study makes its tables anew)
 
 A secret, or a path of this machine, in any text of it is refused with its file and line, and nothing is written. Journals are
 never packed; weights are, where --weights asks for them. The digest that is printed at the end stands for the whole archive.
@@ -15,10 +16,12 @@ import sys
 from pathlib import Path
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.publishing.archive import checked
+from selfdistill.publishing.archive import Opened, checked
 from selfdistill.publishing.bundle import Wishes, pack
 from selfdistill.publishing.hub import prepare, refuse_without_token, repositories, upload
+from selfdistill.publishing.members import CODE
 from selfdistill.publishing.rerun import compared
+from selfdistill.publishing.unpack import unpack
 from selfdistill.study.load import study_of
 
 SUMMARY = "A finished study as one archive that others can read, check and run again."
@@ -47,11 +50,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", type=Path, metavar="RESULTS", help="with --check: results of a new run to hold against it"
     )
+    parser.add_argument("--unpack", type=Path, metavar="FOLDER", help="with --check: unpack it, if it is unchanged")
+    parser.add_argument(
+        "--rows", action="store_true", help="with --unpack: a run there makes only the analysis and the report anew"
+    )
 
 
 def run(asked: argparse.Namespace) -> int:
     if asked.check:
-        return check(asked.check, asked.digest, asked.against)
+        return check(asked)
+    if asked.unpack:
+        raise UserError("--unpack: name the archive with --check FILE; a changed one is not unpacked.")
     if asked.study is None:
         raise UserError("bundle: name the study file, as config/my.yaml, or an archive to --check.")
     study = study_of(asked.study)
@@ -81,12 +90,19 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def check(file: Path, digest: str, against: Path | None) -> int:
-    opened = checked(file, digest)
-    print(f"{file}: {len(opened.contents['files']):,} files are as they were packed\ndigest {opened.digest}")
-    if against is None:
-        return 0
-    tables = compared(file, opened, against)
+def check(asked: argparse.Namespace) -> int:
+    if asked.rows and not asked.unpack:
+        raise UserError("--rows: say where to, with --unpack FOLDER.")
+    opened = checked(asked.check, asked.digest)
+    print(f"{asked.check}: {len(opened.contents['files']):,} files are as they were packed\ndigest {opened.digest}")
+    if asked.unpack:
+        unpack(asked.check, opened, asked.unpack, asked.rows)
+        print(f"unpacked into {asked.unpack}; run the study in {asked.unpack / CODE}")
+    return hold_against(asked.check, opened, asked.against) if asked.against else 0
+
+
+def hold_against(bundle: Path, opened: Opened, results: Path) -> int:
+    tables = compared(bundle, opened, results)
     for table in tables:
         print(f"  {table.name:<28} {table.said}")
     unlike = sum(not table.same for table in tables)

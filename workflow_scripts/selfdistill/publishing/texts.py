@@ -138,6 +138,9 @@ Then see whether the tables are the same, with the archive that this folder was 
 .venv/bin/forklock bundle --check ../../ARCHIVE.zip --against {about.results}
 ```
 
+To make only the analysis and the report anew, from the packed completions and trainings, unpack it first by
+`forklock bundle --check ARCHIVE.zip --unpack FOLDER --rows`.
+
 On the same kind of machine they are the same where sampling and training run on CPUs, but for sums of gradients that were
 added up in another order. Another processor, or a GPU, rounds otherwise: some completions part at some token, and the numbers
 differ as two runs of chance do.

@@ -1,0 +1,64 @@
+"""A bundle in a folder of its own, once every byte of it was checked; with its rows, where a run looks for them, if asked.
+
+Snakemake goes by times: what is there is good where it is newer than the code, and what lacks is made. So a run of a study
+whose rows lie there makes the analysis and the report anew from them, and neither samples nor trains.
+"""
+
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from selfdistill.foundation.errors import UserError
+from selfdistill.publishing.archive import CONTENTS, Opened
+from selfdistill.publishing.members import CODE, REPORT, RESULTS, STUDY
+from selfdistill.publishing.rerun import ROOM
+from selfdistill.study.results import usual_folder
+
+FROM_WEIGHTS = f"{ROOM}/weight_overlap.parquet"  # the one table of the analysis that is not made from rows
+MADE_ANEW = (REPORT, "checks.json", "figures/", f"{ROOM}/")
+AGES = 60  # seconds by which the rows are newer than the code
+
+
+def unpack(bundle: Path, opened: Opened, folder: Path, rows: bool) -> None:
+    """`folder` is not there yet; it appears when all is in it."""
+    names = [*opened.contents["files"], CONTENTS]
+    if folder.exists():
+        raise UserError(f"{folder}: is there already; name a folder that is not.")
+    if out := [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]:
+        raise UserError(f"{bundle}: {out[0]!r} leads out of its folder, so forklock did not pack it; do not trust it.")
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            archive.extractall(part, names)
+        _of_one_age(part, time.time() - AGES)
+        if rows:
+            _place_rows(part, opened.contents["files"])
+        part.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); give another place, or make room."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _place_rows(folder: Path, names: Iterable[str]) -> None:
+    study = yaml.safe_load((folder / STUDY).read_text(encoding="utf-8"))
+    results = folder / CODE / study.get("results", usual_folder(study))
+    weights = any(name.startswith(f"{RESULTS}/runs/") and name.endswith(".safetensors") for name in names)
+    for name in sorted(name.removeprefix(f"{RESULTS}/") for name in names if name.startswith(f"{RESULTS}/")):
+        if not name.startswith(MADE_ANEW) or (name == FROM_WEIGHTS and not weights):
+            (results / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / RESULTS / name, results / name)
+    _of_one_age(results, time.time())
+
+
+def _of_one_age(folder: Path, seconds: float) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (seconds, seconds))
