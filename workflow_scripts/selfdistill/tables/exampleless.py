@@ -1,7 +1,7 @@
 """Columns of which no study behind the page of tables has an example, and why: what a reader is told in its place."""
 
 LEVEL = "a level has no other side"
-ELSEWHERE = "filled in `analysis/comparisons` alone"
+ELSEWHERE = "filled in the table of comparisons alone"
 POOLED = "of all trainings of the arm"
 UNRESOLVED = "so few sequences resolve no signal"
 UNCOUNTED = "these studies look for no counting loops"
