@@ -96,6 +96,15 @@ def test_what_a_script_rests_on_is_what_python_loads_for_it_and_nothing_slow() -
         assert loaded and loaded <= {module_name(file) for file in modules_used_by(script)}, script
 
 
+def test_snakemake_begins_without_loading_what_reads_tables() -> None:
+    """At every start, and at the start of every job on a cluster, the rules' imports are waited for."""
+    rules = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+    imports = [line for file in rules for line in file.read_text().splitlines() if line.startswith("from selfdistill")]
+    asked = "\n".join(["import sys", *imports, "print(*sys.modules)"])
+    said = subprocess.run([sys.executable, "-c", asked], cwd=SCRIPTS, capture_output=True, text=True, check=True).stdout
+    assert len(imports) > 20 and set(said.split()).isdisjoint({"polars", "numpy", "tokenizers", *SLOW})
+
+
 def test_what_a_list_by_hand_had_missed_is_found() -> None:
     for script, module in (
         ("levels.py", "selfdistill.problems.budgets"),

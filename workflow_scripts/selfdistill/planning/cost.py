@@ -15,7 +15,7 @@ from selfdistill.models.lineage import is_checkpoint
 from selfdistill.models.sizes import size_of
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
-from selfdistill.sampling.plan import Asked, asked_of
+from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.ladder import Ladder
