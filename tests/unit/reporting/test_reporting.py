@@ -49,7 +49,8 @@ from selfdistill.reporting.tables.truncation import gains_by_base_answer, parts_
 from selfdistill.reporting.tables.variance import where_errors_come_from
 from selfdistill.study.study import Study
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+# One worker makes the page that most tests look at.
+pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.xdist_group("page")]
 
 SMALL: dict[str, Any] = {"budgets": {"quick": 20, "full": 40}, "draws": 1, "pass_at": [1], "resamples": 200}
 

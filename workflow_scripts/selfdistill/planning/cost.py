@@ -15,7 +15,7 @@ from selfdistill.models.lineage import is_checkpoint
 from selfdistill.models.sizes import size_of
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
-from selfdistill.sampling.plan import Asked, asked_of
+from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.ladder import Ladder
@@ -133,6 +133,15 @@ def answers_of(asked: Asked) -> int:
     return answers
 
 
+def completions_of(asked: Iterable[Asked]) -> Counter[str]:
+    """Decode → completions of all these models. A proposal of cheaper studies counts hundreds of studies."""
+    found: Counter[str] = Counter()
+    for each in asked:
+        for decodes, answers in ((each.train, each.train_samples * each.train_draws), (each.eval, answers_of(each))):
+            found.update(dict.fromkeys(decodes, answers))
+    return found
+
+
 def expected_length(figures: Figures) -> Length:
     """The mean completion of a decode: so many tokens, or such a share of the cap."""
     if figures.has("completion_tokens"):
@@ -154,11 +163,7 @@ def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> S
     on_gpu = study.sampling.gpus > 0
     jobs = sum(each.shards for each in asked)
 
-    # Models are asked alike, but for their noise: a proposal of cheaper studies counts hundreds of studies.
-    completions: Counter[str] = Counter()
-    for each in asked:
-        for decodes, answers in ((each.train, each.train_samples * each.train_draws), (each.eval, answers_of(each))):
-            completions.update(dict.fromkeys(decodes, answers))
+    completions = completions_of(asked)
 
     def amount(length: Length) -> Amount:
         found = Amount()
@@ -465,12 +470,13 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     rules |= {"depth": int(bool(study.mechanism and study.mechanism.depth))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
     asked = [asked_of(study, model) for model in evaluated(study)]
+    completions = completions_of(asked)
     seconds = sum(rules.values()) * figures.common("job_seconds")
     seconds += sum(map(requests_of, asked)) / 1000 * figures.common("analysis_seconds_per_thousand_answers")
     per_token = figures.common("doubt_seconds_per_million_tokens") / 1e6
 
     def amount(length: Length) -> Amount:
-        tokens = sum(answers_of(each) * length(study.decodes[decode]) for each in asked for decode in each.eval)
+        tokens = sum(answers * length(study.decodes[decode]) for decode, answers in completions.items())
         return _hours(seconds + tokens * per_token, 1, False)
 
     return Stage("problems, plans, analysis", rules, 0, amount(expected_length(figures)), amount(longest))
