@@ -18,4 +18,4 @@ def test_an_analysis_that_is_added_to_a_finished_study_makes_nothing_else_anew(o
     assert "plugged" in own.jobs_to_run(study=study)
     file.write_text("1 / 0\n")
     refused = own.snakemake("-n", study=study)
-    assert refused.returncode and "cannot be imported (ZeroDivisionError: division by zero)" in refused.stderr
+    assert refused.returncode and "cannot be imported (ZeroDivisionError: division by zero)" in refused.stdout

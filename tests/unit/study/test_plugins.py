@@ -78,7 +78,7 @@ WRONG = {
     "a file that ends the program": ("raise SystemExit(3)\n", "cannot be imported"),
     "no Python": ("def (\n", r"cannot be imported \(SyntaxError"),
     "a file beside it": ("import another_of_mine\n", "No module named 'another_of_mine'"),
-    "nothing": ("x = 1\n", "offers nothing; it needs one of DATASET, ENGINE, KEEP, ANALYSES"),
+    "nothing": ("x = 1\n", "offers nothing; it needs one of DATASET, ENGINE, JUDGE, KEEP, ANALYSES"),
     "a built-in's name": (ENGINE.replace("'mine'", "'torch'"), "'torch' is a built-in engine; give yours another name"),
     "a name unfit for a path": ("KEEP = {'../x': 1}\n", "is named '../x', but needs a name"),
     "filters that are no dict": ("KEEP = [1]\n", "KEEP must be a dict of names"),
