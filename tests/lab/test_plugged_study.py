@@ -1,5 +1,6 @@
 """A study that uses all kinds of plugins at once, with the examples of docs/extend.md, runs to its report and reads as it should."""
 
+import contextlib
 import json
 import random
 import re
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,32 +105,32 @@ def test_every_plugin_did_its_part_and_the_page_has_its_numbers(made: Clone) -> 
         assert row["judged"] == sum(map(len, found))
     page = (results / "report.html").read_text()
     for model, table in zip(MODELS, (base, trained), strict=True):
-        mean = judged.filter(pl.col("model_id") == model)["judged"].mean()
-        assert re.search(rf"judged uncertainty</td>\s*<td[^>]*>{mean:.2f}<", page)
-        assert re.search(rf"{model}</td>\s*<td[^>]*>{table['n_tokens'].max()}<", page)
+        counts = judged.filter(pl.col("model_id") == model)["judged"].to_list()
+        told = page.partition("<caption>Uncertainty as judged by phrases#")[2].partition(f"<span>{model}</span>")[2]
+        assert re.findall(r"judged uncertainty</th><td>([\d.]+)</td>", told)[0] == f"{sum(counts) / len(counts):.2f}"
+        assert f"{model}</th><td>{max(table['n_tokens'].to_list())}</td>" in page
     for kind, name in NAMES.items():
         assert f"my_{kind}.py ({kind} {name}), SHA-256 {digest_of(made.folder / f'plugins/my_{kind}.py')}" in page
     assert "plugins/my_" not in page, "where files lie is told nowhere"
 
 
-CHANGED = {"loader": "fetch_source", "filter": "dataset", "judge": "judge_questions", "analysis": "plugged"}
+CHANGED = {
+    ("loader", "filter"): {"fetch_source", "dataset", "report"},
+    ("judge",): {"judge_questions", "judge", "annotation", "report"},
+    ("analysis",): {"plugged", "report"},
+}
 
 
-def test_a_changed_plugin_is_felt_by_what_uses_it_and_by_nothing_else(made: Clone) -> None:
-    assert made.jobs_to_run(study=FILE) == {}
-    for kind, rule in CHANGED.items():
-        with changed(made.folder / f"plugins/my_{kind}.py", "# changed\n"):
-            jobs = made.jobs_to_run(study=FILE)
-            assert rule in jobs and "report" in jobs
-            assert ("plugged" in jobs, "judge_questions" in jobs) == (kind != "judge", kind != "analysis"), jobs
-            if kind in ("judge", "analysis"):
-                assert not {"sample", "train", "dataset", "grade"} & jobs.keys()
-    with changed(made.folder / "plugins/my_analysis.py", "1 / 0\n"):
-        refused = made.snakemake("-n", study=FILE)
-        assert refused.returncode and "cannot be imported (ZeroDivisionError: division by zero)" in refused.stdout
+def test_a_changed_plugin_is_felt_by_what_uses_it(made: Clone) -> None:
+    for kinds, rules in CHANGED.items():
+        with contextlib.ExitStack() as stack:
+            for kind in kinds:
+                stack.enter_context(changed(made.folder / f"plugins/my_{kind}.py", "# changed\n"))
+            jobs = made.jobs_to_run(study=FILE).keys()
+            assert jobs == rules if kinds[0] in ("judge", "analysis") else jobs >= rules, jobs
 
 
-@contextmanager
+@contextlib.contextmanager
 def changed(file: Path, more: str) -> Iterator[None]:
     kept = file.read_text()
     file.write_text(kept + more)
@@ -147,7 +147,7 @@ def forklock(clone: Clone, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_knows_them(made: Clone) -> None:
     checked = forklock(made, "check", FILE)
-    assert checked.returncode == 0 and "problems.sources.exams: 20 problems kept, 0 rows dropped" in checked.stdout, (
+    assert checked.returncode == 0 and "problems.sources.exams: 20 problems kept, 0 rows dropped" in checked.stderr, (
         checked
     )
     assert "The engine server is a plugin's, which nobody timed here" in forklock(made, "plan", FILE).stdout

@@ -9,7 +9,7 @@ from selfdistill.commands.main import run
 from selfdistill.examination.graded import OF_ANALYSES, OF_FILTERS
 from selfdistill.examination.judges import CHECKS
 
-CLAIMS = {"judge": CHECKS, "filter": OF_FILTERS, "analysis": OF_ANALYSES}
+CLAIMS: dict[str, list[str]] = {"judge": [*CHECKS], "filter": [*OF_FILTERS], "analysis": [*OF_ANALYSES]}
 
 
 def examined(kind: str, file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:

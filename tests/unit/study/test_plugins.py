@@ -129,7 +129,7 @@ def test_what_an_installed_package_has_is_used_through_a_file_that_says_its_vers
     study = study_of(example("package", tmp_path), **arm)
     samples = pl.DataFrame({"text": ["um, 4", "It is 4"], "finish_class": ["answered"] * 2})
     assert kept_samples(samples, study.reference("filter", "tidy"))["text"].to_list() == ["It is 4"]
-    sys.modules["school_filters"].__version__ = "1.3"
+    vars(sys.modules["school_filters"])["__version__"] = "1.3"
     (tmp_path / "again").mkdir()
     with pytest.raises(UserError, match=r"cannot be imported \(AssertionError: 1.3\)"):
         study_of(example("package", tmp_path / "again"), **arm)
