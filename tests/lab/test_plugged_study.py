@@ -1,12 +1,11 @@
 """A study that uses all kinds of plugins at once, with the examples of docs/extend.md, runs to its report and reads as it should."""
 
 import contextlib
+import io
 import json
 import random
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ import yaml
 
 from conftest import ENVIRONMENT, Clone
 from extend_examples import EXAMPLES, example
+from selfdistill.commands.main import run
+from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import digest_of, import_plugin
 from selfdistill.tables import words
 from stand_in_engine_server import serving
@@ -78,8 +79,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     (clone.folder / FILE).write_text(yaml.safe_dump(STUDY, sort_keys=False))
     with pytest.MonkeyPatch.context() as patch, serving(clone.folder) as address:
         patch.setitem(ENVIRONMENT, "FORKLOCK_SERVER", address)
-        run = clone.snakemake(study=FILE)
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+        done = clone.snakemake(study=FILE)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return clone
 
 
@@ -140,31 +141,35 @@ def changed(file: Path, more: str) -> Iterator[None]:
         file.write_text(kept)
 
 
-def forklock(clone: Clone, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "workflow_scripts/forklock.py", *arguments]
-    return subprocess.run(command, cwd=clone.folder, env=ENVIRONMENT, capture_output=True, text=True)
+def forklock(clone: Clone, *arguments: str) -> tuple[int, str, str]:
+    """As a person in that folder would; in this process, which has imported the library already."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(clone.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = run(arguments)
+        except UserError as error:
+            return 1, out.getvalue(), str(error)
+    return status, out.getvalue(), err.getvalue()
 
 
 def test_the_command_knows_them(made: Clone) -> None:
-    checked = forklock(made, "check", FILE)
-    assert checked.returncode == 0 and "problems.sources.exams: 20 problems kept, 0 rows dropped" in checked.stderr, (
-        checked
-    )
-    assert "The engine server is a plugin's, which nobody timed here" in forklock(made, "plan", FILE).stdout
-    planned = json.loads(forklock(made, "plan", FILE, "--json").stdout)
+    status, _, said = forklock(made, "check", FILE)
+    assert status == 0 and "problems.sources.exams: 20 problems kept, 0 rows dropped" in said
+    assert "The engine server is a plugin's, which nobody timed here" in forklock(made, "plan", FILE)[1]
+    planned = json.loads(forklock(made, "plan", FILE, "--json")[1])
     [judging] = [stage for stage in planned["stages"] if stage["name"] == "judge answers"]
     assert judging["requests"] == 12
     assert planned["proposal"]["most_problems"] == 20, "as many as the plugin's loader reads"
-    assert "0 of 40 completions would be sampled, 0 of 1 training would run anew" in forklock(made, "diff", FILE).stdout
-    rehearsed = forklock(made, "rehearse", FILE)
-    assert rehearsed.returncode == 0, rehearsed.stderr
+    assert "0 of 40 completions would be sampled, 0 of 1 training would run anew" in forklock(made, "diff", FILE)[1]
+    status, _, said = forklock(made, "rehearse", FILE)
+    assert status == 0, said
     jobs = made.jobs_to_run(study="results/plugged-rehearsal/given/study.yaml")
     assert {"fetch_source", "judge", "plugged"} <= jobs.keys()
 
 
 def test_a_bundle_has_them_and_is_rerun_with_them(made: Clone, tmp_path: Path) -> None:
-    packed = forklock(made, "bundle", FILE, "--out", str(tmp_path / "it.zip"))
-    assert packed.returncode == 0, packed.stderr
+    status, _, said = forklock(made, "bundle", FILE, "--out", str(tmp_path / "it.zip"))
+    assert status == 0, said
     with zipfile.ZipFile(tmp_path / "it.zip") as archive:
         archive.extractall(tmp_path)
     elsewhere = Clone.__new__(Clone)
@@ -174,8 +179,8 @@ def test_a_bundle_has_them_and_is_rerun_with_them(made: Clone, tmp_path: Path) -
         assert (elsewhere.folder / name).read_bytes() == (made.folder / name).read_bytes()
     shutil.copytree(made.folder / "data", elsewhere.folder / "data")
     assert "plugged" in elsewhere.jobs_to_run(study="../study.yaml")
-    with changed(made.folder / "plugins/my_judge.py", "# at /home/ada/judges, with hf_" + "a" * 34 + "\n"):
-        leaking = forklock(made, "bundle", FILE, "--out", str(tmp_path / "other.zip"))
-        assert leaking.returncode and not (tmp_path / "other.zip").exists()
-        assert "holds a path of this machine, '/home/ada/judges'" in leaking.stderr
-        assert "a token of the Hugging Face hub" in leaking.stderr
+    with changed(made.folder / "plugins/my_judge.py", f"# at /home/ada/judges, with hf_{'a' * 34}\n"):
+        status, _, said = forklock(made, "bundle", FILE, "--out", str(tmp_path / "other.zip"))
+        assert status and not (tmp_path / "other.zip").exists()
+        assert "holds a path of this machine, '/home/ada/judges'" in said
+        assert "a token of the Hugging Face hub" in said
