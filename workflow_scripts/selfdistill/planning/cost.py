@@ -97,7 +97,7 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         *_gradients(study, figures),
         *([_reading_again(study, study.disagreement, figures)] if study.disagreement else []),
-        *([_judging(study, study.annotation, figures)] if study.annotation else []),
+        *([_judging(study, annotation, figures)] if (annotation := study.judging()) else []),
         _analysis(study, figures),
     ]
 
@@ -377,18 +377,18 @@ RUBRIC_TOKENS = 400  # of the rubric that ships; another one is about as long
 
 
 def _judging(study: Study, annotation: Annotation, figures: Figures) -> Stage:
-    """Every chosen answer is read in every pass, and a reply written. Of a server the requests and the tokens are told, and
-    no hours: they are its own. A judge of ours is slower than the study's model as it has more parameters."""
+    """Every chosen answer is read in every pass, and a reply written. Of a server or a plugin the requests and the
+    tokens are told, and no hours: they are its own. A judge of ours is slower than the study's model as it has more parameters."""
     judge, on_gpu = annotation.judge, study.sampling.gpus > 0
     requests = len(judged(study)) * annotation.answers * annotation.passes
-    size = None if judge.server else size_of(Path(judge.model))
+    size = size_of(Path(judge.model)) if judge.ours else None
     slower = max(1.0, size.parameters / figures.value("parameters")) if size else 1.0
 
     def amount(length: Length, reply: float) -> Amount:
         answer = min(length(study.decodes[annotation.decode]), annotation.longest or math.inf)
         read = RUBRIC_TOKENS + figures.value("prompt_tokens") + answer
         found = Amount(tokens=requests * (read + reply), disk_bytes=requests * reply * figures.value("bytes_per_token"))
-        if judge.server:
+        if not judge.ours:
             return found
         seconds = requests * reply * figures.seconds_per_token("sampling", on_gpu, reply) * slower
         seconds += requests * read * FORWARD * figures.seconds_per_token("training", on_gpu, read) * slower

@@ -367,10 +367,10 @@ ACROSS_STUDIES: Schema = {
 # What the user's own analyses give: one row per cell of their tables, which have columns of their own.
 PLUGGED: Schema = {
     "analysis": pl.String,  # its name in the plugin
-    "digest": pl.String,  # of the plugin's file
-    "row": pl.Int32,  # from 0
-    "column": pl.String,
-    "text": pl.String,  # of a column of text, or of true and false
-    "number": pl.Float64,  # of a column of numbers
+    "digest": pl.String,  # of the plugin's file: the first 16 digits of its SHA-256
+    "row": pl.Int32,  # [index] of the row in its table, from 0
+    "column": pl.String,  # its name in that table
+    "text": pl.String,  # of a column of text, or of true and false; else null
+    "number": pl.Float64,  # [the plugin's] value in a column of numbers; else null
     "whole": pl.Boolean,  # whether those are whole numbers
 }

@@ -333,6 +333,7 @@ ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a clos
 STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
 INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
 SERVER = "server"  # column `engine` of a judge that a server has
+PLUGIN = "plugin"  # of one that a plugin gives
 
 # Column `parse` of a judge's reply.
 AS_ASKED = "as asked"
