@@ -184,8 +184,13 @@ def test_studies_are_paired_on_shared_problems_at_decodes_of_the_same_settings(
     assert level["low"] < level["estimate"] < level["high"] and math.isclose(
         effect["estimate"], level["estimate"], abs_tol=1e-12
     )
+    between = table.filter(what="difference of two arms", over="filter-only", estimand="accuracy").row(0, named=True)
+    assert (
+        math.isclose(between["estimate"], level["estimate"], abs_tol=1e-12) and between["claim"] == "these checkpoints"
+    )
     untouched = table.filter(pl.col("arm") != "ssd")
     assert untouched.height > 20 and set(untouched["estimate"]) == {0.0}
+    assert "ssd against filter-only, accuracy at t07" in shown.split("\n\n")[1]
     page = (tmp_path / "both.html").read_text()
     assert "training.lr" in page and "<script" not in page and "src=" not in page
 
