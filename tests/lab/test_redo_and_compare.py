@@ -17,13 +17,15 @@ from conftest import Clone
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.problem_means import read_graded
+from selfdistill.analysis.solving import solving
 from selfdistill.commands.main import run
 from selfdistill.commands.redo import alike, printed_by
 from selfdistill.foundation.errors import UserError
+from selfdistill.grading.votes import answer_classes
 from selfdistill.reporting.numbers.index import TABLES, Number, numbers
 from selfdistill.reporting.numbers.recipes import OF_AN_ANSWER, lines_of
 from selfdistill.study.load import study_of, typed_study
-from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
+from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, SOLVING
 from selfdistill.tables.whole import write_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
@@ -52,7 +54,7 @@ def test_the_printed_lines_make_every_kind_of_number_again(smoke: Clone) -> None
         kinds = {kind_of(number): number for number in found.values() if None not in number.reported}
         assert {"ssd-at-0-7", "accuracy:base:t07", "cut_rate:ssd/seed-0/at-050-base:t07:quick:test"} <= set(found)
         assert {number.table for number in kinds.values()} == set(TABLES) and len(kinds) > 130
-        assert {"pass@1", "maj@3", *OF_AN_ANSWER} <= {number.row.get("estimand") for number in found.values()}
+        assert {"pass@1", *OF_AN_ANSWER} <= {number.row.get("estimand") for number in found.values()}
         for number in kinds.values():
             made = printed_by(lines_of(study, number))
             assert len(made) == len(number.reported), number.name
@@ -66,7 +68,7 @@ def test_the_page_shows_the_name_of_each_number_that_can_be_made_again(smoke: Cl
         found = numbers(study)
         shown = [html.unescape(name) for name in re.findall(r'<td[^>]* data-redo title="([^"]*)"', page)]
         assert set(shown) <= set(found)
-        assert {found[name].table for name in shown} == set(TABLES) - {"verdicts", "token_budgets"}
+        assert {found[name].table for name in shown} == set(TABLES) - {"verdicts", "token_budgets", "solving"}
         assert all(lines_of(study, found[name]) for name in shown)
     listed = [html.unescape(name) for name in re.findall(r"<dd>[^<]* <code>([^<]*)</code></dd>", page)]
     assert sorted(shown) == sorted(listed) and len(shown) > 300  # to read without a pointer, too
@@ -76,37 +78,62 @@ def test_the_page_shows_the_name_of_each_number_that_can_be_made_again(smoke: Cl
 
 def test_names_are_found_by_words_and_what_has_none_is_said(smoke: Clone) -> None:
     found = said(smoke.folder, "redo", SMOKE, "--list", "ssd", "Accuracy", "t07").splitlines()
-    assert found and all("ssd" in line and "t07" in line for line in found)
+    assert found[0].startswith("ssd-at-0-7 ") and all("ssd" in line for line in found)
+    assert any(line.startswith("accuracy:ssd/seed-0/at-100-base:t07 ") for line in found)
+    assert not any(line.startswith(("accuracy:base:", "cut_rate:ssd")) for line in found)
     every = said(smoke.folder, "redo", SMOKE, "--list")
     assert "What has no name, and why:" in every and "analysis/word_shift.parquet: " in every
     with contextlib.chdir(smoke.folder), pytest.raises(UserError, match="no number of smoke has all of these words"):
         run(["redo", SMOKE, "--list", "unheard-of"])
 
 
-def test_numbers_of_several_trainings_are_made_again(smoke: Clone, tmp_path: Path) -> None:
-    """A second training, whose answers are another arm's: each by itself, and both together as the report has them."""
+def three_draws_of(results: Path, model: str, *others: str) -> None:
+    """A model whose second and third answers to each problem are those of other models."""
+    tables = [
+        pl.read_parquet(results / f"models/{name}/graded.parquet").filter(purpose="eval", decode_id="t07")
+        for name in others
+    ]
+    drawn = [
+        table.with_columns(model_id=pl.lit(model), draw=pl.lit(draw, pl.Int32)) for draw, table in enumerate(tables)
+    ]
+    target = results / f"made/{model}/graded.parquet"
+    target.parent.mkdir(parents=True)
+    pl.concat(drawn).write_parquet(target)
+
+
+def test_numbers_of_several_trainings_and_draws_are_made_again(smoke: Clone, tmp_path: Path) -> None:
+    """A second training and more draws, which are other arms' answers: each training by itself, all together, and the method."""
     results = tmp_path / "results/smoke"
     shutil.copytree(
         smoke.folder / "results/smoke/models", results / "models", ignore=shutil.ignore_patterns("journal-*", "shard-*")
     )
     shutil.copytree(smoke.folder / "results/smoke/analysis", results / "analysis")
-    table = pl.read_parquet(results / "models/keep-cut/seed-0/at-100/graded.parquet")
-    second = results / "models/ssd/seed-1/at-100/graded.parquet"
-    second.parent.mkdir(parents=True)
-    table.with_columns(model_id=pl.lit("ssd/seed-1/at-100")).write_parquet(second)
+    shutil.copy(smoke.folder / "results/smoke/study.yaml", results)
+    (tmp_path / "resources").symlink_to(smoke.folder / "resources")
+    arms = [f"{arm}/seed-0/at-100" for arm in ("ssd", "keep-cut", "filter-only", "fixed-point")]
+    three_draws_of(results, "base", "base", "aa", arms[3])
+    three_draws_of(results, "ssd/seed-0/at-100", arms[0], arms[1], arms[2])
+    three_draws_of(results, "ssd/seed-1/at-100", arms[1], arms[3], arms[2])
+    shutil.rmtree(results / "models")
+    (results / "made").rename(results / "models")
     raw = yaml.safe_load((smoke.folder / SMOKE).read_text())
     raw["arms"]["ssd"]["seeds"] = [0, 1]
+    (results / "study.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load((results / "study.yaml").read_text()) | {"arms": raw["arms"]})
+    )
     study = typed_study(raw)
     graded = read_graded(
         [
             str(results / f"models/{model}/graded.parquet")
             for model in ("base", "ssd/seed-0/at-100", "ssd/seed-1/at-100")
         ],
-        more=("other_correct",),
+        more=("other_correct", "extracted"),
     )
     evaluation = study.evaluation.model_copy(update={"resamples": 200})
     write_table(levels(graded, evaluation.sizes), results / "analysis/levels.parquet", ESTIMATES)
-    write_table(comparisons(graded, evaluation, 1), results / "analysis/comparisons.parquet", COMPARISONS)
+    write_table(comparisons(graded, evaluation, study.seed), results / "analysis/comparisons.parquet", COMPARISONS)
+    classes = answer_classes(graded, ("model_id", "decode_id", "problem_id"), study.grading.seconds_per_answer)
+    write_table(solving(graded.with_columns(classes), evaluation), results / "analysis/solving.parquet", SOLVING)
     with contextlib.chdir(tmp_path):
         found = numbers(study)
         names = [
@@ -120,6 +147,9 @@ def test_numbers_of_several_trainings_are_made_again(smoke: Clone, tmp_path: Pat
             f"{both}:fair",
             "mean_tokens:ssd/all-seeds/at-100-base:t07",
             "accuracy_when_finished:ssd/all-seeds/at-100:t07",
+            "maj@3:base:t07",
+            "maj@3:ssd/all-seeds/at-100:t07",
+            "pass@1:ssd/all-seeds/at-100:t07",
         ]
         made = [printed_by(lines_of(study, found[name])) for name in names]
     for name, values in zip(names, made, strict=True):

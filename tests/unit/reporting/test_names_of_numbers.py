@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from selfdistill.reporting.numbers.index import MORE, NOT_REDONE, TABLES
+from selfdistill.reporting.numbers.index import MORE, NOT_REDONE, TABLES, Number
 from selfdistill.reporting.numbers.names import TOLD_BY, Numbered, name_of, numbered
 from selfdistill.reporting.page import TEMPLATES, templates_in
 from selfdistill.reporting.tables.table import Group, Row, Table
@@ -69,3 +69,11 @@ def test_a_name_is_text_on_the_page() -> None:
         content=content, results="", figures={}, safe_svg=Markup, strip_classes={}
     )
     assert "onclick=&#34;" in page and 'onclick="' not in page and "<i>" not in page
+
+
+def test_of_a_study_with_looks_the_answer_alone_is_made_again() -> None:
+    """Its interval is that of all looks together."""
+    row = LEVEL | {"hypothesis": "ssd-at-0-7", "low": 0.4, "high": 0.6, "p_value": 0.3}
+    assert Number("ssd-at-0-7", "verdicts", row, "estimate").columns == ["estimate", "low", "high"]
+    assert Number("ssd-at-0-7", "verdicts", row, "estimate", looked=True).columns == ["estimate"]
+    assert Number("accuracy", "comparisons", row, "estimate").columns == ["estimate", "low", "high", "p_value"]

@@ -102,11 +102,14 @@ def gradients_of(row: dict[str, Any]) -> str:
 
 
 def probes_of(study: Study, row: dict[str, Any]) -> list[str]:
-    """The base, the arm's models and those of its null: what a row of the mechanism rests on."""
-    arms = {row.get("arm"), row.get("null")} - {None}
-    wanted = [model for model in probed(study) if model == "base" or model.split("/")[0] in arms]
-    known = row.get("arm") in {model.split("/")[0] for model in wanted} and row["measure"] != words.FIT_BEYOND_NULL
-    return wanted if known else probed(study)
+    """The base, the arm's models, those of its null, and of an arm whose target the row is about."""
+    everyone = probed(study)
+    arms = dict.fromkeys(model.split("/")[0] for model in everyone if model != "base")
+    asks = next((arm for arm in arms if study.arms[arm].decode == row["decode_id"]), None)
+    needed = {row["arm"], row.get("null"), asks}
+    if row["arm"] not in arms or row["measure"] == words.FIT_BEYOND_NULL:
+        return everyone
+    return [model for model in everyone if model == "base" or model.split("/")[0] in needed]
 
 
 def _answers(study: Study, asked: Asked) -> Iterator[tuple[str, pl.DataFrame]]:
