@@ -22,11 +22,11 @@ from selfdistill.commands.main import run
 from selfdistill.commands.redo import alike, printed_by
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.votes import answer_classes
-from selfdistill.reporting.numbers.index import TABLES, Number, numbers
+from selfdistill.reporting.numbers.index import TABLES, Number, numbers, of_table
 from selfdistill.reporting.numbers.recipes import OF_AN_ANSWER, lines_of
 from selfdistill.study.load import study_of, typed_study
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, SOLVING
-from selfdistill.tables.whole import write_table
+from selfdistill.tables.whole import read_table, write_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
 SMOKE = "config/smoke.yaml"
@@ -59,6 +59,15 @@ def test_the_printed_lines_make_every_kind_of_number_again(smoke: Clone) -> None
             made = printed_by(lines_of(study, number))
             assert len(made) == len(number.reported), number.name
             assert all(map(alike, made, number.reported)), (number.name, made, number.reported)
+
+
+def test_no_two_numbers_that_differ_have_one_name(smoke: Clone) -> None:
+    with contextlib.chdir(smoke.folder):
+        study = study_of(Path(SMOKE))
+        for table, schema in TABLES.items():
+            found: dict[str, list[Any]] = {}
+            for number in of_table(study, table, read_table(Path(study.results) / f"analysis/{table}.parquet", schema)):
+                assert found.setdefault(number.name, number.reported) == number.reported, number.name
 
 
 def test_the_page_shows_the_name_of_each_number_that_can_be_made_again(smoke: Clone) -> None:

@@ -32,6 +32,8 @@ def test_every_table_of_the_analysis_has_names_or_a_reason_for_none() -> None:
         ("levels", {"budget": "quick", "split": "all"}, "accuracy:ssd/seed-0/at-100:t07:quick:all"),
         ("comparisons", {"against": "base"}, "accuracy:ssd/seed-0/at-100-base:t07"),
         ("comparisons", {"against": "base", "comparison": words.FAIR}, "accuracy:ssd/seed-0/at-100-base:fair"),
+        ("comparisons", {"against": "keep-cut"}, "accuracy:ssd/seed-0/at-100-keep-cut/seed-0:t07"),
+        ("comparisons", {"against": "keep-cut", "training_seed": None, "leads": True}, "accuracy:ssd/seed-0/at-100-keep-cut:t07"),
         (
             "comparisons",
             {"model_id": "base", "against": "base", "comparison": words.DECODING_ALONE, "against_decode_id": "t15", "training_seeds": 0},

@@ -115,12 +115,12 @@ def numbers(study: Study) -> dict[str, Number]:
     for table, schema in TABLES.items():
         file = Path(study.results) / f"analysis/{table}.parquet"
         if file.is_file() or table in ("verdicts", "levels", "comparisons"):
-            for number in _of_table(study, table, read_table(file, schema)):
+            for number in of_table(study, table, read_table(file, schema)):
                 found.setdefault(number.name, number)
     return found
 
 
-def _of_table(study: Study, table: str, rows: pl.DataFrame) -> Iterator[Number]:
+def of_table(study: Study, table: str, rows: pl.DataFrame) -> Iterator[Number]:
     looks = table == "verdicts" and _has_looks(study)
     columns = [*(["estimate"] if "estimate" in rows.columns else []), *(() if looks else MORE.get(table, ()))]
     for row in rows.iter_rows(named=True):

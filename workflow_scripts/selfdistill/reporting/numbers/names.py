@@ -73,7 +73,7 @@ def name_of(table: str, row: Row, column: str = "estimate") -> str:
 def _part(table: str, key: str, row: Row) -> str:
     match key:
         case "whom":
-            return f"{row['model_id']}-{row['against']}" if row.get("against") else str(row["model_id"])
+            return _whom(row)
         case "decodes":
             return _decodes(row)
         case "place":
@@ -93,6 +93,15 @@ def _part(table: str, key: str, row: Row) -> str:
     if value is None or (value == LEFT_OUT.get(key) and table != "difficulty"):
         return ""
     return OF_ALL.get(key, "") + UNUSUAL.sub("-", str(value)).strip("-")
+
+
+def _whom(row: Row) -> str:
+    """One training against that of the same seed is told from it against all trainings of the other arm."""
+    against = row.get("against")
+    if not against:
+        return str(row["model_id"])
+    of_seed = "" if against == "base" or row.get("training_seed") is None else f"/seed-{row['training_seed']}"
+    return f"{row['model_id']}-{against}{of_seed}"
 
 
 def _decodes(row: Row) -> str:
