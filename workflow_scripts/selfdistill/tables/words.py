@@ -70,6 +70,7 @@ DECODING_ALONE = "decoding alone"
 # Column `what` of studies side by side.
 LEVEL = "level of the arm"
 EFFECT = "effect of training"
+BETWEEN_ARMS = "difference of two arms"
 
 # Column `direction` of the flips.
 GAINED = "gained"
