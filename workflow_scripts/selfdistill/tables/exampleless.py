@@ -5,6 +5,7 @@ ELSEWHERE = "filled in the table of comparisons alone"
 POOLED = "of all trainings of the arm"
 UNRESOLVED = "so few sequences resolve no signal"
 UNCOUNTED = "these studies look for no counting loops"
+UNPLUGGED = "no study that comes with the project has a plugin"
 REFUSED = "the judge of that study cannot judge"
 
 WHY: dict[str, dict[str, str]] = {
@@ -25,6 +26,7 @@ WHY: dict[str, dict[str, str]] = {
         **dict.fromkeys(("chosen", "against_chosen", "band_low", "band_high"), ELSEWHERE),
         "training_seed": POOLED,
     },
+    "analysis.PLUGGED": dict.fromkeys(("analysis", "digest", "row", "column", "text", "number", "whole"), UNPLUGGED),
     "doubt.DOUBT": {"without": "words are left out of ratios alone"},
     "mechanism.NOISE_PROBE": dict.fromkeys(
         ("square_share_low", "square_share_high", "signal_share_low", "signal_share_high", "noise_scale_high"), UNRESOLVED

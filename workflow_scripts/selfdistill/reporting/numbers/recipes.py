@@ -315,7 +315,7 @@ def _truncation(study: Study, number: Number) -> list[str]:
     return [
         *_study_lines(study),
         "from selfdistill.analysis.truncation import truncation",
-        "from selfdistill.sampling.plan import noises_shared",
+        "from selfdistill.sampling.asked import noises_shared",
         *_graded_lines(study, models),
         "caps = {name: decode.max_tokens for name, decode in study.decodes.items()}",
         f"noises = noises_shared(study, {models!r})",
@@ -330,7 +330,7 @@ def _difficulty(study: Study, number: Number) -> list[str]:
     return [
         *_study_lines(study),
         "from selfdistill.analysis.difficulty import difficulty",
-        *(["from selfdistill.sampling.plan import asked_of"] if shared else []),
+        *(["from selfdistill.sampling.asked import asked_of"] if shared else []),
         *_graded_lines(study, [*asked.models, *asked.against], ("level", "source")),
         *([f"noises = {{model: asked_of(study, model).noises for model in {list(asked.models)!r}}}"] if shared else []),
         f"table = difficulty(graded, study.evaluation{', noises' if shared else ''})",
