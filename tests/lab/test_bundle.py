@@ -21,6 +21,7 @@ from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.digests import model_digest
 from selfdistill.planning.changes import Plans
+from selfdistill.publishing import texts
 from selfdistill.sampling.plan import asked_of
 from selfdistill.study.load import study_of
 from stand_in_hub import Hub, stand_in_hub
@@ -81,8 +82,24 @@ def test_it_holds_what_the_report_leads_to_and_no_journal_and_no_weights(smoke: 
 
 
 def test_the_same_results_give_the_same_bytes(smoke: Clone, bundle: Path, tmp_path: Path) -> None:
+    (smoke.folder / "results/smoke/report.html").touch()  # its time is no date of anything
     assert forklock(smoke.folder, *BUNDLE, "--out", str(tmp_path / "again.zip")).status == 0
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+
+
+def test_it_says_by_what_the_study_ran_and_by_what_it_was_packed(
+    smoke: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "state_of_the_code", lambda: {"commit": "c0ffee", "uncommitted changes": "none"})
+    packed = forklock(smoke.folder, *BUNDLE, "--out", str(tmp_path / "later.zip"))
+    assert "note: the report was made with Forklock" in packed.err and "c0ffee: it may make other numbers" in packed.err
+    made = json.loads((smoke.folder / "results/smoke/provenance.json").read_text())
+    manifest = json.loads((smoke.folder / "results/smoke/runs/ssd/seed-0/manifest.json").read_text())
+    with zipfile.ZipFile(tmp_path / "later.zip") as archive:
+        environment, readme = json.loads(archive.read("environment.json")), archive.read("README.md").decode()
+    assert environment["packed with"]["commit"] == "c0ffee" and environment["commit"] == made["commit"] != "c0ffee"
+    assert environment["trainings"]["ssd/seed-0"]["versions"] == manifest["versions"]
+    assert f"commit {made['commit']}" in readme and "Packed with Forklock" in readme and "commit c0ffee" in readme
 
 
 def entities(folder: Path) -> dict[str, dict[str, Any]]:
@@ -128,7 +145,9 @@ def test_it_keeps_the_musts_of_the_workflow_run_profile(unpacked: Path) -> None:
     action = found[root["mentions"]["@id"]]
     assert action["@type"] == "CreateAction" and action["instrument"]["@id"] == root["mainEntity"]["@id"]
     assert {"study.yaml"} == set(ids(action["object"])) and "results/analysis/levels.parquet" in ids(action["result"])
-    assert "T" in action["endTime"]
+    made = json.loads((unpacked / "results/provenance.json").read_text())
+    assert (action["startTime"], action["endTime"]) == (made["started"], made["created"])
+    assert action["startTime"] < action["endTime"] and action["endTime"].startswith(root["datePublished"])
     for parameter in (*ids(workflow["input"]), *ids(workflow["output"])):
         assert found[parameter]["@type"] == "FormalParameter" and found[parameter]["additionalType"]
     assert set(ids(root["hasPart"])) >= {

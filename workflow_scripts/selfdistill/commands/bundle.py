@@ -21,6 +21,7 @@ from selfdistill.publishing.bundle import Wishes, pack
 from selfdistill.publishing.hub import prepare, refuse_without_token, repositories, upload
 from selfdistill.publishing.members import CODE
 from selfdistill.publishing.rerun import compared
+from selfdistill.publishing.texts import known_licence
 from selfdistill.publishing.unpack import unpack
 from selfdistill.study.load import study_of
 
@@ -65,7 +66,7 @@ def run(asked: argparse.Namespace) -> int:
         raise UserError("bundle: name the study file, as config/my.yaml, or an archive to --check.")
     study = study_of(asked.study)
     out = asked.out or Path(f"{study.study}.zip")
-    wishes = Wishes(asked.weights, asked.author, asked.license, asked.allow)
+    wishes = Wishes(asked.weights, asked.author, known_licence(asked.license), asked.allow)
     if asked.upload and not asked.hub:
         raise UserError("--upload: say where to, with --hub OWNER/NAME.")
     if asked.upload:
@@ -73,6 +74,8 @@ def run(asked: argparse.Namespace) -> int:
     found = repositories(study, asked.hub, wishes) if asked.hub else []
     packed = pack(study, asked.study, out, wishes)
     print(f"{out}: {packed.files:,} files, {packed.bytes / 1e6:,.1f} MB\ndigest {packed.digest}")
+    for note in packed.notes:
+        print(f"note: {note}", file=sys.stderr)
     if found:
         folders = prepare(found, out.with_name(f"{out.stem}-hub"))
         print(

@@ -14,7 +14,7 @@ import yaml
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.wording import decode_in_words, plural
-from selfdistill.publishing.texts import About
+from selfdistill.publishing.texts import About, code_in_words, made_with
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.select import final_differences, final_levels
@@ -39,6 +39,7 @@ def tables_of(study: Study) -> ReportInputs:
 
 def model_card(study: Study, model: str, about: About, samples: str, inputs: ReportInputs) -> str:
     arm, seed, _ = parse_model_id(model)
+    training = about.made_by["trainings"][model.rpartition("/")[0]]
     header: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
@@ -51,7 +52,8 @@ def model_card(study: Study, model: str, about: About, samples: str, inputs: Rep
 # {about.study}: {arm}, training seed {seed}
 
 A checkpoint of the study *{about.study}*, at the end of its training: {_in_one_sentence(study, arm)} It was made to learn
-what self-distillation does, by Forklock {about.version} (commit {about.commit}), and not to be used for anything else.
+what self-distillation does, and not to be used for anything else. Forklock trained it, {code_in_words(training["code"])};
+the numbers below are of Forklock {about.version}, {code_in_words(about.made_by)}.
 
 ## Data
 
@@ -91,7 +93,7 @@ def dataset_card(study: Study, about: About, name: str, rooms: dict[str, int]) -
 # {about.study}: every completion of the study
 
 All completions that the study *{about.study}* drew, graded: what the arms were trained on, and the answers by which they were
-judged. Made by Forklock {about.version} (commit {about.commit}).
+judged. {made_with(about)}.
 
 {counts}
 One row is one completion. `model_id` says who wrote it, `decode_id` how it was drawn, `text` what it is, `finish_class` how it

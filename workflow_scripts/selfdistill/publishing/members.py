@@ -22,6 +22,7 @@ from selfdistill.study.study import Study
 
 REPORT = "report.html"
 REVISIONS = "revisions.lock"
+RUN_RECORD = "provenance.json"  # what made the results, as the report wrote it down
 NOT_FINISHED = "is not there; run the study to its report first: a bundle holds finished results."
 CODE = "workflow"  # the folder of a bundle in which the study runs again
 RESULTS = "results"  # the folder of a bundle that holds the results
@@ -66,7 +67,7 @@ class Member:
 def results_of(study: Study) -> Iterator[Member]:
     """What is published of a study's results, or a sentence that says what lacks."""
     folder = Path(study.results)
-    found = {path.relative_to(folder).as_posix(): path for path in _published(folder)}
+    found = {path.relative_to(folder).as_posix(): path for path in published(folder)}
     leads_to = {link.rstrip("/") for link in LINKED.findall(read_text(folder / REPORT))}
     there = set(found) | {str(parent) for name in found for parent in PurePosixPath(name).parents}
     if missing := sorted(leads_to - there):
@@ -87,7 +88,7 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable and try again.") from error
 
 
-def _published(folder: Path) -> Iterator[Path]:
+def published(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         of_runs = Path(place).relative_to(folder).parts[:1] == ("runs",)
         folders[:] = sorted(
@@ -95,7 +96,15 @@ def _published(folder: Path) -> Iterator[Path]:
         )
         for name in sorted(files):
             if Path(name).suffix in TABLES_AND_RECORDS and not name.startswith(".") and not SHARD.fullmatch(name):
-                yield Path(place) / name
+                yield _no_link(Path(place) / name)
+
+
+def _no_link(path: Path) -> Path:
+    if path.is_symlink():
+        raise UserError(
+            f"{path}: is a link, and what it leads to may be no result; put the file itself there, or remove it."
+        )
+    return path
 
 
 def _kind(name: str) -> Kind:
