@@ -366,17 +366,27 @@ def test_what_goes_to_a_hub_has_cards_and_is_sent_with_a_token_alone(
     assert "trained once" in body and "| `lr` | 3e-05 |" in body and "ssd against base at t07: " in body
     answers = pl.concat(pl.read_parquet(table) for table in (samples / "evaluation_answers").glob("*.parquet"))
     assert f"- `evaluation_answers`: {answers.height:,} rows" in (samples / "README.md").read_text()
-    assert "is there already; remove it" in forklock(smoke.folder, *asked).err
+    assert "is there already; send what is in it with --upload, or remove it" in forklock(smoke.folder, *asked).err
+    monkeypatch.setenv("HF_TOKEN", "hf_stand-in")
+    (model / "config.json").write_text("{}")
+    assert (
+        "smoke-ssd-seed-0/config.json: is not what the study has now" in forklock(smoke.folder, *asked, "--upload").err
+    )
 
 
 def test_it_is_sent_to_a_hub_once_and_privately(smoke: Clone, tmp_path: Path) -> None:
     """In a process of its own: the hub's client reads its address when it is imported."""
+    out = tmp_path / "smoke.zip"
+    assert forklock(smoke.folder, *BUNDLE, "--out", str(out), "--hub", "ada/smoke").status == 0
+    card, packed = tmp_path / "smoke-hub/models/smoke-ssd-seed-0/README.md", out.stat().st_mtime_ns
+    card.write_text(card.read_text() + "\nIt was looked at.\n")
     with stand_in_hub(Hub(tmp_path / "hub", token="hf_stand-in")) as hub:
         sent = subprocess.run(
-            [sys.executable, "workflow_scripts/forklock.py", *BUNDLE, "--out", str(tmp_path / "smoke.zip"), "--hub", "ada/smoke", "--upload"],
+            [sys.executable, "workflow_scripts/forklock.py", *BUNDLE, "--out", str(out), "--hub", "ada/smoke", "--upload"],
             cwd=smoke.folder, env={**ENVIRONMENT, **hub.environment, "HF_TOKEN": "hf_stand-in"}, capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert sent.returncode == 0 and "uploaded 5 repositories, private" in sent.stdout, sent.stderr
+        assert "smoke-hub: sent as it was prepared" in sent.stdout and out.stat().st_mtime_ns == packed
         assert hub.private == {
             f"{kind}/ada/smoke-{name}"
             for kind, name in (("datasets", "samples"), *(("models", f"{arm}-seed-0") for arm in ARMS))
@@ -393,5 +403,6 @@ def test_it_is_sent_to_a_hub_once_and_privately(smoke: Clone, tmp_path: Path) ->
     for kind, name in (("models", "smoke-ssd-seed-0"), ("datasets", "smoke-samples")):
         there = tmp_path / "hub" / kind / "ada" / name
         here = tmp_path / "smoke-hub" / kind / name
+        assert "It was looked at." in (there / "README.md").read_text() or kind == "datasets"
         files = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
         assert len(files) > 5 and all((there / file).read_bytes() == (here / file).read_bytes() for file in files)

@@ -17,6 +17,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import sync_tree
 from selfdistill.models.hub.downloads import reason
 from selfdistill.models.lineage import LINEAGE
+from selfdistill.publishing.archive import digest_of
 from selfdistill.publishing.bundle import Wishes, about_bundle, refuse_others, trained_models
 from selfdistill.publishing.cards import dataset_card, model_card, tables_of
 from selfdistill.publishing.leaks import refuse_leaks
@@ -29,6 +30,7 @@ from selfdistill.tables.whole import read_table
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 TOKEN = "HF_TOKEN"
+CARD = "README.md"
 TRAINING, ANSWERS, PROBLEMS = "training_samples", "evaluation_answers", "problems"
 
 
@@ -51,7 +53,7 @@ def repositories(study: Study, name: str, wishes: Wishes) -> list[Repository]:
     about, inputs, samples = about_bundle(study, wishes, code_of()), tables_of(study), f"{name}-samples"
     found = [
         Repository("model", f"{name}-{_of(model)}", [
-            Member("README.md", Kind.OURS, text=model_card(study, model, about, samples, inputs)),
+            Member(CARD, Kind.OURS, text=model_card(study, model, about, samples, inputs)),
             *_lineage(Path(study.results) / "runs" / model),
             *(Member(member.name.partition("/")[2], member.kind, member.source) for member in weights_of(Path(study.results) / "runs" / model, "model")),
         ])
@@ -62,7 +64,7 @@ def repositories(study: Study, name: str, wishes: Wishes) -> list[Repository]:
     for member in tables:
         room = member.name.partition("/")[0]
         rooms[room] = rooms.get(room, 0) + _rows(member)
-    card = Member("README.md", Kind.OURS, text=dataset_card(study, about, samples, rooms))
+    card = Member(CARD, Kind.OURS, text=dataset_card(study, about, samples, rooms))
     found.append(Repository("dataset", samples, [card, *tables]))
     for repository in found:
         refuse_leaks(repository.members, wishes.allowed)
@@ -103,10 +105,34 @@ def _rows(member: Member) -> int:
     return read_table(member.source, GRADED, ("request_id",), LATER_GRADED).height
 
 
+def refuse_prepared(folder: Path) -> None:
+    if folder.exists():
+        raise UserError(
+            f"{folder}: is there already; send what is in it with --upload, or remove it, or name another place with --out."
+        )
+
+
+def as_prepared(found: Sequence[Repository], folder: Path, allowed: Sequence[str]) -> list[Path]:
+    """The folders that were prepared before. Cards may have been edited since; nothing else may be other than the results."""
+    for repository in found:
+        place = folder / repository.folder
+        made = {member.name: member for member in repository.members}
+        there = {path.relative_to(place).as_posix(): path for path in sorted(place.rglob("*")) if path.is_file()}
+        copies = {name: Member(name, member.kind, there.get(name)) for name, member in made.items() if name != CARD}
+        changed = [
+            name for name, copy in copies.items() if copy.source is None or digest_of(copy) != digest_of(made[name])
+        ]
+        if changed or CARD not in there:
+            raise UserError(
+                f"{place / (changed or [CARD])[0]}: is not what the study has now; remove {folder}, prepare it again, and look at it."
+            )
+        refuse_leaks([Member(name, Kind.OURS, path) for name, path in there.items() if name not in copies], allowed)
+    return [folder / repository.folder for repository in found]
+
+
 def prepare(found: Sequence[Repository], folder: Path) -> list[Path]:
     """Writes all folders, or none."""
-    if folder.exists():
-        raise UserError(f"{folder}: is there already; remove it, or name another place with --out.")
+    refuse_prepared(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         for repository in found:
@@ -152,5 +178,5 @@ def upload(found: Sequence[Repository], folders: Sequence[Path], public: bool) -
         except (OSError, HTTPError) as error:  # whatever the hub's client raises is an OSError
             raise UserError(
                 f"{name}: could not be uploaded ({reason(error)}); what was prepared lies in {folder}. See to the token's rights and the "
-                "network, and upload it by hand, or remove the folder and run this again: what is there already is not sent twice."
+                "network, and run this again, or upload it by hand: what is there already is not sent twice."
             ) from error
