@@ -89,7 +89,8 @@ def pack(study: Study, file: Path, out: Path, wishes: Wishes) -> Packed:
     digests[METADATA] = digest_of(crate)
     whole = [*members, crate]
     digest = write_archive(whole, digests, {"study": study.study, "forklock": about.version}, out)
-    return Packed(len(whole) + 1, out.stat().st_size, digest, list(unlike_the_run(study, about)))
+    left_out = [f"{member.name}: packed without the account or address in it." for member in code if member.text]
+    return Packed(len(whole) + 1, out.stat().st_size, digest, [*unlike_the_run(study, about), *left_out])
 
 
 def members_of(study: Study, file: Path, wishes: Wishes, code: Sequence[Member], about: About) -> list[Member]:

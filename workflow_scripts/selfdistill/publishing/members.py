@@ -33,6 +33,10 @@ PROJECT = (
     "Snakefile", "Makefile", "config.yaml", "pyproject.toml", "requirements.in", "requirements.lock", "README.md", "LICENSE",
     "CITATION.cff", "CHANGELOG.md", "rules", "workflow_scripts", "report", "resources", "envs", "containers", "profiles", "config",
 )  # fmt: skip
+SITES_OWN = ("profiles/", "config/", "config.yaml")
+WHO_PAYS = re.compile(
+    r"""((?:\b|_)(?:account|mail-user)\s*[=: ]\s*)(?!None\b)(?:"'[^'\n]*'"|'[^'\n]*'|\\"[^"\n]*\\"|[\w.@+-]+)"""
+)
 OWN_CODE = ("workflow_scripts", "rules")  # where files count that are in no commit: a loader of one's own
 TABLES_AND_RECORDS = {".parquet", ".json", ".csv", ".tsv", ".svg", ".html", ".yaml"}
 UNPUBLISHED = re.compile(r"work(\.(old|damaged)-\d+)?|journal-.*|logs|\..*")  # folders
@@ -117,7 +121,25 @@ def code_of(root: Path = Path(".")) -> list[Member]:
     """The project's own files: what is in its commits, and code that is in none yet. Where there is no git, what lies there."""
     names = _listed_by_git(root)
     names = sorted(_lying_there(root)) if names is None else names
-    return [Member(f"{CODE}/{name}", Kind.CODE, root / name) for name in names if not (root / name).is_symlink()]
+    return [_of_project(name, root / name) for name in names if not (root / name).is_symlink()]
+
+
+def _of_project(name: str, path: Path) -> Member:
+    """What a site or a person writes is ours, and may hold its paths; whose hours jobs take is nobody else's business."""
+    if not name.startswith(SITES_OWN):
+        return Member(f"{CODE}/{name}", Kind.CODE, path)
+    text = read_text(path)
+    without = "".join(_nobodys(line) for line in text.splitlines(keepends=True))
+    return (
+        Member(f"{CODE}/{name}", Kind.OURS, path)
+        if without == text
+        else Member(f"{CODE}/{name}", Kind.OURS, text=without)
+    )
+
+
+def _nobodys(line: str) -> str:
+    setting, comment, said = line.partition("#")
+    return WHO_PAYS.sub(r"\1None", setting) + comment + said
 
 
 def _listed_by_git(root: Path) -> list[str] | None:
