@@ -124,5 +124,7 @@ def hold_against(bundle: Path, opened: Opened, results: Path) -> int:
     for table in tables:
         print(f"  {table.name:<28} {table.said}")
     unlike = sum(not table.same for table in tables)
-    print(f"{len(tables) - unlike} of {len(tables)} tables are the same")
+    rounded = sum(table.same and not table.exact for table in tables)
+    but = f", {rounded} of them but for times and rounding" if rounded else ""
+    print(f"{len(tables) - unlike} of {len(tables)} tables are the same{but}")
     return int(bool(unlike))
