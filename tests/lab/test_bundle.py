@@ -369,9 +369,19 @@ def test_what_goes_to_a_hub_has_cards_and_is_sent_with_a_token_alone(
     )  # fmt: skip
     row = level.row(0, named=True)
     assert f"| t07 | {100 * row['estimate']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}] |" in body
+    told = re.search(
+        r"- (\d+) sampled, (\d+) finished .*?, (\d+) .*?, (\d+) cut by .*?, (\d+) cut in a loop, (\d+) empty,", body
+    )
+    assert told is not None and int(told[1]) == sum(map(int, told.groups()[1:]))
+    manifest = json.loads((smoke.folder / "results/smoke/runs/ssd/seed-0/manifest.json").read_text())
+    assert f"The folder `model`, which is on no hub; its digest is `{manifest['base_digest']}`" in body
+    assert "not adjusted for how many rows there are" in body and "adjusted for how many there are (Holm)" in body
     assert "trained once" in body and "| `lr` | 3e-05 |" in body and "ssd against base at t07: " in body
     answers = pl.concat(pl.read_parquet(table) for table in (samples / "evaluation_answers").glob("*.parquet"))
-    assert f"- `evaluation_answers`: {answers.height:,} rows" in (samples / "README.md").read_text()
+    told_of_samples = (samples / "README.md").read_text()
+    assert f"- `evaluation_answers`: {answers.height:,} rows in 10 tables. A row is a completion" in told_of_samples
+    assert "A row is a problem" in told_of_samples and "**Keep the test problems out of training.**" in told_of_samples
+    assert "practice_rollouts" not in told_of_samples and "draws of one model" not in told_of_samples
     assert "is there already; send what is in it with --upload, or remove it" in forklock(smoke.folder, *asked).err
     monkeypatch.setenv("HF_TOKEN", "hf_stand-in")
     (model / "config.json").write_text("{}")

@@ -11,27 +11,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import sync_tree
 from selfdistill.models.hub.downloads import reason
 from selfdistill.models.lineage import LINEAGE
 from selfdistill.publishing.archive import digest_of
 from selfdistill.publishing.bundle import Wishes, about_bundle, refuse_others, trained_models
-from selfdistill.publishing.cards import dataset_card, model_card, tables_of
+from selfdistill.publishing.cards import Room, dataset_card, model_card, tables_of
 from selfdistill.publishing.leaks import refuse_leaks
 from selfdistill.publishing.members import Kind, Member, code_of, weights_of
-from selfdistill.study.models import evaluated, sources_of_samples
+from selfdistill.study.models import evaluated, reference_arms, runs, sources_of_samples
 from selfdistill.study.names import parse_model_id
 from selfdistill.study.study import Study
+from selfdistill.tables.practice import ROLLOUTS
+from selfdistill.tables.problems import PROBLEMS as PROBLEM
+from selfdistill.tables.problems import REFERENCES
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
+from selfdistill.tables.schema import Schema
 from selfdistill.tables.whole import read_table
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 TOKEN = "HF_TOKEN"
 CARD = "README.md"
-TRAINING, ANSWERS, PROBLEMS = "training_samples", "evaluation_answers", "problems"
+TRAINING, ANSWERS, ROLLED, PROBLEMS, SOLUTIONS = (
+    "training_samples", "evaluation_answers", "practice_rollouts", "problems", "references",
+)  # fmt: skip
+# What a row is, and by which columns it is read.
+ROOMS: dict[str, tuple[str, Schema]] = {
+    TRAINING: ("A row is a completion that the base drew to be learnt from; `model_id` says as what.", GRADED),
+    ANSWERS: ("A row is a completion by which the model `model_id` is judged.", GRADED),
+    ROLLED: ("A row is a completion that a model gave, or read again, while it trained, and learnt from.", ROLLOUTS),
+    PROBLEMS: ("A row is a problem; `train` to learn from, `eval` to be judged by.", PROBLEM),
+    SOLUTIONS: ("A row is a source's own solution to a training problem.", REFERENCES),
+}
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,10 @@ def repositories(study: Study, name: str, wishes: Wishes) -> list[Repository]:
         for model in trained_models(study)
     ]  # fmt: skip
     tables = list(_samples(study))
-    rooms: dict[str, int] = {}
+    of_rooms: dict[str, list[int]] = {}
     for member in tables:
-        room = member.name.partition("/")[0]
-        rooms[room] = rooms.get(room, 0) + _rows(member)
+        of_rooms.setdefault(member.name.partition("/")[0], []).append(_rows(member))
+    rooms = {room: Room(ROOMS[room][0], sum(rows), len(rows)) for room, rows in of_rooms.items()}
     card = Member(CARD, Kind.OURS, text=dataset_card(study, about, samples, rooms))
     found.append(Repository("dataset", samples, [card, *tables]))
     for repository in found:
@@ -88,6 +100,13 @@ def _samples(study: Study) -> list[Member]:
         for room, models in rooms.items()
         for model in dict.fromkeys(models)
     ]
+    found += [
+        Member(f"{ROLLED}/{run.replace('/', '-')}.parquet", Kind.QUOTES, results / "runs" / run / "rollouts.parquet")
+        for run in runs(study)
+        if study.arms[run.partition("/")[0]].practises
+    ]
+    if reference_arms(study):
+        found.append(Member(f"{SOLUTIONS}/train.parquet", Kind.QUOTES, results / "problems/references.parquet"))
     return [
         *found,
         *(
@@ -100,9 +119,8 @@ def _samples(study: Study) -> list[Member]:
 def _rows(member: Member) -> int:
     """Counted from a table that was read by its schema, so that one of another version is told before it is published."""
     assert member.source is not None
-    if member.name.startswith(PROBLEMS):
-        return int(pl.scan_parquet(member.source).select(pl.len()).collect().item())
-    return read_table(member.source, GRADED, ("request_id",), LATER_GRADED).height
+    schema = ROOMS[member.name.partition("/")[0]][1]
+    return read_table(member.source, schema, (next(iter(schema)),), LATER_GRADED if schema is GRADED else ()).height
 
 
 def refuse_prepared(folder: Path) -> None:
