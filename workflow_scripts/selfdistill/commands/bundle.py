@@ -2,13 +2,14 @@
 
 forklock bundle config/my.yaml --author "Ada Lovelace" --license CC-BY-4.0
 forklock bundle config/my.yaml --weights --out published/my.zip
-forklock bundle config/my.yaml --hub OWNER/NAME                 (also folders for a hub, in my-hub/; with --upload it sends them)
+forklock bundle config/my.yaml --hub OWNER/NAME                 (also folders for a hub, in my-hub/; with --upload they are sent)
 forklock bundle --check my.zip                                  (is it as it was made?)
 forklock bundle --check my.zip --against results/my             (does a new run have the same tables?)
 forklock bundle --check my.zip --unpack elsewhere --rows        (to a folder where the study makes its tables anew)
 
 A secret, or a path of this machine, in any text of it is refused with its file and line, and nothing is written. Journals are
-never packed; weights are, where --weights asks for them. The digest that is printed at the end stands for the whole archive.
+never packed; weights are, where --weights asks for them. The digest that is printed at the end stands for the whole archive: it is
+that of the list of files in it, bundle.json.
 """
 
 import argparse

@@ -35,7 +35,7 @@ CLASSES = {
 }  # fmt: skip
 METHODS = {
     "grpo": "group relative policy optimisation (GRPO): reward 1 for a right answer by the grader, else 0",
-    "distil": "distillation from itself as a teacher that is told more; no reward",
+    "distil": "distillation from itself, told what stands below, as a teacher; no reward",
 }
 
 
@@ -221,9 +221,7 @@ def _recipe(study: Study, name: str, manifest: dict[str, Any]) -> Iterator[tuple
         without |= WITHOUT_EFFECT["training"] | {"turns", "base_kl"} | UNREAD[arm.method]
         if arm.method == "distil":
             teacher = teacher_of(study, name)
-            settings["the teacher is told"] = (
-                "nothing" if teacher is None else teacher.model_dump(exclude_defaults=True)
-            )
+            settings["the teacher is told"] = (teacher and teacher.model_dump(exclude_defaults=True)) or "nothing"
     for key, value in settings.items():
         if key not in without and value not in (None, [], {}):
             yield key, _cell(value)
