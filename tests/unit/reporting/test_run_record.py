@@ -42,3 +42,10 @@ def test_trainings_and_engines_are_those_of_the_run_and_no_path_is_in_it(tmp_pat
     }
     assert record["sampling"] == [{"engine": "vllm", "engine_version": "0.11", "samples": 2}]
     assert "polars" in record["packages"]
+
+
+def test_what_an_older_manifest_does_not_say_is_not_known(tmp_path: Path) -> None:
+    older = {key: value for key, value in MANIFEST.items() if key != "code"}
+    [training] = run_record(report_inputs(), {"ssd/seed-0": older}, tmp_path)["trainings"].values()
+    assert training["code"] == {"commit": "not known", "uncommitted changes": "not known"}
+    assert training["versions"] == MANIFEST["versions"]

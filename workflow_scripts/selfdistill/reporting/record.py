@@ -12,7 +12,11 @@ import polars as pl
 from selfdistill.reporting.inputs import ReportInputs
 
 TIME = re.compile(r'"event": "progress".*?"time": "(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00)"')
-OF_A_TRAINING = ("code", "device", "python", "versions")
+NOT_KNOWN = "not known"
+# What is kept of a training's manifest, and what stands there where an older version did not write it.
+OF_A_TRAINING: dict[str, Any] = {
+    "code": {"commit": NOT_KNOWN, "uncommitted changes": NOT_KNOWN}, "device": NOT_KNOWN, "python": NOT_KNOWN, "versions": {},
+}  # fmt: skip
 
 
 def run_record(inputs: ReportInputs, manifests: Mapping[str, Mapping[str, Any]], logs: Path) -> dict[str, Any]:
@@ -23,7 +27,10 @@ def run_record(inputs: ReportInputs, manifests: Mapping[str, Mapping[str, Any]],
         "study_sha256": inputs.study_sha256,
         "started": first and first.isoformat(timespec="seconds"),
         "sampling": [] if inputs.sampled is None else _engines(inputs.sampled),
-        "trainings": {run: {key: manifest.get(key) for key in OF_A_TRAINING} for run, manifest in manifests.items()},
+        "trainings": {
+            run: {key: manifest.get(key, absent) for key, absent in OF_A_TRAINING.items()}
+            for run, manifest in manifests.items()
+        },
         "packages": dict(
             sorted({str(each.metadata["Name"]): each.version for each in importlib.metadata.distributions()}.items())
         ),
