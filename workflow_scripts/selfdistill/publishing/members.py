@@ -82,7 +82,7 @@ def results_of(study: Study) -> Iterator[Member]:
         yield Member(f"{RESULTS}/{name}", _kind(name), path)
     for record in (REVISIONS, LOOKS_RECORD):
         if (path := work_folder(study.results) / record).is_file():
-            yield Member(f"{RESULTS}/{record}", Kind.OURS, path)
+            yield Member(f"{RESULTS}/{record}", Kind.OURS, _no_link(path))
 
 
 def read_text(path: Path) -> str:
