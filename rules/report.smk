@@ -1,5 +1,5 @@
 # Needs: everything.
-# Makes: <results>/study.yaml, <results>/report.html and <results>/figures/
+# Makes: <results>/study.yaml, <results>/report.html, <results>/figures/ and <results>/provenance.json
 #        <results>/lineage.json where the model is a checkpoint of another study
 
 
@@ -166,6 +166,7 @@ rule report:
     output:
         report="<results>/report.html",
         figures=directory("<results>/figures"),
+        provenance="<results>/provenance.json",
     log:
         "<logs>/report.log",
     benchmark:

@@ -1,6 +1,7 @@
 """The practice lab made small, from questions to the report: who is taught by one who knows stops searching, and who is
 rewarded does not."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,10 @@ import yaml
 from conftest import Clone
 from lab.search import parse_search
 from selfdistill.doubt.counting import Markers
+from selfdistill.publishing.bundle import Wishes
+from selfdistill.publishing.hub import repositories
+from selfdistill.publishing.members import results_of
+from selfdistill.study.load import study_of
 from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
 from selfdistill.tables.practice import QUESTIONS, ROLLOUTS, UPDATES
@@ -164,3 +169,26 @@ def test_what_decides_no_weight_is_no_reason_to_practise_again(clone: Clone) -> 
     study["practice"]["turns"] = "apart"
     (clone.folder / "other.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     assert clone.jobs_to_run(study="other.yaml") == {"study_record": 1, "report": 1}
+
+
+def test_what_goes_to_others_tells_of_the_practice_and_has_its_rollouts(clone: Clone, made: Path) -> None:
+    with contextlib.chdir(clone.folder):
+        study = study_of(Path("small.yaml"))
+        assert {member.name for member in results_of(study)} >= {"results/report.html", "results/provenance.json"}
+        found = {repository.name: repository.members for repository in repositories(study, "ada/lab", Wishes())}
+    cards = {name: members[0].text for name, members in found.items()}
+    rolled = [member.name for member in found["ada/lab-samples"] if member.name.startswith("practice_rollouts/")]
+    assert len(rolled) == len(ARMS)
+    rows = sum(rollouts(made, arm).height for arm in ARMS)
+    assert f"- `practice_rollouts`: {rows:,} rows in {len(ARMS)} tables" in cards["ada/lab-samples"]
+    assert "training_samples" not in cards["ada/lab-samples"]
+    card = cards["ada/lab-grpo-seed-0"]
+    manifest = json.loads((made / "runs/grpo/seed-0/manifest.json").read_text())
+    for line in (
+        "| `rollouts` | 8 |", f"| `optimiser steps` | {manifest['steps']} |", "reward 1 for a right answer by the grader, else 0",
+        "`practice_rollouts` of the dataset `ada/lab-samples`", manifest["base_digest"],
+    ):  # fmt: skip
+        assert line in card, line
+    assert "`epochs`" not in card and "the teacher is told" not in card
+    assert "| `the teacher is told` | wording guided, solution sibling |" in cards["ada/lab-sdpo-seed-0"]
+    assert "| `the teacher is told` | nothing |" in cards["ada/lab-null-teacher-seed-0"]

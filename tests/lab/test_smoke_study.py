@@ -39,7 +39,7 @@ def test_every_room_of_the_results_is_there(smoke: Clone) -> None:
         "problems/train.parquet", "problems/eval.parquet", "problems/contamination.parquet", "models/base/plan.parquet",
         "models/aa/graded.parquet", "models/ssd/seed-0/at-050/shard-0.parquet", "arms/ssd/audit.json",
         "runs/ssd/seed-0/manifest.json", "runs/ssd/seed-0/at-100/model.safetensors", "analysis/verdicts.parquet",
-        "checks.json", "study.yaml", "report.html", "figures",
+        "checks.json", "study.yaml", "report.html", "figures", "provenance.json",
     ):  # fmt: skip
         assert (results(smoke) / name).exists(), name
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ def test_the_steps_of_the_tutorial_run_in_a_fresh_clone(fresh: Clone, tmp_path_f
             assert (done.returncode != 0) == says.startswith("error: "), f"{title}: {commands}{said[-3000:]}"
             assert [line for line in says.splitlines() if line not in said] == [], f"{title}: {said[-3000:]}"
     assert (fresh.folder / "results/my-afternoon/report.html").stat().st_size > 100_000
+    packed = run("forklock bundle config/my-afternoon.yaml.bak --out packed.zip", fresh.folder, environment)
+    assert packed.returncode == 0, packed.stderr  # as it was before step 9: a study that measures no gradients apart
+    assert "results/analysis/noise_summary.parquet" in zipfile.ZipFile(fresh.folder / "packed.zip").namelist()
 
 
 def run(commands: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

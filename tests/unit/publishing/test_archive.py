@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.publishing.archive import CONTENTS, checked, digest_of, write_archive
+from selfdistill.publishing.archive import CONTENTS, checked, digest_of, refuse_to_replace, write_archive
 from selfdistill.publishing.members import Kind, Member
 from selfdistill.publishing.unpack import unpack
 
@@ -56,6 +57,7 @@ def rewritten(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
         (lambda files: files.pop(CONTENTS), "is no bundle of forklock"),
         (lambda files: files.update({CONTENTS: b"[]"}), "is no bundle of forklock"),
         (lambda files: files.update({CONTENTS: b'{"bundle": 9, "files": {}}'}), "is a bundle of version 9"),
+        (lambda files: files.update({CONTENTS: b'{"bundle": 1, "files": {}}'}), "lists no table, so it holds no study"),
     ],
 )
 def test_what_was_changed_is_named(tmp_path: Path, change: Callable[[dict[str, bytes]], None], said: str) -> None:
@@ -105,9 +107,21 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
         written(tmp_path / "file/x.zip", *FILES)
 
 
+def test_only_an_older_bundle_of_the_same_study_is_written_over(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("study: x\n")
+    for out, of in ((study, "x"), (tmp_path, "x"), (tmp_path / "x.zip", "y")):
+        written(tmp_path / "x.zip", *FILES)
+        with pytest.raises(UserError, match=f"is there already, and is no bundle of the study {of}; name another"):
+            refuse_to_replace(out, of)
+    refuse_to_replace(tmp_path / "x.zip", "x")
+    refuse_to_replace(tmp_path / "new.zip", "x")
+
+
 def test_the_list_says_the_digest_of_every_file(tmp_path: Path) -> None:
-    written(tmp_path / "x.zip", ("a.md", "abc"))
+    written(tmp_path / "x.zip", ("a.md", "abc"), ("c.parquet", "PAR1"))
     files = json.loads(zipfile.ZipFile(tmp_path / "x.zip").read(CONTENTS))["files"]
+    assert files.pop("c.parquet")["bytes"] == 4
     assert files == {"a.md": {"sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "bytes": 3}}
 
 
@@ -124,7 +138,24 @@ def test_it_is_unpacked_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/in: cannot be written"):
         unpack(tmp_path / "x.zip", opened, tmp_path / "file/in", rows=False)
-    written(tmp_path / "evil.zip", ("../evil.sh", "x"))
-    with pytest.raises(UserError, match=r"'\.\./evil\.sh' leads out of its folder"):
-        unpack(tmp_path / "evil.zip", checked(tmp_path / "evil.zip"), tmp_path / "here", rows=False)
-    assert sorted(os.listdir(tmp_path)) == ["evil.zip", "file", "there", "x.zip"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "there", "x.zip"]
+
+
+@pytest.mark.parametrize("name", ["../evil.sh", "a/../../evil.sh", "/etc/evil.sh", "..\\evil.sh", "C:/evil.sh"])
+def test_a_forged_list_may_not_name_a_place_outside(tmp_path: Path, name: str) -> None:
+    written(tmp_path / "evil.zip", *FILES, (name, "x"))
+    with pytest.raises(UserError, match="leads out of its folder"):
+        checked(tmp_path / "evil.zip")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFDIR])
+def test_an_entry_that_became_a_link_or_a_device_is_found(tmp_path: Path, kind: int) -> None:
+    written(tmp_path / "x.zip", *FILES)
+    with zipfile.ZipFile(tmp_path / "x.zip") as whole, zipfile.ZipFile(tmp_path / "forged.zip", "w") as forged:
+        for entry in whole.infolist():
+            content = whole.read(entry)
+            if entry.filename == "a.md":
+                entry.external_attr = (kind | 0o777) << 16
+            forged.writestr(entry, content)
+    with pytest.raises(UserError, match=r"a\.md is no file, but a link or a folder"):
+        checked(tmp_path / "forged.zip")

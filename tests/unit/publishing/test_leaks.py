@@ -8,7 +8,7 @@ import pytest
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.publishing.leaks import refuse_leaks
-from selfdistill.publishing.members import Kind, Member
+from selfdistill.publishing.members import Kind, Member, code_of
 
 TOKEN = "hf_" + "AbCdEfGh" * 4  # the shape of one
 
@@ -85,6 +85,57 @@ def test_tables_are_searched_by_column_and_row(tmp_path: Path) -> None:
     file.write_bytes(b"no table")
     with pytest.raises(UserError, match="this Parquet file cannot be read"):
         refuse_leaks([Member("results/answers.parquet", Kind.OURS, file)], (), {})
+
+
+def test_texts_in_lists_are_searched_too(tmp_path: Path) -> None:
+    file = tmp_path / "candidates.parquet"
+    pl.DataFrame({"candidates": [["fine"], ["fine", f"take {TOKEN}"]]}).write_parquet(file)
+    with pytest.raises(UserError, match="row 1, column candidates: holds what looks like a token"):
+        refuse_leaks([Member("results/candidates.parquet", Kind.OURS, file)], (), {})
+
+
+@pytest.mark.parametrize("variable", ["DB_PASS", "MYAUTH", "MYTOKEN", "SMTP_PWD", "GIT_CREDS"])
+def test_a_variable_is_secret_by_many_names(variable: str) -> None:
+    with pytest.raises(UserError, match=f"the variable {variable};"):
+        refuse_leaks([Member("x.md", Kind.OURS, text="correct-horse-battery")], (), {variable: "correct-horse-battery"})
+    assert not told("by: Ada Lovelace, of London\n", GIT_AUTHOR_NAME="Ada Lovelace", KEYBOARD="of London")
+
+
+@pytest.mark.parametrize("name", ["run.sh", "Makefile", "notes.env", "profile.yaml"])
+def test_a_setting_that_is_named_like_a_secret_is_refused(name: str) -> None:
+    said = told("a: 1\npassword: hunter2hunter2\n", name=name)
+    assert said.startswith(f"{name}:2: sets what is named like a secret") and "hunter2" not in said
+    assert not told("password: ${PASSWORD_OF_ADA}\npassword: null\nmax_tokens: 123456789\n", name=name)
+    assert not told("password: hunter2hunter2\n", Kind.QUOTES, name)  # a model may write so
+
+
+def test_what_a_site_writes_into_profiles_is_searched_for_its_paths_and_goes_without_its_account(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Snakefile").touch()
+    profile = tmp_path / "profiles/slurm/profile.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("executor: slurm\nconda-prefix: /netapp/secret/conda\n")
+    with pytest.raises(UserError, match=r"profile\.yaml:2: holds a path of this machine, '/netapp/secret/conda'"):
+        refuse_leaks(code_of(tmp_path), (), {})
+    profile.write_text("""\
+- slurm_account=None # your account, as "slurm_account='lab'"
+- "slurm_account='ada-lab'"
+- slurm_account=ada-lab
+slurm_account: "'ada-lab'"
+slurm_extra: "--account=ada-lab --mail-user=ada@ada-lab.org"
+""")
+    [packed] = [member for member in code_of(tmp_path) if member.name.endswith("profile.yaml")]
+    assert (
+        packed.text
+        == """\
+- slurm_account=None # your account, as "slurm_account='lab'"
+- "slurm_account=None"
+- slurm_account=None
+slurm_account: None
+slurm_extra: "--account=None --mail-user=None"
+"""
+    )
 
 
 def test_what_may_not_be_read_is_a_sentence(tmp_path: Path) -> None:

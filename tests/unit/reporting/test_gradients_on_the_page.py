@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report_fixture import HOSTILE, report_inputs
+from selfdistill.reporting.figures.catalogue import PLANS
 from selfdistill.reporting.figures.gradients import signal_share, time_and_data
 from selfdistill.reporting.gradients import branch_sentence, noise_sentences
+from selfdistill.reporting.inputs import sources_read
 from selfdistill.reporting.page import render_report
 from selfdistill.reporting.weights import learning_or_rounding, weight_sentences
 from selfdistill.tables import words
@@ -165,6 +167,12 @@ def test_the_figures_are_drawn_from_the_tables() -> None:
     assert share[1.0] == pytest.approx(1 / (1 + 1000))  # f(B) = 1/(1 + B_noise/B)
     along, needed = _axes(time_and_data(inputs))
     assert len(along.lines) == 2 and "not resolved" in needed.get_title()
+
+
+def test_a_figure_leads_to_the_tables_that_its_study_has() -> None:
+    sources = PLANS["signal-share"].source
+    assert sources_read(report_inputs(noise_probe=probe(True)), sources) == sources
+    assert sources_read(report_inputs(), sources) == "analysis/noise_summary.parquet"
 
 
 def _axes(figure: Figure | None) -> list[Axes]:

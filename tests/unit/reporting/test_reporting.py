@@ -240,10 +240,12 @@ def test_figures_are_saved_as_the_svg_that_the_page_shows(tmp_path: Path, html: 
         assert "<metadata" not in text and "<!--" not in text and "dc:date" not in text
 
 
-def test_every_table_that_a_number_comes_from_has_a_link_of_its_own() -> None:
-    files = re.findall(r'<a href="([^"#]+)"><code>', render_report(report_inputs()))
-    assert "analysis/levels.parquet" in files and "analysis/noise_probe.parquet" in files
-    assert not [file for file in files if "," in file or " " in file]
+def test_every_table_that_a_number_comes_from_has_a_link_of_its_own_and_no_other_has() -> None:
+    inputs = report_inputs()
+    assert inputs.noise_probe is None and "analysis/noise_probe.parquet" in PLANS["signal-share"].source
+    files = re.findall(r'<a href="([^"#]+)"><code>', render_report(inputs))
+    assert "analysis/levels.parquet" in files and "analysis/noise_summary.parquet" in files
+    assert not [file for file in files if "," in file or " " in file or "noise_probe" in file]
 
 
 def test_figures_speak_to_those_who_cannot_see_them_and_tables_name_their_headers(page: Page) -> None:

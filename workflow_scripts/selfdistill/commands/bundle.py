@@ -2,13 +2,14 @@
 
 forklock bundle config/my.yaml --author "Ada Lovelace" --license CC-BY-4.0
 forklock bundle config/my.yaml --weights --out published/my.zip
-forklock bundle config/my.yaml --hub OWNER/NAME                 (also folders for a hub, in my-hub/; with --upload it sends them)
+forklock bundle config/my.yaml --hub OWNER/NAME                 (also folders for a hub, in my-hub/; with --upload they are sent)
 forklock bundle --check my.zip                                  (is it as it was made?)
 forklock bundle --check my.zip --against results/my             (does a new run have the same tables?)
 forklock bundle --check my.zip --unpack elsewhere --rows        (to a folder where the study makes its tables anew)
 
 A secret, or a path of this machine, in any text of it is refused with its file and line, and nothing is written. Journals are
-never packed; weights are, where --weights asks for them. The digest that is printed at the end stands for the whole archive.
+never packed; weights are, where --weights asks for them. The digest that is printed at the end stands for the whole archive: it is
+that of the list of files in it, bundle.json.
 """
 
 import argparse
@@ -16,13 +17,15 @@ import sys
 from pathlib import Path
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.publishing.archive import Opened, checked
+from selfdistill.publishing.archive import Opened, checked, refuse_to_replace
 from selfdistill.publishing.bundle import Wishes, pack
-from selfdistill.publishing.hub import prepare, refuse_without_token, repositories, upload
+from selfdistill.publishing.hub import as_prepared, prepare, refuse_prepared, refuse_without_token, repositories, upload
 from selfdistill.publishing.members import CODE
 from selfdistill.publishing.rerun import compared
+from selfdistill.publishing.texts import known_licence
 from selfdistill.publishing.unpack import unpack
 from selfdistill.study.load import study_of
+from selfdistill.study.study import Study
 
 SUMMARY = "A finished study as one archive that others can read, check and run again."
 
@@ -63,25 +66,41 @@ def run(asked: argparse.Namespace) -> int:
         raise UserError("--unpack: name the archive with --check FILE; a changed one is not unpacked.")
     if asked.study is None:
         raise UserError("bundle: name the study file, as config/my.yaml, or an archive to --check.")
-    study = study_of(asked.study)
-    out = asked.out or Path(f"{study.study}.zip")
-    wishes = Wishes(asked.weights, asked.author, asked.license, asked.allow)
     if asked.upload and not asked.hub:
         raise UserError("--upload: say where to, with --hub OWNER/NAME.")
     if asked.upload:
         refuse_without_token()
-    found = repositories(study, asked.hub, wishes) if asked.hub else []
+    study = study_of(asked.study)
+    out = asked.out or Path(f"{study.study}.zip")
+    refuse_to_replace(out, study.study)
+    wishes = Wishes(asked.weights, asked.author, known_licence(asked.license), asked.allow)
+    return to_hub(asked, study, out, wishes) if asked.hub else written(asked, study, out, wishes)
+
+
+def to_hub(asked: argparse.Namespace, study: Study, out: Path, wishes: Wishes) -> int:
+    folder = out.with_name(f"{out.stem}-hub")
+    if not asked.upload:
+        refuse_prepared(folder)
+    found = repositories(study, asked.hub, wishes)
+    if folder.exists():
+        folders = as_prepared(found, folder, wishes.allowed)
+        print(f"{folder}: sent as it was prepared, with its cards as they are now")
+    else:
+        written(asked, study, out, wishes)
+        folders = prepare(found, folder)
+        for repository, place in zip(found, folders, strict=True):
+            print(f"{place}: for {repository.name}")
+    if asked.upload:
+        upload(found, folders, asked.public)
+        print(f"uploaded {len(found)} repositories, {'public' if asked.public else 'private'}")
+    return 0
+
+
+def written(asked: argparse.Namespace, study: Study, out: Path, wishes: Wishes) -> int:
     packed = pack(study, asked.study, out, wishes)
     print(f"{out}: {packed.files:,} files, {packed.bytes / 1e6:,.1f} MB\ndigest {packed.digest}")
-    if found:
-        folders = prepare(found, out.with_name(f"{out.stem}-hub"))
-        print(
-            "".join(f"{folder}: for {repository.name}\n" for repository, folder in zip(found, folders, strict=True)),
-            end="",
-        )
-        if asked.upload:
-            upload(found, folders, asked.public)
-            print(f"uploaded {len(found)} repositories, {'public' if asked.public else 'private'}")
+    for note in packed.notes:
+        print(f"note: {note}", file=sys.stderr)
     if not asked.author or not asked.license:
         print(
             "note: without --author and --license nobody can cite it well, or knows what may be done with it.",
@@ -106,5 +125,7 @@ def hold_against(bundle: Path, opened: Opened, results: Path) -> int:
     for table in tables:
         print(f"  {table.name:<28} {table.said}")
     unlike = sum(not table.same for table in tables)
-    print(f"{len(tables) - unlike} of {len(tables)} tables are the same")
+    rounded = sum(table.same and not table.exact for table in tables)
+    but = f", {rounded} of them but for times and rounding" if rounded else ""
+    print(f"{len(tables) - unlike} of {len(tables)} tables are the same{but}")
     return int(bool(unlike))

@@ -7,6 +7,7 @@ archive (in a paper, on a page) lets others see that nothing was changed.
 import hashlib
 import io
 import json
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,22 @@ def write_archive(members: Sequence[Member], digests: Mapping[str, Digest], abou
             f"{out}: cannot be written ({error.strerror or error}); give another place with --out, or make room."
         ) from error
     return hashlib.sha256(contents).hexdigest()
+
+
+def refuse_to_replace(out: Path, study: str) -> None:
+    """Only an older bundle of the same study is written over."""
+    if out.exists() and _study_of(out) != study:
+        raise UserError(
+            f"{out}: is there already, and is no bundle of the study {study}; name another place with --out, or remove it."
+        )
+
+
+def _study_of(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(_contents_of(archive, path).contents.get("study"))
+    except (UserError, OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        return None
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -141,11 +158,18 @@ def _contents_of(archive: zipfile.ZipFile, path: Path) -> Opened:
         raise UserError(
             f"{path}: is a bundle of version {version}, and this code reads version {VERSION}; use the code in its folder workflow/."
         )
+    if not any(name.endswith(".parquet") for name in stated):
+        raise UserError(f"{path}: lists no table, so it holds no study; get it again from where it was published.")
     return Opened({**contents, "files": stated}, hashlib.sha256(raw).hexdigest())
 
 
 def _wrong(archive: zipfile.ZipFile, stated: Mapping[str, Digest]) -> Iterator[str]:
     names = archive.namelist()
+    for entry in archive.infolist():
+        if leads_out(entry.filename):
+            yield f"{entry.filename!r} leads out of its folder"
+        elif not _regular(entry):
+            yield f"{entry.filename} is no file, but a link or a folder"
     for name in sorted(set(names) - set(stated) - {CONTENTS}):
         yield f"{name} was added"
     for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
@@ -155,6 +179,16 @@ def _wrong(archive: zipfile.ZipFile, stated: Mapping[str, Digest]) -> Iterator[s
             yield f"{name} is missing"
         elif not _same(archive, name, digest):
             yield f"{name} is another file"
+
+
+def leads_out(name: str) -> bool:
+    """Whether a name may mean a place outside the folder that an archive is unpacked into, on any system."""
+    return name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts
+
+
+def _regular(entry: zipfile.ZipInfo) -> bool:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    return not entry.is_dir() and kind in (0, stat.S_IFREG)
 
 
 def _same(archive: zipfile.ZipFile, name: str, digest: Digest) -> bool:

@@ -1,8 +1,11 @@
 """Packs a finished study into one archive with which others can read it, check it and run it again."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import yaml
@@ -19,6 +22,7 @@ from selfdistill.publishing.members import (
     REPORT,
     RESULTS,
     REVISIONS,
+    RUN_RECORD,
     STUDY,
     Kind,
     Member,
@@ -35,8 +39,8 @@ from selfdistill.publishing.texts import (
     About,
     about_study,
     citation_text,
+    code_in_words,
     environment_text,
-    is_spdx,
     readme_text,
     zenodo_text,
 )
@@ -48,6 +52,10 @@ from selfdistill.tables import words
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, VERDICTS
 from selfdistill.tables.whole import read_table
 
+RECORDED = {
+    "forklock", "commit", "uncommitted changes", "python", "created", "versions", "study_sha256", "started", "sampling",
+    "trainings",
+}  # fmt: skip
 CHECKED = {"levels": ESTIMATES, "comparisons": COMPARISONS, "verdicts": VERDICTS}
 
 
@@ -66,12 +74,11 @@ class Packed:
     files: int
     bytes: int
     digest: str
+    notes: Sequence[str]
 
 
 def pack(study: Study, file: Path, out: Path, wishes: Wishes) -> Packed:
     """`file` is the study file. Everything is looked at before anything is written."""
-    if wishes.licence and not is_spdx(wishes.licence):
-        raise UserError(f"--license: {wishes.licence!r} is no SPDX identifier; write one, as CC-BY-4.0.")
     refuse_others(study, Path(study.results))
     code = code_of()
     about = about_bundle(study, wishes, code)
@@ -82,7 +89,8 @@ def pack(study: Study, file: Path, out: Path, wishes: Wishes) -> Packed:
     digests[METADATA] = digest_of(crate)
     whole = [*members, crate]
     digest = write_archive(whole, digests, {"study": study.study, "forklock": about.version}, out)
-    return Packed(len(whole) + 1, out.stat().st_size, digest)
+    left_out = [f"{member.name}: packed without the account or address in it." for member in code if member.text]
+    return Packed(len(whole) + 1, out.stat().st_size, digest, [*unlike_the_run(study, about), *left_out])
 
 
 def members_of(study: Study, file: Path, wishes: Wishes, code: Sequence[Member], about: About) -> list[Member]:
@@ -115,8 +123,43 @@ def about_bundle(study: Study, wishes: Wishes, code: Sequence[Member]) -> About:
     verdicts = read_table(Path(study.results) / "analysis/verdicts.parquet", VERDICTS)
     answers = verdicts.filter(pl.col("role") == words.HYPOTHESIS)["sentence"].to_list()
     needs = list(_needed(study, wishes.weights, {member.name for member in code}))
-    report = Path(study.results) / REPORT
-    return about_study(study, report, answers, needs, wishes.authors, wishes.licence, wishes.weights)
+    return about_study(study, record_of(study), answers, needs, wishes.authors, wishes.licence, wishes.weights)
+
+
+def record_of(study: Study) -> dict[str, Any]:
+    """What the report wrote down of how the results were made."""
+    path = Path(study.results) / RUN_RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not set(record) >= RECORDED:
+            raise ValueError("not what a report writes")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: is not there; run the study to its report again, which writes down what made it."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); run the study to its report again, which writes it anew."
+        ) from error
+    return record
+
+
+def unlike_the_run(study: Study, about: About) -> Iterator[str]:
+    """What a reader should know of who packs a study by other code, or beside another record, than made its report."""
+    made, packed = about.made_by, about.packed_with
+    if any(made[key] != packed[key] for key in ("forklock", "commit")) or "yes" in (
+        made["uncommitted changes"],
+        packed["uncommitted changes"],
+    ):
+        yield (
+            f"the report was made with Forklock {made['forklock']}, {code_in_words(made)}, and the packed code is Forklock "
+            f"{packed['forklock']}, {code_in_words(packed)}: it may make other numbers."
+        )
+    record = (Path(study.results) / RECORD).read_bytes()
+    if made["study_sha256"] != hashlib.sha256(record).hexdigest():
+        yield (
+            f"{Path(study.results) / RECORD} was written anew after the report was made; run the study to its report again."
+        )
 
 
 def _needed(study: Study, weights: bool, tracked: set[str]) -> Iterator[str]:

@@ -86,6 +86,7 @@ def crate_text(members: Sequence[Member], digests: Mapping[str, Digest], about: 
     workflow["softwareRequirements"] = tools
     action = crate.add_action(workflow, identifier="#run", object=[files[STUDY]], result=results, properties={
         "name": f"The study {about.study}, run to its report", "description": "Snakemake ran the workflow with this study file.", "endTime": about.finished,
+        **({"startTime": about.started} if about.started else {}),
         "actionStatus": "http://schema.org/CompletedActionStatus",
     })  # fmt: skip
     if authors:

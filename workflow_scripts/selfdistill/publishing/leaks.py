@@ -15,7 +15,10 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.publishing.members import Kind, Member, read_text
 from selfdistill.tables.faults import unreadable_table
 
-SECRET_NAMES = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)(_|$)|APIKEY", re.IGNORECASE)
+SECRET_NAMES = re.compile(
+    r"(^|_)(TOKEN|KEY|SECRET|PASS|PASSWORD|PASSWD|PASSPHRASE|PWD|AUTH|CREDS?|CREDENTIALS?)(_|$)|APIKEY|(TOKEN|SECRET|PASSWORD|AUTH)$",
+    re.IGNORECASE,
+)
 SHORTEST = 8  # characters of a secret: shorter values stand in many texts by chance
 SHAPES = {
     "a token of the Hugging Face hub": r"\bhf_[A-Za-z0-9]{30,}",
@@ -29,6 +32,12 @@ SHAPES = {
     "a signed token": r"\beyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.",
     "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"']+:[^\s/:@\"']{3,}@",
 }
+# A setting that is named like one. Programs only name where they take it from.
+SETTING = re.compile(
+    r"[\w-]*(?:password|passwd|passphrase|api[_-]?key|secret|auth[_-]?token)[\"']?\s*[:=]\s*[\"']?[^\s\"'${}()\[\],]{8,}",
+    re.IGNORECASE,
+)
+SETTINGS = {".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".env", ".sh", ".txt", ""}
 SHAPE = re.compile("|".join(f"(?P<shape{number}>{shape})" for number, shape in enumerate(SHAPES.values())))
 # Where machines keep what is theirs or a person's. Models write other paths, too, and those say nothing of this machine.
 PLACES = (
@@ -38,10 +47,7 @@ KNOWN_PLACE = re.compile(
     rf"(?<![\w.:/~*-])/(?:{PLACES})/[\w.@+-]+[^\s\"'<>,;)]*|\b[A-Za-z]:\\+Users\\+[\w.-]+|\bfile://[\w./-]+"
 )
 ANY_PATH = re.compile(r"(?:(?<=[\s\"'=\[(,:])|^)/(?:[\w.@+-]+/)+[\w.@+-]*")
-TEXTS = {
-    ".json", ".jsonl", ".yaml", ".yml", ".csv", ".tsv", ".svg", ".html", ".md", ".txt", ".lock", ".cff", ".toml", ".in", ".py", ".smk",
-    ".j2", ".jinja", ".css", ".def", "",
-}  # fmt: skip
+WEIGHTS = {".safetensors", ".bin", ".gguf", ".pt", ".pth"}  # in which nobody writes
 
 
 def refuse_leaks(
@@ -71,20 +77,27 @@ class Search:
         name = Path(member.name)
         if name.suffix == ".parquet" and member.source:
             yield from self._of_table(member, member.source)
-        elif name.suffix in TEXTS:
+        elif name.suffix not in WEIGHTS:
             text = member.text if member.source is None else read_text(member.source)
             for number, line in enumerate(text.splitlines(), 1):
-                for sentence in self._of_line(line, member.kind):
+                sentences = [*self._of_line(line, member.kind)]
+                if name.suffix in SETTINGS and member.kind in (Kind.OURS, Kind.CODE) and SETTING.search(line):
+                    sentences.append("sets what is named like a secret; take it from the environment.")
+                for sentence in sentences:
                     yield f"{member.place}:{number}: {sentence}"
 
     def _of_table(self, member: Member, source: Path) -> Iterator[str]:
         """Secrets, and this project's own folder; other paths are what models and datasets wrote."""
         try:
-            strings = [name for name, dtype in pl.read_parquet_schema(source).items() if dtype == pl.String]
-            for column in strings:
+            schema = pl.read_parquet_schema(source)
+            texts = {name: pl.col(name) for name, dtype in schema.items() if dtype == pl.String}
+            lists = {
+                name: pl.col(name).list.join("\n") for name, dtype in schema.items() if dtype == pl.List(pl.String)
+            }
+            for column, text in (texts | lists).items():
                 values = (
                     pl.scan_parquet(source)
-                    .select(row=pl.int_range(pl.len()), value=column)
+                    .select(row=pl.int_range(pl.len()), value=text)
                     .filter(self._suspect())
                     .collect()
                 )

@@ -23,6 +23,7 @@ from selfdistill.study.study import Study
 
 REPORT = "report.html"
 REVISIONS = "revisions.lock"
+RUN_RECORD = "provenance.json"  # what made the results, as the report wrote it down
 NOT_FINISHED = "is not there; run the study to its report first: a bundle holds finished results."
 CODE = "workflow"  # the folder of a bundle in which the study runs again
 RESULTS = "results"  # the folder of a bundle that holds the results
@@ -33,6 +34,10 @@ PROJECT = (
     "Snakefile", "Makefile", "config.yaml", "pyproject.toml", "requirements.in", "requirements.lock", "README.md", "LICENSE",
     "CITATION.cff", "CHANGELOG.md", "rules", "workflow_scripts", "report", "resources", "envs", "containers", "profiles", "config",
 )  # fmt: skip
+SITES_OWN = ("profiles/", "config/", "config.yaml")
+WHO_PAYS = re.compile(
+    r"""((?:\b|_)(?:account|mail-user)\s*[=: ]\s*)(?!None\b)(?:"'[^'\n]*'"|'[^'\n]*'|\\"[^"\n]*\\"|[\w.@+-]+)"""
+)
 OWN_CODE = ("workflow_scripts", "rules")  # where files count that are in no commit: a loader of one's own
 TABLES_AND_RECORDS = {".parquet", ".json", ".csv", ".tsv", ".svg", ".html", ".yaml"}
 UNPUBLISHED = re.compile(r"work(\.(old|damaged)-\d+)?|journal-.*|logs|\..*")  # folders
@@ -68,7 +73,7 @@ class Member:
 def results_of(study: Study) -> Iterator[Member]:
     """What is published of a study's results, or a sentence that says what lacks."""
     folder = Path(study.results)
-    found = {path.relative_to(folder).as_posix(): path for path in _published(folder)}
+    found = {path.relative_to(folder).as_posix(): path for path in published(folder)}
     leads_to = {link.rstrip("/") for link in LINKED.findall(read_text(folder / REPORT))}
     there = set(found) | {str(parent) for name in found for parent in PurePosixPath(name).parents}
     if missing := sorted(leads_to - there):
@@ -79,7 +84,7 @@ def results_of(study: Study) -> Iterator[Member]:
         yield Member(f"{RESULTS}/{name}", _kind(name), path)
     for record in (REVISIONS, LOOKS_RECORD):
         if (path := work_folder(study.results) / record).is_file():
-            yield Member(f"{RESULTS}/{record}", Kind.OURS, path)
+            yield Member(f"{RESULTS}/{record}", Kind.OURS, _no_link(path))
 
 
 def read_text(path: Path) -> str:
@@ -89,7 +94,7 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable and try again.") from error
 
 
-def _published(folder: Path) -> Iterator[Path]:
+def published(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         of_runs = Path(place).relative_to(folder).parts[:1] == ("runs",)
         folders[:] = sorted(
@@ -97,7 +102,15 @@ def _published(folder: Path) -> Iterator[Path]:
         )
         for name in sorted(files):
             if Path(name).suffix in TABLES_AND_RECORDS and not name.startswith(".") and not SHARD.fullmatch(name):
-                yield Path(place) / name
+                yield _no_link(Path(place) / name)
+
+
+def _no_link(path: Path) -> Path:
+    if path.is_symlink():
+        raise UserError(
+            f"{path}: is a link, and what it leads to may be no result; put the file itself there, or remove it."
+        )
+    return path
 
 
 def _kind(name: str) -> Kind:
@@ -110,7 +123,25 @@ def code_of(root: Path = Path(".")) -> list[Member]:
     """The project's own files: what is in its commits, and code that is in none yet. Where there is no git, what lies there."""
     names = _listed_by_git(root)
     names = sorted(_lying_there(root)) if names is None else names
-    return [Member(f"{CODE}/{name}", Kind.CODE, root / name) for name in names if not (root / name).is_symlink()]
+    return [_of_project(name, root / name) for name in names if not (root / name).is_symlink()]
+
+
+def _of_project(name: str, path: Path) -> Member:
+    """What a site or a person writes is ours, and may hold its paths; whose hours jobs take is nobody else's business."""
+    if not name.startswith(SITES_OWN):
+        return Member(f"{CODE}/{name}", Kind.CODE, path)
+    text = read_text(path)
+    without = "".join(_nobodys(line) for line in text.splitlines(keepends=True))
+    return (
+        Member(f"{CODE}/{name}", Kind.OURS, path)
+        if without == text
+        else Member(f"{CODE}/{name}", Kind.OURS, text=without)
+    )
+
+
+def _nobodys(line: str) -> str:
+    setting, comment, said = line.partition("#")
+    return WHO_PAYS.sub(r"\1None", setting) + comment + said
 
 
 def _listed_by_git(root: Path) -> list[str] | None:

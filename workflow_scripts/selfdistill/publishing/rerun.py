@@ -1,5 +1,7 @@
 """Whether a new run of a bundle's study has the same tables: the analysis, column by column, and the largest difference."""
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +14,14 @@ from selfdistill.tables.faults import unreadable_table
 
 ROOM = "analysis"
 ROUNDING = 1e-9  # of the larger of 1 and the value: what another order of summing does
+OF_THE_MACHINE = re.compile(r"(.*_)?(seconds|bytes)(_.*)?")  # columns: how long it took, and how much memory
 
 
 @dataclass(frozen=True)
 class Compared:
     name: str
-    same: bool
+    same: bool  # but for what another machine does
+    exact: bool
     said: str
 
 
@@ -37,31 +41,43 @@ def compared(bundle: Path, opened: Opened, results: Path) -> list[Compared]:
 def _table(bundle: Path, name: str, size: int, path: Path) -> Compared:
     short = Path(name).stem
     if not path.is_file():
-        return Compared(short, False, "is not there")
+        return Compared(short, False, False, "is not there")
     then = pl.read_parquet(read_member(bundle, name, size))
     try:
         now = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable_table(path, error) from error
+    return held(short, now, then)
+
+
+def held(name: str, now: pl.DataFrame, then: pl.DataFrame) -> Compared:
     if now.equals(then):
-        return Compared(short, True, "the same")
+        return Compared(name, True, True, "the same")
     if now.schema != then.schema:
-        return Compared(short, False, "has other columns: it was made by another version")
+        return Compared(name, False, False, "differs: it has other columns, so it was made by another version")
     if now.height != then.height:
-        return Compared(short, False, f"has {now.height:,} rows; the bundle has {then.height:,}")
-    apart = [column for column in now.columns if not _equal(now[column], then[column])]
-    if not apart:
-        return Compared(short, True, "the same up to rounding")
-    return Compared(short, False, f"differs in {', '.join(apart[:5])}")
+        return Compared(name, False, False, f"differs: it has {now.height:,} rows; the bundle has {then.height:,}")
+    far = {column: _apart(now[column], then[column]) for column in now.columns if not OF_THE_MACHINE.fullmatch(column)}
+    if not (unlike := {column: by for column, by in far.items() if by > ROUNDING}):
+        return Compared(name, True, False, "the same but for times and rounding")
+    told = [column if by == math.inf else f"{column} (by {by:.1g})" for column, by in unlike.items()]
+    more = f" and {len(told) - 5} more columns" if len(told) > 5 else ""
+    return Compared(name, False, False, f"differs in {', '.join(told[:5])}{more}")
 
 
-def _equal(now: pl.Series, then: pl.Series) -> bool:
-    if not now.dtype.is_float():
-        return now.equals(then)
-    if not now.is_null().equals(then.is_null()):
-        return False
-    apart = pl.select(
-        ((now - then).abs() > ROUNDING * pl.max_horizontal(pl.lit(1.0), now.abs(), then.abs()))
-        & ~(now.is_nan() & then.is_nan())
-    ).to_series()
-    return not apart.fill_null(False).any()
+def _apart(now: pl.Series, then: pl.Series) -> float:
+    """The largest difference, as a share of the larger of 1 and the value; infinite where it is none of numbers."""
+    if now.equals(then):
+        return 0.0
+    if isinstance(now.dtype, pl.List) and now.list.len().equals(then.list.len()):
+        now, then = now.explode(), then.explode()
+    if not now.dtype.is_float() or not now.is_null().equals(then.is_null()) or not _marks(now).equals(_marks(then)):
+        return math.inf
+    size = pl.max_horizontal(pl.lit(1.0), now.abs(), then.abs())
+    found = pl.select(((now - then).abs() / size).filter(now.is_finite() & then.is_finite()).max()).item()
+    return float(found or 0.0)
+
+
+def _marks(values: pl.Series) -> pl.Series:
+    """What of them is no number, or has no end."""
+    return values.set(values.is_finite(), 0.0).cast(pl.String)

@@ -1,18 +1,15 @@
 """The texts of a bundle: what it is and how to run it again, how to cite it, and what Zenodo asks for."""
 
-import importlib.metadata
 import json
-import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-from selfdistill.machine.provenance import provenance
+from selfdistill.foundation.errors import UserError
+from selfdistill.machine.provenance import code_version, state_of_the_code
 from selfdistill.publishing.members import CODE, REPORT, RESULTS, STUDY
 from selfdistill.study.study import Study
 
@@ -30,7 +27,8 @@ class About:
     results: str  # where a run of it puts its results
     version: str
     commit: str
-    finished: str  # when the report was written, in ISO 8601
+    started: str  # the first time that a job wrote down, in ISO 8601; empty where none did
+    finished: str  # when the report was written
     authors: Sequence[str]
     licence: str  # an SPDX identifier; empty where none is given
     answers: Sequence[str]  # the report's sentences
@@ -40,7 +38,8 @@ class About:
     weights: bool = False
     keywords: Sequence[str] = KEYWORDS
     code_licence: str = CODE_LICENCE
-    machine: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)  # what the report wrote down of itself
+    packed_with: dict[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -78,38 +77,51 @@ class About:
 
 def about_study(
     study: Study,
-    report: Path,
+    record: dict[str, Any],
     answers: Sequence[str],
     needs: Sequence[str],
     authors: Sequence[str],
     licence: str,
     weights: bool,
 ) -> About:
-    found = provenance()
+    """`record` is what the report wrote down: the code, versions and machine that made the results."""
     return About(
-        study=study.study, results=study.results, version=found["forklock"], commit=found["commit"], finished=_finished(report),
-        authors=authors, licence=licence, answers=answers, needs=needs, software={"python": found["python"], **found["versions"]},
+        study=study.study, results=study.results, version=record["forklock"], commit=record["commit"],
+        started=record["started"] or "", finished=record["created"],
+        authors=authors, licence=licence, answers=answers, needs=needs, software=software_of(record),
         looks=bool(study.evaluation.looks), weights=weights,
-        machine={key: value for key, value in found.items() if key not in ("created", "versions")},
+        made_by=record, packed_with={"forklock": code_version(), **state_of_the_code()},
     )  # fmt: skip
 
 
-def _finished(report: Path) -> str:
-    """When the report was written, or what SOURCE_DATE_EPOCH says: packing it twice gives the same bytes."""
-    stated = os.environ.get("SOURCE_DATE_EPOCH", "")
-    seconds = int(stated) if stated.isdecimal() else int(report.stat().st_mtime)
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+def software_of(record: dict[str, Any]) -> dict[str, str]:
+    """Of the report; but where trainings and samples were made by other versions of a package, all of them."""
+    found: dict[str, list[str]] = {}
+    for made in (record, *record["trainings"].values()):
+        for name, version in {"python": made["python"], **made["versions"]}.items():
+            found.setdefault(name, []).append(version)
+    for engine in record["sampling"]:
+        found.setdefault(f"engine {engine['engine']}", []).append(str(engine["engine_version"]))
+    return {name: ", ".join(dict.fromkeys(versions)) for name, versions in found.items()}
 
 
 def environment_text(about: About) -> str:
-    """The machine and every package that is installed where the bundle was made."""
-    packages = {str(each.metadata["Name"]): each.version for each in importlib.metadata.distributions()}
-    return (
-        json.dumps(
-            {**about.machine, "packages": dict(sorted(packages.items(), key=lambda each: each[0].lower()))}, indent=1
-        )
-        + "\n"
-    )
+    """The machine and every package by which the report was made, those of its trainings, and what packed it."""
+    return json.dumps({**about.made_by, "packed with": about.packed_with}, indent=1) + "\n"
+
+
+def code_in_words(code: Mapping[str, Any]) -> str:
+    changed = {"none": "", "yes": ", with uncommitted changes"}.get(str(code.get("uncommitted changes")), "")
+    return f"commit {code['commit']}{changed}"
+
+
+def made_with(about: About) -> str:
+    """Which code made what: a report is often made anew by later code than its trainings."""
+    trained = dict.fromkeys(code_in_words(made["code"]) for made in about.made_by["trainings"].values())
+    report = f"Forklock {about.version}, {code_in_words(about.made_by)}"
+    if list(trained) in ([], [code_in_words(about.made_by)]):
+        return f"Made with {report}"
+    return f"Report made with {report}; models trained with {' and '.join(trained)}"
 
 
 def readme_text(about: About) -> str:
@@ -120,7 +132,8 @@ def readme_text(about: About) -> str:
 
 {answers}
 
-Made with Forklock {about.version}, commit {about.commit}; finished {about.date}. Open [{RESULTS}/{REPORT}]({RESULTS}/{REPORT}).
+{made_with(about)}; finished {about.date}. Packed with Forklock {about.packed_with["forklock"]},
+{code_in_words(about.packed_with)}, which is the code in `{CODE}`. Open [{RESULTS}/{REPORT}]({RESULTS}/{REPORT}).
 
 ## Run it again
 
@@ -155,7 +168,7 @@ differ as two runs of chance do.
 | `{RESULTS}/analysis/` | the tables that the report shows, as Parquet |
 | `{RESULTS}/models/`, `{RESULTS}/problems/`, … | what those were made from: every graded completion, every problem |
 | `{RESULTS}/revisions.lock` | which commits of the hub's repositories, where the study took any |
-| `{ENVIRONMENT}` | the machine and the packages where this was packed |
+| `{ENVIRONMENT}` | the machine and the packages by which it was made, and the code that packed it |
 | `{CODE}/` | the workflow, with its locks and environments |
 | `ro-crate-metadata.json` | the same for machines: a Workflow Run RO-Crate |
 | `bundle.json` | the SHA-256 of every file |
@@ -211,5 +224,12 @@ def zenodo_text(about: About) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def is_spdx(licence: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", licence))
+def known_licence(named: str) -> str:
+    """As the SPDX list spells it: what is not on that list has no address there."""
+    try:
+        licence = str(canonicalize_license_expression(named)) if named else ""
+    except InvalidLicenseExpression:
+        licence = "of several words"
+    if " " in licence or licence.startswith("LicenseRef-"):
+        raise UserError(f"--license: {named!r} is no identifier of the SPDX list; write one of {SPDX}, as CC-BY-4.0.")
+    return licence

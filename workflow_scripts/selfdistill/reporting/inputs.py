@@ -4,6 +4,7 @@ Every piece but the study may be missing (None or empty): its section then says 
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -77,6 +78,11 @@ class ReportInputs:
 
 def has_rows(frame: pl.DataFrame | None) -> bool:
     return frame is not None and not frame.is_empty()
+
+
+def sources_read(inputs: ReportInputs, sources: str) -> str:
+    """Of the files that could be behind a figure or table those of this study: a table that is no part of it has no file."""
+    return ", ".join(file for file in sources.split(", ") if getattr(inputs, Path(file).stem, file) is not None)
 
 
 def arm_names(study: dict[str, Any]) -> list[str]:

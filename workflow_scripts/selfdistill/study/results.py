@@ -8,7 +8,7 @@ from typing import Any
 # In every folder of results, and so in no path to one: results/models would lie among the models of a study in results/.
 ROOMS = (
     "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
-    "report.html", "revisions.lock", "ladder", "looks.json", "lineage.json",
+    "report.html", "revisions.lock", "ladder", "looks.json", "lineage.json", "provenance.json",
 )  # fmt: skip
 
 

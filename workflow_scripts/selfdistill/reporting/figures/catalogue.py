@@ -32,7 +32,7 @@ from selfdistill.reporting.figures.practice import (
 from selfdistill.reporting.figures.sweep import sweep
 from selfdistill.reporting.figures.training import gradient_noise, training, weights_changed
 from selfdistill.reporting.figures.truncation import token_budgets, token_differences
-from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.inputs import ReportInputs, sources_read
 from selfdistill.reporting.mechanism import everywhere
 from selfdistill.reporting.notes import between, fair_menus, n_of
 from selfdistill.reporting.select import (
@@ -57,7 +57,7 @@ def _nothing(_: ReportInputs) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a figure is drawn and what is said of it. `source` is a file under the results folder."""
+    """How a figure is drawn and what is said of it. `source`: files under the results folder, with commas."""
 
     draw: Callable[[ReportInputs], Figure | None]
     title: str
@@ -411,12 +411,6 @@ PLANS: dict[str, Plan] = {
 }  # fmt: skip
 
 
-def there_of(source: str, inputs: ReportInputs) -> str:
-    """Of the files that a figure is drawn from those that this study has."""
-    files = source.split(", ")
-    return ", ".join(file for file in files if getattr(inputs, Path(file).stem, file) is not None) or source
-
-
 def draw_figures(inputs: ReportInputs) -> dict[str, Drawing]:
     """The figures whose tables are there. Same inputs, same bytes."""
     drawings = {}
@@ -426,7 +420,7 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Drawing]:
             if figure is not None:
                 caption = f"{plan.caption} {plan.counted(inputs)}".strip()
                 drawings[name] = Drawing(
-                    name, svg_text(figure, name), plan.title, caption, there_of(plan.source, inputs)
+                    name, svg_text(figure, name), plan.title, caption, sources_read(inputs, plan.source)
                 )
     return drawings
 
