@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from selfdistill.commands.given import add_study
+from selfdistill.commands.given import add_study, refuse_no_place
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
 from selfdistill.reporting.numbers import Number, lines_of, number_of, numbers, rows_of
@@ -36,6 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
+    if asked.rows is not None:
+        refuse_no_place("--rows", asked.rows)
     if asked.number is None:
         for number in reversed(numbers(study).values()):
             if asked.all or (number.budget, number.split) == ("full", "test"):
