@@ -33,6 +33,7 @@ from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import answer_sentence, wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
 from selfdistill.sampling.asked import asked_of, noises_shared
+from selfdistill.training.asked import settings_of, settings_of_practice
 
 TRAINED = trained_arms(STUDY)
 # Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.

@@ -11,33 +11,6 @@ def told_to(arm):
     return context if known else None
 
 
-def practice_settings(arm, seed):
-    """All that a practice depends on besides its model and its questions."""
-    teacher, practice = teacher_of(STUDY, arm), STUDY.practice_of(arm)
-    return {
-        "training": STUDY.recipe(arm).model_dump(exclude={"save_every", "trackers"}),
-        "study_seed": STUDY.seed,
-        "training_seed": int(seed),
-        "arm": arm,
-        "context": STUDY.model.context,
-        "device": "cuda" if STUDY.training.gpus else "cpu",
-        "threads": 1,
-        "processes": STUDY.training.processes_per_node,
-        "nodes": STUDY.training.nodes,
-        "method": STUDY.arms[arm].method,
-        "practice": practice.model_dump(),
-        "decode": STUDY.decodes[practice.decode].model_dump(),
-        "sampling": STUDY.sampling.model_dump() | {"engine": ENGINE["engine"]},
-        "grading": STUDY.grading.model_dump(),
-        "doubt": STUDY.doubt.model_dump(),
-        "prompt": STUDY.problems.prompt,
-        "teacher": teacher.model_dump() if teacher else None,
-        "chat": STUDY.model.chat,
-        "thinks": STUDY.model.thinks,
-        "trust_remote_code": STUDY.model.trust_remote_code,
-    }
-
-
 def template_of_teacher(wildcards):
     """The Jinja file that a teacher's context takes for the model's chat template."""
     teacher = teacher_of(STUDY, wildcards.arm)
@@ -153,11 +126,11 @@ rule practice:
     params:
         # What is tracked. The command is given all settings, of which some decide no weight.
         decides=lambda wildcards: to_json(
-            deciding(practice_settings(wildcards.arm, wildcards.seed))
+            deciding(settings_of_practice(STUDY, wildcards.arm, int(wildcards.seed)))
         ),
         # Params made with threads are not tracked.
         settings=lambda wildcards, threads: to_json(
-            practice_settings(wildcards.arm, wildcards.seed)
+            settings_of_practice(STUDY, wildcards.arm, int(wildcards.seed))
         ),
         folder=lambda wildcards, threads: STUDY.model.path,
         trackers=lambda wildcards, threads: STUDY.training.trackers,

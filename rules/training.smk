@@ -200,19 +200,7 @@ rule train:
         gpu=STUDY.training.gpus * STUDY.training.nodes,
     params:
         settings=lambda wildcards: to_json(
-            {
-                "training": STUDY.recipe(wildcards.arm).model_dump(
-                    exclude={"save_every", "trackers"}
-                ),
-                "study_seed": STUDY.seed,
-                "training_seed": int(wildcards.seed),
-                "arm": wildcards.arm,
-                "context": STUDY.model.context,
-                "device": "cuda" if STUDY.training.gpus else "cpu",
-                "threads": 1,
-                "processes": STUDY.training.processes_per_node,
-                "nodes": STUDY.training.nodes,
-            }
+            settings_of(STUDY, wildcards.arm, int(wildcards.seed))
         ),
         # Where the model lies is no reason to do it again; what it is is an input.
         folder=lambda wildcards, threads: STUDY.model.path,

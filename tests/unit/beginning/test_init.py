@@ -165,6 +165,8 @@ WRONG = {
     "one file twice": (["mine", "--problems", "mine.jsonl", "./mine.jsonl", *GIVEN], r"mine.jsonl is given twice"),
     "three files": (["mine", "--problems", "a", "b", "c", *GIVEN], r"give one file, which is divided, or two"),
     "a spreadsheet": (["mine", "--problems", "table.csv", *GIVEN], r"table.csv, line 1: is not JSON"),
+    "an empty file": (["mine", "--problems", "none.jsonl", *GIVEN], r"^problems: none.jsonl is empty; give JSON Lines with problem"),
+    "three problems": (["mine", "--problems", "few.jsonl", *GIVEN], r"^few.jsonl: \d problems? (is|are) left to learn from, .*; add problems\.$"),
     "answers in prose": (["mine", "--problems", "prose.jsonl", *GIVEN], r"(?s)prose.jsonl, line 2: .*prose.jsonl, line 4: "),
     "problems all alike": (["mine", "--problems", "alike.jsonl", *GIVEN], r"alike.jsonl: its problems are all alike"),
     "a model that is not there": (["mine", "--problems", "mine.jsonl", "--model", "gone", "--where", "cpu"], r"model: there is no folder 'gone'"),
@@ -181,6 +183,8 @@ def test_a_mistake_is_a_sentence_and_nothing_is_written(here: Path, given: str) 
     Path("table.csv").write_text("problem,answer,level\n1+1,2,1\n")
     prose = [problem(number, **({"answer": "\\frac{"} if number in (1, 3) else {})) for number in range(20)]
     write("prose.jsonl", prose)
+    write("none.jsonl", [])
+    write("few.jsonl", [problem(number) for number in (3, 17, 40)])
     write("alike.jsonl", [problem(number, family="one") for number in range(20)])
     write("long.jsonl", [problem(1, problem="Start with 1. " + "Add 12. " * 200), *map(problem, range(20))])
     before = {file: file.read_bytes() for file in sorted(here.rglob("*")) if file.is_file() and "resources" not in file.parts}  # fmt: skip
@@ -189,6 +193,14 @@ def test_a_mistake_is_a_sentence_and_nothing_is_written(here: Path, given: str) 
         run(["init", *command])
     after = {file: file.read_bytes() for file in sorted(here.rglob("*")) if file.is_file() and "resources" not in file.parts}  # fmt: skip
     assert after == before
+
+
+def test_problems_that_stand_there_twice_are_noted_once(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write("mine.jsonl", [problem(number) for number in [*range(10, 50), 10, 11, 12]])
+    assert run(["init", "mine", "--problems", "mine.jsonl", *GIVEN]) == 0
+    said = capfd.readouterr()
+    noted = re.findall(r"(\d) of its problems stood elsewhere already", said.out)
+    assert said.err == "" and sum(map(int, noted)) == 3 and len(noted) <= 2
 
 
 def test_where_nothing_can_be_written_nothing_stays(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

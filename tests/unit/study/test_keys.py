@@ -11,7 +11,6 @@ import yaml
 from pydantic import TypeAdapter
 
 from conftest import ROOT
-from selfdistill.planning.changes import _chosen
 from selfdistill.sampling.asked import asked_of
 from selfdistill.study import keys
 from selfdistill.study.identity import differences
@@ -19,6 +18,8 @@ from selfdistill.study.keys import AGAIN, EXAMPLES, RUNS_AGAIN, UNITS, Key, all_
 from selfdistill.study.models import evaluated, runs, sources_of_samples
 from selfdistill.study.study import Study
 from selfdistill.study.words import in_words, standing_at
+from selfdistill.training.asked import settings_of
+from selfdistill.training.settings import RunSettings, run_identity
 
 KEYS = {key.path: key for key in all_keys()}
 VALUES = [key for key in KEYS.values() if key.holds_a_value]
@@ -178,7 +179,8 @@ def trained(study: Study) -> Iterator[Any]:
     for run in runs(study):
         arm, _, seed = run.partition("/seed-")
         of_arm = study.arms[arm]
-        yield run, of_arm.differences, _chosen(study, arm, int(seed))
+        settings = RunSettings.model_validate(settings_of(study, arm, int(seed)))
+        yield run, of_arm.differences, run_identity(settings, {})["settings"]
         if of_arm.method and study.practice:
             shared = study.practice.model_dump(exclude={"turns"})  # the decode, where the arm names none
             yield shared, study.practice_of(arm).model_dump(exclude={"turns"})

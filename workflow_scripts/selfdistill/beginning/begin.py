@@ -3,7 +3,10 @@
 Whole or not at all: the study file comes last, and where it does not come, the divided problems go again.
 """
 
+import contextlib
+import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,8 @@ from selfdistill.beginning.division import divided
 from selfdistill.beginning.first_study import SEED, first_study
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_text
+from selfdistill.foundation.suggestions import listed
+from selfdistill.foundation.wording import plural
 from selfdistill.planning.examined import looked_at, unreadable_golds
 from selfdistill.problems.assemble import assemble
 from selfdistill.problems.sources import read_source
@@ -22,6 +27,8 @@ from selfdistill.study.lines import lines_in
 from selfdistill.study.problems import Problems
 from selfdistill.study.study import Study
 
+FEWEST = 8  # problems to learn from: of those that pass the filter three steps of two micro-batches each
+UNPLACED = re.compile(r"^[^ ]*\.yaml(:\d+)?: ")  # the place in a file that was never written
 SCHEMA = Path("config/schema.json")
 Sources = dict[str, dict[str, str]]
 
@@ -46,15 +53,32 @@ def begin(choices: Choices) -> Begun:
 def _begin(choices: Choices) -> Begun:
     refuse_unreadable(choices)
     with sources_of(choices) as sources:
-        tables = assemble(Problems.model_validate({"prompt": "{problem}", "sources": sources}), SEED)
+        with contextlib.redirect_stderr(io.StringIO()):  # of copies the notes tell
+            tables = assemble(Problems.model_validate({"prompt": "{problem}", "sources": sources}), SEED)
+        refuse_few(choices, tables.train.height)
         text = beginning_of(choices) + commented(first_study(choices, sources, tables))
-        study, found = looked_at(lines_in(text, choices.file))
+        lines = lines_in(text, choices.file)
+        found = looked_at(lines)[1]
         wrong = [each for each in found if each.kind == "mistake" and not each.of_machine]
         if wrong:
-            raise UserError("\n".join(each.sentence for each in wrong))
+            raise UserError("\n".join(UNPLACED.sub("", each.sentence) for each in wrong))
         write_text(choices.file, text)
     notes = [each.sentence for each in found]
-    return Begun(study, tables.train.height, tables.evaluation.height, tables.contamination.height, notes)
+    return Begun(
+        Study.model_validate(lines.content),
+        tables.train.height,
+        tables.evaluation.height,
+        tables.contamination.height,
+        notes,
+    )
+
+
+def refuse_few(choices: Choices, learnt_from: int) -> None:
+    if learnt_from < FEWEST:
+        raise UserError(
+            f"{listed(choices.problems)}: {plural(learnt_from, 'problem is', 'problems are')} left to learn from, once half are kept "
+            f"to be asked or what is too like those is left out, and a study takes {FEWEST} at least; add problems."
+        )
 
 
 def refuse_unreadable(choices: Choices) -> None:

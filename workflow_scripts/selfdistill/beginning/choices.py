@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.suggestions import suggested
-from selfdistill.problems.sources import read_source
+from selfdistill.problems.sources import lines_of, read_source
 from selfdistill.rehearsal.rehearsal import LAB
 from selfdistill.study.results import usual_folder
 from selfdistill.study.section import HUB_ID, STUDY_NAME, TEXTS
@@ -61,6 +61,8 @@ def problems_of(given: Sequence[str]) -> tuple[str, ...]:
             raise UserError(
                 f"problems: there is no file {file!r}; give JSON Lines with problem, answer and level on each."
             )
+        if not any(lines_of(file, Path("."), "problems")):
+            raise UserError(f"problems: {file} is empty; give JSON Lines with problem, answer and level on each.")
         read_source("problems", file)
     return files
 

@@ -24,18 +24,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    study, found = looked_at(read_with_lines(asked.study), asked.file_alone)
+    name, found = looked_at(read_with_lines(asked.study), asked.file_alone)
     for finding in found:
         print(f"{SIGNS[finding.kind]}: {finding.sentence}", file=sys.stderr)
     wrong = sum(finding.kind == "mistake" for finding in found)
-    print(f"{study.study}: {concluded(found, wrong)}", file=sys.stderr)
+    print(f"{name}: {concluded(found, wrong)}", file=sys.stderr)
     return int(bool(wrong))
 
 
 def concluded(found: list[Finding], wrong: int) -> str:
-    if wrong:
-        return f"{plural(wrong, 'thing is', 'things are')} wrong."
     unknown = sum(finding.kind == "unknown" for finding in found)
+    if wrong:
+        rest = f", and {unknown} could not be looked at" if unknown else ""
+        return f"{plural(wrong, 'thing is', 'things are')} wrong{rest}."
     return "nothing is wrong" + (
         f" as far as is known: {plural(unknown, 'thing', 'things')} not there yet." if unknown else "."
     )

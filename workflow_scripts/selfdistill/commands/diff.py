@@ -20,7 +20,9 @@ from selfdistill.planning.changes import Changes, changes
 from selfdistill.planning.counts import counted
 from selfdistill.planning.examined import THROUGHPUTS
 from selfdistill.planning.figures import Figures, load_throughputs
-from selfdistill.study.load import study_of
+from selfdistill.study.identity import refuse_other_results
+from selfdistill.study.lines import at_its_line, read_with_lines
+from selfdistill.study.load import load_study, without_paths
 
 SUMMARY = "What a change to the study file would really sample and train anew."
 
@@ -32,7 +34,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    study = study_of(asked.study)
+    lines = read_with_lines(asked.study)
+    study = load_study(without_paths(lines.content), lines=lines)
+    with at_its_line(lines):
+        refuse_other_results(study, Path(study.results))
     found = changes(study, counted(study, Figures(load_throughputs(THROUGHPUTS), study, THROUGHPUTS)))
     print(json.dumps(asdict(found), indent=1) if asked.json else "\n".join(told(study.study, found)))
     return jobs(asked.study) if asked.jobs else 0

@@ -37,7 +37,22 @@ def run_here(given: Sequence[str]) -> int:
         raise UserError(
             f"{Path.cwd()}: is not the project's folder, where the paths of study files begin; cd {root} and try again."
         )
-    return run(given)
+    try:
+        return run(given)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(out_of_reach(error)) from error
+
+
+def out_of_reach(error: OSError) -> str:
+    """What a file or a folder would not do, of any command: what a command can say better, it says itself."""
+    names = [name for name in (error.filename2, error.filename) if isinstance(name, str) and not name.endswith(".part")]
+    place = names[0] if names else "a file"
+    return (
+        f"{place}: cannot be read or written ({error.strerror or error}); see to the file, its folder or the disk, or name "
+        "another, and try again."
+    )
 
 
 def run(given: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.commands.given import add_study
+from selfdistill.commands.given import add_study, refuse_no_place
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
 from selfdistill.reporting.numbers.behind import rows_behind
@@ -46,6 +46,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
+    if asked.rows is not None:
+        refuse_no_place("--rows", asked.rows)
     if asked.number is not None and asked.list is None:
         return redo(study, number_of(study, asked.number), asked.rows)
     listed(study, [*([asked.number] if asked.number else []), *(asked.list or [])], asked.all)

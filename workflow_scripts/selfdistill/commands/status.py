@@ -4,11 +4,14 @@ forklock status config/my.yaml
 forklock status config/my.yaml --watch 10      (again every ten seconds, until Ctrl-C)
 forklock status config/my.yaml --price 2.5     (and what the rest costs by the plan)
 
+What is there of an earlier training or of other requests counts as to be done. A job that failed is named with its log.
+
 Time and money left are the plan's figures for what is not done, and beside them what the jobs that run now say themselves.
 """
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -17,24 +20,37 @@ from pathlib import Path
 from typing import Any
 
 from selfdistill.commands.given import add_study
+from selfdistill.foundation.wording import plural
 from selfdistill.planning.cost import Amount, Stage, stages
 from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
-from selfdistill.planning.standing import Part, standing
+from selfdistill.planning.standing import PRACTISE, TRAIN, Failed, Part, failed, standing
 from selfdistill.study.load import study_of
 from selfdistill.study.study import Study
 
 SUMMARY = "What is done, what is under way and what is left, from files alone."
+HOURS_FROM = 2.0
 CLEAR = "\x1b[2J\x1b[H"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
-    parser.add_argument("--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help="tell again and again")
+    parser.add_argument("--watch", type=seconds, nargs="?", const=10.0, metavar="SECONDS", help="tell again and again")
     parser.add_argument("--price", type=float, help="of a GPU-hour")
     parser.add_argument("--throughputs", type=Path, default=Path("config/throughputs.yaml"), help="the figures")
     parser.add_argument("--all", action="store_true", help="also what is done and what has not begun, part by part")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
+
+
+def seconds(text: str) -> float:
+    """How long to wait between two looks."""
+    try:
+        given = float(text)
+    except ValueError:
+        given = 0.0
+    if not 0 < given < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return given
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -43,8 +59,12 @@ def run(asked: argparse.Namespace) -> int:
     study = counted(study, figures)
     planned = planned_for(study, figures)
     while True:
-        parts = standing(study)
-        text = as_data(parts, planned) if asked.json else as_text(study, parts, planned, asked.price, asked.all)
+        parts, stopped = standing(study), failed(Path(study.results))
+        text = (
+            as_data(parts, planned, stopped)
+            if asked.json
+            else as_text(study, parts, planned, asked.price, asked.all, stopped)
+        )
         print((CLEAR if asked.watch and sys.stdout.isatty() else "") + text, flush=True)
         if not asked.watch:
             return 0
@@ -60,42 +80,67 @@ def planned_for(study: Study, figures: Figures) -> list[Stage]:
         return []
 
 
-def as_data(parts: Sequence[Part], planned: Sequence[Stage]) -> str:
-    left = left_of(parts, planned)
-    return json.dumps(
-        {"parts": [asdict(part) | {"state": part.state} for part in parts], "left": asdict(left)}, indent=1
-    )
+def as_data(parts: Sequence[Part], planned: Sequence[Stage], stopped: Sequence[Failed]) -> str:
+    said = {
+        "parts": [asdict(part) | {"state": part.state} for part in parts],
+        "left": asdict(left_of(parts, planned)),
+        "failed": [asdict(each) for each in stopped],
+    }
+    return json.dumps(said, indent=1)
 
 
 def as_text(
-    study: Study, parts: Sequence[Part], planned: Sequence[Stage], price: float | None, everything: bool
+    study: Study,
+    parts: Sequence[Part],
+    planned: Sequence[Stage],
+    price: float | None,
+    everything: bool,
+    stopped: Sequence[Failed],
 ) -> str:
-    lines = [study.study]
+    lines, speeds = [study.study], speeds_of(planned)
     for stage in dict.fromkeys(part.stage for part in parts):
         of_stage = [part for part in parts if part.stage == stage]
         lines.append(f"  {summed(stage, of_stage)}")
         shown = [part for part in of_stage if everything or part.state in ("under way", "begun")]
-        lines += [f"    {told(part)}" for part in shown if len(of_stage) > 1 or part.state == "under way"]
+        lines += [
+            f"    {told(part, speeds.get(stage))}" for part in shown if len(of_stage) > 1 or part.state == "under way"
+        ]
+    lines += [f"  failed: {each.log}: {each.said}" for each in stopped]
     lines += [f"  {rest(left_of(parts, planned), price)}"] if planned else []
     return "\n".join(lines)
 
 
 def summed(stage: str, parts: Sequence[Part]) -> str:
     done, total = sum(part.done for part in parts), sum(part.total for part in parts)
-    share = f"{done / total:.0%}" if total else "–"
-    return f"{stage:<8} {share:>5}  {done:,} of {total:,} {parts[0].unit}"
+    share = f"{math.floor(100 * done / total)}%" if total else "–"  # 100 % is all of it
+    cut = [part.cut for part in parts if part.cut is not None]
+    said = f", {sum(cut) / done:.1%} of them cut" if cut and done else ""
+    return f"{stage:<8} {share:>5}  {done:,} of {total:,} {parts[0].unit}{said}"
 
 
-def told(part: Part) -> str:
-    return f"{part.name:<36} {part.state:<10} {part.done:,} of {part.total:,}{live(part.words)}"
+def told(part: Part, planned: float | None) -> str:
+    ended = f"  (cut {part.cut / part.done:.1%})" if part.cut is not None and part.done and not part.words else ""
+    return f"{part.name:<36} {part.state:<10} {part.done:,} of {part.total:,}{ended}{live(part.words, planned)}"
 
 
-def live(words: Iterable[dict[str, Any]]) -> str:
+def speeds_of(planned: Sequence[Stage]) -> dict[str, float]:
+    """Tokens a second of one device that the plan reckons with, where a stage samples."""
+    found = {}
+    for kind in (SAMPLE, PRACTISE):
+        amounts = [stage.expected for stage in planned if stage.name.startswith(kind)]
+        hours = sum(each.gpu_hours or each.cpu_hours for each in amounts)
+        if hours:
+            found[kind] = sum(each.tokens for each in amounts) / hours / 3600
+    return found
+
+
+def live(words: Iterable[dict[str, Any]], planned: float | None) -> str:
     """Of several jobs the sum of their speeds, and the last of them to end."""
     said = list(words)
     if not said:
         return ""
     found = [f"{sum(word.get('tokens_per_second') or 0 for word in said):,.0f} tokens/s"]
+    found += [f"{planned * len(said):,.0f} by the plan"] if planned else []
     cut = [word["cut_rate"] for word in said if word.get("cut_rate") is not None]
     found += [f"cut {sum(cut) / len(cut):.1%}"] if cut else []
     left = [word.get("eta_seconds", word.get("seconds_left")) for word in said]
@@ -108,7 +153,8 @@ def live(words: Iterable[dict[str, Any]]) -> str:
 
 
 # Which of the plan's stages a part's stage stands for. What is not listed is of seconds, and ends with the report.
-PLANNED = {"sample": "sample", "train": "train", "grade": "grade"}
+SAMPLE = "sample"
+PLANNED = (SAMPLE, TRAIN, PRACTISE, "grade")
 
 
 def left_of(parts: Sequence[Part], planned: Sequence[Stage]) -> Amount:
@@ -116,7 +162,7 @@ def left_of(parts: Sequence[Part], planned: Sequence[Stage]) -> Amount:
     whole = Amount()
     finished = any(part.stage == "report" and part.state == "done" for part in parts)
     for stage in planned:
-        kind = next((kind for kind, begins in PLANNED.items() if stage.name.startswith(begins)), None)
+        kind = next((kind for kind in PLANNED if stage.name.startswith(kind)), None)
         of_kind = [part for part in parts if part.stage == kind]
         total = sum(part.total for part in of_kind)
         share = 1 - sum(part.done for part in of_kind) / total if total else float(not finished)
@@ -125,7 +171,15 @@ def left_of(parts: Sequence[Part], planned: Sequence[Stage]) -> Amount:
 
 
 def rest(left: Amount, price: float | None) -> str:
-    found = [f"{left.gpu_hours:,.1f} GPU-hours"] if left.gpu_hours else []
-    found += [f"{left.cpu_hours:,.2f} hours on CPUs", f"{left.tokens / 1e6:,.2f} million tokens"]
+    found = [f"{duration(left.gpu_hours)} of one GPU"] if left.gpu_hours else []
+    found += [f"{duration(left.cpu_hours)} of one CPU core", f"{left.tokens / 1e6:,.2f} million tokens"]
     money = f", {left.gpu_hours * price:,.2f} at {price:g} a GPU-hour" if price is not None else ""
     return f"left by the plan: {', '.join(found)}{money}"
+
+
+def duration(hours: float) -> str:
+    """In the unit that a person would take."""
+    if hours >= HOURS_FROM:
+        return f"{hours:,.1f} hours"
+    minutes = round(hours * 60)
+    return plural(minutes, "minute") if minutes else plural(round(hours * 3600), "second")

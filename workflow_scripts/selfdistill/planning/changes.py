@@ -6,7 +6,7 @@ that is not there yet, as the checkpoints of a training that runs anew, counts a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,36 @@ from typing import Any
 import polars as pl
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.digests import model_digest
+from selfdistill.models.digests import file_digest
 from selfdistill.models.lineage import MANIFEST
 from selfdistill.planning.cost import requests_of
-from selfdistill.sampling.asked import Asked, asked_of
+from selfdistill.planning.foreseen import Foreseen
+from selfdistill.sampling.asked import asked_of
 from selfdistill.sampling.journal.segments import KEY, decode_line
-from selfdistill.sampling.plan import make_plan
 from selfdistill.study.ladder_models import ladder_models
-from selfdistill.study.models import evaluated, runs, source_of, sources_of_samples
-from selfdistill.study.names import context_of, parse_model_id
+from selfdistill.study.models import evaluated, learns_of, practising_arms, runs, source_of, sources_of_samples
 from selfdistill.study.results import work_folder
 from selfdistill.study.study import Study
-from selfdistill.tables.problems import PROBLEMS, PROMPTS
-from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.whole import read_table
-from selfdistill.training.settings import WITHOUT_EFFECT, differences
+from selfdistill.training.asked import settings_of, settings_of_practice
+from selfdistill.training.examples.rows import fit_examples
+from selfdistill.training.practice.generations import ROLLOUTS_FILE
+from selfdistill.training.practice.order import covered
+from selfdistill.training.practice.run import questions_digest
+from selfdistill.training.practice.settings import PracticeSettings, practice_identity
+from selfdistill.training.run import dataset_digest
+from selfdistill.training.settings import RunSettings, differences, run_identity
+
+AUTO = "auto"
+# What a training was made from, in words.
+ORIGIN = {
+    "model": "its base is another",
+    "dataset": "its examples are others",
+    "targets": "its targets are of another kind",
+    "template": "its teacher's chat template is another",
+}
+QUESTIONS = "its questions are others"
 
 
 @dataclass(frozen=True)
@@ -58,63 +73,46 @@ class Changes:
 
 def changes(study: Study, numbered: Study | None = None) -> Changes:
     """`numbered` is the same study with a number where it says `all`, for what nobody planned yet."""
-    results = Path(study.results)
-    plans = Plans(study, results, numbered or study)
-    sources = [_sampled(plans, model) for model in sources_of_samples(study)]
-    fresh = {each.model for each in sources if each.new}
-    trained = [_trained(study, results, run, fresh) for run in runs(study)]
-    anew = {each.run for each in trained if not each.kept}
-    models = [*evaluated(study), *ladder_models(study)]
-    return Changes(sources + [_sampled(plans, model, anew) for model in dict.fromkeys(models)], trained)
+    foreseen, numbered = Foreseen(study), numbered or study
+    sources: list[Sampled] = []
+    fresh: set[str] = set()
+    for model in sources_of_samples(study):
+        sources.append(_sampled(foreseen, numbered, model, fresh=fresh))
+        fresh |= {model} if sources[-1].new else set()
+    trained: dict[str, Trained] = {}
+    for run in _replayed_first(study):
+        anew = {name for name, each in trained.items() if not each.kept}
+        trained[run] = _trained(foreseen, run, fresh, anew)
+    anew = {name for name, each in trained.items() if not each.kept}
+    models = dict.fromkeys([*evaluated(study), *ladder_models(study)])
+    sampled = [_sampled(foreseen, numbered, model, anew, fresh) for model in models]
+    return Changes(sources + sampled, [trained[run] for run in runs(study)])
 
 
-class Plans:
-    """The requests that a model would be asked, where the study's problems and the model itself are there."""
-
-    def __init__(self, study: Study, results: Path, numbered: Study) -> None:
-        self.study, self.results, self.numbered = study, results, numbered
-        folder = results / "problems"
-        self.there = all((folder / name).is_file() for name in ("train.parquet", "eval.parquet", "prompts.parquet"))
-        if self.there:
-            self.train, self.evaluation = (read_table(folder / f"{use}.parquet", PROBLEMS) for use in ("train", "eval"))
-            self.prompts = read_table(folder / "prompts.parquet", PROMPTS)
-
-    def of(self, model: str, asked: Asked) -> pl.Series | None:
-        """None where what is asked depends on what is not there."""
-        if not self.there:
-            return None
-        if context_of(model) or model in ladder_models(self.study):
-            plan = self.results / "models" / model / "plan.parquet"
-            return read_table(plan, PLAN, ["request_id"])["request_id"] if plan.is_file() else None
-        named = parse_model_id(model)
-        folder = Path(self.study.model.path) if named.training_seed is None else self.results / "runs" / model
-        try:
-            digest = model_digest(folder)
-        except (UserError, FileNotFoundError):
-            return None
-        return make_plan(model, digest, asked, self.train, self.evaluation, self.prompts)["request_id"]
+def _replayed_first(study: Study) -> list[str]:
+    """Runs, each behind the one whose rollouts it learns from."""
+    return sorted(runs(study), key=lambda run: learns_of(study, run) is not None)
 
 
-def _sampled(plans: Plans, model: str, anew: set[str] = frozenset()) -> Sampled:  # type: ignore[assignment]
-    asked = asked_of(plans.study, model)
+def _sampled(
+    foreseen: Foreseen, numbered: Study, model: str, anew: Collection[str] = (), fresh: Collection[str] = ()
+) -> Sampled:
+    everything = requests_of(asked_of(numbered, model))
     if model.rpartition("/")[0] in anew:
-        return Sampled(model, expected(plans, model), 0, "its training runs anew")
-    wanted = plans.of(model, asked)
-    if wanted is None:
-        return Sampled(model, expected(plans, model), 0, "what it is asked is not known yet")
-    held = wanted.filter(wanted.is_in(held_by(plans.study, model).implode()))
+        return Sampled(model, everything, 0, "its training runs anew")
+    plan = foreseen.plan(model, fresh)
+    if plan is None:
+        return Sampled(model, everything, 0, "what it is asked is not known yet")
+    wanted = plan["request_id"]
+    held = wanted.filter(wanted.is_in(held_by(foreseen.study, model).implode()))
     return Sampled(model, wanted.n_unique(), held.n_unique())
-
-
-def expected(plans: Plans, model: str) -> int:
-    return requests_of(asked_of(plans.numbered, model))
 
 
 def held_by(study: Study, model: str) -> pl.Series:
     """The requests that a model's journals and sealed shards hold, counted and not verified."""
     folder, journals = Path(study.results) / "models" / model, work_folder(study.results) / "models" / model
     tables = [*folder.glob("shard-*.parquet"), *journals.glob("journal-*/[0-9]*.parquet")]
-    ids = [pl.scan_parquet(table).select(KEY).collect()[KEY] for table in tables]
+    ids = [read_table(table, COMPLETIONS, [KEY])[KEY] for table in tables]
     ids += [pl.Series(KEY, list(_ids_of(lines)), pl.String) for lines in journals.glob("journal-*/[0-9]*.jsonl")]
     return pl.concat([pl.Series(KEY, [], pl.String), *ids]).unique()
 
@@ -127,43 +125,79 @@ def _ids_of(lines: Path) -> Iterator[str]:
                 yield record[KEY]
 
 
-def _trained(study: Study, results: Path, run: str, fresh: set[str]) -> Trained:
-    """By the settings that its work folder was begun with, and the samples that it learnt."""
-    arm, _, seed = run.partition("/seed-")
+def _trained(foreseen: Foreseen, run: str, fresh: Collection[str], anew: Collection[str]) -> Trained:
+    """By all that decides its weights, as its work folder was begun with it and as the study now has it."""
+    study, (arm, _, seed) = foreseen.study, run.partition("/seed-")
     work = work_folder(study.results) / "runs" / run / "work"
-    begun = [_settings(folder / "settings.json") for folder in [work, *sorted(work.parent.glob("work.old-*"))]]
+    begun = [_identity(folder / "settings.json") for folder in [work, *sorted(work.parent.glob("work.old-*"))]]
     if not any(begun):
         return Trained(run, False, "it was never trained")
-    if not study.arms[arm].on_references and source_of(study, arm) in fresh:
+    practises = arm in practising_arms(study)
+    if not practises and not study.arms[arm].on_references and source_of(study, arm) in fresh:
         return Trained(run, False, "its samples are sampled anew")
-    wanted = _chosen(study, arm, int(seed))
-    unlike = [list(differences(_shared(settings, wanted), wanted)) for settings in begun if settings]
-    if nearest := min(unlike, key=len):
+    if (replayed := learns_of(study, run)) in anew:
+        return Trained(run, False, f"the answers of {replayed}, which it learns from, are given anew")
+    identity_of = _practice if practises else _training
+    nearest: list[str] | None = None
+    try:
+        for identity in filter(None, begun):
+            wanted = identity_of(foreseen, arm, int(seed), identity)
+            if wanted is None:
+                return Trained(run, False, "its examples are not known yet")
+            unlike = list(_told(identity, wanted, practises))
+            nearest = unlike if nearest is None or len(unlike) < len(nearest) else nearest
+    except UserError as error:
+        return Trained(run, False, f"it cannot be trained: {error}")
+    if nearest:
         return Trained(run, False, "; ".join(nearest[:3]))
-    finished = (results / "runs" / run / MANIFEST).is_file() or (work / "finished" / MANIFEST).is_file()
+    finished = (foreseen.results / "runs" / run / MANIFEST).is_file() or (work / "finished" / MANIFEST).is_file()
     return Trained(run, True, "" if finished else "it goes on from its last checkpoint")
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def _identity(file: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8"))["settings"]["settings"])
+        found = json.loads(file.read_text(encoding="utf-8"))["settings"]
+        return {"settings": dict(found["settings"]), "origin": dict(found["origin"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _chosen(study: Study, arm: str, seed: int) -> dict[str, Any]:
-    recipe = study.recipe(arm).model_dump(exclude=WITHOUT_EFFECT)
-    return {
-        "training": recipe,
-        "study_seed": study.seed,
-        "training_seed": seed,
-        "context": study.model.context,
-        "device": "cuda" if study.training.gpus else "cpu",
-        "processes": study.training.processes_per_node,
-        "nodes": study.training.nodes,
-    }
+def _training(foreseen: Foreseen, arm: str, seed: int, begun: dict[str, Any]) -> dict[str, Any] | None:
+    """Soft targets follow from the examples, the base and the decode, so those that it began with are believed."""
+    dataset = foreseen.dataset(arm)
+    if dataset is None or foreseen.base_digest is None:
+        return None
+    settings = RunSettings.model_validate(settings_of(foreseen.study, arm, seed))
+    origin = {"model": foreseen.base_digest, "dataset": dataset_digest(fit_examples(dataset, settings))}
+    if foreseen.study.arms[arm].targets == "soft":
+        origin["targets"] = begun["origin"].get("targets", "none")
+    return run_identity(settings, origin)
 
 
-def _shared(settings: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """Of what a work folder was begun with, what the study decides."""
-    return {key: settings.get(key) for key in wanted}
+def _practice(foreseen: Foreseen, arm: str, seed: int, begun: dict[str, Any]) -> dict[str, Any] | None:
+    """The engine that `auto` chose where it began is believed: this may be another machine."""
+    study, asked = foreseen.study, foreseen.questions(arm)
+    if asked is None or foreseen.base_digest is None:
+        return None
+    settings = PracticeSettings.model_validate(settings_of_practice(study, arm, seed))
+    if replayed := learns_of(study, f"{arm}/seed-{seed}"):
+        rollouts = foreseen.results / "runs" / replayed / ROLLOUTS_FILE
+        if not rollouts.is_file():
+            return None
+        settings = settings.model_copy(update={"replays": file_digest(rollouts)})
+    elif settings.sampling.engine == AUTO:
+        engine = begun["settings"].get("sampling", {}).get("engine", AUTO)
+        settings = settings.model_copy(update={"sampling": settings.sampling.model_copy(update={"engine": engine})})
+    questions = covered(asked, settings.practice.coverage)
+    origin = {"model": foreseen.base_digest, "dataset": questions_digest(questions)}
+    if settings.teacher and settings.teacher.template:
+        origin["template"] = file_digest(Path(settings.teacher.template))
+    return practice_identity(settings, origin)
+
+
+def _told(begun: dict[str, Any], wanted: dict[str, Any], practises: bool) -> Iterator[str]:
+    """Which keys differ, and what the training is made from."""
+    yield from differences(begun["settings"], wanted["settings"])
+    for key, sentence in ORIGIN.items():
+        if begun["origin"].get(key) != wanted["origin"].get(key):
+            yield QUESTIONS if practises and key == "dataset" else sentence

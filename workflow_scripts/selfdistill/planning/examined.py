@@ -4,6 +4,8 @@ Every look is taken by itself, so that all that is wrong is told at once. What i
 said to be so.
 """
 
+import contextlib
+import io
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -11,6 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from selfdistill.annotation.rubric import check_rubric
 from selfdistill.foundation.errors import UserError
@@ -24,6 +28,7 @@ from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
+from selfdistill.problems.contamination import find_contamination
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.sources import RawProblem, raw_problem, read_source
 from selfdistill.problems.wording import check_wording
@@ -32,15 +37,20 @@ from selfdistill.study.cross_checks import cross_checks
 from selfdistill.study.evaluation import size_of
 from selfdistill.study.identity import refuse_other_results
 from selfdistill.study.lines import Lines
-from selfdistill.study.load import typed_study, without_paths
-from selfdistill.study.models import sampled_arms
+from selfdistill.study.load import read_study, without_paths
+from selfdistill.study.models import reference_arms, sampled_arms
 from selfdistill.study.problems import Source
+from selfdistill.study.sentences import complaints
+from selfdistill.study.stand_in import Whole, made_whole, rests_on
 from selfdistill.study.study import Study
 
 Kind = Literal["mistake", "note", "unknown"]
 THROUGHPUTS = Path("config/throughputs.yaml")
 NAMED = 20  # unreadable answers that are named; of more there is the number
 GB = 1e9
+USUAL = Path("config.yaml")  # a study that is right
+FEW = 6  # keys that are named
+NOT_WHOLE = "study file: what is within it is looked at once its sections are right."
 MODEL, SOURCES = "model.path", "problems.sources."  # keys
 
 
@@ -56,16 +66,46 @@ class Finding:
 Look = Callable[[Study], Iterator[Finding]]
 
 
-def looked_at(lines: Lines, file_alone: bool = False) -> tuple[Study, list[Finding]]:
-    """The study that stands in a file, and all that is wrong with it, each with its place there."""
-    study = typed_study(without_paths(lines.content), lines)
+def looked_at(lines: Lines, file_alone: bool = False) -> tuple[str, list[Finding]]:
+    """The name of the study that stands in a file, and all that is wrong with it, each with its place there."""
+    raw = without_paths(lines.content)
+    try:
+        whole, slips = Whole(Study.model_validate(raw), set()), list[str]()
+    except ValidationError as error:
+        slips = complaints(error, raw)
+        rest = made_whole(raw, read_study(USUAL)) if USUAL.is_file() else None
+        if rest is None:
+            told = [Finding("mistake", slip) for slip in slips] + [Finding("unknown", NOT_WHOLE)]
+            return _name_of(lines), [replace(each, sentence=_placed(each, lines)) for each in told]
+        whole = rest
+    found = _all_of(whole.study, file_alone)
+    found = [each for each in found if not (whole.keys and rests_on(each.sentence, whole.keys))]
+    found = [Finding("mistake", slip) for slip in slips] + found
+    found += [Finding("unknown", _waiting(sorted(whole.keys)))] if whole.keys else []
+    return _name_of(lines), [replace(each, sentence=_placed(each, lines)) for each in found]
+
+
+def _all_of(study: Study, file_alone: bool) -> list[Finding]:
     told = list(dict.fromkeys(cross_checks(study, Path("."))))
     found = [] if file_alone else list(examined(study, told))
     keys = {_key_of(each.sentence) for each in found if each.kind == "mistake"}
-    found = [
+    return [
         Finding("mistake", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)
     ] + found
-    return study, [replace(each, sentence=lines.placed(each.sentence, lines.content)) for each in found]
+
+
+def _waiting(keys: list[str]) -> str:
+    named = ", ".join(keys) if len(keys) <= FEW else f"{len(keys)} keys"
+    return f"study file: what rests on {named} is looked at once that is right."
+
+
+def _placed(finding: Finding, lines: Lines) -> str:
+    return lines.placed(finding.sentence, lines.content)
+
+
+def _name_of(lines: Lines) -> str:
+    name = lines.content.get("study")
+    return name if isinstance(name, str) else str(lines.file)
 
 
 def _key_of(sentence: str) -> str:
@@ -75,13 +115,17 @@ def _key_of(sentence: str) -> str:
 def _is_told_better(key: str, by: Collection[str]) -> bool:
     """What a model's folder lacks is seen when it is looked into, and lines of a file that cannot be read are no problems."""
     counts = key == "training.samples" or key.startswith("evaluation.budgets.")
-    return (key == MODEL and key in by) or (counts and any(other.startswith(SOURCES) for other in by))
+    unread = (other for other in by if other.startswith(SOURCES) and ", " not in other)
+    return (key == MODEL and key in by) or (counts and any(unread))
 
 
 def examined(study: Study, told: Collection[str] = ()) -> Iterator[Finding]:
     """What is found beside what the file's own checks `told` already, of which a key that is wrong is not told again."""
     wrong = {_key_of(complaint) for complaint in told} - {MODEL}
     for look in LOOKS:
+        if look is _disk and told:  # names that nothing has cannot be reckoned with
+            yield Finding("unknown", "results: how much disk the study takes is looked at once its file is right.")
+            continue
         yield from (finding for finding in _taken(look, study) if _key_of(finding.sentence) not in wrong)
 
 
@@ -96,9 +140,14 @@ def _taken(look: Look, study: Study) -> Iterator[Finding]:
 
 
 def _results(study: Study) -> Iterator[Finding]:
-    """Whether what is there already was made by this study."""
-    refuse_other_results(study, Path(study.results))
-    yield from ()
+    """Whether a folder can be there, and what is in it already was made by this study."""
+    folder = Path(study.results)
+    standing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not standing.is_dir():
+        place = standing.relative_to(Path.cwd()) if standing.is_relative_to(Path.cwd()) else standing
+        yield Finding("mistake", f"results: {place} is a file; move it away, or name another folder.")
+        return
+    refuse_other_results(study, folder)
 
 
 def _wordings(study: Study) -> Iterator[Finding]:
@@ -216,22 +265,35 @@ def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
 
 
 def _enough(study: Study, read: dict[str, list[RawProblem]]) -> Iterator[Finding]:
-    """Before contamination, which may make them fewer."""
+    """Without copies, and without training problems that give one that is asked away."""
     order = list(study.problems.sources)
-    there = {use: len(without_duplicates(problems, order)) for use, problems in read.items()}
-    wanted = {
-        "training.samples": ("train", study.training.samples if sampled_arms(study) else 0),
-        **{
-            f"evaluation.budgets.{name}": ("eval", size_of(size, there["eval"]))
-            for name, size in study.evaluation.budgets.items()
-        },
-    }
-    for key, (use, number) in wanted.items():
+    public = {name for name, source in study.problems.sources.items() if source.loader}
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        kept = {use: without_duplicates(problems, order, public) for use, problems in read.items()}
+    yield from (Finding("note", f"problems.sources: {line}.") for line in said.getvalue().splitlines())
+    matches = find_contamination(kept["train"], kept["eval"], study.problems.contamination)
+    alike = {match.train.problem_id for match in matches}
+    if alike:
+        yield Finding(
+            "note",
+            f"problems.contamination: {plural(len(alike), 'training problem is', 'training problems are')} too like one that is "
+            "asked, and left out.",
+        )
+    there = {"train": len(kept["train"]) - len(alike), "eval": len(kept["eval"])}
+    wanted = [("training.samples", "train", study.training.samples if sampled_arms(study) else 0)]
+    wanted += [("training.examples", "train", study.training.examples if reference_arms(study) else 0)]
+    wanted += [
+        (f"evaluation.budgets.{name}", "eval", size_of(size, there["eval"]))
+        for name, size in study.evaluation.budgets.items()
+    ]
+    for key, use, number in wanted:
         if number > there[use]:
             yield Finding(
                 "mistake",
-                f"{key}: asks for {number:,} problems, and there are {there[use]:,} without copies; lower it.",
+                f"{key}: asks for {number:,} problems, and without copies and contamination there are {there[use]:,}; lower it.",
             )
+    if not there["train"] and not sampled_arms(study):
+        yield Finding("mistake", "problems.sources: no problem is left to learn from; give others with use: train.")
 
 
 def _engines(study: Study) -> Iterator[Finding]:

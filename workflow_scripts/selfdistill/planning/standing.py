@@ -5,6 +5,7 @@ that a login node sees as well. A journal is counted and not verified, so that i
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,16 +13,32 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from pydantic import ValidationError
 
 from selfdistill.models.lineage import MANIFEST
 from selfdistill.planning.cost import requests_of
-from selfdistill.sampling.asked import asked_of
+from selfdistill.sampling.asked import Asked, asked_of
+from selfdistill.sampling.requests import request_id
 from selfdistill.study.ladder_models import ladder_models
-from selfdistill.study.models import evaluated, runs, sources_of_samples
+from selfdistill.study.models import evaluated, practising_arms, runs, sources_of_samples, steps_of
+from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.results import work_folder
+from selfdistill.study.sampling import Decode
 from selfdistill.study.study import Study
+from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
+from selfdistill.tables.schema import Schema
+from selfdistill.tables.whole import read_table
+from selfdistill.training.asked import settings_of, settings_of_practice
 from selfdistill.training.handover.steps import StepJournal
+from selfdistill.training.practice.settings import PracticeSettings, practice_identity
+from selfdistill.training.settings import RunSettings, run_identity
 
+KEY = "request_id"
+TRAIN, PRACTISE = "train", "practise"  # stages
+ERROR = re.compile(
+    r"(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)"
+)  # how the last line of a job that failed begins
+SHOWN = 200  # characters of it
 State = Literal["done", "under way", "begun", "to do"]
 FRESH = 120.0  # seconds since the last word of a job that is taken to be running: they speak every few
 TAIL = 4096  # bytes of a log's end that hold its last word
@@ -37,6 +54,7 @@ class Part:
     total: int
     unit: str
     words: list[dict[str, Any]] = field(default_factory=list)  # the last of each of its jobs that are under way
+    cut: int | None = None  # of what is done and sealed: completions that the token cap cut
 
     @property
     def state(self) -> State:
@@ -45,39 +63,114 @@ class Part:
         return "under way" if self.words else "begun" if self.done else "to do"
 
 
+@dataclass(frozen=True)
+class Failed:
+    log: str
+    said: str  # its last line
+
+
 def standing(study: Study, now: datetime | None = None) -> list[Part]:
-    """In the order in which a study runs."""
+    """In the order in which a study runs. What is there of other weights, settings or requests is not done."""
     results, now = Path(study.results), now or datetime.now(UTC)
     models = list(dict.fromkeys([*sources_of_samples(study), *evaluated(study), *ladder_models(study)]))
-    return [
-        *(_sampling(study, results, model, now) for model in models),
-        *(_training(study, results, run, now) for run in runs(study)),
-        Part("grade", "graded tables", _there(results, [f"models/{model}/graded.parquet" for model in models]), len(models), "models"),
-        Part("report", "report.html", int((results / "report.html").is_file()), 1, "page"),
-    ]  # fmt: skip
+    sampled = {model: _sampling(study, results, model, now) for model in models}
+    trained = [_training(study, results, run, now) for run in runs(study)]
+    graded = [model for model in models if sampled[model].state == "done" and _is_graded(results, model)]
+    grading = Part("grade", "graded tables", len(graded), len(models), "models")
+    whole = all(part.state == "done" for part in (*sampled.values(), *trained, grading))
+    page = Part("report", "report.html", int(whole and _is_reported(results, models)), 1, "page")
+    return [*sampled.values(), *trained, grading, page]
 
 
-def _there(results: Path, files: list[str]) -> int:
-    return sum((results / file).is_file() for file in files)
+def failed(results: Path) -> list[Failed]:
+    """Jobs whose log ends with an error, and that did not end well afterwards: Snakemake writes a benchmark of one that did."""
+    found = []
+    for log in sorted((results / "logs").rglob("*.log")):
+        benchmark = (results / "benchmarks" / log.relative_to(results / "logs")).with_suffix(".tsv")
+        if benchmark.is_file() and benchmark.stat().st_mtime >= log.stat().st_mtime:
+            continue
+        last = next((line for line in reversed(_end_of(log)) if line.strip()), "")
+        if ERROR.match(last):
+            found.append(Failed(str(log), "".join(filter(str.isprintable, last))[:SHOWN]))
+    return found
+
+
+def _is_graded(results: Path, model: str) -> bool:
+    """All that the plan asks: its tables are of one plan."""
+    file, plan = (results / "models" / model / f"{name}.parquet" for name in ("graded", "plan"))
+    return file.is_file() and _ids(file, GRADED).sort().equals(_ids(plan, PLAN).sort())
+
+
+def _is_reported(results: Path, models: list[str]) -> bool:
+    """With the graded tables that are there."""
+    page, tables = results / "report.html", (results / "models" / model / "graded.parquet" for model in models)
+    return page.is_file() and page.stat().st_mtime >= max(table.stat().st_mtime for table in tables)
 
 
 def _sampling(study: Study, results: Path, model: str, now: datetime) -> Part:
-    folder = results / "models" / model
-    plan = folder / "plan.parquet"
-    asked = _height(plan) if plan.is_file() else requests_of(asked_of(study, model))
-    sealed = sorted(folder.glob("shard-*.parquet"))
-    done = sum(map(_height, sealed))
-    shards = asked_of(study, model).shards
-    if len(sealed) < shards:
-        journals = work_folder(study.results) / "models" / model
-        names = {f"journal-{shard.stem.removeprefix('shard-')}" for shard in sealed}
-        done += sum(_journalled(journal) for journal in journals.glob("journal-*") if journal.name not in names)
-    words = list(_last_words(results / "logs/sample" / model, now)) if done < asked else []
-    return Part("sample", model, min(done, asked), asked, "completions", words)
+    folder, asked = results / "models" / model, asked_of(study, model)
+    planned = _planned(results, model, asked)
+    told = context_of(model) or model in ladder_models(study)
+    total = len(planned) if told and planned is not None else requests_of(asked)
+    done, cut = 0, None
+    if planned is not None:
+        sealed = sorted(folder.glob("shard-*.parquet"))
+        held = [read_table(shard, COMPLETIONS, [KEY, "finish_reason"]) for shard in sealed]
+        if held:
+            sampled = pl.concat(held).filter(pl.col(KEY).is_in(planned.implode()))
+            done, cut = sampled.height, int((sampled["finish_reason"] == "length").sum())
+        if len(sealed) < asked.shards:
+            journals = work_folder(study.results) / "models" / model
+            names = {f"journal-{shard.stem.removeprefix('shard-')}" for shard in sealed}
+            done += sum(_journalled(journal) for journal in journals.glob("journal-*") if journal.name not in names)
+    words = list(_last_words(results / "logs/sample" / model, now)) if done < total else []
+    return Part("sample", model, min(done, total), total, "completions", words, cut)
 
 
-def _height(table: Path) -> int:
-    return int(pl.scan_parquet(table).select(pl.len()).collect().item())
+def _planned(results: Path, model: str, asked: Asked) -> pl.Series | None:
+    """The requests of a model's plan; None where it is none, or one of other weights or decodes than are asked now.
+
+    Of a checkpoint one request is named anew, with the digest that its training wrote down. The base's digest would take
+    the reading of its weights, so of the base the decodes are compared.
+    """
+    file = results / "models" / model / "plan.parquet"
+    if not file.is_file():
+        return None
+    plan = read_table(file, PLAN, [KEY, "decode_id", "purpose", "draw", *Decode.model_fields])
+    decodes = {row.pop("decode_id"): row for row in plan.select("decode_id", *Decode.model_fields).unique().to_dicts()}
+    if decodes != {name: decode.model_dump() for name, decode in asked.decodes.items()} or plan.is_empty():
+        return None
+    named = parse_model_id(model) if not context_of(model) else None
+    if named and named.training_seed is not None:
+        first = plan.row(0, named=True) | {"prompt": pl.scan_parquet(file).head(1).collect()["prompt_ids"][0].to_list()}
+        if _named_now(first, asked, _digest_of(results, model)) != first[KEY]:
+            return None
+    return plan[KEY]
+
+
+def _named_now(row: dict[str, Any], asked: Asked, digest: str | None) -> str | None:
+    if digest is None:
+        return None
+    loops = asked.abort_loops.model_dump() if asked.abort_loops else None
+    decode, noise = asked.decodes[row["decode_id"]].model_dump(), asked.noise_of(row["purpose"], row["draw"])
+    return request_id(digest, asked.dtype, row["prompt"], decode, row["draw"], asked.stream, asked.seed, loops, noise)
+
+
+def _digest_of(results: Path, model: str) -> str | None:
+    run, _, checkpoint = model.rpartition("/")
+    made = _manifest(results / "runs" / run).get("checkpoints", {}).get(checkpoint, {})
+    return made.get("digest") if made else None
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((run / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _ids(table: Path, schema: Schema) -> pl.Series:
+    return read_table(table, schema, [KEY])[KEY]
 
 
 def _journalled(journal: Path) -> int:
@@ -85,17 +178,38 @@ def _journalled(journal: Path) -> int:
     tables = list(journal.glob("[0-9]*.parquet"))
     folded = {table.stem for table in tables}
     lines = [file.read_bytes().count(b"\n") for file in journal.glob("[0-9]*.jsonl") if file.stem not in folded]
-    return sum(lines) + sum(map(_height, tables))
+    return sum(lines) + sum(len(_ids(table, COMPLETIONS)) for table in tables)
 
 
 def _training(study: Study, results: Path, run: str, now: datetime) -> Part:
-    folder, arm = results / "runs" / run, run.partition("/")[0]
-    total = study.recipe(arm).steps(study.training.examples)
-    if (folder / MANIFEST).is_file():
-        return Part("train", run, total, total, "steps")
+    arm, _, seed = run.partition("/seed-")
+    practises = arm in practising_arms(study)
+    stage, rule = (PRACTISE, "practice") if practises else (TRAIN, "train")
+    total = steps_of(study, arm)
+    if manifest := _manifest(results / "runs" / run):
+        if _is_of(manifest, study, arm, int(seed), practises):
+            return Part(stage, run, total, total, "steps")
+        return Part(stage, run, 0, total, "steps")
     journal = work_folder(study.results) / "runs" / run / "work/steps.jsonl"
-    words = list(_last_words(results / "logs/train" / f"{run}.log", now))
-    return Part("train", run, min(len(StepJournal(journal).rows()), total), total, "steps", words)
+    words = list(_last_words(results / "logs" / rule / f"{run}.log", now))
+    return Part(stage, run, min(len(StepJournal(journal).rows()), total), total, "steps", words)
+
+
+def _is_of(manifest: dict[str, Any], study: Study, arm: str, seed: int, practises: bool) -> bool:
+    """Whether a finished training had the settings that the study has now."""
+    had = manifest.get("settings", {})
+    try:
+        if practises:
+            asked = settings_of_practice(study, arm, seed)
+            asked["sampling"]["engine"] = had["sampling"]["engine"]  # by its name, which `auto` chose where it ran
+            asked |= {"replays": had["replays"]}
+            first, second = (practice_identity(PracticeSettings.model_validate(each), {}) for each in (had, asked))
+        else:
+            asked = settings_of(study, arm, seed)
+            first, second = (run_identity(RunSettings.model_validate(each), {}) for each in (had, asked))
+    except (KeyError, TypeError, ValidationError):
+        return False
+    return bool(first["settings"] == second["settings"])
 
 
 def _last_words(place: Path, now: datetime) -> Iterator[dict[str, Any]]:
@@ -107,16 +221,19 @@ def _last_words(place: Path, now: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _last_word(log: Path) -> dict[str, Any] | None:
-    try:
-        with open(log, "rb") as handle:
-            handle.seek(max(0, log.stat().st_size - TAIL))
-            lines = handle.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
+    for line in reversed(_end_of(log)):
         if line.startswith('{"event": "progress"'):
             try:
                 return dict(json.loads(line))
             except json.JSONDecodeError:
                 continue
     return None
+
+
+def _end_of(log: Path) -> list[str]:
+    try:
+        with open(log, "rb") as handle:
+            handle.seek(max(0, log.stat().st_size - TAIL))
+            return handle.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []

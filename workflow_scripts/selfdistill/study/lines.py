@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.study.study import Study
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TAB = "\t"
@@ -59,11 +60,11 @@ def lines_in(text: str, file: Path) -> Lines:
         content = yaml.load(text, Loader=LOADER)
     except yaml.YAMLError as error:
         raise UserError(_not_yaml(file, error, text)) from None
-    at: dict[str, int] = {}
+    section, at = _section(file, content), dict[str, int]()
     twice = list(_remember(node, "", at)) if node else []
     if twice:
         raise UserError("\n".join(f"{file}:{line}: {sentence}" for line, sentence in twice))
-    return Lines(file, _section(file, content), at)
+    return Lines(file, section, at)
 
 
 def _remember(node: yaml.Node, key: str, at: dict[str, int]) -> Iterator[tuple[int, str]]:
@@ -101,6 +102,9 @@ def _not_yaml(file: Path, error: yaml.YAMLError, text: str) -> str:
 def _section(file: Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no keys; config.yaml shows what a study file looks like.")
+    known = Study.model_fields.keys() & content.keys()
+    if 2 * len(known) < len(content):  # what it does hold is nothing to be shown
+        raise UserError(f"{file}: is no study file; config.yaml shows what one looks like.")
     return content
 
 
