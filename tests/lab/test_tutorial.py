@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
+from selfdistill.tables import words
 
 PAGE = (ROOT / "docs/tutorial.md").read_text()
 STEP = re.compile(r"^## (\d+)\. (.+?)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -48,7 +50,15 @@ def test_the_steps_of_the_tutorial_run_in_a_fresh_clone(fresh: Clone, tmp_path_f
             said = "\n".join([done.stdout, done.stderr])
             assert (done.returncode != 0) == says.startswith("error: "), f"{title}: {commands}{said[-3000:]}"
             assert [line for line in says.splitlines() if line not in said] == [], f"{title}: {said[-3000:]}"
-    assert (fresh.folder / "results/my-afternoon/report.html").stat().st_size > 100_000
+    results = fresh.folder / "results/my-afternoon"
+    assert (results / "report.html").stat().st_size > 100_000
+    assert right_answers_of_the_base(results) > 0.3  # else every difference would be nothing, whatever training did
+
+
+def right_answers_of_the_base(results: Path) -> float:
+    levels = pl.read_parquet(results / "analysis/levels.parquet")
+    asked = levels.filter(estimand=words.ACCURACY, model_id="base", decode_id="t07", split="all", budget="full")
+    return float(asked["estimate"].item())
 
 
 def run(commands: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
