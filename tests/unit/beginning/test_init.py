@@ -86,6 +86,34 @@ def test_what_is_written_is_read_as_what_it_was() -> None:
         assert yaml.safe_load(commented(study)) == study
 
 
+def test_the_context_has_room_for_a_prompt_that_is_reworded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", *GIVEN])
+    reworded(" And once more: put the answer in a box.")
+    assert run(["check", "config/mine.yaml"]) == 0
+
+
+def test_check_finds_the_prompt_that_no_longer_fits_by_tokens_and_not_by_letters(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = problem(60, problem="Start with 1. " + "9" * 100)
+    letters = problem(61, problem="Start with 2. " + "Multiply " * 20)
+    assert len(digits["problem"]) < len(letters["problem"])
+    write("learn.jsonl", [problem(number) for number in range(100, 130)])
+    write("ask.jsonl", [letters, digits, *(problem(number) for number in range(10, 50))])
+    run(["init", "mine", "--problems", "learn.jsonl", "ask.jsonl", *GIVEN])
+    reworded(" Once more." * 20)
+    assert run(["check", "config/mine.yaml"]) == 1
+    assert re.search(
+        r"model.context: ask.jsonl, line 2 takes \d+ tokens as a prompt, and with the 256 of", capsys.readouterr().err
+    )
+
+
+def reworded(more: str) -> None:
+    study = yaml.safe_load(Path("config/mine.yaml").read_text())
+    study["problems"]["prompt"] += more
+    Path("config/mine.yaml").write_text(yaml.safe_dump(study))
+
+
 def test_two_files_are_taken_as_they_are(here: Path) -> None:
     write("learn.jsonl", [problem(number) for number in range(100, 130)])
     assert run(["init", "two", "--problems", "learn.jsonl", "mine.jsonl", *GIVEN]) == 0

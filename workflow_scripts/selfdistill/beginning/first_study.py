@@ -18,7 +18,7 @@ from selfdistill.models.sizes import size_of
 from selfdistill.planning.figures import CHARACTERS_PER_TOKEN
 from selfdistill.problems.assemble import ProblemTables
 from selfdistill.rehearsal.rehearsal import PROMPT as LABS_PROMPT
-from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.sampling.prompts import Chat, asked, longest_prompt, user_turn
 from selfdistill.study.contexts import THINKING
 
 SEED = 20261121
@@ -30,6 +30,7 @@ THINKS_BY_NAME = re.compile("think|reason|-r1|qwq", re.IGNORECASE)
 CHAT_MARKS = 50  # tokens of a chat template around a problem, of a model that is not there yet
 # The peak of the learning rate below so many parameters: the lab's, SmolLM2-135M's, the field study's.
 PEAKS = ((5e6, 3.0e-5), (1e9, 2.0e-5), (float("inf"), 5.0e-6))
+SLACK = 64  # tokens of the context beyond what the longest prompt and answer take, so that a prompt may be reworded
 SHARDS: dict[Where, int] = {"cpu": 2, "gpu": 2, "slurm": 4}  # that the base's samples are divided into,
 WORTH_A_SHARD = 100  # where there are more problems than this
 STEPS = 10  # of a training, at least, where the problems are few
@@ -90,16 +91,16 @@ def first_study(choices: Choices, sources: Mapping[str, Mapping[str, str]], tabl
 
 def known_of(choices: Choices, prompt: str, problems: list[str]) -> Known:
     """Of a model that is still to be downloaded only what its name says."""
-    folder, text = Path(choices.model), asked(max(problems, key=len), prompt)
+    folder = Path(choices.model)
     size = size_of(folder, choices.hub or "")
     parameters = size.parameters if size else None
     if not (folder / CONFIG).is_file():
         guess = THINKS_BY_NAME.search(f"{folder.name} {choices.hub}") is not None
-        return Known(len(text) // CHARACTERS_PER_TOKEN + CHAT_MARKS, None, guess, parameters)
+        characters = len(asked(max(problems, key=len), prompt))
+        return Known(characters // CHARACTERS_PER_TOKEN + CHAT_MARKS, None, guess, parameters)
     positions, chat = inspect_model(folder, 1).max_positions, Chat(folder)
-    turn = [user_turn(text)]
-    thinks = OPENED in chat.text(turn) or THINKING in str(chat.tokenizer.chat_template)
-    return Known(len(chat.ids(turn)), positions, thinks, parameters)
+    thinks = OPENED in chat.text([user_turn(prompt)]) or THINKING in str(chat.tokenizer.chat_template)
+    return Known(longest_prompt(chat, problems, prompt)[1], positions, thinks, parameters)
 
 
 def longest_answer(choices: Choices, known: Known) -> int:
@@ -115,7 +116,9 @@ def longest_answer(choices: Choices, known: Known) -> int:
 
 def model_part(choices: Choices, known: Known, longest: int) -> dict[str, Any]:
     hub = {"hub": choices.hub, "revision": ""} if choices.hub else {}
-    return {"path": choices.model, **hub, "context": known.prompt_tokens + longest + 1, "thinks": known.thinks}
+    wanted = known.prompt_tokens + longest + 1 + SLACK
+    context = min(wanted, known.positions or wanted)
+    return {"path": choices.model, **hub, "context": context, "thinks": known.thinks}
 
 
 def training_part(problems: int, known: Known, on_gpu: bool) -> dict[str, Any]:

@@ -24,9 +24,10 @@ from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
 from selfdistill.problems.datasets.convert import audit, convert
+from selfdistill.problems.examples import read_examples
 from selfdistill.problems.sources import RawProblem, read_source
 from selfdistill.problems.wording import check_wording
-from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.sampling.prompts import Chat, earlier_turns, longest_prompt
 from selfdistill.study.cross_checks import cross_checks
 from selfdistill.study.evaluation import size_of
 from selfdistill.study.identity import refuse_other_results
@@ -59,7 +60,7 @@ def looked_at(lines: Lines, file_alone: bool = False) -> tuple[Study, list[Findi
     """The study that stands in a file, and all that is wrong with it, each with its place there."""
     study = typed_study(without_paths(lines.content), lines)
     told = list(dict.fromkeys(cross_checks(study, Path("."))))
-    found = [] if file_alone else list(examined(study, told))
+    found = [] if file_alone else list(dict.fromkeys(examined(study, told)))
     keys = {_key_of(each.sentence) for each in found if each.kind == "mistake"}
     found = [
         Finding("mistake", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)
@@ -199,8 +200,10 @@ def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
     if not problems or not _can_be_asked(study):
         return
     chat = Chat(Path(study.model.path), study.model.chat, bool(study.model.trust_remote_code))
-    longest = max(problems, key=lambda problem: len(problem.problem))
-    tokens = len(chat.ids([user_turn(asked(longest.problem, study.problems.prompt))]))
+    wording, file = study.problems.prompt, study.problems.examples
+    earlier = earlier_turns(read_examples(file), wording, chat) if file and Path(file).is_file() else []
+    which, tokens = longest_prompt(chat, [problem.problem for problem in problems], wording, earlier)
+    longest = problems[which]
     fitting = [decode.max_tokens for decode in study.decodes.values() if decode.max_tokens < study.model.context]
     most = max(fitting, default=0)  # what alone is too long is told of the file
     if tokens + most > study.model.context:
