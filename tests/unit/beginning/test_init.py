@@ -80,6 +80,15 @@ def sentences(section: type[Section], content: dict[str, Any], before: str = "")
                 yield from sentences(inner, each, f"{before}{key}.")
 
 
+def test_numbers_are_as_a_person_writes_them_and_one_seed_is_said_to_be_one_training(here: Path) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", *GIVEN])
+    assert run(["init", "field", "--problems", "mine.jsonl", "--model", "Qwen/Qwen3-4B", "--where", "slurm"]) == 0
+    numbers = re.findall(r"lr_floor: (\S+)", "".join(map(Path.read_text, sorted(Path("config").glob("*.yaml")))))
+    assert numbers == ["1.0e-06", "6.0e-06"]
+    text = " ".join(Path("config/mine.yaml").read_text().replace("#", " ").split())
+    assert "With one seed a verdict speaks of one training; with several, as [0, 1, 2], of the method." in text
+
+
 def test_what_is_written_is_read_as_what_it_was() -> None:
     for file in ("config.yaml", "config/smoke.yaml", "config/doubt-lab.yaml", "config/qwen3.5-4b.yaml"):
         study = yaml.safe_load((ROOT / file).read_text())

@@ -33,6 +33,7 @@ PEAKS = ((5e6, 3.0e-5), (1e9, 2.0e-5), (float("inf"), 5.0e-6))
 SLACK = 64  # tokens of the context beyond what the longest prompt and answer take, so that a prompt may be reworded
 SHARDS: dict[Where, int] = {"cpu": 2, "gpu": 2, "slurm": 4}  # that the base's samples are divided into,
 WORTH_A_SHARD = 100  # where there are more problems than this
+NOTES = {"arms.ssd.seeds": "With one seed a verdict speaks of one training; with several, as [0, 1, 2], of the method."}
 STEPS = 10  # of a training, at least, where the problems are few
 KEPT = 0.75  # of the samples pass the filter, it is hoped; a study that keeps fewer says so and stops
 ANSWERS = 100  # to all problems together, at least, where the problems are few
@@ -132,7 +133,7 @@ def training_part(problems: int, known: Known, on_gpu: bool) -> dict[str, Any]:
         "micro_batch": max(1, batch // 4) if not on_gpu else 1,
         "epochs": max(1, -(-STEPS * batch // examples)),
         "lr": peak,
-        "lr_floor": peak / 5,
+        "lr_floor": float(f"{peak / 5:.3g}"),  # as a person would write it
         "warmup_steps": 2,
         "checkpoints": [100],
         "gpus": int(on_gpu),
