@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from selfdistill.beginning.choices import thinks_by_name
 from selfdistill.beginning.commented import commented, section_within
 from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
@@ -178,6 +179,52 @@ def test_a_model_on_the_hub_may_be_named_before_it_is_there(here: Path, capsys: 
     assert (study["training"]["lr"], study["training"]["gpus"], study["sampling"]["gpus"]) == (5.0e-6, 1, 1)
     assert "model.thinks: true is a guess from its name" in said
     assert "snakemake --profile slurm --sdm conda results/field/report.html --configfile config/field.yaml" in said
+
+
+@pytest.mark.parametrize(
+    ("hub", "thinks"),
+    [
+        ("Qwen/Qwen3-4B", True), ("Qwen/Qwen3.5-4B", True), ("Qwen/Qwen3-4B-Instruct-2507", False), ("Qwen/QwQ-32B", True),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", True), ("HuggingFaceTB/SmolLM3-3B", True), ("google/gemma-3-4b-it", False),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", False), ("somebody/model", None), ("thinkers/model", None),
+    ],
+)  # fmt: skip
+def test_a_name_says_whether_a_model_thinks_or_says_nothing(hub: str, thinks: bool | None) -> None:
+    assert thinks_by_name(hub) is thinks
+
+
+def test_a_guess_is_called_one_in_the_file(here: Path) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", "--model", "Qwen/Qwen3-4B", "--where", "gpu"])
+    text = Path("config/mine.yaml").read_text()
+    study = yaml.safe_load(text)
+    assert (study["model"]["thinks"], study["decodes"]["t07"]["max_tokens"]) == (True, 8192)
+    assert "This is a guess from the model's name" in " ".join(text.replace("#", " ").split())
+
+
+@pytest.mark.parametrize(("answers", "thinks"), [("perhaps\nyes\n", True), ("\n", False)])
+def test_where_a_name_says_nothing_a_person_is_asked(
+    answers: str, thinks: bool, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(answers))
+    assert run(["init", "mine", "--problems", "mine.jsonl", "--model", "somebody/model", "--where", "gpu"]) == 0
+    text = Path("config/mine.yaml").read_text()
+    assert yaml.safe_load(text)["model"]["thinks"] is thinks and "guess" not in text
+    assert "'perhaps' is neither yes nor no" in capsys.readouterr().err or not thinks
+
+
+def test_what_is_said_of_a_model_counts_more_than_its_name(here: Path) -> None:
+    told = ("--model", "Qwen/Qwen3-4B", "--where", "gpu", "--thinks", "no")
+    run(["init", "mine", "--problems", "mine.jsonl", *told])
+    assert yaml.safe_load(Path("config/mine.yaml").read_text())["model"]["thinks"] is False
+
+
+def test_the_last_words_of_check_say_what_it_could_not_look_at(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", "--model", "somebody/model", "--where", "cpu"])
+    assert run(["check", "config/mine.yaml"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "mine: nothing is wrong as far as is known. Not looked at: the model's files and chat template, model.thinks, and "
+        "whether prompts fit model.context; disk."
+    )
 
 
 def test_a_model_that_nobody_timed_is_no_mistake(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from selfdistill.beginning.choices import Choices
 from selfdistill.beginning.commented import commented
 from selfdistill.beginning.division import divided
-from selfdistill.beginning.first_study import NOTES, SEED, first_study
+from selfdistill.beginning.first_study import SEED, first_study, notes_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_text
 from selfdistill.planning.examined import looked_at, unreadable_golds
@@ -47,7 +47,7 @@ def _begin(choices: Choices) -> Begun:
     refuse_unreadable(choices)
     with sources_of(choices) as sources:
         tables = assemble(Problems.model_validate({"prompt": "{problem}", "sources": sources}), SEED)
-        text = beginning_of(choices) + commented(first_study(choices, sources, tables), NOTES)
+        text = beginning_of(choices) + commented(first_study(choices, sources, tables), notes_of(choices))
         study, found = looked_at(lines_in(text, choices.file))
         wrong = [each for each in found if each.kind == "mistake" and not each.of_machine]
         if wrong:

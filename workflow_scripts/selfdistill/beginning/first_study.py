@@ -4,13 +4,12 @@ It asks the question of the project, does training on its own samples make this 
 answer to it can do without: the filter alone, and the base sampled anew. All else is left to the study file's usual values.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfdistill.beginning.choices import Choices, Where, is_the_labs
+from selfdistill.beginning.choices import Choices, Where, is_the_labs, thinks_by_name
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.folder import inspect_model
 from selfdistill.models.reading import CONFIG
@@ -26,14 +25,14 @@ PROMPT = "Solve the problem step by step and put the final answer in \\boxed{}.\
 # Tokens of the longest answer, by where a study runs: of models that think, and of others.
 LONGEST: dict[Where, tuple[int, int]] = {"cpu": (256, 256), "gpu": (8192, 1024), "slurm": (16384, 1024)}
 OPENED = "<think>"  # by the template, for the model
-THINKS_BY_NAME = re.compile("think|reason|-r1|qwq", re.IGNORECASE)
 CHAT_MARKS = 50  # tokens of a chat template around a problem, of a model that is not there yet
 # The peak of the learning rate below so many parameters: the lab's, SmolLM2-135M's, the field study's.
 PEAKS = ((5e6, 3.0e-5), (1e9, 2.0e-5), (float("inf"), 5.0e-6))
 SLACK = 64  # tokens of the context beyond what the longest prompt and answer take, so that a prompt may be reworded
 SHARDS: dict[Where, int] = {"cpu": 2, "gpu": 2, "slurm": 4}  # that the base's samples are divided into,
 WORTH_A_SHARD = 100  # where there are more problems than this
-NOTES = {"arms.ssd.seeds": "With one seed a verdict speaks of one training; with several, as [0, 1, 2], of the method."}
+ONE_SEED = "With one seed a verdict speaks of one training; with several, as [0, 1, 2], of the method."
+A_GUESS = "This is a guess from the model's name, and decodes.*.max_tokens follows it; correct both if it is wrong."
 STEPS = 10  # of a training, at least, where the problems are few
 KEPT = 0.75  # of the samples pass the filter, it is hoped; a study that keeps fewer says so and stops
 ANSWERS = 100  # to all problems together, at least, where the problems are few
@@ -90,17 +89,24 @@ def first_study(choices: Choices, sources: Mapping[str, Mapping[str, str]], tabl
     }  # fmt: skip
 
 
+def notes_of(choices: Choices) -> dict[str, str]:
+    """What is said of keys beside their own sentences."""
+    return {"arms.ssd.seeds": ONE_SEED} | ({"model.thinks": A_GUESS} if choices.thinks_is_a_guess else {})
+
+
 def known_of(choices: Choices, prompt: str, problems: list[str]) -> Known:
     """Of a model that is still to be downloaded only what its name says."""
     folder = Path(choices.model)
     size = size_of(folder, choices.hub or "")
     parameters = size.parameters if size else None
     if not (folder / CONFIG).is_file():
-        guess = THINKS_BY_NAME.search(f"{folder.name} {choices.hub}") is not None
+        thinks = thinks_by_name(choices.hub or "") if choices.thinks is None else choices.thinks
         characters = len(asked(max(problems, key=len), prompt))
-        return Known(characters // CHARACTERS_PER_TOKEN + CHAT_MARKS, None, guess, parameters)
+        return Known(characters // CHARACTERS_PER_TOKEN + CHAT_MARKS, None, bool(thinks), parameters)
     positions, chat = inspect_model(folder, 1).max_positions, Chat(folder)
-    thinks = OPENED in chat.text([user_turn(prompt)]) or THINKING in str(chat.tokenizer.chat_template)
+    thinks = choices.thinks
+    if thinks is None:
+        thinks = OPENED in chat.text([user_turn(prompt)]) or THINKING in str(chat.tokenizer.chat_template)
     return Known(longest_prompt(chat, problems, prompt)[1], positions, thinks, parameters)
 
 

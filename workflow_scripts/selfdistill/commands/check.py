@@ -35,7 +35,5 @@ def run(asked: argparse.Namespace) -> int:
 def concluded(found: list[Finding], wrong: int) -> str:
     if wrong:
         return f"{plural(wrong, 'thing is', 'things are')} wrong."
-    unknown = sum(finding.kind == "unknown" for finding in found)
-    return "nothing is wrong" + (
-        f" as far as is known: {plural(unknown, 'thing', 'things')} not there yet." if unknown else "."
-    )
+    unseen = "; ".join(finding.unseen for finding in found if finding.kind == "unknown")
+    return "nothing is wrong" + (f" as far as is known. Not looked at: {unseen}." if unseen else ".")

@@ -51,6 +51,7 @@ class Finding:
     kind: Kind
     sentence: str  # one that speaks of a key begins with it: `key: what`
     of_machine: bool = False  # true of this machine and not of every other
+    unseen: str = ""  # of the unknown, what could not be looked at
 
 
 Look = Callable[[Study], Iterator[Finding]]
@@ -90,7 +91,7 @@ def _taken(look: Look, study: Study) -> Iterator[Finding]:
     try:
         yield from look(study)
     except NotStated as error:
-        yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}")
+        yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}", unseen="disk")
     except UserError as error:
         yield Finding("mistake", str(error))
 
@@ -119,7 +120,11 @@ def _model(study: Study) -> Iterator[Finding]:
         else:
             yield from (Finding("note", note) for note in facts.notes)
     elif study.model.hub:
-        yield Finding("unknown", f"{MODEL}: {study.model.path} is not there yet; the first run downloads it.")
+        yield Finding(
+            "unknown",
+            f"{MODEL}: {study.model.path} is not there yet; the first run downloads it.",
+            unseen="the model's files and chat template, model.thinks, and whether prompts fit model.context",
+        )
 
 
 def _is_there(study: Study) -> bool:
@@ -170,7 +175,11 @@ def _source(study: Study, name: str, source: Source, read: list[RawProblem]) -> 
         except UserError as error:
             yield Finding("mistake", f"{key}: {error}")
     elif not Path(source.path).exists():
-        yield Finding("unknown", f"{key}.path: {source.path} is not there yet; the first run downloads it.")
+        yield Finding(
+            "unknown",
+            f"{key}.path: {source.path} is not there yet; the first run downloads it.",
+            unseen=f"the problems of {name}",
+        )
     else:
         loader = study.reference("loader", source.loader)
         conversion = convert(loader, Path(source.path), source.options)
