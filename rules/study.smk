@@ -30,7 +30,8 @@ if Path.cwd().resolve() != Path(workflow.basedir).resolve():
 if len(workflow.overwrite_configfiles) > 1:
     raise WorkflowError(
         f"--configfile: {', '.join(os.path.relpath(file) for file in workflow.overwrite_configfiles)} would become a "
-        "mixture of their studies, and a study file is complete by itself; give one."
+        "mixture of their studies, and a study file is complete by itself; give one. If one of them is a target, name it "
+        "before --configfile, which takes every word behind it for a study file."
     )
 # For the same reason the lab's keys must not leak into another study.
 if not workflow.overwrite_configfiles:

@@ -176,3 +176,10 @@ def test_contributors_find_every_folder_of_tests() -> None:
     table = (ROOT / "CONTRIBUTING.md").read_text()
     folders = {file.split("/")[1] for file in tracked() if re.match(r"tests/\w+/.*test_\w+\.py$", file)}
     assert {folder for folder in folders if f"| `{folder}/` |" not in table} == set()
+
+
+def test_targets_stand_before_the_study_file_which_would_else_be_two() -> None:
+    behind = re.compile(r"snakemake [^\n`]*--configfile \S+ [^-\s]\S*/\S+")
+    assert behind.search("snakemake --cores 2 --configfile config/my.yaml results/my/report.html")
+    wrong = {name: behind.findall((ROOT / name).read_text()) for name in tracked() if name.endswith(".md")}
+    assert {name: found for name, found in wrong.items() if found} == {}
