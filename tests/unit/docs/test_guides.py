@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from selfdistill.commands.main import run
 
 LIBRARY = ROOT / "workflow_scripts/selfdistill"
 # Where a path in a guide may begin.
@@ -183,3 +184,14 @@ def test_targets_stand_before_the_study_file_which_would_else_be_two() -> None:
     assert behind.search("snakemake --cores 2 --configfile config/my.yaml results/my/report.html")
     wrong = {name: behind.findall((ROOT / name).read_text()) for name in tracked() if name.endswith(".md")}
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_the_field_study_detects_what_its_plan_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = " ".join((ROOT / "docs/questions.md").read_text().split())
+    said = re.search(r"of the field study's 1,000 it takes (\d+), and `forklock (plan \S+)` says ([\d.]+)\.", text)
+    assert said is not None
+    monkeypatch.chdir(ROOT)
+    run(said[2].split())
+    assert re.search(rf"^ssd-at-0-7 .* {said[1]} .* {said[3]} ", capsys.readouterr().out, re.MULTILINE)

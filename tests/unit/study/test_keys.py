@@ -59,7 +59,7 @@ def test_no_section_says_the_same_twice() -> None:
     for key in KEYS.values():
         if key.inner is not None and "." not in key.path:
             said = re.findall(r"\w+", REFERENCE["about"](key).lower())
-            parts = [tuple(said[at : at + 4]) for at in range(len(said) - 3)]
+            parts = [tuple(said[at : at + 6]) for at in range(len(said) - 5)]
             assert len(parts) == len(set(parts)), key.path
 
 
