@@ -27,8 +27,9 @@ from lab.chains import generate  # noqa: E402
 from selfdistill.grading.grade import grade  # noqa: E402
 from selfdistill.models.digests import model_digest  # noqa: E402
 from selfdistill.models.tokens import end_tokens  # noqa: E402
+from selfdistill.sampling.asked import Asked  # noqa: E402
 from selfdistill.sampling.law import Law, law_numbers, steps_of, token_weights  # noqa: E402
-from selfdistill.sampling.plan import Asked, make_plan  # noqa: E402
+from selfdistill.sampling.plan import make_plan  # noqa: E402
 from selfdistill.sampling.prompts import tokenise_prompts  # noqa: E402
 from selfdistill.sampling.sampler import SamplerSettings, sample_shard  # noqa: E402
 from selfdistill.statistics.clusters import Totals, cluster_mean, cluster_totals  # noqa: E402

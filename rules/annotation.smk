@@ -1,7 +1,7 @@
 # Needs: graded answers of the base and of finished training, and a judge. Only with the section `annotation`.
 # Makes: <results>/annotation/{questions,plan,replies,judgements}.parquet and <results>/analysis/annotation.parquet
 #        The journal of replies is undeclared: what a judge said once is not asked again.
-ANNOTATION = STUDY.annotation
+ANNOTATION = STUDY.judging()
 JUDGE = ANNOTATION.judge
 RUBRIC = local([ANNOTATION.rubric])
 # A judge of ours is read as the study's model is, in a context of its own; its code is never run.
@@ -9,7 +9,9 @@ JUDGING_ENGINE = ENGINE | {
     "context": JUDGE.context or STUDY.model.context,
     "trust_remote_code": None,
 }
-JUDGING_GPUS = 0 if JUDGE.server else STUDY.sampling.gpus
+JUDGING_GPUS = STUDY.sampling.gpus if JUDGE.ours else 0
+# A server and a plugin are asked by text; replies lie apart.
+ASKED = "server" if JUDGE.server else "plugin" if JUDGE.plugin else "engine"
 
 
 rule judge_questions:
@@ -19,9 +21,9 @@ rule judge_questions:
         evaluation="<results>/problems/eval.parquet",
         rubric=RUBRIC,
         judge=(
-            []
-            if JUDGE.server
-            else local([str(file) for file in model_files(Path(JUDGE.model))])
+            local([str(file) for file in model_files(Path(JUDGE.model))])
+            if JUDGE.ours
+            else []
         ),
         library=library("judge_questions.py"),
     output:
@@ -55,6 +57,7 @@ rule judge:
     input:
         questions="<results>/annotation/questions.parquet",
         plan="<results>/annotation/plan.parquet",
+        rubric=RUBRIC if JUDGE.plugin else [],
     output:
         "<results>/annotation/replies.parquet",
     log:
@@ -62,7 +65,7 @@ rule judge:
     benchmark:
         "<benchmarks>/judge.tsv"
     conda:
-        "../envs/sampling.yaml" if JUDGE.server else SAMPLING_ENVIRONMENT
+        SAMPLING_ENVIRONMENT if JUDGE.ours else "../envs/sampling.yaml"
     threads: 4 if JUDGING_GPUS else 1
     resources:
         mem_mb=larger(judging_memory(STUDY)),
@@ -74,9 +77,7 @@ rule judge:
         # How a server is reached changes no reply. A param made with threads is not tracked. A key is in none of them.
         reached=lambda wildcards, threads: to_json(ANNOTATION.model_dump()),
         settings=to_json(JUDGING_ENGINE),
-        journal=lambda wildcards, threads: (
-            f"{WORK}/annotation/{'server' if JUDGE.server else 'engine'}/journal-0"
-        ),
+        journal=lambda wildcards, threads: (f"{WORK}/annotation/{ASKED}/journal-0"),
         batch=lambda wildcards, threads: STUDY.sampling.batch,
         gpus=lambda wildcards, threads: JUDGING_GPUS,
     shell:

@@ -32,7 +32,7 @@ from selfdistill.planning.resumed import JOB_HOURS, RETRIES
 from selfdistill.models.lineage import is_checkpoint
 from selfdistill.problems.wording import answer_sentence, wording_of
 from selfdistill.models.origin import ORIGIN as ORIGIN_RECORD
-from selfdistill.sampling.plan import asked_of, noises_shared
+from selfdistill.sampling.asked import asked_of, noises_shared
 
 TRAINED = trained_arms(STUDY)
 # Of them, those that learn from the base's own samples, and those that learn from the dataset's solutions.

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 
 from conftest import ROOT
 from selfdistill.models.digests import model_digest
-from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.sampling.asked import Asked
+from selfdistill.sampling.plan import make_plan
 from selfdistill.sampling.requests import Request
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from conftest import ROOT
 
 PAGE = (ROOT / "docs/extend.md").read_text()
-EXAMPLES = {"loader": "DATASET = ", "engine": "ENGINE = ", "filter": "KEEP = ", "analysis": "ANALYSES = "}
+EXAMPLES = {
+    "loader": "DATASET = ", "engine": "ENGINE = ", "judge": "JUDGE = ", "filter": 'KEEP = {"short"', "analysis": "ANALYSES = ",
+    "package": "import school_filters",
+}  # fmt: skip
 
 
 def example(kind: str, folder: Path) -> Path:

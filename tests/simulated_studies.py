@@ -49,6 +49,8 @@ class World:
     trainings: int = 1
     training_sd: float = 0.0  # of the accuracy, between trainings of one arm
     effect: float = 0.0  # of every arm on the accuracy, as a mean over trainings
+    effects: tuple[float, ...] = ()  # of each arm, where they are not the same
+    resampled: bool = False  # whether the base answers anew, under the name of aa
     coupling: float = 0.0  # chance that an arm's answer comes from the same random number as the base's
 
     @property
@@ -74,12 +76,15 @@ def simulate(world: World, studies: int, random: np.random.Generator) -> Studies
     noise = random.random((studies, len(families), max(world.draws, world.draws_of_base)))
     right = noise[:, :, : world.draws_of_base] < population.of_base()[:, :, None]
     frames, effects = [answers("base", names, right, families, splits, random)], {}
-    for arm in world.arms:
+    if world.resampled:
+        again = random.random((*noise.shape[:2], world.draws_of_base)) < population.of_base()[:, :, None]
+        frames.append(answers("aa", names, again, families, splits, random))
+    for arm, effect in zip(world.arms, world.effects or [world.effect] * len(world.arms), strict=True):
         moved = world.training_sd * random.standard_normal((world.trainings, studies))
-        effects[arm] = world.effect + moved.mean(axis=0)
+        effects[arm] = effect + moved.mean(axis=0)
         common = population.strengths(random)
         for training in range(world.trainings):
-            shares = population.of_training(world.effect + moved[training], common, random)
+            shares = population.of_training(effect + moved[training], common, random)
             right = _coupled(noise, world, random) < shares[:, :, None]
             frames.append(answers(f"{arm}/seed-{training}/at-100", names, right, families, splits, random))
     return Studies(pl.concat(frames), names, effects)

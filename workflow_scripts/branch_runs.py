@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.programs import as_program
+from selfdistill.foundation.programs import as_program, loading
 from selfdistill.machine.leases import lease_gpus
 from selfdistill.study.mechanism import Branches
 
@@ -36,7 +36,8 @@ def main() -> None:
         branches = Branches.model_validate_json(asked.branches)
     except ValidationError as error:
         raise UserError(f"--branches: {error.errors()[0]['msg']}.") from None
-    from selfdistill.mechanism.branches import write_branches
+    with loading():
+        from selfdistill.mechanism.branches import write_branches
 
     with lease_gpus(1 if settings.device == "cuda" else 0):
         write_branches(asked.model, asked.dataset, asked.targets, branches, settings, asked.out, asked.work)

@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from selfdistill.foundation.programs import as_program
+from selfdistill.foundation.programs import as_program, loading
 
 
 def main() -> None:
@@ -24,10 +24,11 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 computes on the CPU")
     asked = parser.parse_args()
 
-    import torch
+    with loading():
+        import torch
 
-    from selfdistill.sampling.sampler import SamplerSettings
-    from selfdistill.training.handover.export_check import check_exports
+        from selfdistill.sampling.sampler import SamplerSettings
+        from selfdistill.training.handover.export_check import check_exports
 
     torch.set_num_threads(asked.threads)
     limit = asked.settings.pop("limit", None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.programs import as_program
+from selfdistill.foundation.programs import as_program, loading
 from selfdistill.machine.leases import lease_gpus
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ def main() -> None:
 
     os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"})  # before it is imported
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
-    from selfdistill.mechanism.gradients import ProbeSettings, probe_examples, write_products
-    from selfdistill.tables.training import DATASET
-    from selfdistill.tables.whole import read_table
+    with loading():
+        from selfdistill.mechanism.gradients import ProbeSettings, probe_examples, write_products
+        from selfdistill.tables.training import DATASET
+        from selfdistill.tables.whole import read_table
 
     try:
         settings = ProbeSettings.model_validate_json(asked.settings)

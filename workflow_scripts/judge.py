@@ -1,4 +1,4 @@
-"""Asks the judge of uncertainty, through the journal: a model of ours, or a server. A program, so that a launcher can start it.
+"""Asks the judge of uncertainty, through the journal: a model of ours, a server or a plugin. A program, so that a launcher can start it.
 
 python workflow_scripts/judge.py --questions questions.parquet --plan plan.parquet --journal DIR --output replies.parquet --annotation JSON --settings JSON
 """
@@ -22,21 +22,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     annotation = Annotation.model_validate(asked.annotation)
-    if annotation.judge.server:
-        by_server(asked, annotation)
-    else:
+    if annotation.judge.ours:
         by_engine(asked, annotation)
+    else:
+        by_asking(asked, annotation)
 
 
-def by_server(asked: argparse.Namespace, annotation: Annotation) -> None:
-    from selfdistill.annotation.asking import ask_server
+def by_asking(asked: argparse.Namespace, annotation: Annotation) -> None:
+    from selfdistill.annotation.asking import ask_judge
+    from selfdistill.annotation.plugged import PluggedJudge
+    from selfdistill.annotation.rubric import settings_of
     from selfdistill.annotation.server import Server, key_of
     from selfdistill.tables.annotation import QUESTIONS
     from selfdistill.tables.whole import read_table
 
     judge = annotation.judge
-    server = Server(judge, annotation.temperature, annotation.max_tokens, key_of(judge))
-    ask_server(read_table(asked.questions, QUESTIONS), server, asked.journal, asked.output)
+    questions = read_table(asked.questions, QUESTIONS)
+    if plugin := judge.plugin:
+        ask_judge(questions, PluggedJudge(plugin, settings_of(annotation)), asked.journal, asked.output)
+    else:
+        server = Server(judge, annotation.temperature, annotation.max_tokens, key_of(judge))
+        ask_judge(questions, server, asked.journal, asked.output)
 
 
 def by_engine(asked: argparse.Namespace, annotation: Annotation) -> None:

@@ -25,7 +25,7 @@ def main() -> None:
     answers = with_texts(chosen, graded, read_table(snakemake.input.evaluation, PROBLEMS))
     questions = make_questions(answers, rubric, annotation, asked["seed"], asked["dtype"])
     write_table(questions, snakemake.output.questions, QUESTIONS)
-    plan = empty_table(JUDGE_PLAN) if annotation.judge.server else judge_plan(questions, annotation, asked["context"])
+    plan = judge_plan(questions, annotation, asked["context"]) if annotation.judge.ours else empty_table(JUDGE_PLAN)
     write_table(plan, snakemake.output.plan, JUDGE_PLAN)
 
 

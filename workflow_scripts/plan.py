@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.digests import model_digest
 from selfdistill.problems.budgets import members
-from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.sampling.asked import Asked
+from selfdistill.sampling.plan import make_plan
 from selfdistill.tables.problems import PROBLEMS, PROMPTS
 from selfdistill.tables.sampling import PLAN
 from selfdistill.tables.whole import read_table, write_table

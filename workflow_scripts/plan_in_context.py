@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from selfdistill.foundation.programs import as_rule
 from selfdistill.models.digests import model_digest
+from selfdistill.sampling.asked import Asked
 from selfdistill.sampling.contexts import given
-from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.sampling.plan import make_plan
 from selfdistill.tables.contexts import CONTEXT_PROMPTS
 from selfdistill.tables.problems import PROBLEMS
 from selfdistill.tables.sampling import PLAN

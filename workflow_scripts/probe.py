@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from selfdistill.foundation.programs import as_program
+from selfdistill.foundation.programs import as_program, loading
 
 
 def main() -> None:
@@ -31,11 +31,12 @@ def main() -> None:
     asked = parser.parse_args()
 
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
-    import torch
+    with loading():
+        import torch
 
-    from selfdistill.machine.leases import lease_gpus
-    from selfdistill.mechanism.depth import depths_of_model, refuse_without_layers
-    from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
+        from selfdistill.machine.leases import lease_gpus
+        from selfdistill.mechanism.depth import depths_of_model, refuse_without_layers
+        from selfdistill.mechanism.prober import Job, ProberSettings, probe_model
 
     torch.set_num_threads(asked.threads)
     settings = ProberSettings(**asked.settings, gpus=asked.gpus)

@@ -5,9 +5,10 @@ python workflow_scripts/sample.py --plan plan.parquet --model DIR --shard 0 --jo
 
 import argparse
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from selfdistill.foundation.programs import as_program
+from selfdistill.foundation.programs import as_program, loading
 
 
 def main() -> None:
@@ -26,12 +27,9 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to lease from this machine; 0 samples on the CPU")
     asked = parser.parse_args()
 
-    import torch
-
-    from selfdistill.sampling.sampler import SamplerSettings, sample_shard
+    from selfdistill.sampling.sampler import SamplerSettings, Started, leased_engine, sample_shard
     from selfdistill.study.sampling import AbortLoops
 
-    torch.set_num_threads(asked.threads)
     abort_loops = asked.settings.pop("abort_loops", None)
     settings = SamplerSettings(
         **asked.settings,
@@ -39,7 +37,15 @@ def main() -> None:
         batch=asked.batch,
         gpus=asked.gpus,
     )
-    sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings)
+
+    def opener(name: str) -> AbstractContextManager[Started]:
+        with loading():  # only now: what the journal holds is sealed without torch
+            import torch
+
+        torch.set_num_threads(asked.threads)
+        return leased_engine(asked.model, name, settings)
+
+    sample_shard(asked.plan, asked.model, asked.shard, asked.journal, asked.output, settings, opener)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 import os
 from pathlib import Path
 
-from selfdistill.foundation.programs import as_program
+from selfdistill.foundation.programs import as_program, loading
 from selfdistill.machine.leases import lease_gpus
 from selfdistill.study.sampling import Decode
 
@@ -24,7 +24,8 @@ def main() -> None:
 
     os.environ.update({"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"})  # before it is imported
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
-    from selfdistill.training.examples.teacher import write_targets
+    with loading():
+        from selfdistill.training.examples.teacher import write_targets
 
     with lease_gpus(1 if asked.device == "cuda" else 0):
         write_targets(

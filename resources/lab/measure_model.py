@@ -33,8 +33,9 @@ from selfdistill.grading.grade import grade  # noqa: E402
 from selfdistill.models.digests import model_digest  # noqa: E402
 from selfdistill.models.tokens import end_tokens  # noqa: E402
 from selfdistill.problems.assemble import assemble  # noqa: E402
+from selfdistill.sampling.asked import Asked  # noqa: E402
 from selfdistill.sampling.contexts import Room, context_prompts, given  # noqa: E402
-from selfdistill.sampling.plan import Asked, make_plan  # noqa: E402
+from selfdistill.sampling.plan import make_plan  # noqa: E402
 from selfdistill.sampling.prompts import Chat, tokenise_prompts  # noqa: E402
 from selfdistill.sampling.sampler import SamplerSettings, sample_shard  # noqa: E402
 from selfdistill.sampling.solutions import Told, from_answers, from_samples  # noqa: E402

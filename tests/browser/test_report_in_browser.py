@@ -10,6 +10,8 @@ from report_fixture import whole_inputs
 from selfdistill.reporting.figures.catalogue import PLANS
 from selfdistill.reporting.page import build_report
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
     "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage",

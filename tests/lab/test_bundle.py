@@ -21,7 +21,7 @@ from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.digests import model_digest
 from selfdistill.planning.changes import Plans
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.asked import asked_of
 from selfdistill.study.load import study_of
 from stand_in_hub import Hub, stand_in_hub
 

@@ -22,21 +22,23 @@ from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("practice-lab")
 # By the fourth generation a student of one who knows has stopped to search, and by the sixth eight problems are known by heart.
-ARMS = {"grpo": 4, "sdpo": 4, "sdpo-replays-grpo": 4, "sdpo-cover-8": 6, "null-teacher": 2}
-GENERATIONS, ANSWERS, PROBLEMS = 4, 16 * 8, 80
+# Of each so many generations of so many questions.
+ARMS = {"grpo": (4, 8), "sdpo": (4, 8), "sdpo-replays-grpo": (4, 8), "sdpo-cover-8": (6, 16), "null-teacher": (2, 8)}
+(GENERATIONS, QUESTIONS_EACH), ROLLOUTS_EACH, PROBLEMS = ARMS["sdpo"], 8, 80
 
 
 def made_small(study: dict[str, Any]) -> None:
-    """Five arms of one seed, and fewer rounds."""
+    """Five arms of one seed, and fewer and smaller rounds."""
     study["arms"] = {name: study["arms"][name] | {"seeds": [0]} for name in ARMS}
-    for name, generations in ARMS.items():
-        if generations != GENERATIONS:
+    for name, (generations, questions) in ARMS.items():
+        if (generations, questions) != ARMS["sdpo"]:
             arm = study["arms"][name]
-            arm |= {"practice": arm.get("practice", {}) | {"generations": generations}, "unequal_budget": True}
+            of_its_own = {"generations": generations, "questions": questions}
+            arm |= {"practice": arm.get("practice", {}) | of_its_own, "unequal_budget": True}
     study["hypotheses"] = {
         "told-forgets-to-search": study["hypotheses"]["told-forgets-to-search"] | {"claim": "checkpoints"}
     }
-    study["practice"] |= {"generations": GENERATIONS}
+    study["practice"] |= {"generations": GENERATIONS, "questions": QUESTIONS_EACH}
     study["evaluation"] |= {"budgets": {"quick": 20, "full": PROBLEMS}, "draws": 1, "resamples": 200, "mixtures": {}}
 
 
@@ -85,20 +87,20 @@ def doubts(texts: pl.Series) -> float:
 
 def test_every_answer_is_kept_with_whom_it_was_given_by_and_what_was_learnt_of_it(made: Path) -> None:
     asked = read_table(made / "arms/grpo/questions.parquet", QUESTIONS)
-    for arm, generations in ARMS.items():
-        kept = rollouts(made, arm)
-        assert kept.height == generations * ANSWERS and kept["request_id"].n_unique() == kept.height
+    for arm, (generations, questions) in ARMS.items():
+        kept, answers = rollouts(made, arm), generations * questions * ROLLOUTS_EACH
+        assert kept.height == answers and kept["request_id"].n_unique() == kept.height
         assert kept.group_by("generation").agg(pl.col("policy").n_unique())["policy"].to_list() == [1] * generations
         assert kept["policy"].n_unique() == generations and set(kept["problem_id"]) <= set(asked["problem_id"])
         assert (kept["reward"] == (kept["verdict"] == "correct").cast(pl.Float64)).all()
-        means = kept.group_by("generation", "problem_id", pl.col("draw") // 8).agg(pl.col("advantage").mean())[
-            "advantage"
-        ]
+        means = kept.group_by("generation", "problem_id", pl.col("draw") // ROLLOUTS_EACH).agg(
+            pl.col("advantage").mean()
+        )["advantage"]
         assert means.abs().to_list() == pytest.approx([0.0] * len(means), abs=1e-9)
         updates = read_table(made / f"runs/{arm}/seed-0/updates.parquet", UPDATES)
         assert updates["step"].to_list() == list(range(1, 2 * generations + 1))
         manifest = json.loads((made / f"runs/{arm}/seed-0/manifest.json").read_text())
-        assert manifest["steps"] == 2 * generations and manifest["sequences"] == generations * ANSWERS
+        assert manifest["steps"] == 2 * generations and manifest["sequences"] == answers
 
 
 def test_who_is_taught_by_one_who_knows_guesses_and_who_is_rewarded_searches_on(made: Path) -> None:
@@ -122,7 +124,7 @@ def test_the_change_is_seen_while_it_trains(made: Path) -> None:
 def test_eight_problems_are_learnt_by_heart_and_others_are_lost(made: Path) -> None:
     """The reward comes back without doubt: what was learnt is the answers."""
     table, held_out = rollouts(made, "sdpo-cover-8"), graded(made, "sdpo-cover-8/seed-0/at-100")
-    first, last = (table.filter(generation=number) for number in (1, ARMS["sdpo-cover-8"]))
+    first, last = (table.filter(generation=number) for number in (1, ARMS["sdpo-cover-8"][0]))
     assert table["problem_id"].n_unique() == 8
     assert first["reward"].mean() > 0.7 and last["reward"].mean() > 0.85  # type: ignore[operator]
     assert last["doubts"].mean() < 0.2 * first["doubts"].mean()  # type: ignore[operator]

@@ -1,8 +1,10 @@
 """`forklock redo` makes every plain number of a report again from its rows; `forklock compare` finds what is known to differ."""
 
 import contextlib
+import html
 import io
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from conftest import Clone
 from selfdistill.analysis.comparisons import comparisons
 from selfdistill.analysis.levels import levels
 from selfdistill.analysis.problem_means import read_graded
+from selfdistill.analysis.solving import solving
 from selfdistill.commands.main import run
-from selfdistill.commands.redo import printed_by
+from selfdistill.commands.redo import alike, printed_by
 from selfdistill.foundation.errors import UserError
-from selfdistill.reporting.numbers import OF_AN_ANSWER, lines_of, numbers
+from selfdistill.grading.votes import answer_classes
+from selfdistill.reporting.numbers.index import TABLES, Number, numbers, of_table
+from selfdistill.reporting.numbers.recipes import OF_AN_ANSWER, lines_of
 from selfdistill.study.load import study_of, typed_study
-from selfdistill.tables.analysis import COMPARISONS, ESTIMATES
-from selfdistill.tables.whole import write_table
+from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, SOLVING
+from selfdistill.tables.whole import read_table, write_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
 SMOKE = "config/smoke.yaml"
@@ -33,45 +38,111 @@ def said(folder: Path, *arguments: str) -> str:
     return out.getvalue()
 
 
+def kind_of(number: Number) -> tuple[Any, ...]:
+    """Of what is made of the answers themselves every kind; of what the library makes again one of each table and column."""
+    row = number.row
+    if number.table in ("levels", "comparisons", "solving"):
+        told = ("estimand", "against", "comparison", "claim", "method", "budget", "split")
+        return (number.table, *(row.get(name) for name in told))
+    return (number.table, number.column, row.get("scale"), row.get("measure") in (None, "fit ratio beyond the null"))
+
+
 def test_the_printed_lines_make_every_kind_of_number_again(smoke: Clone) -> None:
     with contextlib.chdir(smoke.folder):
         study = study_of(Path(SMOKE))
-        plain = [number for number in numbers(study).values() if number.can_be_redone and number.estimate is not None]
-        seen = {(number.estimand, bool(number.against), number.budget, number.split) for number in plain}
-        assert {estimand for estimand, *_ in seen} == set(OF_AN_ANSWER) and len(seen) > 30
-        assert {"ssd-at-0-7", "accuracy:base:t07", "cut_rate:ssd/seed-0/at-050-base:t07:quick:test"} <= {
-            number.name for number in plain
-        }
-        for number in plain:
-            assert math.isclose(printed_by(lines_of(study, number)), float(number.estimate or 0), abs_tol=1e-12), (
-                number.name
-            )
+        found = numbers(study)
+        kinds = {kind_of(number): number for number in found.values() if None not in number.reported}
+        assert {"ssd-at-0-7", "accuracy:base:t07", "cut_rate:ssd/seed-0/at-050-base:t07:quick:test"} <= set(found)
+        assert {number.table for number in kinds.values()} == set(TABLES) and len(kinds) > 130
+        assert {"pass@1", *OF_AN_ANSWER} <= {number.row.get("estimand") for number in found.values()}
+        for number in kinds.values():
+            made = printed_by(lines_of(study, number))
+            assert len(made) == len(number.reported), number.name
+            assert all(map(alike, made, number.reported)), (number.name, made, number.reported)
 
 
-def test_numbers_of_several_trainings_are_made_again(smoke: Clone, tmp_path: Path) -> None:
-    """A second training, whose answers are another arm's: each by itself, and both together as the report has them."""
+def test_no_two_numbers_that_differ_have_one_name(smoke: Clone) -> None:
+    with contextlib.chdir(smoke.folder):
+        study = study_of(Path(SMOKE))
+        for table, schema in TABLES.items():
+            found: dict[str, list[Any]] = {}
+            for number in of_table(study, table, read_table(Path(study.results) / f"analysis/{table}.parquet", schema)):
+                assert found.setdefault(number.name, number.reported) == number.reported, number.name
+
+
+def test_the_page_shows_the_name_of_each_number_that_can_be_made_again(smoke: Clone) -> None:
+    page = (smoke.folder / "results/smoke/report.html").read_text()
+    with contextlib.chdir(smoke.folder):
+        study = study_of(Path(SMOKE))
+        found = numbers(study)
+        shown = [html.unescape(name) for name in re.findall(r'<td[^>]* data-redo title="([^"]*)"', page)]
+        assert set(shown) <= set(found)
+        assert {found[name].table for name in shown} == set(TABLES) - {"verdicts", "token_budgets", "solving"}
+        assert all(lines_of(study, found[name]) for name in shown)
+    listed = [html.unescape(name) for name in re.findall(r"<dd>[^<]* <code>([^<]*)</code></dd>", page)]
+    assert sorted(shown) == sorted(listed) and len(shown) > 300  # to read without a pointer, too
+    assert all(f'<span class="name">{name}</span>' in page for name in study.hypotheses)
+    assert "<code>forklock redo STUDY.yaml --list WORD …</code>" in page
+
+
+def test_names_are_found_by_words_and_what_has_none_is_said(smoke: Clone) -> None:
+    found = said(smoke.folder, "redo", SMOKE, "--list", "ssd", "Accuracy", "t07").splitlines()
+    assert found[0].startswith("ssd-at-0-7 ") and all("ssd" in line for line in found)
+    assert any(line.startswith("accuracy:ssd/seed-0/at-100-base:t07 ") for line in found)
+    assert not any(line.startswith(("accuracy:base:", "cut_rate:ssd")) for line in found)
+    every = said(smoke.folder, "redo", SMOKE, "--list")
+    assert "What has no name, and why:" in every and "analysis/word_shift.parquet: " in every
+    with contextlib.chdir(smoke.folder), pytest.raises(UserError, match="no number of smoke has all of these words"):
+        run(["redo", SMOKE, "--list", "unheard-of"])
+
+
+def three_draws_of(results: Path, model: str, *others: str) -> None:
+    """A model whose second and third answers to each problem are those of other models."""
+    tables = [
+        pl.read_parquet(results / f"models/{name}/graded.parquet").filter(purpose="eval", decode_id="t07")
+        for name in others
+    ]
+    drawn = [
+        table.with_columns(model_id=pl.lit(model), draw=pl.lit(draw, pl.Int32)) for draw, table in enumerate(tables)
+    ]
+    target = results / f"made/{model}/graded.parquet"
+    target.parent.mkdir(parents=True)
+    pl.concat(drawn).write_parquet(target)
+
+
+def test_numbers_of_several_trainings_and_draws_are_made_again(smoke: Clone, tmp_path: Path) -> None:
+    """A second training and more draws, which are other arms' answers: each training by itself, all together, and the method."""
     results = tmp_path / "results/smoke"
     shutil.copytree(
         smoke.folder / "results/smoke/models", results / "models", ignore=shutil.ignore_patterns("journal-*", "shard-*")
     )
     shutil.copytree(smoke.folder / "results/smoke/analysis", results / "analysis")
-    table = pl.read_parquet(results / "models/keep-cut/seed-0/at-100/graded.parquet")
-    second = results / "models/ssd/seed-1/at-100/graded.parquet"
-    second.parent.mkdir(parents=True)
-    table.with_columns(model_id=pl.lit("ssd/seed-1/at-100")).write_parquet(second)
+    shutil.copy(smoke.folder / "results/smoke/study.yaml", results)
+    (tmp_path / "resources").symlink_to(smoke.folder / "resources")
+    arms = [f"{arm}/seed-0/at-100" for arm in ("ssd", "keep-cut", "filter-only", "fixed-point")]
+    three_draws_of(results, "base", "base", "aa", arms[3])
+    three_draws_of(results, "ssd/seed-0/at-100", arms[0], arms[1], arms[2])
+    three_draws_of(results, "ssd/seed-1/at-100", arms[1], arms[3], arms[2])
+    shutil.rmtree(results / "models")
+    (results / "made").rename(results / "models")
     raw = yaml.safe_load((smoke.folder / SMOKE).read_text())
     raw["arms"]["ssd"]["seeds"] = [0, 1]
+    (results / "study.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load((results / "study.yaml").read_text()) | {"arms": raw["arms"]})
+    )
     study = typed_study(raw)
     graded = read_graded(
         [
             str(results / f"models/{model}/graded.parquet")
             for model in ("base", "ssd/seed-0/at-100", "ssd/seed-1/at-100")
         ],
-        more=("other_correct",),
+        more=("other_correct", "extracted"),
     )
     evaluation = study.evaluation.model_copy(update={"resamples": 200})
     write_table(levels(graded, evaluation.sizes), results / "analysis/levels.parquet", ESTIMATES)
-    write_table(comparisons(graded, evaluation, 1), results / "analysis/comparisons.parquet", COMPARISONS)
+    write_table(comparisons(graded, evaluation, study.seed), results / "analysis/comparisons.parquet", COMPARISONS)
+    classes = answer_classes(graded, ("model_id", "decode_id", "problem_id"), study.grading.seconds_per_answer)
+    write_table(solving(graded.with_columns(classes), evaluation), results / "analysis/solving.parquet", SOLVING)
     with contextlib.chdir(tmp_path):
         found = numbers(study)
         names = [
@@ -79,23 +150,38 @@ def test_numbers_of_several_trainings_are_made_again(smoke: Clone, tmp_path: Pat
             for of in ("seed-0", "seed-1", "all-seeds")
             for against in ("", "-base")
         ]
-        values = [printed_by(lines_of(study, found[name])) for name in names]
-    assert [found[name].estimate for name in names] == pytest.approx(values, abs=1e-12)
-    assert len(set(values)) == 6 and math.isclose(values[4], (values[0] + values[2]) / 2)
+        both = "accuracy:ssd/all-seeds/at-100-base"
+        names += [
+            f"{both}:t07:checkpoints",
+            f"{both}:fair",
+            "mean_tokens:ssd/all-seeds/at-100-base:t07",
+            "accuracy_when_finished:ssd/all-seeds/at-100:t07",
+            "maj@3:base:t07",
+            "maj@3:ssd/all-seeds/at-100:t07",
+            "pass@1:ssd/all-seeds/at-100:t07",
+        ]
+        made = [printed_by(lines_of(study, found[name])) for name in names]
+    for name, values in zip(names, made, strict=True):
+        assert all(map(alike, values, found[name].reported)), (name, values, found[name].reported)
+    assert found[f"{both}:t07"].row["claim"] == "the method" and found[names[6]].row["claim"] == "these checkpoints"
+    estimates = [float(str(values[0])) for values in made[:6]]
+    assert len(set(estimates)) == 6 and math.isclose(estimates[4], (estimates[0] + estimates[2]) / 2)
+    method, checkpoints = made[5], made[6]
+    assert method[0] == checkpoints[0] and method[1:3] != checkpoints[1:3]
 
 
 def test_redo_shows_the_rows_and_writes_all_of_them(smoke: Clone, tmp_path: Path) -> None:
     shown = said(smoke.folder, "redo", SMOKE, "ssd-at-0-7", "--rows", str(tmp_path / "behind.parquet"))
     assert (
         "ssd against base at t07: " in shown
-        and "results/smoke/models/ssd/seed-0/at-100/graded.parquet: 66 answers" in shown
+        and "results/smoke/models/ssd/seed-0/at-100/graded.parquet: 66 rows" in shown
     )
     assert shown.splitlines()[-1].endswith(": the same")
     behind = pl.read_parquet(tmp_path / "behind.parquet")
     rates = dict(behind.group_by("model_id").agg((pl.col("verdict") == "correct").mean()).iter_rows())
     with contextlib.chdir(smoke.folder):
         number = numbers(study_of(Path(SMOKE)))["ssd-at-0-7"]
-    assert math.isclose(rates["ssd/seed-0/at-100"] - rates["base"], float(number.estimate or 0), abs_tol=1e-12)
+    assert math.isclose(rates["ssd/seed-0/at-100"] - rates["base"], float(number.row["estimate"]), abs_tol=1e-12)
     assert "accuracy:ssd/seed-0/at-100-base:t07 " in said(smoke.folder, "redo", SMOKE)
 
 
@@ -103,10 +189,10 @@ def test_redo_shows_the_rows_and_writes_all_of_them(smoke: Clone, tmp_path: Path
     ("name", "sentence"),
     [
         ("accuracy:bose:t07", "has no such number; did you mean 'accuracy:base:t07'?"),
-        ("accuracy_when_finished:base:t07", "is no plain mean over answers"),
+        ("accuracy:", "and with --list WORD those that a word is in"),
     ],
 )
-def test_a_number_that_is_not_there_or_no_mean_is_a_sentence(smoke: Clone, name: str, sentence: str) -> None:
+def test_a_number_that_is_not_there_is_a_sentence(smoke: Clone, name: str, sentence: str) -> None:
     with contextlib.chdir(smoke.folder), pytest.raises(UserError) as error:
         run(["redo", SMOKE, name])
     assert sentence in str(error.value)
@@ -184,8 +270,13 @@ def test_studies_are_paired_on_shared_problems_at_decodes_of_the_same_settings(
     assert level["low"] < level["estimate"] < level["high"] and math.isclose(
         effect["estimate"], level["estimate"], abs_tol=1e-12
     )
+    between = table.filter(what="difference of two arms", over="filter-only", estimand="accuracy").row(0, named=True)
+    assert (
+        math.isclose(between["estimate"], level["estimate"], abs_tol=1e-12) and between["claim"] == "these checkpoints"
+    )
     untouched = table.filter(pl.col("arm") != "ssd")
     assert untouched.height > 20 and set(untouched["estimate"]) == {0.0}
+    assert "ssd against filter-only, accuracy at t07" in shown.split("\n\n")[1]
     page = (tmp_path / "both.html").read_text()
     assert "training.lr" in page and "<script" not in page and "src=" not in page
 

@@ -14,11 +14,12 @@ from conftest import ROOT
 from judged_answers import DOUBTS, MODELS, annotation, graded, problems
 from selfdistill.annotation.agreement import agreement
 from selfdistill.annotation.answers import choose_answers, with_texts
-from selfdistill.annotation.asking import ask_server
+from selfdistill.annotation.asking import ask_judge
+from selfdistill.annotation.contract import Question
 from selfdistill.annotation.judgements import judgements
 from selfdistill.annotation.questions import make_questions
 from selfdistill.annotation.rubric import read_rubric
-from selfdistill.annotation.server import Question, Server, key_of
+from selfdistill.annotation.server import Server, key_of
 from selfdistill.doubt.counting import Markers
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.annotation import Annotation
@@ -57,7 +58,7 @@ def questions(folder: Path, annotated: Annotation) -> pl.DataFrame:
 
 def ask(asked: pl.DataFrame, annotated: Annotation, folder: Path, key: str | None = KEY) -> pl.DataFrame:
     server = Server(annotated.judge, annotated.temperature, annotated.max_tokens, key, first_pause=0.0)
-    ask_server(asked, server, folder / "journal-0", folder / "replies.parquet")
+    ask_judge(asked, server, folder / "journal-0", folder / "replies.parquet")
     return read_table(folder / "replies.parquet", COMPLETIONS)
 
 
@@ -77,7 +78,7 @@ def test_a_server_that_is_slow_busy_and_wrong_is_asked_until_it_answers(tmp_path
         asked = questions(tmp_path, annotated)
         patient = Server(annotated.judge, 0.7, 512, None)
         patient._stopped.wait = lambda timeout=None: False  # type: ignore[method-assign]  # no pause takes time here
-        ask_server(asked, patient, tmp_path / "journal-0", tmp_path / "replies.parquet")
+        ask_judge(asked, patient, tmp_path / "journal-0", tmp_path / "replies.parquet")
         assert set(server.attempts.values()) == {2}
     judged = table(asked, read_table(tmp_path / "replies.parquet", COMPLETIONS))
     write_table(judged, tmp_path / "judgements.parquet", JUDGEMENTS)

@@ -1,8 +1,13 @@
-"""The thirty mistakes of docs/questions.md: each is made, and told in the one sentence that stands there."""
+"""The thirty mistakes of docs/questions.md: each is made, and told in the one sentence that stands there.
+
+What interrupts a run stands in a second table: it is brought about as it happens, and told in its sentence.
+"""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,12 +17,16 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ENVIRONMENT, PATIENCE, READY, ROOT
 from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
+from selfdistill.sampling.journal.journal import Journal
+from selfdistill.training.handover.checkpoints import WorkFolder
 
-ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-TOLD = {int(number): sentence.replace("`", "") for number, _, sentence in ROW.findall((ROOT / "docs/questions.md").read_text())}  # fmt: skip
+ROW = re.compile(r"^\| (\w+) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+ROWS = {number: sentence.replace("`", "") for number, _, sentence in ROW.findall((ROOT / "docs/questions.md").read_text())}  # fmt: skip
+TOLD = {int(number): sentence for number, sentence in ROWS.items() if number.isdecimal()}
+CUT_SHORT = {letter: sentence for letter, sentence in ROWS.items() if not letter.isdecimal()}
 FILE = "config/my.yaml"
 
 
@@ -188,3 +197,92 @@ def said(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def as_pattern(sentence: str) -> str:
     """A dot-dot-dot stands for what is this machine's or needs not be read."""
     return ".*".join(map(re.escape, sentence.split("…")))
+
+
+SAMPLE = {
+    "request_id": "a", "token_ids": [1], "text": "x", "n_tokens": 1, "finish_reason": "stop", "logprob": -1.0,
+    "engine": "hf", "engine_version": "1", "seconds": 0.1,
+}  # fmt: skip
+JOURNAL = Path("results/my/models/base/journal-0")
+
+
+def stopped_by_hand() -> str:
+    """At a moment that is sure: the command waits for a study file that nobody has begun to write."""
+    os.mkfifo("waits.yaml")
+    command = [sys.executable, "workflow_scripts/forklock.py", "check", "waits.yaml"]
+    with (
+        subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process,
+        open("waits.yaml", "w"),  # opens when the command has opened it, too
+    ):
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 1
+    return said.splitlines()[-1]
+
+
+def lock_left_behind() -> str:
+    """As Snakemake leaves it when it is killed; this is its own sentence."""
+    Path("Snakefile").write_text('rule all:\n    output: "made"\n    shell: "touch made"\n')
+    Path(".snakemake/locks").mkdir(parents=True)
+    Path(".snakemake/locks/0.output.lock").write_text("made\n")
+    status, said = READY.run(["snakemake", "--cores", "1"], Path.cwd())
+    assert status and not Path("made").exists()
+    return " ".join(said[said.index("Directory cannot be locked") :].split())
+
+
+def killed_in_a_line() -> str:
+    with Journal(JOURNAL, "hf") as journal:
+        journal.append(SAMPLE)
+        journal.append(SAMPLE | {"request_id": "b"})
+    [lines] = JOURNAL.glob("*.jsonl")
+    lines.write_bytes(lines.read_bytes()[:-7])
+    with Journal(JOURNAL, "hf") as again:
+        assert again.held().to_list() == ["a"]
+        return again.damaged[0]
+
+
+def full_disk() -> str:
+    with Journal(JOURNAL, "hf") as journal:
+        journal.append(SAMPLE)
+        assert journal._writer is not None
+        with open("/dev/full", "wb") as full:  # the kernel's own refusal
+            os.dup2(full.fileno(), journal._writer)
+        with pytest.raises(UserError) as refused:
+            journal.append(SAMPLE | {"request_id": "b"})
+        journal._writer = None
+    with Journal(JOURNAL, "hf") as again:
+        assert again.held().to_list() == ["a"]
+    return f"error: {refused.value}"
+
+
+def two_samplers() -> str:
+    with Journal(JOURNAL, "hf"), pytest.raises(UserError) as refused:
+        Journal(JOURNAL, "hf").__enter__()
+    return f"error: {refused.value}"
+
+
+def two_trainers() -> str:
+    work = Path("results/my/runs/ssd/seed-0/work")
+    with WorkFolder(work).locked(), pytest.raises(UserError) as refused, WorkFolder(work).locked():
+        pass
+    return f"error: {refused.value}"
+
+
+INTERRUPTIONS = {
+    "a": stopped_by_hand, "b": lock_left_behind, "c": killed_in_a_line, "d": full_disk, "e": two_samplers, "f": two_trainers,
+}  # fmt: skip
+
+
+def test_the_page_has_every_interruption() -> None:
+    assert list(CUT_SHORT) == list(INTERRUPTIONS)
+
+
+@pytest.mark.parametrize("letter", INTERRUPTIONS)
+def test_an_interruption_is_told_in_its_sentence(
+    letter: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole, tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORKLOCK_WORK", raising=False)
+    told = INTERRUPTIONS[letter]()
+    assert re.fullmatch(as_pattern(CUT_SHORT[letter]), told), told

@@ -1,10 +1,7 @@
 """What engines and loaders of others are asked: the page's examples keep it, and what is broken is found."""
 
-import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +11,18 @@ from extend_examples import example
 from selfdistill.commands.main import run
 from selfdistill.examination.checks import Broken
 from selfdistill.examination.engines import BATCH, CHECKS, Examined, examine_engine
-from selfdistill.examination.laws import CONTEXT, MODEL
+from selfdistill.examination.laws import MODEL
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
-from selfdistill.sampling.requests import Given, Probed, Request, Sample
-
-
-class Answering(BaseHTTPRequestHandler):
-    """What a server of vLLM's answers, out of the torch engine: as much of it as the page's engine reads."""
-
-    engine: TorchEngine
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        choice = self.read(asked) if "prompt_logprobs" in asked else self.write(asked)
-        content = json.dumps({"choices": [choice]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def write(self, asked: dict[str, Any]) -> dict[str, Any]:
-        decode = {key: asked[key] for key in ("max_tokens", "seed", "temperature", "top_k", "top_p", "min_p")}
-        request = Request("asked", asked["prompt"], presence_penalty=asked["presence_penalty"], **decode)
-        [sample] = self.engine.sample(iter([request]))
-        return {
-            "token_ids": sample.token_ids,
-            "finish_reason": sample.finish_reason,
-            "logprobs": {"token_logprobs": sample.logprobs},
-        }
-
-    def read(self, asked: dict[str, Any]) -> dict[str, Any]:
-        tokens, top = asked["prompt"], asked["prompt_logprobs"]
-        probed = Probed("asked", tokens[:1], tokens[1:], [*range(len(tokens) - 1)])
-        [told] = self.engine.distributions([probed], max(top, 1))
-        laws: list[dict[str, Any] | None] = [None]
-        for position, token in enumerate(tokens[1:]):
-            likeliest = zip(told.ids[position].tolist(), told.logprobs[position].tolist(), strict=True)
-            law = {str(each): {"logprob": logprob, "rank": n + 1} for n, (each, logprob) in enumerate(likeliest)}
-            own = {"logprob": float(told.given[position]), "rank": int(told.ranks[position])}
-            laws.append((law if top else {}) | {str(token): own})
-        return {"prompt_logprobs": laws}
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
+from selfdistill.sampling.requests import Given, Request, Sample
+from stand_in_engine_server import serving
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    Answering.engine = TorchEngine(EngineSettings(MODEL, "float32", CONTEXT, [0], batch=1))
-    with HTTPServer(("127.0.0.1", 0), Answering) as listening:
-        monkeypatch.setenv("FORKLOCK_SERVER", f"http://127.0.0.1:{listening.server_port}")
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
+    with serving(MODEL.parent) as address:
+        monkeypatch.setenv("FORKLOCK_SERVER", address)
         yield
-        listening.shutdown()
-        thread.join()
 
 
 def test_the_pages_engine_keeps_the_contract(server: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +64,18 @@ def test_what_an_engine_breaks_is_found_claim_by_claim() -> None:
         found["requests are taken as there is room"]
     )
     assert "told to have rank" in str(found["distributions gives a plain forward pass's laws"])
+
+
+class Headstrong(TorchEngine):
+    """Ends where the model's own end is, whatever it is asked for."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(replace(settings, stop_ids=[420]))
+
+
+def test_an_engine_that_ends_elsewhere_than_asked_is_found() -> None:
+    with pytest.raises(Broken, match="goes on behind an end token|no sample ends at the token in stop_ids"):
+        CHECKS["samples are whole and say how they ended"](Examined(Headstrong))
 
 
 class Blind(TorchEngine):

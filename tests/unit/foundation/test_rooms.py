@@ -62,32 +62,47 @@ def test_a_package_says_what_it_is_for_and_runs_nothing() -> None:
         assert ast.get_docstring(tree) and len(tree.body) == 1, file
 
 
-# Prints for each script, as its imports load them, the modules of the library. Forked, so that what others made is loaded once.
+# What takes a second or half of one to load, which every job would wait for: it is loaded where it is needed.
+SLOW = ("scipy.stats", "scipy.optimize", "pandas", "sympy", "torch", "transformers")
+# Prints for each script, as its imports load them, the modules of the library and the slow ones. Forked, so that what others made
+# is loaded once.
 LOADED = """
 import ast, os, sys
-import numpy, polars, pyarrow.parquet, scipy.stats, statsmodels.stats.multitest, matplotlib.pyplot, pydantic
+import numpy, polars, pyarrow.parquet, scipy.special, matplotlib.figure, pydantic
 sys.path.insert(0, sys.argv[1])
-for script in sys.argv[2:]:
+slow = sys.argv[2].split()
+for script in sys.argv[3:]:
     if os.fork() == 0:
         for node in ast.parse(open(f"{sys.argv[1]}/{script}").read()).body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 exec(compile(ast.Module([node], []), "imports", "exec"))
-        print(script, *(name for name in sys.modules if name.startswith("selfdistill.")), flush=True)
+        print(script, *(name for name in sys.modules if name.startswith("selfdistill.") or name in slow), flush=True)
         os._exit(0)
     assert os.wait()[1] == 0
 """
 
 
-def test_what_a_script_rests_on_is_what_python_loads_for_it() -> None:
+def test_what_a_script_rests_on_is_what_python_loads_for_it_and_nothing_slow() -> None:
     """Every module of the library that a script's imports load is found by reading the source alone."""
     scripts = sorted(file.name for file in SCRIPTS.glob("*.py"))
     said = subprocess.run(
-        [sys.executable, "-c", LOADED, str(SCRIPTS), *scripts], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+        [sys.executable, "-c", LOADED, str(SCRIPTS), " ".join(SLOW), *scripts],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
     assert [line.split()[0] for line in said] == scripts and len(scripts) > 15
     for script, *names in map(str.split, said):
+        assert set(names).isdisjoint(SLOW), script
         loaded = {name for name in names if (SCRIPTS / (name.replace(".", "/") + ".py")).is_file()}
         assert loaded and loaded <= {module_name(file) for file in modules_used_by(script)}, script
+
+
+def test_snakemake_begins_without_loading_what_reads_tables() -> None:
+    """At every start, and at the start of every job on a cluster, the rules' imports are waited for."""
+    rules = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+    imports = [line for file in rules for line in file.read_text().splitlines() if line.startswith("from selfdistill")]
+    asked = "\n".join(["import sys", *imports, "print(*sys.modules)"])
+    said = subprocess.run([sys.executable, "-c", asked], cwd=SCRIPTS, capture_output=True, text=True, check=True).stdout
+    assert len(imports) > 20 and set(said.split()).isdisjoint({"polars", "numpy", "tokenizers", *SLOW})
 
 
 def test_what_a_list_by_hand_had_missed_is_found() -> None:

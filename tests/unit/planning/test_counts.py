@@ -10,7 +10,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.planning.cost import answers_of, stages, total
 from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, load_throughputs
-from selfdistill.sampling.plan import Asked
+from selfdistill.sampling.asked import Asked
 from selfdistill.study.load import load_study
 from selfdistill.study.loaders import LOADERS
 from selfdistill.study.study import Study

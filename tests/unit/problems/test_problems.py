@@ -19,7 +19,8 @@ from selfdistill.problems.families import find_families
 from selfdistill.problems.normalise import normalised, problem_id, words
 from selfdistill.problems.similarity import alike, contained, word_grams
 from selfdistill.problems.sources import RawProblem, read_source
-from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.sampling.asked import Asked
+from selfdistill.sampling.plan import make_plan
 from selfdistill.study.problems import Contamination, Problems
 from selfdistill.tables.problems import CONTAMINATION, PROBLEMS, PROMPTS
 from selfdistill.tables.schema import conform

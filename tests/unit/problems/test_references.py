@@ -14,7 +14,8 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import find_answer
 from selfdistill.models.tokens import closing_token, end_tokens
 from selfdistill.problems.normalise import problem_id
-from selfdistill.problems.references import continuation, references, solutions_of, worded
+from selfdistill.problems.references import continuation, references, solutions_of
+from selfdistill.problems.worded import worded
 from selfdistill.problems.wording import WORDINGS, check_wording, wording_of
 from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.study.load import load_study

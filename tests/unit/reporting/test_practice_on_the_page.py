@@ -71,6 +71,21 @@ def test_a_study_without_such_arms_has_the_report_that_it_had(emptied: bool) -> 
     assert set(FIGURES).isdisjoint(draw_figures(without))
 
 
+def test_no_section_stands_on_its_page_that_has_nothing_to_say() -> None:
+    """Nothing was sampled beforehand for it, so no filter chose anything, and no checkpoint was evaluated on the way."""
+    page = render_report(inputs())
+    sections = dict(re.findall(r'<section id="([\w-]+)"[^>]*>(.*?)</section>', page, re.DOTALL))
+    contents = page.split('<nav aria-label="Sections">')[1].split("</nav>")[0]
+    linked = re.findall(r'href="#([\w-]+)"', contents)
+    assert set(sections) == {*linked, "estimand"} - {"names"} and len(linked) == len(set(linked)) > 10
+    assert {"factorial", "checkpoints", "audit"}.isdisjoint(sections) and {"practice", "truncation"} <= set(sections)
+    assert set(re.findall(r'href="#([\w-]+)"', page)) <= set(re.findall(r'id="([\w-]+)"', page))
+    for name in sections.keys() - {"completions", "checks", "problems"}:  # which this made-up study was not given
+        section = sections[name]
+        body = re.sub(r'<h2.*?</h2>|<p class="nothing">.*?</p>', "", section, flags=re.DOTALL)
+        assert re.sub(r"<[^>]+>", "", body).strip(), name
+
+
 def test_the_page_of_other_studies_has_no_byte_of_it() -> None:
     """What stands around the section leaves nothing behind where it is not."""
     template = (TEMPLATES / "report.html.j2").read_text()
@@ -87,9 +102,15 @@ def _rendered(template: str) -> str:
     """The parts that hold practice, rendered as the page is where no arm practises."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, loader=FileSystemLoader(TEMPLATES))
     start, end = template.index('<nav aria-label="Sections">'), template.index("</nav>")
-    around = template.index('<section id="training"'), template.index('<section id="weights"')
+    around = template.index("{% if shows.training %}\n<section"), template.index("{% if shows.weights %}\n<section")
     opening = '{% from "parts.html.j2" import table, figure, nothing, said, strip with context %}'
-    nothing: dict[str, Any] = {"tables": {}, "figures": {}, "shows": {}, "noise_sentences": [], "branch_sentence": ""}
+    nothing: dict[str, Any] = {
+        "tables": {},
+        "figures": {},
+        "shows": {"training": True, "noise": True},
+        "noise_sentences": [],
+        "branch_sentence": "",
+    }
     return environment.from_string(opening + template[start:end] + template[slice(*around)]).render(nothing)
 
 

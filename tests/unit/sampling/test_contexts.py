@@ -10,8 +10,9 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
+from selfdistill.sampling.asked import Asked
 from selfdistill.sampling.contexts import Room, context_prompts, counted, given
-from selfdistill.sampling.plan import Asked, make_plan
+from selfdistill.sampling.plan import make_plan
 from selfdistill.sampling.prompts import Chat, tokenise_prompts
 from selfdistill.sampling.solutions import Told, from_answers, from_column, from_samples
 from selfdistill.study.contexts import Context

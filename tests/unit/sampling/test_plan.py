@@ -8,7 +8,8 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import Asked, asked_of, make_plan, noises_shared
+from selfdistill.sampling.asked import Asked, asked_of, noises_shared
+from selfdistill.sampling.plan import make_plan
 from selfdistill.study.load import load_study
 from selfdistill.study.study import Study
 from selfdistill.tables.problems import PROBLEMS, PROMPTS

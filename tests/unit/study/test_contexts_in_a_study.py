@@ -10,7 +10,7 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.asked import asked_of
 from selfdistill.study.load import load_study
 from selfdistill.study.models import asked_in_context, shown_to, source_of, sources_of_samples, thinks
 from selfdistill.study.names import context_of, in_context, parse_model_id, without_context

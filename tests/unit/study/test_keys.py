@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from conftest import ROOT
 from selfdistill.planning.changes import _chosen
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.asked import asked_of
 from selfdistill.study import keys
 from selfdistill.study.identity import differences
 from selfdistill.study.keys import AGAIN, EXAMPLES, RUNS_AGAIN, UNITS, Key, all_keys, runs_again

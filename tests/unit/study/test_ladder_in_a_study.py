@@ -9,7 +9,8 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import asked_of, lowered, plan_of_chosen
+from selfdistill.sampling.asked import asked_of
+from selfdistill.sampling.plan import lowered, plan_of_chosen
 from selfdistill.study.ladder_models import climbers, contexts_of_rungs, ladder_models, rungs_of
 from selfdistill.study.load import load_study
 from selfdistill.study.models import evaluated, shown_to, sources_of_samples

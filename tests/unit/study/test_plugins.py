@@ -1,6 +1,7 @@
 """Plugins: a study uses what files of the user's offer, by name and by what they are; what cannot be used is a sentence."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from selfdistill.rehearsal.recorded_shapes import write_in_shape
 from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.engine_note import keep_to_engine
 from selfdistill.study.load import load_study
+from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.plugins import listed_plugins
 from selfdistill.study.study import Study
 from selfdistill.training.examples.kept import kept_samples
@@ -78,7 +80,7 @@ WRONG = {
     "a file that ends the program": ("raise SystemExit(3)\n", "cannot be imported"),
     "no Python": ("def (\n", r"cannot be imported \(SyntaxError"),
     "a file beside it": ("import another_of_mine\n", "No module named 'another_of_mine'"),
-    "nothing": ("x = 1\n", "offers nothing; it needs one of DATASET, ENGINE, KEEP, ANALYSES"),
+    "nothing": ("x = 1\n", "offers nothing; it needs one of DATASET, ENGINE, JUDGE, KEEP, ANALYSES"),
     "a built-in's name": (ENGINE.replace("'mine'", "'torch'"), "'torch' is a built-in engine; give yours another name"),
     "a name unfit for a path": ("KEEP = {'../x': 1}\n", "is named '../x', but needs a name"),
     "filters that are no dict": ("KEEP = [1]\n", "KEEP must be a dict of names"),
@@ -113,13 +115,36 @@ def test_names_that_no_plugin_gives_are_told_with_those_that_there_are(tmp_path:
         study_of(file, arms__ssd=LAB["arms"]["ssd"] | {"keep": "short"})
 
 
+def test_what_an_installed_package_has_is_used_through_a_file_that_says_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's example. An update of the package is seen, and not used in silence."""
+    installed = tmp_path / "site-packages"
+    (package := installed / "school_filters").mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "__version__ = '1.2'\ndef is_tidy(text):\n    return ~text.str.contains('um, ', literal=True)\n"
+    )
+    monkeypatch.syspath_prepend(installed)
+    arm = {"arms__ssd": LAB["arms"]["ssd"] | {"keep": "tidy"}}
+    study = study_of(example("package", tmp_path), **arm)
+    samples = pl.DataFrame({"text": ["um, 4", "It is 4"], "finish_class": ["answered"] * 2})
+    assert kept_samples(samples, study.reference("filter", "tidy"))["text"].to_list() == ["It is 4"]
+    vars(sys.modules["school_filters"])["__version__"] = "1.3"
+    (tmp_path / "again").mkdir()
+    with pytest.raises(UserError, match=r"cannot be imported \(AssertionError: 1.3\)"):
+        study_of(example("package", tmp_path / "again"), **arm)
+    del sys.modules["school_filters"]
+
+
 def test_two_files_that_give_the_same_are_refused(tmp_path: Path) -> None:
     written(tmp_path, ENGINE), written(tmp_path, ENGINE, "other.py")
     with pytest.raises(UserError, match="both give the engine 'mine'; rename one"):
         study_of(tmp_path)
 
 
-def test_code_that_came_with_a_model_is_never_run(tmp_path: Path) -> None:
+def test_code_that_came_with_a_model_a_dataset_or_results_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = tmp_path / "ran"
     file = written(tmp_path / "model", f"open({str(ran)!r}, 'w')\n")
     (tmp_path / "innocent.py").symlink_to(file)
@@ -127,6 +152,17 @@ def test_code_that_came_with_a_model_is_never_run(tmp_path: Path) -> None:
     for named in (file, tmp_path / "model", tmp_path / "innocent.py"):
         with pytest.raises(UserError, match=r"\(model.path\), and code that comes with a model, .* is not run"):
             study_of(named, model=model)
+    (tmp_path / "model").rename(tmp_path / "data")
+    source = {"path": str(tmp_path / "data"), "use": "eval", "loader": "gsm8k"}
+    with pytest.raises(
+        UserError, match=r"\(problems.sources.exams.path\), and code that comes with a model, a dataset"
+    ):
+        study_of(tmp_path / "data/mine.py", problems__sources=LAB["problems"]["sources"] | {"exams": source})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").rename(tmp_path / "old-results")
+    raw = {"plugins": ["old-results"], "results": "old-results"}
+    found = plugged_in(load_study(copy.deepcopy(LAB), ROOT).model_copy(update=raw), tmp_path)
+    assert "lies in old-results (results), and code that comes with a model" in str(found.wrong) and not found.offers
     assert not ran.exists()
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.sampling.plan import Asked, asked_of, make_plan
+from selfdistill.sampling.asked import Asked, asked_of
+from selfdistill.sampling.plan import make_plan
 from selfdistill.study.load import load_study
 from selfdistill.study.looks import Closed, Record, record_of, sizes_at, write_record
 from selfdistill.study.study import Study

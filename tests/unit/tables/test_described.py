@@ -9,6 +9,7 @@ from conftest import ROOT
 from selfdistill.tables.columns import SAME_EVERYWHERE
 from selfdistill.tables.described import Column, described, schemas
 from selfdistill.tables.document import EXAMPLES, page, sentence
+from selfdistill.tables.exampleless import WHY
 from selfdistill.tables.places import PLACES, WITHOUT_RULE, Place, placed_schemas
 
 OUTPUT = re.compile(r"^ *output:\n(.*?)^ *(?:log|benchmark|params|wildcard_constraints):", re.MULTILINE | re.DOTALL)
@@ -86,3 +87,16 @@ def test_a_meaning_is_told_as_a_sentence(meaning: str, unit: str, said: str) -> 
 def test_a_comment_is_a_unit_and_a_meaning() -> None:
     assert Column.of("n_tokens", "[tokens] of it")[2:] == ("tokens", "of it")
     assert Column.of("arm", "which arm")[2:] == ("", "which arm")
+
+
+def test_every_column_has_an_example_or_the_page_says_why_not() -> None:
+    examples = json.loads(EXAMPLES.read_text())
+    without = {
+        (schema, column.name)
+        for schema in placed_schemas()
+        for column in described(schema).columns
+        if examples[schema].get(column.name) is None
+    }
+    assert without == {(schema, name) for schema, columns in WHY.items() for name in columns}
+    said = page()
+    assert all(f"`null`: {why} |" in said for columns in WHY.values() for why in columns.values())

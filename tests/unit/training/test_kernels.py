@@ -3,24 +3,60 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from selfdistill.training.trainer.kernels import needed_kernels, refuse_slow_kernels
 
+pytestmark = pytest.mark.xdist_group("kernels")
+
 ROOT = Path(__file__).resolve().parents[3]
 LAB = ROOT / "resources/lab/model"
-# A process of its own, for what was imported once stays imported. The machine has no GPU, so what kind it is is said.
-ASK = """
-import sys
+# A process of its own for each question, for what was imported once stays imported: a fork of one that has loaded transformers,
+# which takes seconds. The machine has no GPU, so what kind it is is said.
+ASKED = """
+import json, os, sys
 from pathlib import Path
+from transformers.models.auto import configuration_auto
 from selfdistill.foundation.programs import as_program
 from selfdistill.training.trainer import kernels
-folder, hopper, padding_free, accept_slow = sys.argv[1], *(word == "True" for word in sys.argv[2:])
-kernels.is_hopper = lambda: hopper
-as_program(lambda: kernels.refuse_slow_kernels(Path(folder), "cuda", padding_free, accept_slow))
+for line in sys.stdin:
+    folder, hopper, padding_free, accept_slow, said = json.loads(line)
+    if os.fork() == 0:
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+        sys.path.insert(0, folder)
+        kernels.is_hopper = lambda: hopper
+        as_program(lambda: kernels.refuse_slow_kernels(Path(folder), "cuda", padding_free, accept_slow))
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
+Ask = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKED], env={"PYTHONPATH": str(ROOT / "workflow_scripts")}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout
+        asked, answers, numbers = process.stdin, process.stdout, count()
+
+        def ask(
+            folder: Path, hopper: bool = True, padding_free: bool = False, accept_slow: bool = False
+        ) -> tuple[int, str]:
+            said = folder / f"said-{next(numbers)}"
+            print(json.dumps([str(folder), hopper, padding_free, accept_slow, str(said)]), file=asked, flush=True)
+            status = int(answers.readline())
+            lines = said.read_text().splitlines()
+            assert all(line.startswith(("warning: ", "error: ")) for line in lines) and len(lines) <= 2, lines
+            return status, said.read_text()
+
+        yield ask
+        asked.close()
 
 
 @pytest.fixture
@@ -38,16 +74,6 @@ def installed(folder: Path, **versions: str) -> None:
     for name, version in versions.items():
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(f"__version__ = {version!r}\n")
-
-
-def ask(folder: Path, hopper: bool = True, padding_free: bool = False, accept_slow: bool = False) -> tuple[int, str]:
-    said = subprocess.run(
-        [sys.executable, "-c", ASK, str(folder), str(hopper), str(padding_free), str(accept_slow)],
-        env={"PYTHONPATH": f"{folder}:{ROOT / 'workflow_scripts'}"}, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    lines = said.stderr.splitlines()
-    assert all(line.startswith(("warning: ", "error: ")) for line in lines) and len(lines) <= 2, said.stderr
-    return said.returncode, said.stderr
 
 
 @pytest.mark.parametrize(
@@ -72,45 +98,45 @@ def test_a_model_without_such_layers_needs_nothing_and_a_cpu_neither(qwen: Path)
     refuse_slow_kernels(qwen, "cpu", padding_free=True)
 
 
-def test_all_there_and_new_enough_is_silent(qwen: Path) -> None:
+def test_all_there_and_new_enough_is_silent(qwen: Path, ask: Ask) -> None:
     installed(qwen, fla="0.6.0", causal_conv1d="1.7.0", triton="3.7.1")
     assert ask(qwen) == (0, "")
 
 
-def test_missing_kernels_are_refused_by_the_name_to_install(qwen: Path) -> None:
+def test_missing_kernels_are_refused_by_the_name_to_install(qwen: Path, ask: Ask) -> None:
     status, said = ask(qwen)
     warned, refused = said.splitlines()  # the convolution costs little
     assert status == 1 and warned.startswith("warning: ") and "causal-conv1d (it is not installed)" in warned
     assert refused.startswith("error: ") and "flash-linear-attention>=0.6.0 (it is not installed)" in refused
 
 
-def test_slow_kernels_can_be_accepted_and_are_still_told_of(qwen: Path) -> None:
+def test_slow_kernels_can_be_accepted_and_are_still_told_of(qwen: Path, ask: Ask) -> None:
     installed(qwen, causal_conv1d="1.7.0")
     status, said = ask(qwen, accept_slow=True)
     assert status == 0 and said.startswith("warning: ") and "flash-linear-attention" in said
 
 
-def test_kernels_that_are_too_old_are_refused(qwen: Path) -> None:
+def test_kernels_that_are_too_old_are_refused(qwen: Path, ask: Ask) -> None:
     installed(qwen, fla="0.4.2", causal_conv1d="1.7.0", triton="3.7.1")
     status, said = ask(qwen)
     assert status == 1 and "flash-linear-attention>=0.6.0 (its version is 0.4.2)" in said
 
 
-def test_kernels_that_fail_to_import_are_refused_with_the_reason(qwen: Path) -> None:
+def test_kernels_that_fail_to_import_are_refused_with_the_reason(qwen: Path, ask: Ask) -> None:
     installed(qwen, fla="0.6.0", causal_conv1d="1.7.0", triton="3.7.1")
     (qwen / "fla/__init__.py").write_text("raise OSError('libcudart.so.13: no such file')\n")
     status, said = ask(qwen)
     assert status == 1 and "it cannot be imported: libcudart.so.13: no such file" in said
 
 
-def test_an_old_triton_is_refused_on_hopper_alone(qwen: Path) -> None:
+def test_an_old_triton_is_refused_on_hopper_alone(qwen: Path, ask: Ask) -> None:
     installed(qwen, fla="0.6.0", causal_conv1d="1.7.0", triton="3.7.0")
     status, said = ask(qwen, hopper=True)
     assert status == 1 and "triton>=3.7.1 for a Hopper GPU (its version is 3.7.0)" in said
     assert ask(qwen, hopper=False) == (0, "")
 
 
-def test_the_convolution_is_only_missed_where_sequences_share_a_row(qwen: Path) -> None:
+def test_the_convolution_is_only_missed_where_sequences_share_a_row(qwen: Path, ask: Ask) -> None:
     installed(qwen, fla="0.6.0", triton="3.7.1+git1")
     status, said = ask(qwen)
     assert status == 0 and said.startswith("warning: ") and "causal-conv1d (it is not installed)" in said

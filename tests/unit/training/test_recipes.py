@@ -19,6 +19,8 @@ from selfdistill.training.trainer.model import load_model, trained_state
 from selfdistill.training.trainer.trainer import supervised_lengths
 from training_fixture import BATCH, EXAMPLES, STEPS, assert_same_results, settings, trainer_for
 
+pytestmark = pytest.mark.xdist_group("trainer")
+
 
 def run(model: Path, dataset: Path, folder: Path, **training: Any) -> Path:
     train_run(model, dataset, settings(**training), folder / "out", folder / "work")

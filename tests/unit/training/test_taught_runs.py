@@ -17,6 +17,8 @@ from selfdistill.training.examples.teacher import write_targets
 from selfdistill.training.run import Stopped, train_run
 from training_fixture import VOCABULARY, assert_same_results, settings
 
+pytestmark = pytest.mark.xdist_group("trainer")
+
 
 @pytest.fixture(scope="module")
 def sampled(model: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

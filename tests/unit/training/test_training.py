@@ -42,6 +42,8 @@ from training_fixture import (
     training_command,
 )
 
+pytestmark = pytest.mark.xdist_group("trainer")
+
 
 @pytest.fixture(scope="session")
 def finished(model: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

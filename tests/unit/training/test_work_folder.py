@@ -23,6 +23,8 @@ from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.run import Stopped, train_run
 from training_fixture import assert_same_results, settings, training_command
 
+pytestmark = pytest.mark.xdist_group("trainer")
+
 EXPORTS = {"at-025": 2, "at-050": 3, "at-075": 4, "at-100": 6}
 Harm = Callable[[Path], object]
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-from scipy import stats
 
 from selfdistill.analysis.differences import judged_of
 from selfdistill.analysis.problem_means import known
@@ -25,6 +24,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.wording import count
 from selfdistill.statistics.intervals import UNKNOWN, Interval
 from selfdistill.statistics.multiplicity import ALPHA
+from selfdistill.statistics.normal import normal_reached_above
 from selfdistill.statistics.sequential import boundaries, chance_above, nominal_levels, sequential_p
 from selfdistill.study.evaluation import size_of
 from selfdistill.study.looks import Closed, Record
@@ -98,7 +98,7 @@ def chance_of_a_verdict(row: Row, looks: Schedule, level: float, equivalence_lev
     if looks.is_last or not error or estimate is None or row["p_value"] is None:
         return None
     time = looks.times[looks.current - 1]
-    z = float(stats.norm.isf(max(row["p_value"], 1e-300) / 2))
+    z = normal_reached_above(max(row["p_value"], 1e-300) / 2)
     margin = row["margin"] / (error * math.sqrt(time))
     found = boundaries(looks.times, level / 2)[-1]
     if row["question"] == "not_worse":  # one test, of a difference that lies the margin above what it must beat

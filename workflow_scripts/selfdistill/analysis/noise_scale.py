@@ -10,23 +10,22 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from selfdistill.foundation.wording import count
+from selfdistill.statistics.clusters import t_reached
+from selfdistill.statistics.normal import normal_reached
 
 CONFIDENCE = 0.95
 
 
 def estimates(steps: pl.DataFrame, beta1: float, resamples: int, seed: int) -> dict[str, float | int | str | None]:
     """All that the steps of one window and group say together."""
-    from scipy.stats import t as student
-
     data = StepSums(steps)
     n_steps, batch = data.count, data.sequences.mean()
     signal, power = data.signal(), data.step_norms.mean()
     noise = power - signal
     trace, ratio, ratio_error = data.ratio_with_error(data.sequences)
-    reach = float(student.ppf((1 + CONFIDENCE) / 2, n_steps - 1))
+    reach = t_reached((1 + CONFIDENCE) / 2, n_steps - 1)
     low, high = ratio - reach * ratio_error, ratio + reach * ratio_error
     signal_error = data.signal_influence().std(ddof=1) / np.sqrt(n_steps)
     upper = ratio_upper_bound(data, resamples, seed)
@@ -165,7 +164,7 @@ def detection_limit(batch: float, noise: float, scatter: float, steps: int) -> f
 
     The same as B·√(N·r_eff·(K-1)/(2K))/z with r_eff read off the scatter of the steps.
     """
-    reach = stats.norm.ppf(0.95) + stats.norm.ppf(0.8)
+    reach = normal_reached(0.95) + normal_reached(0.8)
     return float(batch * noise / (reach * np.sqrt(scatter / steps))) if scatter > 0 else None
 
 

@@ -1,6 +1,7 @@
 """From chosen answers to what a judge is asked: the rubric around each, once a pass, each with its name and seed.
 
-A judge that an engine of ours samples is asked through a plan like any other model's; a server gets the text itself.
+A judge that an engine of ours samples is asked through a plan like any other model's; a server or a plugin gets the text
+itself.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.digests import model_digest
 from selfdistill.sampling.prompts import tokenise_prompts
 from selfdistill.sampling.requests import seed_of
-from selfdistill.study.annotation import Annotation
+from selfdistill.study.annotation import Annotation, Judge
 from selfdistill.study.sampling import Decode
 from selfdistill.tables import words
 from selfdistill.tables.annotation import JUDGE_PLAN, QUESTIONS
@@ -37,12 +38,22 @@ def make_questions(
     )
     identity = [
         VERSION,
-        *([words.SERVER, judge.server, judge.model] if judge.server else [model_digest(Path(judge.model)), dtype]),
+        *_who_judges(judge, dtype),
+        sorted(judge.chat.items()),
+        annotation.temperature,
+        annotation.max_tokens,
+        seed,
     ]
-    identity += [sorted(judge.chat.items()), annotation.temperature, annotation.max_tokens, seed]
     names = [named(identity, row["prompt"], row["pass"]) for row in asked.iter_rows(named=True)]
     seeds = pl.Series("seed", [seed_of(name) for name in names], pl.Int64)
     return asked.with_columns(pl.Series("request_id", names, pl.String), seeds).select(*QUESTIONS)
+
+
+def _who_judges(judge: Judge, dtype: str) -> list[str]:
+    """A plugin's file that changed is another judge."""
+    if judge.server:
+        return [words.SERVER, judge.server, judge.model]
+    return [words.PLUGIN, judge.name] if judge.plugin else [model_digest(Path(judge.model)), dtype]
 
 
 def named(identity: list[object], prompt: str, number: int) -> str:

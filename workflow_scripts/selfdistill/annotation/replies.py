@@ -11,13 +11,13 @@ import re
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from selfdistill.annotation.contract import STOPPED
 from selfdistill.grading.answers import CLOSE_THINK, OPEN_THINK
 from selfdistill.tables import words
 
 MOST = 10**6  # of one kind in one answer; more is no count
 WHOLE = re.compile(r"\d{1,7}(\.0+)?")
 IN_ORDER = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
-STOPPED = "stop"
 
 
 class Parse(NamedTuple):

@@ -7,7 +7,9 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
+from selfdistill.annotation.contract import JudgeSettings
 from selfdistill.foundation.errors import UserError
+from selfdistill.study.annotation import Annotation
 from selfdistill.study.section import Name, Section
 from selfdistill.study.sentences import complaints
 from selfdistill.study.study import Study
@@ -49,6 +51,11 @@ def read_rubric(path: Path) -> Rubric:
         if place not in rubric.wording:
             raise UserError(f"{path}: its wording lacks {place}, without which a judge cannot answer; add it.")
     return rubric
+
+
+def settings_of(annotation: Annotation) -> JudgeSettings:
+    """What a plugin's judge is told of what it is asked."""
+    return JudgeSettings(read_rubric(Path(annotation.rubric)).counts, annotation.temperature, annotation.max_tokens)
 
 
 def check_rubric(study: Study, root: Path = Path(".")) -> None:

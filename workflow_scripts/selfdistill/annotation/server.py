@@ -19,8 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selfdistill.annotation.connection import Asked, Deadline, opener_to, read_whole
+from selfdistill.annotation.contract import Question, Reply
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.annotation import Judge
+from selfdistill.tables import words
 
 AGAIN = {408, 409, 425, 429}
 LONGEST_PAUSE = 60.0  # seconds, of our own choice
@@ -35,24 +37,6 @@ class Unanswered(Exception):
     def __init__(self, why: str, pause: float = 0.0) -> None:
         super().__init__(why)
         self.pause = pause  # that the server asks for
-
-
-@dataclass(frozen=True)
-class Question:
-    request_id: str
-    prompt: str
-    seed: int
-    about: str  # which answer, in words
-
-
-@dataclass(frozen=True)
-class Reply:
-    request_id: str
-    text: str
-    finish_reason: str
-    tokens: int
-    model: str  # that the server says it is
-    seconds: float
 
 
 def key_of(judge: Judge, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -74,6 +58,7 @@ def key_of(judge: Judge, environment: Mapping[str, str] = os.environ) -> str | N
 
 @dataclass
 class Server:
+    engine = words.SERVER
     judge: Judge
     temperature: float
     max_tokens: int
@@ -117,6 +102,13 @@ class Server:
                 pool.shutdown(wait=True, cancel_futures=True)
         if final:
             raise final
+
+    def left(self, lacking: int, wanted: int) -> str:
+        last = f" The last one: {self.given_up[-1]}." if self.given_up else ""
+        return (
+            f"{self.judge.server}: {lacking} of {wanted} questions have no reply after {self.judge.tries} tries "
+            f"each, or were left when several in a row had none.{last} What was answered is kept: see to the server and run again."
+        )
 
     def ask(self, question: Question) -> Reply:
         pause = self.first_pause

@@ -4,16 +4,18 @@ forklock compare results/my results/other
 forklock compare config/my.yaml results/other --page both.html --table both.parquet
 
 Decodes are the same where their settings are, whatever their names; arms where their names are. Every study is held against
-the first, paired problem by problem.
+the first, paired problem by problem: the level of an arm, what training gave over the base, and what one arm has over another
+where a hypothesis asks. Where every trained side has two trainings or more, a row speaks of the method too. Before the numbers
+stands what each study itself says of its hypotheses.
 """
 
 import argparse
 from pathlib import Path
 
-from selfdistill.analysis.across_studies import across_studies, read_studies
+from selfdistill.analysis.across_studies import across_studies, findings, read_studies
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_text
-from selfdistill.reporting.side_by_side import as_lines, files_differ, numbers, page
+from selfdistill.reporting.side_by_side import as_lines, files_differ, findings_table, numbers, page
 from selfdistill.study.load import study_of
 from selfdistill.study.unlike import unlike
 from selfdistill.tables.analysis import ACROSS_STUDIES
@@ -36,6 +38,9 @@ def run(asked: argparse.Namespace) -> int:
     names = [study.name for study in studies]
     differing = unlike([study.study.as_param() for study in studies])
     print("\n".join(as_lines(files_differ(names, differing))), end="\n\n")
+    found = findings(studies)
+    if (verdicts := findings_table(names, found)) is not None:
+        print("\n".join(as_lines(verdicts)), end="\n\n")
     table = across_studies(studies)
     for content in numbers(table):
         print("\n".join(as_lines(content)), end="\n\n")
@@ -43,7 +48,7 @@ def run(asked: argparse.Namespace) -> int:
         if asked.table:
             write_table(table, asked.table, ACROSS_STUDIES)
         if asked.page:
-            write_text(asked.page, page(names, differing, table))
+            write_text(asked.page, page(names, differing, found, table))
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written ({error.strerror}); give another place.") from error
     return 0

@@ -1,11 +1,14 @@
-"""Whether an engine or a loader of yours keeps its contract: the checks that the project's own tests make of the built-in ones.
+"""Whether a plugin of yours keeps its contract: of engines and loaders, the checks that the project's own tests make.
 
 forklock examine engine my_engine.py
 forklock examine loader my_loader.py
+forklock examine judge my_judge.py --rubric my_rubric.yaml
+forklock examine filter my_filter.py
+forklock examine analysis my_analysis.py
 
 An engine is asked with the lab's small model, on the CPU unless --device says otherwise; one that asks a server needs the
-server to be started with resources/lab/model. A loader reads what its own write(folder, problems) makes. The exit status
-is 1 where something is broken.
+server to be started with resources/lab/model. A loader reads what its own write(folder, problems) makes. The others are
+asked about a few answers by hand. The exit status is 1 where something is broken.
 """
 
 import argparse
@@ -19,21 +22,23 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import Reference, digest_of
 from selfdistill.foundation.wording import plural
 from selfdistill.planning.plugged import check_offer
-from selfdistill.study.plugins import Offer, offers_of
+from selfdistill.study.plugins import OFFERED_AS, Offer, offers_of
 
 if TYPE_CHECKING:
     from selfdistill.examination.checks import Found
 
-SUMMARY = "Whether an engine or a loader of yours keeps its contract."
+SUMMARY = "Whether an engine, a loader, a judge, a filter or an analysis of yours keeps its contract."
+RUBRIC = Path("resources/rubrics/uncertainty.yaml")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("engine", "loader"))
+    parser.add_argument("kind", choices=tuple(OFFERED_AS))
     parser.add_argument("file", type=Path, help="the Python file that a study names in plugins")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where an engine computes")
     parser.add_argument(
         "--within", type=float, default=1e-3, help="how far an engine's log-probabilities may lie from the trainer's"
     )
+    parser.add_argument("--rubric", type=Path, default=RUBRIC, help="what a judge is asked to count")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -45,7 +50,10 @@ def run(asked: argparse.Namespace) -> int:
         check_offer(offer)
         for found in examination_of(offer, asked):
             broken += found.broken is not None
-            print(f"broken: {found.claim}: {found.broken}" if found.broken else f"kept: {found.claim}", flush=True)
+            of = f"{offer.name}: " if len(offers) > 1 else ""
+            print(
+                f"{of}broken: {found.claim}: {found.broken}" if found.broken else f"{of}kept: {found.claim}", flush=True
+            )
     print(f"{asked.file}: {concluded(broken)}", file=sys.stderr)
     return int(bool(broken))
 
@@ -55,14 +63,24 @@ def concluded(broken: int) -> str:
 
 
 def examination_of(offer: Offer, asked: argparse.Namespace) -> "Iterator[Found]":
+    """Rooms are opened for what is asked alone."""
     reference = Reference(offer.name, offer.file, digest_of(offer.file))
     if offer.kind == "loader":
         from selfdistill.examination.loaders import examine_loader
 
         return examine_loader(str(reference))
-    from selfdistill.examination.engines import examine_engine
-    from selfdistill.sampling.engines.choice import open_engine
+    if offer.kind == "engine":
+        from selfdistill.examination.engines import examine_engine
+        from selfdistill.sampling.engines.choice import open_engine
 
-    return examine_engine(
-        lambda settings: open_engine(str(reference), replace(settings, device=asked.device)), asked.within
-    )
+        return examine_engine(
+            lambda settings: open_engine(str(reference), replace(settings, device=asked.device)), asked.within
+        )
+    if offer.kind == "judge":
+        from selfdistill.annotation.rubric import read_rubric
+        from selfdistill.examination.judges import examine_judge
+
+        return examine_judge(reference, read_rubric(asked.rubric))
+    from selfdistill.examination.graded import examine_analysis, examine_filter
+
+    return examine_filter(reference) if offer.kind == "filter" else examine_analysis(reference)

@@ -1,90 +1,136 @@
-"""The rows behind a number of the report, and a few lines of polars that make it again.
+"""The rows behind a number of the report, and a few lines that make it again, with its interval.
 
-forklock redo config/my.yaml                                       (the names of all numbers)
+forklock redo config/my.yaml --list                                (the names of all numbers, and what has none)
+forklock redo config/my.yaml --list ssd accuracy t07               (those with all of these words in them)
 forklock redo config/my.yaml accuracy:ssd/seed-0/at-100:t07        (a level)
-forklock redo config/my.yaml accuracy:ssd/seed-0/at-100-base:t07   (a difference)
+forklock redo config/my.yaml accuracy:ssd/seed-0/at-100-base:t07   (a difference, paired by problem)
 forklock redo config/my.yaml ssd-at-0-7 --rows behind.parquet      (the answer to a hypothesis, and all rows behind it)
 
-The lines are run here as well, and what they give stands beside what the table says.
+The page shows the name of each number that can be made again: point at the number, or open the list under its table. The
+lines are run here as well, and what they give stands beside what the table says.
 """
 
 import argparse
 import contextlib
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from selfdistill.commands.given import add_study
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
-from selfdistill.reporting.numbers import Number, lines_of, number_of, numbers, rows_of
+from selfdistill.reporting.numbers.behind import rows_behind
+from selfdistill.reporting.numbers.index import NOT_REDONE, Number, number_of, searched
+from selfdistill.reporting.numbers.recipes import lines_of
 from selfdistill.study.load import study_of
 from selfdistill.study.study import Study
 
 SUMMARY = "The rows behind a number of the report, and the lines that make it again."
-FIRST = 8  # rows shown of each model
+FIRST = 8  # rows shown of each file
+COLUMNS = 8  # shown of each row
+
+Value = float | str | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser, usual=None)
     parser.add_argument("number", nargs="?", help="its name; without one all are listed")
+    parser.add_argument("--list", nargs="*", metavar="WORD", help="list the names that all of these words are in")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="write all rows behind it, as Parquet")
-    parser.add_argument("--all", action="store_true", help="without a number: also those of parts of the problems")
+    parser.add_argument("--all", action="store_true", help="in a list: also those of parts of the problems")
 
 
 def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
-    if asked.number is None:
-        for number in reversed(numbers(study).values()):
-            if asked.all or (number.budget, number.split) == ("full", "test"):
-                print(f"{number.name:<64} {told(number)}")
-        return 0
-    return redo(study, number_of(study, asked.number), asked.rows)
+    if asked.number is not None and asked.list is None:
+        return redo(study, number_of(study, asked.number), asked.rows)
+    listed(study, [*([asked.number] if asked.number else []), *(asked.list or [])], asked.all)
+    return 0
+
+
+def listed(study: Study, wanted: Sequence[str], everything: bool) -> None:
+    found = searched(study, wanted, everything)
+    if not found:
+        raise UserError(
+            f"{' '.join(wanted)}: no number of {study.study} has all of these words; leave one out, or say --all."
+        )
+    for number in found:
+        print(f"{number.name:<64} {told(number)}")
+    without = [table for table in NOT_REDONE if (Path(study.results) / f"analysis/{table}.parquet").is_file()]
+    if without and not wanted:
+        print("\nWhat has no name, and why:")
+        for table in without:
+            print(f"  analysis/{table}.parquet: {NOT_REDONE[table]}.")
 
 
 def redo(study: Study, number: Number, out: Path | None) -> int:
     lines = lines_of(study, number)
-    print(f"{number.name}: {told(number)}, from {study.results}/{number.table}")
-    if number.said:
-        print(number.said)
-    rows = list(rows_of(study, number))
-    for table in rows:
-        print(f"\n{study.results}/models/{table['model_id'][0]}/graded.parquet: {table.height:,} answers, of which")
+    print(f"{number.name}: {told(number)}, from {study.results}/analysis/{number.table}.parquet")
+    if said := number.row.get("sentence"):
+        print(said)
+    rows = list(rows_behind(study, number))
+    for file, table in rows:
+        print(f"\n{file}: {table.height:,} rows, of which")
         with pl.Config(
             tbl_rows=FIRST,
-            tbl_cols=-1,
+            tbl_cols=COLUMNS,
             tbl_hide_dataframe_shape=True,
             tbl_hide_column_data_types=True,
             fmt_str_lengths=24,
             tbl_width_chars=160,
         ):
-            print(table.drop("model_id").head(FIRST))
+            print(table.drop("model_id", strict=False).head(FIRST))
     print(f"\n{lines}\n")
-    made = printed_by(lines)
-    same = number.estimate is not None and math.isclose(made, number.estimate, abs_tol=1e-12)
-    print(f"gives {made!r}; the table has {number.estimate!r}: {'the same' if same else 'NOT THE SAME'}")
+    made, reported = printed_by(lines), number.reported
+    same = len(made) == len(reported) and all(map(alike, made, reported))
+    print(f"gives {in_words(made)}; the table has {in_words(reported)}: {'the same' if same else 'NOT THE SAME'}")
     if out is not None:
         with whole_file(out) as part:
-            pl.concat(rows).write_parquet(part)
+            pl.concat([table for _, table in rows], how="diagonal").write_parquet(part)
     return int(not same)
 
 
 def told(number: Number) -> str:
-    interval = f" [{number.low:.4g}, {number.high:.4g}]" if number.low is not None and number.high is not None else ""
-    estimate = "none" if number.estimate is None else f"{number.estimate:.6g}"
-    return f"{estimate}{interval}, n {number.n:,} ({number.unit})"
+    row, (estimate, *ends) = number.row, number.reported
+    text = "none" if estimate is None else estimate if isinstance(estimate, str) else f"{estimate:.6g}"
+    if len(ends) >= 2 and None not in ends[:2]:
+        text += f" [{ends[0]:.4g}, {ends[1]:.4g}]"
+    counted = f"n {row['n']:,}" + (f" ({row['unit']})" if row.get("unit") else "") if row.get("n") is not None else ""
+    spoken = row.get("claim") if row.get("training_seeds") else None
+    return ", ".join(part for part in (text, counted, row.get("method"), spoken) if part)
 
 
-def printed_by(lines: str) -> float:
-    """The lines as a person would run them. They are ours: names in them are of the study, and were checked with it."""
+def printed_by(lines: str) -> list[Value]:
+    """What the lines print, as a person would run them. They are ours: names in them are of the study, and were checked with it."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
             exec(compile(lines, "the lines", "exec"), {})
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(
             f"the tables behind it cannot be read ({type(error).__name__}: {error}); run the study again."
         ) from error
-    return float(said.getvalue())
+    return [_value(line) for line in said.getvalue().splitlines()]
+
+
+def _value(line: str) -> Value:
+    try:
+        number = float(line)
+    except ValueError:
+        return None if line == "None" else line
+    return number if math.isfinite(number) else None
+
+
+def alike(made: Value, reported: Any) -> bool:
+    """To the last digits that are worth anything: ends of intervals are searched for to ten places."""
+    if isinstance(made, float) and isinstance(reported, int | float):
+        return math.isclose(made, reported, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(made == reported)
+
+
+def in_words(values: Sequence[Any]) -> str:
+    return ", ".join("none" if value is None else str(value) for value in values)

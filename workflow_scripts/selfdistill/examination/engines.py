@@ -11,7 +11,8 @@ from selfdistill.examination.laws import CONTEXT, MODEL, examine_all, lab_probes
 from selfdistill.sampling.engines.contract import Engine, EngineSettings
 from selfdistill.sampling.requests import Given, Probed, Request, Sample
 
-END, BATCH, COUNT, TOP = 0, 3, 8, 256
+BATCH, COUNT, TOP = 3, 8, 256
+END = 13  # a full stop, which is common and not the model's own end: what ends a sample is what was asked for
 CAPS = (16, 80)  # tokens: one that cuts, and one that lets some end by themselves
 Opener = Callable[[EngineSettings], Engine]
 
@@ -69,6 +70,8 @@ def _as_there_is_room(subject: Examined) -> None:
 
 
 def _whole(subject: Examined) -> None:
+    ends = {sample.finish_reason for sample in subject.drawn}
+    require("stop" in ends, "no sample ends at the token in stop_ids, where nearly every long one has it")
     for request in subject.asked:
         sample = subject.sampled[request.request_id]
         tokens, reason = sample.token_ids, sample.finish_reason

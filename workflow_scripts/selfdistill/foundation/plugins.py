@@ -6,6 +6,7 @@ by itself, so that its digest says all of it: it imports the library and install
 
 import hashlib
 import importlib.util
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from selfdistill.foundation.errors import UserError
 
 DIGITS = 16
+REFERENCE = re.compile(rf"(?P<name>[a-z0-9-]+)@(?P<file>.+)#(?P<digest>[0-9a-f]{{{DIGITS}}})", re.DOTALL)
 
 
 class Reference(NamedTuple):
@@ -27,10 +29,9 @@ class Reference(NamedTuple):
 
 
 def reference_in(text: str) -> Reference | None:
-    """None of the name of something built-in."""
-    name, at, rest = text.partition("@")
-    file, _, digest = rest.rpartition("#")
-    return Reference(name, Path(file), digest) if at else None
+    """None of the name of something built-in, and of a folder."""
+    found = REFERENCE.fullmatch(text)
+    return Reference(found["name"], Path(found["file"]), found["digest"]) if found else None
 
 
 def refer(name: str, file: Path) -> str:

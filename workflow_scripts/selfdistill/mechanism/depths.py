@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from scipy.stats import rankdata
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.mechanism.compared import is_the_base
@@ -85,6 +84,8 @@ def auroc(score: Array, ours: Array, others: Array, families: Families) -> tuple
     a, b = score[ours], score[others]
     if not len(a) or not len(b):
         return math.nan, np.zeros(families.count)
+    from scipy.stats import rankdata  # which loads for half a second, and few programs rank
+
     ranks = rankdata(np.concatenate([a, b]))
     wins_a = (ranks[: len(a)] - rankdata(a)) / len(b)
     wins_b = 1 - (ranks[len(a) :] - rankdata(b)) / len(a)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from selfdistill.analysis.noise_scale import CONFIDENCE, detection_limit, inverse, noise_scale_text
+from selfdistill.statistics.clusters import t_reached
+from selfdistill.statistics.normal import normal_above
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import NOISE_PROBE
 from selfdistill.tables.schema import conform
@@ -81,7 +82,7 @@ def jackknifed(values: np.ndarray) -> Estimate:
     value, without = values[0], values[1:]
     n = len(without)
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error
+    reach = t_reached((1 + CONFIDENCE) / 2, n - 1) * error
     return Estimate(float(value), float(value - reach), float(value + reach))
 
 
@@ -154,7 +155,7 @@ def _noise(
         "noise_scale_text": noise_scale_text(*ratio),
         "noise_scale_lower_bound": inverse(ratio_upper_bound(products, tokens, resamples, seed)),
         "z": z,
-        "p_value": float(stats.norm.sf(z)),
+        "p_value": normal_above(z),
         "effective_rank": rank,
         "detection_limit": detection_limit(n, trace / n, 2 * trace**2 / rank / (n * (n - 1)), 1) if rank else None,
     }

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from selfdistill.analysis.noise_scale import CONFIDENCE, inverse
+from selfdistill.statistics.clusters import t_reached
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import BRANCHES
 from selfdistill.tables.schema import conform
@@ -57,7 +57,7 @@ def _t(values: np.ndarray, more: float = 0.0) -> Interval:
     """Of the mean over data orders; `more` is a variance to add to its own."""
     if len(values) < 2:
         return None, None
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.sqrt(values.var(ddof=1) / len(values) + more)
+    reach = t_reached((1 + CONFIDENCE) / 2, len(values) - 1) * np.sqrt(values.var(ddof=1) / len(values) + more)
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
@@ -158,7 +158,7 @@ def critical_batch(slopes: np.ndarray, intercepts: np.ndarray) -> Critical:
     n = len(slopes)
     slope, intercept = slopes.mean(), intercepts.mean()
     value = inverse(slope / intercept) if intercept > 0 else None
-    squares = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) ** 2 * np.cov(slopes, intercepts) / n
+    squares = t_reached((1 + CONFIDENCE) / 2, n - 1) ** 2 * np.cov(slopes, intercepts) / n
     a, b, c = intercept**2 - squares[1, 1], slope * intercept - squares[0, 1], slope**2 - squares[0, 0]
     if a <= 0 or intercept <= 0 or b**2 < a * c:
         return Critical(value, None, None, f"{words.FIELLER_ORDERS}; {words.NOT_RESOLVED}")

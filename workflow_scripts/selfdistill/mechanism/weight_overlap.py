@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from selfdistill.analysis.noise_scale import CONFIDENCE
 from selfdistill.mechanism.stored_weights import Array, StoredWeights, as_bf16, as_float32
+from selfdistill.statistics.clusters import t_reached
 from selfdistill.tables import words
 from selfdistill.tables.mechanism import WEIGHT_OVERLAP
 from selfdistill.tables.schema import conform
@@ -273,7 +273,7 @@ def _row(measure: str, null: str, of: Measure, *columns: Array) -> dict[str, Any
     if len(without) and np.isfinite(without).all():
         k = len(without)
         error = np.sqrt((k - 1) / k * ((without - without.mean()) ** 2).sum())
-        reach = stats.t.ppf((1 + CONFIDENCE) / 2, k - 1) * error
+        reach = t_reached((1 + CONFIDENCE) / 2, k - 1) * error
         low, high, method = excess - reach, excess + reach, words.JACKKNIFE_TENSORS
     if not null:
         low = high = None
@@ -288,7 +288,7 @@ def _rank_rows(members: Sequence[Sums], null: str) -> list[dict[str, Any]]:
         return []
     excess, low, high, method = pairs[:, 0] - pairs[:, 1], None, None, words.TOO_FEW_TENSORS
     if len(pairs) >= LEAST_TENSORS:
-        reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1) * excess.std(ddof=1) / np.sqrt(len(pairs))
+        reach = t_reached((1 + CONFIDENCE) / 2, len(pairs) - 1) * excess.std(ddof=1) / np.sqrt(len(pairs))
         low, high, method = excess.mean() - reach, excess.mean() + reach, words.T_OVER_TENSORS
     estimate, expected = pairs.mean(0)
     return [_said(words.STABLE_RANK, estimate, expected, low, high, null, method)]

@@ -17,8 +17,9 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.digests import model_digest
 from selfdistill.models.lineage import MANIFEST
 from selfdistill.planning.cost import requests_of
+from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.sampling.journal.segments import KEY, decode_line
-from selfdistill.sampling.plan import Asked, asked_of, make_plan
+from selfdistill.sampling.plan import make_plan
 from selfdistill.study.ladder_models import ladder_models
 from selfdistill.study.models import evaluated, runs, source_of, sources_of_samples
 from selfdistill.study.names import context_of, parse_model_id

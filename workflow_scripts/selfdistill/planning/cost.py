@@ -15,7 +15,7 @@ from selfdistill.models.lineage import is_checkpoint
 from selfdistill.models.sizes import size_of
 from selfdistill.planning.counts import number
 from selfdistill.planning.figures import Figures
-from selfdistill.sampling.plan import Asked, asked_of
+from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.study.annotation import Annotation
 from selfdistill.study.disagreement import Disagreement
 from selfdistill.study.ladder import Ladder
@@ -97,7 +97,7 @@ def stages(study: Study, figures: Figures) -> list[Stage]:
         *([_probing(study, study.mechanism, figures)] if study.mechanism else []),
         *_gradients(study, figures),
         *([_reading_again(study, study.disagreement, figures)] if study.disagreement else []),
-        *([_judging(study, study.annotation, figures)] if study.annotation else []),
+        *([_judging(study, annotation, figures)] if (annotation := study.judging()) else []),
         _analysis(study, figures),
     ]
 
@@ -133,6 +133,15 @@ def answers_of(asked: Asked) -> int:
     return answers
 
 
+def completions_of(asked: Iterable[Asked]) -> Counter[str]:
+    """Decode → completions of all these models. A proposal of cheaper studies counts hundreds of studies."""
+    found: Counter[str] = Counter()
+    for each in asked:
+        for decodes, answers in ((each.train, each.train_samples * each.train_draws), (each.eval, answers_of(each))):
+            found.update(dict.fromkeys(decodes, answers))
+    return found
+
+
 def expected_length(figures: Figures) -> Length:
     """The mean completion of a decode: so many tokens, or such a share of the cap."""
     if figures.has("completion_tokens"):
@@ -154,11 +163,7 @@ def _sampling(name: str, study: Study, figures: Figures, models: list[str]) -> S
     on_gpu = study.sampling.gpus > 0
     jobs = sum(each.shards for each in asked)
 
-    # Models are asked alike, but for their noise: a proposal of cheaper studies counts hundreds of studies.
-    completions: Counter[str] = Counter()
-    for each in asked:
-        for decodes, answers in ((each.train, each.train_samples * each.train_draws), (each.eval, answers_of(each))):
-            completions.update(dict.fromkeys(decodes, answers))
+    completions = completions_of(asked)
 
     def amount(length: Length) -> Amount:
         found = Amount()
@@ -372,18 +377,18 @@ RUBRIC_TOKENS = 400  # of the rubric that ships; another one is about as long
 
 
 def _judging(study: Study, annotation: Annotation, figures: Figures) -> Stage:
-    """Every chosen answer is read in every pass, and a reply written. Of a server the requests and the tokens are told, and
-    no hours: they are its own. A judge of ours is slower than the study's model as it has more parameters."""
+    """Every chosen answer is read in every pass, and a reply written. Of a server or a plugin the requests and the
+    tokens are told, and no hours: they are its own. A judge of ours is slower than the study's model as it has more parameters."""
     judge, on_gpu = annotation.judge, study.sampling.gpus > 0
     requests = len(judged(study)) * annotation.answers * annotation.passes
-    size = None if judge.server else size_of(Path(judge.model))
+    size = size_of(Path(judge.model)) if judge.ours else None
     slower = max(1.0, size.parameters / figures.value("parameters")) if size else 1.0
 
     def amount(length: Length, reply: float) -> Amount:
         answer = min(length(study.decodes[annotation.decode]), annotation.longest or math.inf)
         read = RUBRIC_TOKENS + figures.value("prompt_tokens") + answer
         found = Amount(tokens=requests * (read + reply), disk_bytes=requests * reply * figures.value("bytes_per_token"))
-        if judge.server:
+        if not judge.ours:
             return found
         seconds = requests * reply * figures.seconds_per_token("sampling", on_gpu, reply) * slower
         seconds += requests * read * FORWARD * figures.seconds_per_token("training", on_gpu, read) * slower
@@ -465,12 +470,13 @@ def _analysis(study: Study, figures: Figures) -> Stage:
     rules |= {"depth": int(bool(study.mechanism and study.mechanism.depth))}
     rules = {rule: jobs for rule, jobs in rules.items() if jobs}
     asked = [asked_of(study, model) for model in evaluated(study)]
+    completions = completions_of(asked)
     seconds = sum(rules.values()) * figures.common("job_seconds")
     seconds += sum(map(requests_of, asked)) / 1000 * figures.common("analysis_seconds_per_thousand_answers")
     per_token = figures.common("doubt_seconds_per_million_tokens") / 1e6
 
     def amount(length: Length) -> Amount:
-        tokens = sum(answers_of(each) * length(study.decodes[decode]) for each in asked for decode in each.eval)
+        tokens = sum(answers * length(study.decodes[decode]) for decode, answers in completions.items())
         return _hours(seconds + tokens * per_token, 1, False)
 
     return Stage("problems, plans, analysis", rules, 0, amount(expected_length(figures)), amount(longest))

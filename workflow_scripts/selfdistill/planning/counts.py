@@ -1,14 +1,17 @@
 """How many problems a study asks where it says `all`, before anything is read: numbers in place of every `all`.
 
 A source of the user's own has as many as its file has lines, a public one as many as config/throughputs.yaml states for its
-loader with the usual options or for the splits that are asked for, and no more than its limit. Duplicates make them fewer, so the plan is for the most.
+loader with the usual options or for the splits that are asked for, and no more than its limit; what a plugin's loader reads
+is counted where it lies. Duplicates make them fewer, so the plan is for the most.
 """
 
 from pathlib import Path
 
 from selfdistill.planning.figures import Figures
+from selfdistill.problems.datasets.convert import convert
 from selfdistill.study.evaluation import ALL, Size
 from selfdistill.study.file_checks import written_lines
+from selfdistill.study.loaders import LOADERS
 from selfdistill.study.problems import Source
 from selfdistill.study.study import Study
 
@@ -43,12 +46,15 @@ def problems_to_ask(study: Study, figures: Figures) -> int:
 
 
 def _by_source(study: Study, figures: Figures) -> dict[str, int]:
-    return {name: _problems_of(each, figures) for name, each in study.problems.sources.items() if each.use == "eval"}
+    sources = {name: source for name, source in study.problems.sources.items() if source.use == "eval"}
+    return {name: _problems_of(source, study, figures) for name, source in sources.items()}
 
 
-def _problems_of(source: Source, figures: Figures) -> int:
+def _problems_of(source: Source, study: Study, figures: Figures) -> int:
     if source.loader is None:
         return written_lines(Path(source.path))
+    if source.loader not in LOADERS and Path(source.path).is_dir():
+        return len(convert(study.reference("loader", source.loader), Path(source.path), source.options).rows)
     limit = source.options.get("limit")
     there = sum(figures.problems(source.loader, split) for split in source.options.get("splits", [""]))
     return there if limit is None else min(limit, there)

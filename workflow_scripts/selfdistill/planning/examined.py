@@ -4,6 +4,7 @@ Every look is taken by itself, so that all that is wrong is told at once. What i
 said to be so.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
 from selfdistill.problems.datasets.convert import audit, convert
 from selfdistill.problems.examples import read_examples
-from selfdistill.problems.sources import RawProblem, read_source
+from selfdistill.problems.sources import RawProblem, raw_problem, read_source
 from selfdistill.problems.wording import check_wording
 from selfdistill.sampling.prompts import Chat, earlier_turns, longest_prompt
 from selfdistill.study.cross_checks import cross_checks
@@ -161,7 +162,8 @@ def _problems(study: Study) -> Iterator[Finding]:
         whole &= Path(source.path).exists() and all(finding.kind == "note" for finding in found)
         yield from found
     everything = read["train"] + read["eval"]
-    yield from unreadable_golds(everything)
+    sources = study.problems.sources
+    yield from unreadable_golds([each for each in everything if sources[each.source].loader is None])
     yield from _lengths(study, everything)
     if whole:
         yield from _enough(study, read)
@@ -184,6 +186,8 @@ def _source(study: Study, name: str, source: Source, read: list[RawProblem]) -> 
         loader = study.reference("loader", source.loader)
         conversion = convert(loader, Path(source.path), source.options)
         rows, dropped = conversion
+        place = f"{source.path} as {source.loader} reads it"
+        read += [raw_problem(name, place, number, json.dumps(row)) for number, row in enumerate(rows, 1)]
         told = audit(loader, source.options, conversion)
         lost = sum(dropped.values())
         yield Finding("note", f"{key}: {plural(len(rows), 'problem')} kept, {plural(lost, 'row')} dropped.")

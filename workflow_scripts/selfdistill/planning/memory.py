@@ -82,14 +82,15 @@ def needs_of(study: Study) -> Needs:
     return _by_device(study, on_cpu, Needs(sampled, sampled, trained, trained, practised))
 
 
-SERVED = 1000  # megabytes of a job that asks a server
+SERVED = 1000  # megabytes of a job that asks a server or a plugin
 
 
 def judging_memory(study: Study) -> int:
     """Of a judge of ours, which may be another model than the study's, in a context of its own."""
-    if study.annotation is None or study.annotation.judge.server:
+    annotation = study.judging()
+    if annotation is None or not annotation.judge.ours:
         return SERVED
-    judge = study.annotation.judge
+    judge = annotation.judge
     about = {"path": judge.model, "hub": None, "context": judge.context or study.model.context}
     return needs_of(study.model_copy(update={"model": study.model.model_copy(update=about)})).sample
 

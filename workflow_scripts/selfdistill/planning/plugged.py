@@ -21,6 +21,10 @@ def check_offer(offer: Offer) -> None:
         from selfdistill.sampling.engines.choice import engine_class
 
         engine_class(reference)
+    elif offer.kind == "judge":
+        from selfdistill.annotation.plugged import judge_class
+
+        judge_class(reference)
     elif offer.kind == "filter":
         from selfdistill.training.examples.kept import expression_of
 

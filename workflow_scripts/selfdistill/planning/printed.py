@@ -20,6 +20,7 @@ from selfdistill.planning.resumed import JOB_HOURS, RETRIES
 from selfdistill.planning.right_answers import right_answers_line
 from selfdistill.study.legend import legend_of
 from selfdistill.study.models import arms_with_dataset, asked_in_context, practising_arms
+from selfdistill.study.sampling import ENGINES
 from selfdistill.study.study import Study
 
 WIDTH = 120
@@ -90,6 +91,7 @@ def as_text(
             "amount is the expected one, then the worst, where every completion runs to its cap.",
             cost_table(parts),
             time_line(study, parts),
+            engine_line(study),
             disk_line(study, figures),
             memory_line(study),
             practice_line(study, figures),
@@ -143,6 +145,13 @@ def time_line(study: Study, parts: list[Stage], cores: int | None = None) -> str
         f"Time: about {_waited(mean)} on the {plural} of this machine if nothing else runs on it, {_waited(worst)} at worst; the speeds "
         "are those of the machine that the figures are from."
     )
+
+
+def engine_line(study: Study) -> str:
+    engine = study.sampling.engine
+    if engine in ENGINES:
+        return ""
+    return f"The engine {engine} is a plugin's, which nobody timed here: its hours are those of this project's engines."
 
 
 def waiting(study: Study, parts: list[Stage], cores: int, which: str) -> float:

@@ -15,7 +15,7 @@ import polars as pl
 
 from selfdistill.models.lineage import MANIFEST
 from selfdistill.planning.cost import requests_of
-from selfdistill.sampling.plan import asked_of
+from selfdistill.sampling.asked import asked_of
 from selfdistill.study.ladder_models import ladder_models
 from selfdistill.study.models import evaluated, runs, sources_of_samples
 from selfdistill.study.results import work_folder

@@ -4,7 +4,6 @@ In: the sources' JSON Lines, the training problems, their prompts and the tokeni
 that has a solution. A solution belongs to a problem by the problem's name, so to all copies of its text.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,9 @@ import polars as pl
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.tokens import closing_token, end_tokens, load_tokenizer
 from selfdistill.problems.sources import read_source
+from selfdistill.problems.worded import worded
 from selfdistill.study.problems import Source
 from selfdistill.tables.problems import REFERENCES
-
-HOLE = re.compile(r"\{(solution|answer)\}")
-
-
-def worded(wording: str, solution: str, answer: str) -> str:
-    """Both put in at once: braces within a solution are the solution's own."""
-    texts = {"solution": solution, "answer": answer}
-    return HOLE.sub(lambda hole: texts[hole[1]], wording)
 
 
 def solutions_of(sources: Mapping[str, Source], root: Path = Path(".")) -> dict[str, str]:

@@ -33,7 +33,7 @@ class RawProblem:
 
 def read_source(name: str, path: str, root: Path = Path(".")) -> list[RawProblem]:
     """`path` is as the study file gives it, relative to `root`; it is what the messages name."""
-    problems = [_problem(name, path, line, text) for line, text in lines_of(path, root, "problems.sources")]
+    problems = [raw_problem(name, path, line, text) for line, text in lines_of(path, root, "problems.sources")]
     if not problems:
         raise UserError(f"{path}: holds no problems; fill it or remove problems.sources.{name} from the study file.")
     first_line: dict[str, int] = {}
@@ -59,7 +59,7 @@ def lines_of(path: str, root: Path, key: str) -> Iterator[tuple[int, str]]:
         raise UserError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
 
 
-def _problem(name: str, path: str, line: int, text: str) -> RawProblem:
+def raw_problem(name: str, path: str, line: int, text: str) -> RawProblem:
     place = f"{path}, line {line}"
     fields = fields_of(text, place, "problem, answer and level")
     level = fields.get("level")

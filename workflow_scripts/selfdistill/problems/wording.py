@@ -2,7 +2,7 @@ r"""The wording in which an arm is shown the dataset's solutions: the study's or
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.grading.answers import CLOSE_THINK, find_answer
-from selfdistill.problems.references import worded
+from selfdistill.problems.worded import worded
 from selfdistill.study.models import reference_arms
 from selfdistill.study.study import Study
 

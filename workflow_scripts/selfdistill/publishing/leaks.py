@@ -112,6 +112,8 @@ class Search:
             yield f"holds a path of this machine, {path!r}; name it from the project's folder, or say --allow {path} if it may be read."
 
     def _paths(self, line: str, kind: Kind) -> Iterator[str]:
-        patterns = {Kind.OURS: (KNOWN_PLACE, ANY_PATH), Kind.QUOTES: (KNOWN_PLACE,)}.get(kind, ())
+        patterns = {Kind.OURS: (KNOWN_PLACE, ANY_PATH), Kind.QUOTES: (KNOWN_PLACE,), Kind.PLUGIN: (KNOWN_PLACE,)}.get(
+            kind, ()
+        )
         found = [match.group() for pattern in (*patterns, self.here) if pattern for match in pattern.finditer(line)]
         yield from (path for path in dict.fromkeys(found) if not any(path.startswith(each) for each in self.allowed))

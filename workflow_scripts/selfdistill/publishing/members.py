@@ -17,6 +17,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.models.digests import model_files
 from selfdistill.study.looks import RECORD as LOOKS_RECORD
 from selfdistill.study.names import EXPORT
+from selfdistill.study.plugins import plugin_files
 from selfdistill.study.results import work_folder
 from selfdistill.study.study import Study
 
@@ -45,6 +46,7 @@ class Kind(Enum):
     OURS = "made here"
     QUOTES = "made here, with what models and datasets wrote"
     CODE = "of the project"
+    PLUGIN = "of the user's, who names it in the study"
     FOREIGN = "of a model or a dataset"
 
 
@@ -143,16 +145,20 @@ def _lying_there(root: Path) -> Iterator[str]:
 
 
 def named_by(study: Study, code: Iterable[Member], root: Path = Path(".")) -> list[Member]:
-    """The files that the study names and the project does not hold: one's own problems, solved examples, a filled sheet."""
+    """The files that the study names and the project does not hold: one's own problems, solved examples, a filled sheet,
+    plugins."""
     there = {member.name for member in code}
     found = []
-    for name in sorted(set(_words(study.model_dump(exclude={"results"})))):
+    files = plugin_files(study.plugins, root)
+    plugins = [str(file.relative_to(root) if file.is_relative_to(root) else file) for file in files]
+    for name in sorted({*_words(study.model_dump(exclude={"results", "plugins"})), *plugins}):
         if _is_file(root, name) and f"{CODE}/{name}" not in there:
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise UserError(
                     f"{name}: the study names this file, which lies outside the project; put it in and name it from here."
                 )
-            found.append(Member(f"{CODE}/{Path(name).as_posix()}", Kind.FOREIGN, root / name))
+            kind = Kind.PLUGIN if name in plugins else Kind.FOREIGN
+            found.append(Member(f"{CODE}/{Path(name).as_posix()}", kind, root / name))
     return found
 
 

@@ -95,6 +95,7 @@ def templates_in(folder: Path) -> Environment:
 
 def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
     page = templates_in(templates).get_template("report.html.j2")
+    shown, drawn = tables(inputs), draw_figures(inputs)
     return page.render(
         study=inputs.study,
         legend=legend_of(inputs.study),
@@ -117,9 +118,9 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         unequal_budgets=[name for name, arm in inputs.study.get("arms", {}).items() if arm.get("unequal_budget")],
         truncation_decode=truncation_decode(inputs),
         truncation_sentences=truncation_sentences(inputs),
-        figures=draw_figures(inputs),
+        figures=drawn,
         safe_svg=Markup,
-        tables=tables(inputs),
+        tables=shown,
         plugged=plugged.tables(inputs),
         examples=examples(inputs),
         checks=inputs.checks,
@@ -134,6 +135,13 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
             "fit": has_rows(inputs.ssd_fit),
             "depth": has_rows(inputs.depth),
             "told": has_rows(inputs.ladder),
+            "filter": bool(shown["audit"] or shown["right_answers"] or shown["references"]),
+            "training": bool("training" in drawn or shown["targets"] or shown["exports"]),
+            "noise": bool(
+                "gradient-noise" in drawn or shown["noise"] or noise_sentences(inputs) or branch_sentence(inputs)
+            ),
+            "weights": bool("weights-changed" in drawn or shown["weights"] or learning_or_rounding(inputs)),
+            "doubt": bool(shown["doubt"] or doubt_sentences(inputs)),
         },
         doubt_decode=doubt_decode(inputs),
         doubt_sentences=doubt_sentences(inputs),

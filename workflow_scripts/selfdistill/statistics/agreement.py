@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from selfdistill.statistics.clusters import ClusterMean
 from selfdistill.statistics.intervals import UNKNOWN, Interval, t_interval
+from selfdistill.statistics.normal import normal_reached
 
 LEAST = 4  # units of a correlation's interval
 
@@ -36,13 +36,15 @@ class Agreement:
 def spearman(one: ArrayLike, other: ArrayLike, level: float = 0.95) -> Estimate:
     """ρ of the ranks, ties sharing theirs. Its interval is Fisher's z with the variance of Bonett and Wright (2000),
     (1 + ρ²/2) / (n − 3). Where one side never varies there is no order to agree with."""
+    from scipy.stats import rankdata  # which loads for half a second, and few programs rank
+
     first, second = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return Estimate(math.nan, UNKNOWN)
-    rho = float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
+    rho = float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
     if len(first) < LEAST or abs(rho) > 1 - 1e-12:
         return Estimate(rho, UNKNOWN)
-    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt((1 + rho**2 / 2) / (len(first) - 3))
+    half = normal_reached((1 + level) / 2) * math.sqrt((1 + rho**2 / 2) / (len(first) - 3))
     return Estimate(rho, Interval(math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)))
 
 
@@ -55,7 +57,7 @@ def bland_altman(one: ArrayLike, other: ArrayLike, level: float = 0.95) -> Agree
         bias = float(differences.mean()) if n else math.nan
         return Agreement(Estimate(bias, UNKNOWN), *[Estimate(math.nan, UNKNOWN)] * 2)
     bias, spread = float(differences.mean()), float(differences.std(ddof=1))
-    z = float(stats.norm.ppf(0.975))
+    z = normal_reached(0.975)
     of_limit = spread * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
 
     def estimate(value: float, error: float) -> Estimate:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from selfdistill.statistics.clusters import Array
 
@@ -52,7 +52,7 @@ def groups_differ(totals: Array, sizes: Array) -> Heterogeneity:
     if freedom <= q - 1:
         return UNTESTED
     statistic = (freedom - q + 1) / (freedom * q) * distance
-    return Heterogeneity(len(means), statistic, freedom - q + 1, float(stats.f.sf(statistic, q, freedom - q + 1)))
+    return Heterogeneity(len(means), statistic, freedom - q + 1, float(special.fdtrc(q, freedom - q + 1, statistic)))
 
 
 def _degrees_of_freedom(contrasts: Array, covariance: Array, spread: Array, sizes: Array, clusters: Array) -> float:

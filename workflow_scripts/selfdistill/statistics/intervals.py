@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from scipy import stats
-
 from selfdistill.statistics.clusters import ClusterMean, t_quantile
+from selfdistill.statistics.normal import normal_reached
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ UNKNOWN = Interval(math.nan, math.nan)
 
 def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval:
     """Wilson's score interval for a share of n independent yes-or-no outcomes."""
-    return _wilson(successes / n, n, float(stats.norm.ppf((1 + level) / 2))) if n > 0 else UNKNOWN
+    return _wilson(successes / n, n, normal_reached((1 + level) / 2)) if n > 0 else UNKNOWN
 
 
 def wilson_effective_interval(mean: ClusterMean, observations: float, level: float = 0.95) -> Interval:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from selfdistill.statistics.clusters import Array, cluster_mean, cluster_totals, t_quantile
 from selfdistill.statistics.components import Answers, Components, Design, SideComponents, Weights
@@ -99,7 +99,9 @@ class SideTerms:
             return UNKNOWN
         freedom = self.trainings.count - 1
         squares = freedom * self.trainings.variance
-        low, high = (squares / stats.chi2.ppf(quantile, freedom) - self.trainings.noise for quantile in (0.975, 0.025))
+        low, high = (
+            squares / chi_square_reached(quantile, freedom) - self.trainings.noise for quantile in (0.975, 0.025)
+        )
         return Interval(float(low), float(high))
 
     @property
@@ -212,3 +214,8 @@ def _alike_by_noise(side: Sampled, other: Sampled, models: Iterable[tuple[int, i
             products = side.values[:, one, :, None] * other.values[:, two, None, :]
             found.append(products[:, same].mean(axis=1) - products[:, ~same].mean(axis=1))
     return Term.of(np.mean(found, axis=0)) if found else UNTOLD
+
+
+def chi_square_reached(share: float, freedom: float) -> float:
+    """What a chi-square with so many degrees of freedom stays below with this chance."""
+    return 2 * float(special.gammaincinv(freedom / 2, share))

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from selfdistill.statistics import power as t_power
 from selfdistill.statistics.clusters import Array, ClusterMean, t_reached, t_share_below
 from selfdistill.statistics.intervals import UNKNOWN, Interval, t_interval
+from selfdistill.statistics.roots import zero_of
 
 
 class Paired(ABC):
@@ -165,4 +165,4 @@ def _crossing(falling: Callable[[float], float], low: float, high: float) -> flo
         return low
     if falling(high - near) >= 0:
         return high
-    return float(np.clip(brentq(falling, low + near, high - near, xtol=1e-10), low, high))
+    return float(np.clip(zero_of(falling, low + near, high - near, within=1e-10), low, high))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
-from selfdistill.statistics.clusters import Array, Randomness, Totals, cluster_mean
+from selfdistill.statistics.clusters import Array, Randomness, Totals, cluster_mean, t_reached
 from selfdistill.statistics.intervals import UNKNOWN, Interval
+from selfdistill.statistics.normal import normal_above
 
 
 def resample_counts(clusters: int, resamples: int, randomness: Randomness) -> Array:
@@ -46,7 +46,7 @@ def simultaneous_band(
     for place in moving:
         mean = means[place]
         # What a normal would reach, said in the t of this point's degrees of freedom.
-        factor = float(stats.t.isf(stats.norm.sf(reached), mean.degrees_of_freedom))
+        factor = -t_reached(normal_above(reached), mean.degrees_of_freedom)
         half = factor * mean.standard_error
         bands[place] = Interval(mean.estimate - half, mean.estimate + half)
     return bands

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from scipy import stats
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from selfdistill.statistics.clusters import Array
+from selfdistill.statistics.normal import normal_above, normal_density
+from selfdistill.statistics.roots import zero_of
 from selfdistill.statistics.spending import Spending, obrien_fleming
 
 FARTHEST = 9.0  # standard deviations: nothing that matters lies beyond
@@ -57,7 +57,7 @@ def _boundaries(times: tuple[float, ...], level: float, spending: Spending) -> t
         ) -> float:
             return float(law.mass @ ndtr((law.points - bound * root) / np.sqrt(step))) - allowed
 
-        bound = float(brentq(excess, -FARTHEST, FARTHEST, xtol=1e-10)) if excess(FARTHEST) < 0 else FARTHEST
+        bound = zero_of(excess, -FARTHEST, FARTHEST, within=1e-10) if excess(FARTHEST) < 0 else FARTHEST
         found.append(bound)
         law = _next(law, time - before, 0.0, [(-FARTHEST * root, bound * root)])
         before, spent = time, spent + max(allowed, 0.0)
@@ -66,7 +66,7 @@ def _boundaries(times: tuple[float, ...], level: float, spending: Spending) -> t
 
 def nominal_levels(times: Sequence[float], level: float, spending: Spending = obrien_fleming) -> list[float]:
     """The one-sided p that each look must stay below: 1 − Φ(boundary). Whatever test gives the p, t or score."""
-    return [float(stats.norm.sf(bound)) for bound in boundaries(times, level, spending)]
+    return [normal_above(bound) for bound in boundaries(times, level, spending)]
 
 
 def sequential_p(p: float, look: int, times: Sequence[float], spending: Spending = obrien_fleming) -> float:
@@ -81,11 +81,11 @@ def sequential_p(p: float, look: int, times: Sequence[float], spending: Spending
     lowest = 1e-12
     if p <= nominal_levels(seen, lowest, spending)[-1]:
         return lowest
-    log_level = brentq(
+    log_level = zero_of(
         lambda log_level: np.log(nominal_levels(seen, float(np.exp(log_level)), spending)[-1]) - np.log(p),
         np.log(lowest),
         np.log(LARGEST),
-        xtol=1e-7,
+        within=1e-7,
     )
     return float(np.exp(log_level))
 
@@ -160,7 +160,7 @@ def _next(law: Law, step: float, shift: float, intervals: Sequence[Interval]) ->
         return Law(np.zeros(0), np.zeros(0))
     points = np.concatenate([piece[0] for piece in pieces])
     widths = np.concatenate([piece[1] for piece in pieces])
-    density = stats.norm.pdf((points[:, None] - law.points[None, :] - shift) / deviation) @ law.mass / deviation
+    density = normal_density((points[:, None] - law.points[None, :] - shift) / deviation) @ law.mass / deviation
     return Law(points, density * widths)
 
 

@@ -7,14 +7,14 @@ information alone, so that looks may come at any times, as long as no result has
 import math
 from collections.abc import Callable
 
-from scipy import stats
+from selfdistill.statistics.normal import normal_above, normal_reached_above
 
 Spending = Callable[[float, float], float]  # share of the information, level of one side → what of it is spent
 
 
 def obrien_fleming(time: float, level: float) -> float:
     """Next to nothing early, nearly all at the end: 2 − 2Φ(z_{level/2}/√t)."""
-    return float(2 * stats.norm.sf(stats.norm.isf(level / 2) / math.sqrt(time)))
+    return 2 * normal_above(normal_reached_above(level / 2) / math.sqrt(time))
 
 
 def pocock(time: float, level: float) -> float:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from selfdistill.statistics.clusters import Array, ClusterMean, cluster_mean, cluster_totals
 from selfdistill.statistics.paired import PairedMeans
@@ -43,7 +42,9 @@ def trend(values: Array, clusters: Array) -> Trend:
     problems, rungs = values.shape
     if rungs < 2:
         raise ValueError("a trend needs two rungs")
-    ranks = stats.rankdata(values, axis=1)
+    from scipy.stats import rankdata  # which loads for half a second, and few programs rank
+
+    ranks = rankdata(values, axis=1)
     order = np.arange(1, rungs + 1) - (rungs + 1) / 2
     along = (ranks - (rungs + 1) / 2) @ order / (rungs * (rungs**2 - 1) / 12)
     return Trend(cluster_mean(*cluster_totals(along, clusters)), rungs, problems)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from selfdistill.foundation.plugins import Reference, reference_in, without_place
 from selfdistill.study.section import VARIABLE, Name, Section
 
 KEY_VARIABLE = "FORKLOCK_JUDGE_KEY"
@@ -11,11 +12,11 @@ LOCAL = ("localhost", "127.0.0.1", "::1")  # to which a key may go unencrypted
 
 
 class Judge(Section):
-    """A model of ours, sampled as any other, or one behind a server that speaks as OpenAI's does."""
+    """A model of ours, sampled as any other, one behind a server that speaks as OpenAI's does, or code of a plugin."""
 
     model: str = Field(
         min_length=1,
-        description="Folder of a model that an engine of ours samples; of a server, the name it has there.",
+        description="Folder of a model that an engine of ours samples; of a server, the name it has there; of a plugin, its judge's name.",
     )
     server: str | None = Field(
         None,
@@ -41,8 +42,18 @@ class Judge(Section):
     )
 
     @property
+    def plugin(self) -> Reference | None:
+        """Of a judge that a plugin gives, where the study has named it by its reference (`Study.judging`)."""
+        return None if self.server else reference_in(self.model)
+
+    @property
+    def ours(self) -> bool:
+        """Whether an engine of ours samples it."""
+        return not self.server and not self.plugin
+
+    @property
     def name(self) -> str:
-        return f"{self.model} at {self.server}" if self.server else self.model
+        return f"{self.model} at {self.server}" if self.server else without_place(self.model)
 
 
 class Annotation(Section):

@@ -9,6 +9,7 @@ from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.annotation import LOCAL, Annotation, Judge
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.models import trained_arms
+from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.study import Study
 
 
@@ -25,9 +26,12 @@ def annotation_checks(study: Study, root: Path) -> Iterator[str]:
         )
     if not (root / annotation.rubric).is_file():
         yield f"annotation.rubric: there is no file {annotation.rubric!r}; correct its path, or remove the key."
-    yield from (
-        _server(annotation.judge) if annotation.judge.server is not None else _own_model(study, annotation, root)
-    )
+    if annotation.judge.server is not None:
+        yield from _server(annotation.judge)
+    elif annotation.judge.model in plugged_in(study, root).names("judge"):
+        yield from _plugged(annotation.judge, root)
+    else:
+        yield from _own_model(study, annotation, root)
 
 
 def _answers(study: Study, annotation: Annotation) -> Iterator[str]:
@@ -74,9 +78,19 @@ def _server(judge: Judge) -> Iterator[str]:
             f"annotation.judge.server: a key would go to {host} unencrypted; write https://, or key_from: null where the server "
             "asks for none."
         )
+    yield from _of_our_models(judge, "a server")
+
+
+def _plugged(judge: Judge, root: Path) -> Iterator[str]:
+    if (root / judge.model).is_dir():
+        yield f"annotation.judge.model: {judge.model!r} is a folder and the name of a plugin's judge; rename one."
+    yield from _of_our_models(judge, "a plugin's judge")
+
+
+def _of_our_models(judge: Judge, other: str) -> Iterator[str]:
     for key in ("context", "chat"):
         if getattr(judge, key):
-            yield f"annotation.judge.{key}: is for a model of ours, and a server has its own; remove it."
+            yield f"annotation.judge.{key}: is for a model of ours, and {other} has its own; remove it."
 
 
 def _own_model(study: Study, annotation: Annotation, root: Path) -> Iterator[str]:
@@ -84,7 +98,7 @@ def _own_model(study: Study, annotation: Annotation, root: Path) -> Iterator[str
     if not (root / judge.model / "config.json").is_file():
         yield (
             f"annotation.judge.model: there is no model in {judge.model!r} (no config.json); correct its path, or name the server "
-            "that has it (annotation.judge.server)."
+            "that has it (annotation.judge.server), or a judge of a plugin."
         )
     context = judge.context or study.model.context
     if annotation.max_tokens >= context:

@@ -10,7 +10,7 @@ from selfdistill.study.plugins import Kind, Plugged, plugged, plugin_files
 from selfdistill.study.sampling import ENGINES
 from selfdistill.study.study import Study
 
-BUILT_IN: dict[Kind, tuple[str, ...]] = {"loader": tuple(LOADERS), "engine": ENGINES, "filter": KEEPS, "analysis": ()}
+BUILT_IN: dict[Kind, tuple[str, ...]] = {"loader": tuple(LOADERS), "engine": ENGINES, "filter": KEEPS}
 
 
 def plugin_checks(study: Study, root: Path) -> Iterator[str]:
@@ -18,7 +18,7 @@ def plugin_checks(study: Study, root: Path) -> Iterator[str]:
     if found.wrong:
         yield found.wrong
     for offer in found.offers:
-        if offer.name in BUILT_IN[offer.kind]:
+        if offer.name in BUILT_IN.get(offer.kind, ()):
             yield f"plugins: {offer.file}: {offer.name!r} is a built-in {offer.kind}; give yours another name."
     yield from found.missing("sampling.engine", "engine", study.sampling.engine, ENGINES)
     for name, arm in study.arms.items():

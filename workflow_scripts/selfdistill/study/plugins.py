@@ -1,7 +1,7 @@
-"""Key `plugins`: the user's own loaders, engines, filters and analyses, by the names that a study calls them.
+"""Key `plugins`: the user's own loaders, engines, filters, judges and analyses, by the names that a study calls them.
 
-A file offers what it names: `DATASET` is a loader, `ENGINE` an engine, `KEEP` filters and `ANALYSES` analyses. What each has
-to be, the rooms say whose contract it is.
+A file offers what it names: `DATASET` is a loader, `ENGINE` an engine, `JUDGE` a judge, `KEEP` filters and `ANALYSES`
+analyses. What each has to be, the rooms say whose contract it is.
 """
 
 import re
@@ -15,8 +15,10 @@ from selfdistill.foundation.plugins import digest_of, import_plugin, refer
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.section import NAME
 
-Kind = Literal["loader", "engine", "filter", "analysis"]
-OFFERED_AS: dict[Kind, str] = {"loader": "DATASET", "engine": "ENGINE", "filter": "KEEP", "analysis": "ANALYSES"}
+Kind = Literal["loader", "engine", "judge", "filter", "analysis"]
+OFFERED_AS: dict[Kind, str] = {
+    "loader": "DATASET", "engine": "ENGINE", "judge": "JUDGE", "filter": "KEEP", "analysis": "ANALYSES",
+}  # fmt: skip
 SEVERAL: tuple[Kind, ...] = ("filter", "analysis")  # a mapping of names; of the others a file offers one, with its name
 
 

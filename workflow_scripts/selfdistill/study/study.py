@@ -31,7 +31,7 @@ class Study(Section):
     seed: int = Field(ge=0, description="Seed of ranking, splitting, sampling and data order.")
     plugins: list[PluginPath] = Field(
         default=[],
-        description="Python files of yours, or folders of such, with loaders, engines, filters and analyses (docs/extend.md).",
+        description="Python files of yours, or folders of such, with loaders, engines, filters, judges and analyses (docs/extend.md).",
     )
     model: Model = Field(description="Which model is sampled and trained.")
     problems: Problems = Field(description="Where problems come from, and how training and evaluation are kept apart.")
@@ -81,8 +81,16 @@ class Study(Section):
         return practice_of(self.practice, own | ({"decode": decode} if decode else {}))
 
     def reference(self, kind: Kind, name: str) -> str:
-        """What params say of a loader, an engine or a filter, so that a changed plugin is seen."""
+        """What params say of a loader, an engine, a filter or a judge, so that a changed plugin is seen."""
         return reference_of(self.plugins, kind, name)
+
+    def judging(self) -> Annotation | None:
+        """Section `annotation` as params say it: a judge of a plugin by what it is."""
+        if self.annotation is None or self.annotation.judge.server:
+            return self.annotation
+        judge = self.annotation.judge
+        judge = judge.model_copy(update={"model": self.reference("judge", judge.model)})
+        return self.annotation.model_copy(update={"judge": judge})
 
     def references(self, kind: Kind) -> list[str]:
         """Of all that the plugins offer of a kind."""

@@ -347,9 +347,10 @@ CORRECTED: Schema = {
 ACROSS_STUDIES: Schema = {
     "study": pl.String,  # the study that is held against another
     "against": pl.String,  # the study that it is held against: the first that was named
-    "what": pl.String,  # level of the arm | effect of training: over each study's own base
+    "what": pl.String,  # level of the arm | effect of training: over each study's own base | difference of two arms: over each study's own
     "estimand": pl.String,  # accuracy | cut_rate | mean_tokens
     "arm": pl.String,
+    "over": pl.String,  # what the arm is held against within each study: base, or another arm; null for a level
     "decode_id": pl.String,  # the decode as the other study calls it
     "study_decode_id": pl.String,  # the decode of the same settings as this study calls it
     "level": pl.Float64,  # [the estimand's] level or effect in this study
@@ -358,6 +359,11 @@ ACROSS_STUDIES: Schema = {
     "low": pl.Float64,
     "high": pl.Float64,
     "method": pl.String,
+    "claim": pl.String,  # these checkpoints | the method: what the interval speaks of
+    "training_seeds": pl.Int64,  # [trainings] of this study's arm; 0 when nothing was trained; the fewer of two arms
+    "against_training_seeds": pl.Int64,  # [trainings] the same of the other study
+    "standard_error": pl.Float64,  # [the estimand's] standard error of the claim
+    "degrees_of_freedom": pl.Float64,  # [number] degrees of freedom of the t law that the interval takes
     "p_value": pl.Float64,
     "n": pl.Int32,
     "unit": pl.String,
@@ -367,10 +373,10 @@ ACROSS_STUDIES: Schema = {
 # What the user's own analyses give: one row per cell of their tables, which have columns of their own.
 PLUGGED: Schema = {
     "analysis": pl.String,  # its name in the plugin
-    "digest": pl.String,  # of the plugin's file
-    "row": pl.Int32,  # from 0
-    "column": pl.String,
-    "text": pl.String,  # of a column of text, or of true and false
-    "number": pl.Float64,  # of a column of numbers
+    "digest": pl.String,  # of the plugin's file: the first 16 digits of its SHA-256
+    "row": pl.Int32,  # [index] of the row in its table, from 0
+    "column": pl.String,  # its name in that table
+    "text": pl.String,  # of a column of text, or of true and false; else null
+    "number": pl.Float64,  # [the plugin's] value in a column of numbers; else null
     "whole": pl.Boolean,  # whether those are whole numbers
 }

@@ -34,7 +34,9 @@ JUDGEMENTS: Schema = {
     **OF_ANSWER,
     **{k: QUESTIONS[k] for k in ("request_id", "judge", "prompt")},
     "engine": COMPLETIONS["engine"],
-    "engine_version": COMPLETIONS["engine_version"],  # of a server: the model that it says it is
+    "engine_version": COMPLETIONS[
+        "engine_version"
+    ],  # of a server: the model that it says it is; of a plugin: its version
     "finish_reason": COMPLETIONS["finish_reason"],
     "reply": pl.String,  # what the judge wrote
     "parse": pl.String,  # as asked | repaired | refused, not guessed: how the reply was read

@@ -10,6 +10,7 @@ from typing import Any
 
 from selfdistill.tables.columns import SAME_EVERYWHERE
 from selfdistill.tables.described import Column, described
+from selfdistill.tables.exampleless import WHY
 from selfdistill.tables.places import Place, placed_schemas, places_of
 from selfdistill.tables.schema import dtype_name
 
@@ -46,13 +47,16 @@ the name of a model, an arm, a seed or a part; a model's name may hold slashes, 
 This page is made from `workflow_scripts/selfdistill/tables/` (`make tables`): the meaning of a column is the comment
 beside it there. A table is refused that has other columns than these. The examples are of
 `config/smoke.yaml` and, where it has none, of `docs/examples/every-table.yaml` or `config/practice-lab.yaml`, of which each value is true and none
-means anything; "null" stands where all have nothing, and "–" where all have no row. The examples of a table are of its fullest
-row, and what that row lacks is of another: values that exclude each other, as a verdict and a value that only other
-verdicts have, come from two. They were taken by
+means anything. Where all of them have nothing, the reason stands beside "null". The examples of a table are of its
+fullest row, and what that row lacks is of another: values that exclude each other, as a verdict and a value that
+only other verdicts have, come from two. They were taken by
 
 ```
 snakemake --cores 2 --configfile config/smoke.yaml
 snakemake --cores 2 --configfile docs/examples/every-table.yaml
+python docs/examples/fill_sheet.py results/every-table > filled.csv
+sed 's/rows: 40/&, filled: filled.csv/' docs/examples/every-table.yaml > filled.yaml
+snakemake --cores 2 --configfile filled.yaml
 snakemake --cores 2 --configfile config/practice-lab.yaml
 PYTHONPATH=workflow_scripts python -m selfdistill.tables.examples results/smoke results/every-table results/practice-lab > docs/examples/tables.json
 ```
@@ -117,7 +121,7 @@ def section(schema: str, examples: dict[str, Any]) -> Iterator[str]:
     yield "| column | type | unit | meaning | example |"
     yield "|---|---|---|---|---|"
     for column in [*run_column(places), *table.columns]:
-        yield row(column, examples)
+        yield row(column, examples, WHY.get(schema, {}).get(column.name, ""))
 
 
 def title(schema: str) -> str:
@@ -142,9 +146,10 @@ def first_sentence(text: str) -> str:
     return text.partition(". ")[0].rstrip(".") + "."
 
 
-def row(column: Column, examples: dict[str, Any]) -> str:
+def row(column: Column, examples: dict[str, Any], why: str) -> str:
     cells = [f"`{column.name}`", dtype_name(column.dtype), column.unit, sentence(column.meaning, column.unit)]
-    return f"| {' | '.join(map(cell, cells))} | {example(examples, column.name)} |"
+    shown = f"`null`: {why}" if why else example(examples, column.name)
+    return f"| {' | '.join(map(cell, cells))} | {shown} |"
 
 
 def sentence(meaning: str, unit: str = "") -> str:
@@ -164,8 +169,6 @@ def begins_with_value(meaning: str) -> bool:
 
 
 def example(examples: dict[str, Any], name: str) -> str:
-    if name not in examples:
-        return "–"
     value = examples[name]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"`{in_code(text)}`" if text else '`""`'

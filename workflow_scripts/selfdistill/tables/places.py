@@ -102,6 +102,7 @@ PLACES = (
     Place("annotation/replies.parquet", "sampling.COMPLETIONS", "judge"),
     Place("annotation/judgements.parquet", "annotation.JUDGEMENTS", "annotation"),
     Place("analysis/annotation.parquet", "annotation.ANNOTATION", "annotation"),
+    Place("analysis/plugged.parquet", "analysis.PLUGGED", "plugged"),
 )
 
 

@@ -70,6 +70,7 @@ DECODING_ALONE = "decoding alone"
 # Column `what` of studies side by side.
 LEVEL = "level of the arm"
 EFFECT = "effect of training"
+BETWEEN_ARMS = "difference of two arms"
 
 # Column `direction` of the flips.
 GAINED = "gained"
@@ -333,6 +334,7 @@ ANSWER_PROBE = "answer probe"  # the same of the answer alone, put behind a clos
 STYLE_COST = "style cost"  # log p(y|x) − log p(y|x,c) of correct texts that were sampled without the context
 INFORMATION_MEASURES = (TOLD_INFORMATION, ANSWER_PROBE, STYLE_COST)
 SERVER = "server"  # column `engine` of a judge that a server has
+PLUGIN = "plugin"  # of one that a plugin gives
 
 # Column `parse` of a judge's reply.
 AS_ASKED = "as asked"

@@ -19,6 +19,7 @@ import polars as pl
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_json
+from selfdistill.foundation.programs import loading
 from selfdistill.models.digests import model_digest
 from selfdistill.tables.training import DATASET
 from selfdistill.tables.whole import read_table, write_table
@@ -199,24 +200,25 @@ def build_trainer(
     total_steps: int,
     stop_requested: Callable[[], bool],
 ) -> Any:
-    import datasets
-    import torch
-    import transformers
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+    with loading():
+        import datasets
+        import torch
+        import transformers
+        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    from selfdistill.training.objectives.soft import add_soft_loss
-    from selfdistill.training.trainer.configuration import trainer_config
-    from selfdistill.training.trainer.memory import refuse_without_disk, refuse_without_memory
-    from selfdistill.training.trainer.model import (
-        compile_layers,
-        load_model,
-        plain_model,
-        refuse_leaks,
-        warn_of_rounding,
-        with_adapters,
-    )
-    from selfdistill.training.trainer.recorder import StepRecorder
-    from selfdistill.training.trainer.trainer import MeasuredTrainer
+        from selfdistill.training.objectives.soft import add_soft_loss
+        from selfdistill.training.trainer.configuration import trainer_config
+        from selfdistill.training.trainer.memory import refuse_without_disk, refuse_without_memory
+        from selfdistill.training.trainer.model import (
+            compile_layers,
+            load_model,
+            plain_model,
+            refuse_leaks,
+            warn_of_rounding,
+            with_adapters,
+        )
+        from selfdistill.training.trainer.recorder import StepRecorder
+        from selfdistill.training.trainer.trainer import MeasuredTrainer
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

@@ -57,8 +57,8 @@ def _settle(lock: Path, wanted: Repository, revision: str, digest: str) -> str:
             raise UserError(two_commits(f"{wanted.key}.revision", revision, began["revision"], lock))
         if digest and began["digest"] and digest != began["digest"]:
             raise UserError(
-                f"{wanted.folder}: is not the {wanted.hub} that this study began with ({lock}); bring that copy back, or "
-                "give the study another name."
+                f"{wanted.folder}: is not the {wanted.hub} that this study began with ({lock}); bring that copy back, name "
+                f"another repository in {wanted.key}.hub, or give the study another name."
             )
         entries[wanted.name] = {"revision": revision or began["revision"], "digest": digest or began["digest"]}
         if entries[wanted.name] != began:

@@ -411,6 +411,12 @@ PLANS: dict[str, Plan] = {
 }  # fmt: skip
 
 
+def there_of(source: str, inputs: ReportInputs) -> str:
+    """Of the files that a figure is drawn from those that this study has."""
+    files = source.split(", ")
+    return ", ".join(file for file in files if getattr(inputs, Path(file).stem, file) is not None) or source
+
+
 def draw_figures(inputs: ReportInputs) -> dict[str, Drawing]:
     """The figures whose tables are there. Same inputs, same bytes."""
     drawings = {}
@@ -419,7 +425,9 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Drawing]:
             figure = plan.draw(inputs)
             if figure is not None:
                 caption = f"{plan.caption} {plan.counted(inputs)}".strip()
-                drawings[name] = Drawing(name, svg_text(figure, name), plan.title, caption, plan.source)
+                drawings[name] = Drawing(
+                    name, svg_text(figure, name), plan.title, caption, there_of(plan.source, inputs)
+                )
     return drawings
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import polars as pl
-
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, has_rows
 from selfdistill.reporting.tables.table import Group, Row, Table
@@ -37,11 +35,15 @@ def _row(row: dict[str, Any]) -> Row:
     return Row([row["measure"], estimate, interval or fmt.MISSING, fmt.count(row["n"])])
 
 
+# What the column `engine_version` says, by the column `engine`.
+SAID = {words.SERVER: "which says it is", words.PLUGIN: "code of a plugin, version"}
+
+
 def judge_of(inputs: ReportInputs) -> str:
     """As it stood in the study, and what a server says that it is."""
     replies = inputs.judgements
     if replies is None or not has_rows(replies):
         return "the judge"
-    models = replies.filter(pl.col("engine") == words.SERVER)["engine_version"].unique().sort().to_list()
-    told = f", which says it is {', '.join(models)}" if models else ""
+    versions = {who: replies.filter(engine=who)["engine_version"].unique().sort().to_list() for who in SAID}
+    told = "".join(f", {said} {', '.join(versions[who])}" for who, said in SAID.items() if versions[who])
     return f"{replies['judge'][0]}{told}"

@@ -6,6 +6,7 @@ import polars as pl
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -63,4 +64,4 @@ def _cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return fmt.MISSING
     marked = MARK if row["p_adjusted"] is not None and row["p_adjusted"] < LEVEL else ""
-    return f"{fmt.points_with_interval(row)}{marked}, {fmt.count(row['problems'])}"
+    return numbered(f"{fmt.points_with_interval(row)}{marked}, {fmt.count(row['problems'])}", "difficulty", row)

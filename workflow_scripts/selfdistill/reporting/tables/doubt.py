@@ -24,6 +24,7 @@ from selfdistill.reporting.doubt import (
 )
 from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.reporting.notes import n_counts
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -71,7 +72,7 @@ def doubt_against_base(inputs: ReportInputs) -> Table | None:
 
     def cells(arm: str, decode: str) -> list[str]:
         found = {estimand: against_base(inputs, arm, decode, estimand) for estimand in RATIOS}
-        return [*map(times, found.values()), fmt.p_value(found[words.DOUBT_RATE].get("p_adjusted"))]
+        return [*map(_times, found.values()), fmt.p_value(found[words.DOUBT_RATE].get("p_adjusted"))]
 
     def arms(decode: str) -> list[str]:
         """Without those that cannot be compared: neither side doubts."""
@@ -130,7 +131,11 @@ def doubt_between_arms(inputs: ReportInputs) -> Table | None:
 
 def _of_two_arms(inputs: ReportInputs, arm: str, other: str, decode: str) -> list[str]:
     found = {estimand: between_arms(inputs, arm, other, decode, estimand) for estimand in RATIOS}
-    return [*map(times, found.values()), fmt.p_value(found[words.DOUBT_RATE].get("p_adjusted"))]
+    return [*map(_times, found.values()), fmt.p_value(found[words.DOUBT_RATE].get("p_adjusted"))]
+
+
+def _times(row: dict[str, Any]) -> str:
+    return numbered(times(row), "doubt_ratios", row)
 
 
 def doubt_by_word(inputs: ReportInputs) -> Table | None:
@@ -162,7 +167,7 @@ def doubt_by_word(inputs: ReportInputs) -> Table | None:
 def _of_word(inputs: ReportInputs, arm: str, decode: str, marker: str) -> list[str]:
     alone = against_base(inputs, arm, decode, words.DOUBT_RATE, marker=marker)
     without = against_base(inputs, arm, decode, words.DOUBT_RATE, without=marker)
-    return [fmt.number(alone.get("against_level")), fmt.number(alone.get("level")), times(alone), times(without)]
+    return [fmt.number(alone.get("against_level")), fmt.number(alone.get("level")), _times(alone), _times(without)]
 
 
 def markers_against_others(inputs: ReportInputs) -> Table | None:
@@ -229,7 +234,7 @@ def _cells_of_word(row: dict[str, Any]) -> list[str]:
 def _with_interval(row: dict[str, Any]) -> str:
     if row.get("estimate") is None:
         return fmt.MISSING
-    return f"{fmt.number(row['estimate'])} {fmt.interval(row['low'], row['high'])}".strip()
+    return numbered(f"{fmt.number(row['estimate'])} {fmt.interval(row['low'], row['high'])}".strip(), "doubt", row)
 
 
 def _by_decode(

@@ -5,6 +5,7 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.notes import decoding_rule, n_counts
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -24,10 +25,10 @@ def factorial(inputs: ReportInputs) -> Table | None:
             accuracy, cut = found.get(effect), found.get(on_cut, {})
             if accuracy:
                 rows.append(Row([
-                    effect, fmt.points(accuracy["estimate"]), fmt.points_interval(accuracy["low"], accuracy["high"]),
+                    effect, numbered(fmt.points(accuracy["estimate"]), "factorial", accuracy), fmt.points_interval(accuracy["low"], accuracy["high"]),
                     fmt.p_value(accuracy["p_value"]), fmt.p_value(accuracy["p_adjusted"]),
                     fmt.points(accuracy["mde80"], signed=False), accuracy["claim"].split()[-1],
-                    fmt.points_with_interval(cut), fmt.count(accuracy["n"]),
+                    numbered(fmt.points_with_interval(cut), "factorial", cut), fmt.count(accuracy["n"]),
                 ]))  # fmt: skip
         groups.append(Group(rows, f"evaluated at {decode}: {decoding_rule(inputs, decode)}"))
     columns = [

@@ -7,6 +7,7 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.gradients import checkpoint_name
 from selfdistill.reporting.inputs import ReportInputs, has_rows
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table, word
 from selfdistill.reporting.weights import first_pairs
 from selfdistill.tables import words
@@ -37,8 +38,8 @@ def _part(row: dict[str, Any]) -> Row:
     name = "all" if row["part"] == words.TOTAL else row["part"]
     bound = row["noise_scale_lower_bound"]
     return Row([
-        name, fmt.percent(row["token_share"]), signal, _share(row, "square_share"), _share(row, "signal_share"),
-        _share(row, "noise_share"), word(row["noise_scale_text"]), fmt.count(bound), fmt.number(row["z"]),
+        name, fmt.percent(row["token_share"]), numbered(signal, "noise_probe", row, "signal"), _share(row, "square_share"), _share(row, "signal_share"),
+        _share(row, "noise_share"), numbered(word(row["noise_scale_text"]), "noise_probe", row, "noise_scale"), fmt.count(bound), fmt.number(row["z"]),
         fmt.count(row["effective_rank"]), fmt.count(row["detection_limit"]),
     ], minor="×" in row["part"])  # fmt: skip
 
@@ -46,7 +47,8 @@ def _part(row: dict[str, Any]) -> Row:
 def _share(row: dict[str, Any], name: str) -> str:
     if row[name] is None or row["part"] == words.TOTAL:
         return fmt.MISSING
-    return f"{fmt.percent(row[name])} {fmt.percent_interval(row[f'{name}_low'], row[f'{name}_high'])}".strip()
+    cell = f"{fmt.percent(row[name])} {fmt.percent_interval(row[f'{name}_low'], row[f'{name}_high'])}".strip()
+    return numbered(cell, "noise_probe", row, name)
 
 
 def branches(inputs: ReportInputs) -> Table | None:

@@ -6,6 +6,7 @@ import polars as pl
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 from selfdistill.tables.endings import ANSWERED, GRADER_FAILED, TIMEOUT, UNDECIDED
@@ -83,7 +84,7 @@ def _panel_cells(of_arm: pl.DataFrame, of_base: bool = False) -> Iterator[str]:
     for rate in RATES:
         row = rows.get(rate, {})
         yield fmt.percent(row.get("against_level" if of_base else "level"))
-        yield fmt.MISSING if of_base else fmt.points_with_interval(row)
+        yield fmt.MISSING if of_base else numbered(fmt.points_with_interval(row), "grader", row)
 
 
 def disputes_the_other_way(inputs: ReportInputs) -> Table | None:

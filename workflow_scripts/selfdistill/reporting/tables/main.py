@@ -7,6 +7,7 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names, is_resampled_base
 from selfdistill.reporting.notes import decoding_rule, fair_menus, n_counts
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.select import (
     decodes_at_the_end,
     final_differences,
@@ -103,7 +104,7 @@ def _arm_label(inputs: ReportInputs, row: dict[str, Any], seeds: int) -> str:
 
 def _difference_row(inputs: ReportInputs, row: dict[str, Any], label: str, minor: bool) -> Row:
     cells = [
-        fmt.points_with_interval(row),
+        numbered(fmt.points_with_interval(row), "comparisons", row),
         fmt.p_value(row["p_value"]),
         fmt.p_value(row["p_adjusted"]),
         fmt.points(row["mde80"], signed=False),
@@ -119,10 +120,10 @@ def _level_cells(inputs: ReportInputs, model_id: str, decode: str, difference: l
         for name in (words.ACCURACY, words.CUT_RATE, words.NO_ANSWER_RATE, words.MEAN_TOKENS)
     )
     return [
-        fmt.percent_with_interval(accuracy),
+        numbered(fmt.percent_with_interval(accuracy), "levels", accuracy),
         *difference,
-        fmt.percent(cut.get("estimate")),
-        fmt.percent(wrong_format.get("estimate")),
-        fmt.count(tokens.get("estimate")),
+        numbered(fmt.percent(cut.get("estimate")), "levels", cut),
+        numbered(fmt.percent(wrong_format.get("estimate")), "levels", wrong_format),
+        numbered(fmt.count(tokens.get("estimate")), "levels", tokens),
         fmt.count(accuracy.get("n")),
     ]

@@ -21,6 +21,7 @@ from selfdistill.reporting.mechanism import (
     target_of,
 )
 from selfdistill.reporting.notes import decoding_rule
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.select import there
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
@@ -119,8 +120,8 @@ def classes(inputs: ReportInputs) -> Table | None:
 def _level(row: Rows, measure: str) -> str:
     level = row.get("base")
     if measure in (words.ENTROPY, words.NUCLEUS_SIZE):
-        return fmt.number(level, 2 if measure == words.NUCLEUS_SIZE else 3)
-    return fmt.percent(level, 2)
+        return numbered(fmt.number(level, 2 if measure == words.NUCLEUS_SIZE else 3), "mechanism", row, "base")
+    return numbered(fmt.percent(level, 2), "mechanism", row, "base")
 
 
 def _decode_in_words(inputs: ReportInputs, decode: str | None) -> str:
@@ -200,8 +201,13 @@ def _row(mine: pl.DataFrame, token_class: str, of: tuple[str, str, str], measure
     first = found[0][0]
     if not first or not first["positions"]:
         return None
-    cells = [write(*(row.get(name) for name in of)) for row, write in found]
+    table = "ssd_fit" if "base" not in first else "mechanism"
+    cells = [_numbered(write, table, row, of) for row, write in found]
     return Row([token_class, *cells, _positions(first)], token_class in FINER_CLASSES)
+
+
+def _numbered(write: Format, table: str, row: Rows, of: tuple[str, str, str] = TRAINED) -> str:
+    return numbered(write(*(row.get(name) for name in of)), table, row, of[0])
 
 
 def loss_terms(inputs: ReportInputs) -> Table | None:
@@ -232,7 +238,7 @@ def loss_terms(inputs: ReportInputs) -> Table | None:
 
 def _nats(row: Rows) -> str:
     ends = fmt.interval(row["low"], row["high"], 2, scale=1000, signed=True)
-    return f"{fmt.number(1000 * row['estimate'], 2, signed=True)} {ends}".strip()
+    return numbered(f"{fmt.number(1000 * row['estimate'], 2, signed=True)} {ends}".strip(), "mechanism", row)
 
 
 def between_texts(inputs: ReportInputs) -> Table | None:
@@ -249,10 +255,7 @@ def between_texts(inputs: ReportInputs) -> Table | None:
     for arm in arms:
         mine = rows.filter(pl.col("arm") == arm)
         cells = [row_of(mine, measure=measure, token_class=name) for measure, name, _ in measured]
-        written = [
-            write(row.get("estimate"), row.get("low"), row.get("high"))
-            for row, (_, _, write) in zip(cells, measured, strict=True)
-        ]
+        written = [_numbered(write, "mechanism", row) for row, (_, _, write) in zip(cells, measured, strict=True)]
         found.append(Row([arm, *written, _positions(cells[0])]))
     columns = ["texts of", "top-1 probability, pp", "entropy, nats", *(f"share of {name}, pp" for name in words.TOKEN_CLASSES), "positions"]  # fmt: skip
     return Table(
@@ -332,7 +335,7 @@ def way_by_place(inputs: ReportInputs) -> Table | None:
         for carriers, kind in places:
             rows = [row_of(mine, carriers=carriers, position_kind=kind, token_class=name) for name in shown]
             if rows[0] and rows[0]["positions"]:
-                cells = [shares(row.get("estimate"), row.get("low"), row.get("high")) for row in rows]
+                cells = [_numbered(shares, "ssd_fit", row) for row in rows]
                 found.append(
                     Row([kind if carriers == words.BY_ALL else carriers, *cells, fmt.count(rows[0]["positions"])])
                 )
@@ -359,8 +362,7 @@ def depth(inputs: ReportInputs) -> Table | None:
         told = row_of(mine, measure=words.DEPTH_AUROC)
         cells = [row_of(mine, measure=words.MEAN_DEPTH, token_class=name) for name in words.TOKEN_CLASSES]
         found.append(Row([
-            model, plain_numbers(told.get("estimate"), told.get("low"), told.get("high")),
-            *(shares(row.get("estimate"), row.get("low"), row.get("high")) for row in cells),
+            model, _numbered(plain_numbers, "depth", told), *(_numbered(shares, "depth", row) for row in cells),
         ]))  # fmt: skip
     return Table(
         "Depth of each class, as a share of the layers",

@@ -8,6 +8,7 @@ from selfdistill.foundation.wording import several
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names, draws_by_side
 from selfdistill.reporting.notes import n_counts
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -61,7 +62,7 @@ def _cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return fmt.MISSING
     degenerate = row["estimand"].startswith(words.PASS_AT) and row["k"] == row["draws"] > 1
-    return f"{fmt.percent_with_interval(row)}{ALL_DRAWS if degenerate else ''}"
+    return numbered(f"{fmt.percent_with_interval(row)}{ALL_DRAWS if degenerate else ''}", "solving", row)
 
 
 def _note(table: pl.DataFrame) -> str:

@@ -5,6 +5,7 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.reporting.notes import decoding_rule, n_counts
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.select import (
     decodes_asked,
     decodes_at_the_end,
@@ -72,8 +73,8 @@ def _rate_cells(inputs: ReportInputs, model_id: str, decode: str) -> list[str]:
     levels = [level_of(inputs, estimand, model_id, decode) for estimand in RATES]
     tokens = level_of(inputs, words.MEAN_TOKENS, model_id, decode)
     return [
-        fmt.percent_with_interval(levels[0]),
-        *(fmt.percent(level.get("estimate")) for level in levels[1:]),
-        fmt.count(tokens.get("estimate")),
+        numbered(fmt.percent_with_interval(levels[0]), "levels", levels[0]),
+        *(numbered(fmt.percent(level.get("estimate")), "levels", level) for level in levels[1:]),
+        numbered(fmt.count(tokens.get("estimate")), "levels", tokens),
         fmt.count(levels[0].get("n")),
     ]

@@ -6,6 +6,7 @@ import polars as pl
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.select import on_references, runs_in_order, share_correct, total
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
@@ -153,10 +154,11 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
         for row in summary.filter((pl.col("run") == run) & (pl.col("window") == words.WHOLE_RUN)).to_dicts()[:1]:
             low, high = row["signal_fraction_low"], row["signal_fraction_high"]
             rows.append(Row([
-                run, fmt.count(row["steps"]), fmt.significant(row["signal"]),
-                fmt.significant(row["trace_per_sequence"]),
-                f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(low, high)}", noise_scale_in_words(row),
-                fmt.count(row["sequences"]), fmt.count(row["detection_limit"]), _adam_share(inputs, run),
+                run, fmt.count(row["steps"]), _noise(fmt.significant(row["signal"]), row, "signal"),
+                _noise(fmt.significant(row["trace_per_sequence"]), row, "trace_per_sequence"),
+                _noise(f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(low, high)}", row, "signal_fraction"),
+                _noise(noise_scale_in_words(row), row, "noise_scale"), fmt.count(row["sequences"]),
+                _noise(fmt.count(row["detection_limit"]), row, "detection_limit"), _adam_share(inputs, run),
                 "not positive" if row["two_batch_noise_scale"] is None else fmt.count(row["two_batch_noise_scale"]),
             ]))  # fmt: skip
     columns = ["run", "steps", "signal |G|²", "noise tr Σ per sequence", "share of |g|² that is signal",
@@ -172,6 +174,10 @@ def gradient_noise(inputs: ReportInputs) -> Table | None:
     return Table("Signal and noise over the whole run", columns, [Group(rows)], "analysis/noise_summary.parquet", note)
 
 
+def _noise(cell: str, row: dict[str, Any], column: str) -> str:
+    return numbered(cell, "noise_summary", row, column)
+
+
 def _adam_share(inputs: ReportInputs, run: str) -> str:
     summary = total(inputs.noise_summary, words.ADAM)
     rows = (
@@ -182,7 +188,9 @@ def _adam_share(inputs: ReportInputs, run: str) -> str:
     if not rows:
         return fmt.MISSING
     low, high = rows[0]["signal_fraction_low"], rows[0]["signal_fraction_high"]
-    return f"{fmt.percent(rows[0]['signal_fraction'])} {fmt.percent_interval(low, high)}"
+    return _noise(
+        f"{fmt.percent(rows[0]['signal_fraction'])} {fmt.percent_interval(low, high)}", rows[0], "signal_fraction"
+    )
 
 
 def noise_scale_in_words(row: dict[str, Any]) -> str:

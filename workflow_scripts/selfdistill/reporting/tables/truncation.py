@@ -8,6 +8,7 @@ import polars as pl
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, arm_names
 from selfdistill.reporting.notes import n_counts
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.select import decodes_at_the_end, there
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.reporting.truncation import bounds_in_words, compared_row, outer_bounds, truncation_row
@@ -22,7 +23,7 @@ def parts_of_differences(inputs: ReportInputs) -> Table | None:
         bounds = outer_bounds(inputs, arm, decode)
         return [
             *(
-                fmt.points_with_interval(truncation_row(inputs, estimand, arm, decode))
+                _points("truncation", truncation_row(inputs, estimand, arm, decode))
                 for estimand in (words.ACCURACY, words.BY_FINISHING, words.WHEN_IT_FINISHED)
             ),
             bounds_in_words(*bounds) if bounds else fmt.MISSING,
@@ -51,10 +52,10 @@ def rates_and_lengths(inputs: ReportInputs) -> Table | None:
         ends = fmt.interval(tokens.get("low"), tokens.get("high"), 0, signed=True)
         return [
             *(
-                fmt.points_with_interval(compared_row(inputs, estimand, arm, decode))
+                _points("comparisons", compared_row(inputs, estimand, arm, decode))
                 for estimand in (words.CUT_RATE, words.LOOP_RATE, words.WHEN_BOTH_FINISHED)
             ),
-            f"{fmt.number(tokens.get('estimate'), 0, signed=True)} {ends}".strip(),
+            numbered(f"{fmt.number(tokens.get('estimate'), 0, signed=True)} {ends}".strip(), "comparisons", tokens),
             *(_median(truncation_row(inputs, words.MEDIAN_TOKENS, whose, decode)) for whose in (arm, "base")),
         ]
 
@@ -87,7 +88,7 @@ def gains_by_base_answer(inputs: ReportInputs) -> Table | None:
         for base_answer in words.BASE_ANSWERS:
             gain = truncation_row(inputs, words.GAIN_WHERE, arm, decode, base_answer)
             part = truncation_row(inputs, words.PART_WHERE, arm, decode, base_answer)
-            found += [fmt.points_with_interval(gain), fmt.points(part.get("estimate"))]
+            found += [_points("truncation", gain), numbered(fmt.points(part.get("estimate")), "truncation", part)]
         return found
 
     def title(decode: str) -> str:
@@ -122,9 +123,15 @@ def _any_arm(inputs: ReportInputs, estimand: str, decode: str, base_answer: str)
     return [row for row in rows if row][:1]
 
 
+def _points(table: str, row: dict[str, Any]) -> str:
+    return numbered(fmt.points_with_interval(row), table, row)
+
+
 def _median(row: dict[str, Any]) -> str:
+    if row.get("estimate") is None:
+        return fmt.MISSING
     ends = fmt.interval(row.get("low"), row.get("high"), 0)
-    return f"{fmt.count(row.get('estimate'))} {ends}".strip() if row.get("estimate") is not None else fmt.MISSING
+    return numbered(f"{fmt.count(row.get('estimate'))} {ends}".strip(), "truncation", row)
 
 
 def _by_decode(

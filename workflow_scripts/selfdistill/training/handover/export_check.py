@@ -20,6 +20,7 @@ from typing import Any
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_json
+from selfdistill.foundation.plugins import without_place
 from selfdistill.machine.leases import lease_gpus
 from selfdistill.models.digests import model_digest
 from selfdistill.sampling.engines.choice import choose_engine
@@ -70,7 +71,7 @@ def check_exports(
     write_json(
         output,
         {
-            "engine": name,
+            "engine": without_place(name),
             "version": ", ".join(sorted({each.version for each in found})),
             "device": settings.device,
             "dtype": settings.dtype,
@@ -86,7 +87,7 @@ def check_exports(
 @contextmanager
 def one_after_another(engine_name: str) -> Iterator[Callable[..., Any]]:
     """`map`, in a process of its own for each checkpoint where the engine keeps its memory until its process ends."""
-    if engine_name != "vllm":
+    if engine_name == "torch":
         yield map
         return
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
@@ -106,7 +107,7 @@ def compare(folder: Path, engine_name: str, settings: SamplerSettings, limit: fl
     return Checked(
         folder=folder,
         digest=model_digest(folder),
-        engine=engine_name,
+        engine=without_place(engine_name),
         version=engine.version,
         trained=trained,
         difference=difference_between(trained, scored, limit),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from selfdistill.foundation.files import write_json
+from selfdistill.foundation.programs import loading
 from selfdistill.models.digests import file_digest, model_digest
 from selfdistill.tables.practice import QUESTIONS, UPDATES
 from selfdistill.tables.whole import read_table, write_table
@@ -197,25 +198,26 @@ def build_trainer(
     asked: Asked,
     stop_requested: Callable[[], bool],
 ) -> Any:
-    import datasets
-    import torch
-    import transformers
+    with loading():
+        import datasets
+        import torch
+        import transformers
 
-    from selfdistill.training.objectives.choice import objective_of
-    from selfdistill.training.practice.configuration import practice_config
-    from selfdistill.training.practice.room import disk_of, memory_beside
-    from selfdistill.training.practice.stock import add_plain_head, enable_selective_activation_checkpointing
-    from selfdistill.training.practice.teacher import fellows
-    from selfdistill.training.practice.trainer import PractisingTrainer
-    from selfdistill.training.trainer.memory import activations, refuse_without_disk, refuse_without_memory
-    from selfdistill.training.trainer.model import (
-        compile_layers,
-        load_model,
-        plain_model,
-        warn_of_rounding,
-        with_adapters,
-    )
-    from selfdistill.training.trainer.recorder import StepRecorder
+        from selfdistill.training.objectives.choice import objective_of
+        from selfdistill.training.practice.configuration import practice_config
+        from selfdistill.training.practice.room import disk_of, memory_beside
+        from selfdistill.training.practice.stock import add_plain_head, enable_selective_activation_checkpointing
+        from selfdistill.training.practice.teacher import fellows
+        from selfdistill.training.practice.trainer import PractisingTrainer
+        from selfdistill.training.trainer.memory import activations, refuse_without_disk, refuse_without_memory
+        from selfdistill.training.trainer.model import (
+            compile_layers,
+            load_model,
+            plain_model,
+            warn_of_rounding,
+            with_adapters,
+        )
+        from selfdistill.training.trainer.recorder import StepRecorder
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

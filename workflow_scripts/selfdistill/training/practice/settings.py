@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from selfdistill.foundation.plugins import without_place
 from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.study.contexts import Context
 from selfdistill.study.doubt import Doubt
@@ -50,6 +51,8 @@ def practice_identity(settings: PracticeSettings, origin: dict[str, str]) -> dic
     """Everything that decides the weights, as `run_identity` has it for a training on a dataset."""
     identity = run_identity(settings, origin)
     identity["settings"] = deciding(identity["settings"])
+    sampling = identity["settings"]["sampling"]
+    sampling["engine"] = without_place(sampling["engine"])
     if settings.replays:
-        del identity["settings"]["sampling"]["engine"]
+        del sampling["engine"]
     return identity
