@@ -30,7 +30,8 @@ examples. NAME stands for a name of yours.
 `forklock check FILE` says all that is wrong with a file, with its lines. Editors check it by
 `config/schema.json`, and show the same texts. This page is made from the types of the study by `make schema`.
 
-An example is what a shipped study says, where one says something else than the default.
+An example is what a shipped study says, where one says something else than the default, and else one made for this
+page. It never is the default.
 
 ## What runs again when a key changes
 

@@ -1,7 +1,8 @@
 """What makes a site of the repository's pages, which link to each other and to files as they lie in the repository.
 
 MkDocs calls it (`hooks` in mkdocs.yml). Every tracked page stands in the site under its own path, and so does every file that
-one of them links to; a link to a folder leads to the folder's page.
+one of them links to; a link to a folder leads to the folder's page. A diagram, which would be drawn by a program fetched from
+elsewhere, is told in lines.
 """
 
 import re
@@ -16,6 +17,9 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(?<!`)(?P<text>\[(?:[^\[\]]|\[[^\]]*\]\([^)]*\))*\])\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+DIAGRAM = re.compile(r"^```mermaid\nflowchart \w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ARROW = re.compile(r"\s*--(?:\s+(?P<label>[^>\n]+?)\s+--)?>\s*")
+BOX = re.compile(r"(?P<name>\w+)(?:\[\(?(?P<text>[^\]]+?)\)?\])?$")
 ITEM = re.compile(r"[ ]*(?:[-*]|\d+\.) ")
 README = "README.md"
 
@@ -29,7 +33,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     here = Path(page.file.src_uri).parent
-    return lists_apart(LINK.sub(lambda link: to_a_page(link, here), markdown))
+    return lists_apart(LINK.sub(lambda link: to_a_page(link, here), DIAGRAM.sub(in_lines, markdown)))
 
 
 def tracked_pages() -> list[str]:
@@ -38,10 +42,30 @@ def tracked_pages() -> list[str]:
 
 
 def files_linked_from(page: str) -> Iterator[str]:
-    for link in re.finditer(r"\]\(([^)\s#]+)", (ROOT / page).read_text(encoding="utf-8")):
+    """A report that a page links to comes with the tables that it links to itself."""
+    links = r'href="([^"#]+)' if page.endswith(".html") else r"\]\(([^)\s#]+)"
+    for link in re.finditer(links, (ROOT / page).read_text(encoding="utf-8")):
         target = normpath(str(Path(page).parent / link[1]))
         if "://" not in link[1] and (ROOT / target).is_file():
             yield target
+            yield from files_linked_from(target) if target.endswith(".html") else ()
+
+
+def in_lines(diagram: re.Match[str]) -> str:
+    """The arrows of a flow chart, a line each, with the words of its boxes."""
+    flows = [ARROW.split(line.strip()) for line in diagram[1].splitlines()]  # box, label, box, label, box
+    boxes = [BOX.match(box) for flow in flows for box in flow[::2]]
+    words = {box["name"]: box["text"].replace("<br/>", " ") for box in boxes if box and box["text"]}
+
+    def told(box: str) -> str:
+        name = box.partition("[")[0]
+        return words.get(name, name)
+
+    def arrow(label: str | None) -> str:
+        return f" → ({label}) → " if label else " → "
+
+    lines = ["".join(arrow(part) if at % 2 else told(str(part)) for at, part in enumerate(flow)) for flow in flows]
+    return "\n".join(["```text", *lines, "```"])
 
 
 def lists_apart(markdown: str) -> str:

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from selfdistill.annotation.rubric import check_rubric
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.harmless import harmless
 from selfdistill.models.hub.copies import check_copies
 from selfdistill.models.hub.revisions import check_pins
 from selfdistill.planning.plugged import check_plugins
@@ -30,7 +31,8 @@ if Path.cwd().resolve() != Path(workflow.basedir).resolve():
 if len(workflow.overwrite_configfiles) > 1:
     raise WorkflowError(
         f"--configfile: {', '.join(os.path.relpath(file) for file in workflow.overwrite_configfiles)} would become a "
-        "mixture of their studies, and a study file is complete by itself; give one."
+        "mixture of their studies, and a study file is complete by itself; give one. If one of them is a target, name it "
+        "before --configfile, which takes every word behind it for a study file."
     )
 # For the same reason the lab's keys must not leak into another study.
 if not workflow.overwrite_configfiles:
@@ -62,7 +64,11 @@ try:
         refuse_other_results(STUDY, Path(RESULTS), config.get("replace"))
         # Where a study with looks stands: read once, before the graph is made (docs/run-a-study.md).
         LOOKS = record_of(STUDY, Path(LOOK_RECORD)) if STUDY.evaluation.looks else None
-        check_pins(STUDY, Path(REVISIONS), lambda loader: dataset_of(STUDY.reference("loader", loader)).hub)
+        check_pins(
+            STUDY,
+            Path(REVISIONS),
+            lambda loader: dataset_of(STUDY.reference("loader", loader)).hub,
+        )
     check_copies(STUDY, Path(RESULTS) / "hub")
 except UserError as error:
-    raise WorkflowError(str(error))
+    raise WorkflowError(harmless(str(error)))

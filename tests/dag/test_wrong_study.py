@@ -24,6 +24,7 @@ def asked(clone: Clone, *command: str, folder: Path | None = None) -> tuple[int,
 def test_two_study_files_are_no_mixture_of_both(fresh: Clone) -> None:
     code, said = asked(fresh, "snakemake", "-n", "--configfile", "config/smoke.yaml", "config/lab-full.yaml")
     assert code == 1 and "--configfile: config/smoke.yaml, config/lab-full.yaml would become a mixture" in said
+    assert "If one of them is a target, name it before --configfile" in said
 
 
 def test_a_file_that_names_no_study_does_not_run_the_lab_with_its_keys(fresh: Clone) -> None:

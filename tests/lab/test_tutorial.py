@@ -6,9 +6,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from conftest import ENVIRONMENT, PATIENCE, ROOT, Clone
+from selfdistill.tables import words
 
 PAGE = (ROOT / "docs/tutorial.md").read_text()
 STEP = re.compile(r"^## (\d+)\. (.+?)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -49,10 +51,18 @@ def test_the_steps_of_the_tutorial_run_in_a_fresh_clone(fresh: Clone, tmp_path_f
             said = "\n".join([done.stdout, done.stderr])
             assert (done.returncode != 0) == says.startswith("error: "), f"{title}: {commands}{said[-3000:]}"
             assert [line for line in says.splitlines() if line not in said] == [], f"{title}: {said[-3000:]}"
-    assert (fresh.folder / "results/my-afternoon/report.html").stat().st_size > 100_000
+    results = fresh.folder / "results/my-afternoon"
+    assert (results / "report.html").stat().st_size > 100_000
+    assert right_answers_of_the_base(results) > 0.3  # else every difference would be nothing, whatever training did
     packed = run("forklock bundle config/my-afternoon.yaml.bak --out packed.zip", fresh.folder, environment)
     assert packed.returncode == 0, packed.stderr  # as it was before step 9: a study that measures no gradients apart
     assert "results/analysis/noise_summary.parquet" in zipfile.ZipFile(fresh.folder / "packed.zip").namelist()
+
+
+def right_answers_of_the_base(results: Path) -> float:
+    levels = pl.read_parquet(results / "analysis/levels.parquet")
+    asked = levels.filter(estimand=words.ACCURACY, model_id="base", decode_id="t07", split="all", budget="full")
+    return float(asked["estimate"].item())
 
 
 def run(commands: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

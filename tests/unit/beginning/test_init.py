@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from selfdistill.beginning.choices import thinks_by_name
 from selfdistill.beginning.commented import commented, section_within
 from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
@@ -80,10 +81,47 @@ def sentences(section: type[Section], content: dict[str, Any], before: str = "")
                 yield from sentences(inner, each, f"{before}{key}.")
 
 
+def test_numbers_are_as_a_person_writes_them_and_one_seed_is_said_to_be_one_training(here: Path) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", *GIVEN])
+    assert run(["init", "field", "--problems", "mine.jsonl", "--model", "Qwen/Qwen3-4B", "--where", "slurm"]) == 0
+    numbers = re.findall(r"lr_floor: (\S+)", "".join(map(Path.read_text, sorted(Path("config").glob("*.yaml")))))
+    assert numbers == ["1.0e-06", "6.0e-06"]
+    text = " ".join(Path("config/mine.yaml").read_text().replace("#", " ").split())
+    assert "With one seed a verdict speaks of one training; with several, as [0, 1, 2], of the method." in text
+
+
 def test_what_is_written_is_read_as_what_it_was() -> None:
     for file in ("config.yaml", "config/smoke.yaml", "config/doubt-lab.yaml", "config/qwen3.5-4b.yaml"):
         study = yaml.safe_load((ROOT / file).read_text())
         assert yaml.safe_load(commented(study)) == study
+
+
+def test_the_context_has_room_for_a_prompt_that_is_reworded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", *GIVEN])
+    reworded(" And once more: put the answer in a box.")
+    assert run(["check", "config/mine.yaml"]) == 0
+
+
+def test_check_finds_the_prompt_that_no_longer_fits_by_tokens_and_not_by_letters(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = problem(60, problem="Start with 1. " + "9" * 100)
+    letters = problem(61, problem="Start with 2. " + "Multiply " * 20)
+    assert len(digits["problem"]) < len(letters["problem"])
+    write("learn.jsonl", [problem(number) for number in range(100, 130)])
+    write("ask.jsonl", [letters, digits, *(problem(number) for number in range(10, 50))])
+    run(["init", "mine", "--problems", "learn.jsonl", "ask.jsonl", *GIVEN])
+    reworded(" Once more." * 20)
+    assert run(["check", "config/mine.yaml"]) == 1
+    assert re.search(
+        r"model.context: ask.jsonl, line 2 takes \d+ tokens as a prompt, and with the 256 of", capsys.readouterr().err
+    )
+
+
+def reworded(more: str) -> None:
+    study = yaml.safe_load(Path("config/mine.yaml").read_text())
+    study["problems"]["prompt"] += more
+    Path("config/mine.yaml").write_text(yaml.safe_dump(study))
 
 
 def test_two_files_are_taken_as_they_are(here: Path) -> None:
@@ -141,6 +179,52 @@ def test_a_model_on_the_hub_may_be_named_before_it_is_there(here: Path, capsys: 
     assert (study["training"]["lr"], study["training"]["gpus"], study["sampling"]["gpus"]) == (5.0e-6, 1, 1)
     assert "model.thinks: true is a guess from its name" in said
     assert "snakemake --profile slurm --sdm conda results/field/report.html --configfile config/field.yaml" in said
+
+
+@pytest.mark.parametrize(
+    ("hub", "thinks"),
+    [
+        ("Qwen/Qwen3-4B", True), ("Qwen/Qwen3.5-4B", True), ("Qwen/Qwen3-4B-Instruct-2507", False), ("Qwen/QwQ-32B", True),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", True), ("HuggingFaceTB/SmolLM3-3B", True), ("google/gemma-3-4b-it", False),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", False), ("somebody/model", None), ("thinkers/model", None),
+    ],
+)  # fmt: skip
+def test_a_name_says_whether_a_model_thinks_or_says_nothing(hub: str, thinks: bool | None) -> None:
+    assert thinks_by_name(hub) is thinks
+
+
+def test_a_guess_is_called_one_in_the_file(here: Path) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", "--model", "Qwen/Qwen3-4B", "--where", "gpu"])
+    text = Path("config/mine.yaml").read_text()
+    study = yaml.safe_load(text)
+    assert (study["model"]["thinks"], study["decodes"]["t07"]["max_tokens"]) == (True, 8192)
+    assert "This is a guess from the model's name" in " ".join(text.replace("#", " ").split())
+
+
+@pytest.mark.parametrize(("answers", "thinks"), [("perhaps\nyes\n", True), ("\n", False)])
+def test_where_a_name_says_nothing_a_person_is_asked(
+    answers: str, thinks: bool, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(answers))
+    assert run(["init", "mine", "--problems", "mine.jsonl", "--model", "somebody/model", "--where", "gpu"]) == 0
+    text = Path("config/mine.yaml").read_text()
+    assert yaml.safe_load(text)["model"]["thinks"] is thinks and "guess" not in text
+    assert "'perhaps' is neither yes nor no" in capsys.readouterr().err or not thinks
+
+
+def test_what_is_said_of_a_model_counts_more_than_its_name(here: Path) -> None:
+    told = ("--model", "Qwen/Qwen3-4B", "--where", "gpu", "--thinks", "no")
+    run(["init", "mine", "--problems", "mine.jsonl", *told])
+    assert yaml.safe_load(Path("config/mine.yaml").read_text())["model"]["thinks"] is False
+
+
+def test_the_last_words_of_check_say_what_it_could_not_look_at(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["init", "mine", "--problems", "mine.jsonl", "--model", "somebody/model", "--where", "cpu"])
+    assert run(["check", "config/mine.yaml"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "mine: nothing is wrong as far as is known. Not looked at: the model's files and chat template, model.thinks, and "
+        "whether prompts fit model.context; disk."
+    )
 
 
 def test_a_model_that_nobody_timed_is_no_mistake(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from selfdistill.commands.main import run
 
 LIBRARY = ROOT / "workflow_scripts/selfdistill"
 # Where a path in a guide may begin.
@@ -176,3 +177,21 @@ def test_contributors_find_every_folder_of_tests() -> None:
     table = (ROOT / "CONTRIBUTING.md").read_text()
     folders = {file.split("/")[1] for file in tracked() if re.match(r"tests/\w+/.*test_\w+\.py$", file)}
     assert {folder for folder in folders if f"| `{folder}/` |" not in table} == set()
+
+
+def test_targets_stand_before_the_study_file_which_would_else_be_two() -> None:
+    behind = re.compile(r"snakemake [^\n`]*--configfile \S+ [^-\s]\S*/\S+")
+    assert behind.search("snakemake --cores 2 --configfile config/my.yaml results/my/report.html")
+    wrong = {name: behind.findall((ROOT / name).read_text()) for name in tracked() if name.endswith(".md")}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_the_field_study_detects_what_its_plan_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = " ".join((ROOT / "docs/questions.md").read_text().split())
+    said = re.search(r"of the field study's 1,000 it takes (\d+), and `forklock (plan \S+)` says ([\d.]+)\.", text)
+    assert said is not None
+    monkeypatch.chdir(ROOT)
+    run(said[2].split())
+    assert re.search(rf"^ssd-at-0-7 .* {said[1]} .* {said[3]} ", capsys.readouterr().out, re.MULTILINE)

@@ -58,6 +58,11 @@ def test_it_stands_before_the_first_answer_and_says_what_the_library_says() -> N
     assert {*legend.arms.values(), *legend.decodes.values()} <= {text.replace("\u202f", "\u2009") for text in said}
 
 
+def test_a_long_legend_hides_none_of_its_lines() -> None:
+    styles = re.findall(r"\.(?:meanings|names)[^{}]*\{([^}]*)\}", page_of(report_inputs))
+    assert styles and not re.search("height: [0-9]|overflow", " ".join(styles).replace("line-height", ""))
+
+
 def test_ssd_is_spelled_out_where_it_first_stands() -> None:
     body = re.sub(r"<style>.*?</style>", "", page_of(report_inputs), flags=re.DOTALL)
     first = re.search(r"\bssd\b", body, re.IGNORECASE)

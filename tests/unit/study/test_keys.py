@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import runpy
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
@@ -52,6 +53,15 @@ def test_every_key_has_an_example_that_fits_it(key: Key) -> None:
     assert example is not None or key.path == "evaluation.mixture_draws"
     python = json.dumps(example)
     TypeAdapter(Annotated[key.field.annotation, key.field]).validate_json(python)  # type: ignore[arg-type]
+    assert example != key.field.default or example is None, "an example that is the default shows nothing"
+
+
+def test_no_section_says_the_same_twice() -> None:
+    for key in KEYS.values():
+        if key.inner is not None and "." not in key.path:
+            said = re.findall(r"\w+", REFERENCE["about"](key).lower())
+            parts = [tuple(said[at : at + 6]) for at in range(len(said) - 5)]
+            assert len(parts) == len(set(parts)), key.path
 
 
 # What runs again, held against what decides a sample and a training.

@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.study.arms import Arm
-from selfdistill.study.legend import SSD, arm_in_words, legend_of
+from selfdistill.study.legend import IN_NAMES, SSD, arm_in_words, legend_of
 from selfdistill.study.load import read_study, typed_study
 from selfdistill.study.practice import PracticeRecipe
 from selfdistill.study.recipe_words import PRACTICE_WORDS, TRAINING_WORDS
@@ -148,6 +148,13 @@ def test_decodes_say_their_law_and_what_they_are_for() -> None:
     said = legend_of(mixed)
     assert said.cap == "" and "at most 224 tokens" in said.decodes["t11"]
     assert "at most 100 tokens, always the likeliest token" in said.decodes["t07"]
+
+
+@pytest.mark.parametrize("word", IN_NAMES)
+def test_a_method_is_spelled_out_that_names_are_made_of(word: str) -> None:
+    assert IN_NAMES[word].startswith(f"{word.upper()} is ")
+    assert IN_NAMES[word] in legend_of(plain("config/practice-lab.yaml")).sentences
+    assert IN_NAMES[word] not in legend_of(plain("config.yaml")).sentences
 
 
 def test_ssd_is_spelled_out_where_a_reader_meets_it() -> None:

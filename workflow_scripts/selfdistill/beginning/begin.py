@@ -15,7 +15,7 @@ from typing import NamedTuple
 from selfdistill.beginning.choices import Choices
 from selfdistill.beginning.commented import commented
 from selfdistill.beginning.division import divided
-from selfdistill.beginning.first_study import SEED, first_study
+from selfdistill.beginning.first_study import SEED, first_study, notes_of
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_text
 from selfdistill.foundation.suggestions import listed
@@ -56,7 +56,7 @@ def _begin(choices: Choices) -> Begun:
         with contextlib.redirect_stderr(io.StringIO()):  # of copies the notes tell
             tables = assemble(Problems.model_validate({"prompt": "{problem}", "sources": sources}), SEED)
         refuse_few(choices, tables.train.height)
-        text = beginning_of(choices) + commented(first_study(choices, sources, tables))
+        text = beginning_of(choices) + commented(first_study(choices, sources, tables), notes_of(choices))
         lines = lines_in(text, choices.file)
         found = looked_at(lines)[1]
         wrong = [each for each in found if each.kind == "mistake" and not each.of_machine]

@@ -26,6 +26,11 @@ class Choices:
     model: str  # its folder
     hub: str | None  # the repository that fills it, where it is not there
     where: Where
+    thinks: bool | None = None  # where a person said it
+
+    @property
+    def thinks_is_a_guess(self) -> bool:
+        return self.hub is not None and self.thinks is None
 
     @property
     def file(self) -> Path:
@@ -78,6 +83,26 @@ def model_of(given: str) -> tuple[str, str | None]:
         f"model: there is no folder {given!r}; give the model's folder, or its name on the hub as {TEXTS[HUB_ID].written.split(' as ')[-1]}, "
         f"or nothing for the lab's ({LAB_MODEL})."
     )
+
+
+# Families that think unless told otherwise; Qwen3's later models say it of themselves.
+THINKING_FAMILIES = re.compile(
+    r"think|reason|-r1|qwq|magistral|smollm3|qwen3(?!.*(?:instruct|base|coder))", re.IGNORECASE
+)
+OTHER_FAMILIES = re.compile(r"instruct|-it\b|chat|coder", re.IGNORECASE)
+
+
+def thinks_by_name(hub: str) -> bool | None:
+    """Whether a model thinks before it answers, as far as its name says it."""
+    name = hub.rpartition("/")[2]
+    return True if THINKING_FAMILIES.search(name) else False if OTHER_FAMILIES.search(name) else None
+
+
+def yes_or_no(given: str) -> bool:
+    said = given.strip().lower()
+    if said not in ("y", "yes", "n", "no"):
+        raise UserError(f"thinks: {given!r} is neither yes nor no.")
+    return said.startswith("y")
 
 
 def place_of(given: str) -> Where:

@@ -18,37 +18,46 @@ WIDTH = 110
 INDENT = "  "
 
 
-def commented(content: Mapping[str, Any]) -> str:
-    return "\n".join(_section(Study, content, "", set())) + "\n"
+def commented(content: Mapping[str, Any], notes: Mapping[str, str] = {}) -> str:
+    """`notes` are said behind the sentences of keys, which they name by their paths: `model.thinks`."""
+    return "\n".join(_Writer(notes).section(Study, content)) + "\n"
 
 
-def _section(section: type[Section], content: Mapping[str, Any], indent: str, told: set[str]) -> Iterator[str]:
-    for key, value in content.items():
-        field = section.model_fields[key]
-        inner, sentence = section_within(field.annotation), field.description or ""
-        if not indent:
-            yield ""
-        if not isinstance(value, dict) or not value or inner is None:
-            yield from with_comment(f"{indent}{key}: {written(value)}", sentence, indent)
-        elif get_origin(field.annotation) is dict:
-            yield from with_comment(f"{indent}{key}:", sentence or own_sentence(inner), indent)
-            yield from _named(inner, value, indent + INDENT, told)
-        else:
-            yield from with_comment(f"{indent}{key}:", sentence or own_sentence(inner), indent)
-            yield from _section(inner, value, indent + INDENT, told)
+class _Writer:
+    def __init__(self, notes: Mapping[str, str]) -> None:
+        self.notes = notes
+        self.told: set[str] = set()  # Section.key, of sections that stand under names
 
-
-def _named(section: type[Section], entries: Mapping[str, Any], indent: str, told: set[str]) -> Iterator[str]:
-    for name, content in entries.items():
-        keys = {f"{section.__name__}.{key}" for key in content}
-        if keys <= told:
-            yield f"{indent}{name}: {written(content)}"
-            continue
-        yield f"{indent}{name}:"
+    def section(
+        self, section: type[Section], content: Mapping[str, Any], path: str = "", indent: str = ""
+    ) -> Iterator[str]:
         for key, value in content.items():
-            sentence = "" if f"{section.__name__}.{key}" in told else section.model_fields[key].description or ""
-            yield from with_comment(f"{indent}{INDENT}{key}: {written(value)}", sentence, indent + INDENT)
-        told |= keys
+            field = section.model_fields[key]
+            inner, sentence = section_within(field.annotation), self.sentence(section, key, path)
+            if not indent:
+                yield ""
+            if not isinstance(value, dict) or not value or inner is None:
+                yield from with_comment(f"{indent}{key}: {written(value)}", sentence, indent)
+                continue
+            yield from with_comment(f"{indent}{key}:", sentence or own_sentence(inner), indent)
+            below = self.named if get_origin(field.annotation) is dict else self.section
+            yield from below(inner, value, f"{path}{key}.", indent + INDENT)
+
+    def named(self, section: type[Section], entries: Mapping[str, Any], path: str, indent: str) -> Iterator[str]:
+        for name, content in entries.items():
+            keys = {f"{section.__name__}.{key}" for key in content}
+            if keys <= self.told:
+                yield f"{indent}{name}: {written(content)}"
+                continue
+            yield f"{indent}{name}:"
+            for key, value in content.items():
+                is_told = f"{section.__name__}.{key}" in self.told
+                sentence = "" if is_told else self.sentence(section, key, f"{path}{name}.")
+                yield from with_comment(f"{indent}{INDENT}{key}: {written(value)}", sentence, indent + INDENT)
+            self.told |= keys
+
+    def sentence(self, section: type[Section], key: str, path: str) -> str:
+        return " ".join(filter(None, [section.model_fields[key].description, self.notes.get(f"{path}{key}")]))
 
 
 def with_comment(line: str, sentence: str, indent: str) -> Iterator[str]:

@@ -4,13 +4,12 @@ It asks the question of the project, does training on its own samples make this 
 answer to it can do without: the filter alone, and the base sampled anew. All else is left to the study file's usual values.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfdistill.beginning.choices import Choices, Where, is_the_labs
+from selfdistill.beginning.choices import Choices, Where, is_the_labs, thinks_by_name
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.folder import inspect_model
 from selfdistill.models.reading import CONFIG
@@ -18,7 +17,7 @@ from selfdistill.models.sizes import size_of
 from selfdistill.planning.figures import CHARACTERS_PER_TOKEN
 from selfdistill.problems.assemble import ProblemTables
 from selfdistill.rehearsal.rehearsal import PROMPT as LABS_PROMPT
-from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.sampling.prompts import Chat, asked, longest_prompt, user_turn
 from selfdistill.study.contexts import THINKING
 
 SEED = 20261121
@@ -26,12 +25,14 @@ PROMPT = "Solve the problem step by step and put the final answer in \\boxed{}.\
 # Tokens of the longest answer, by where a study runs: of models that think, and of others.
 LONGEST: dict[Where, tuple[int, int]] = {"cpu": (256, 256), "gpu": (8192, 1024), "slurm": (16384, 1024)}
 OPENED = "<think>"  # by the template, for the model
-THINKS_BY_NAME = re.compile("think|reason|-r1|qwq", re.IGNORECASE)
 CHAT_MARKS = 50  # tokens of a chat template around a problem, of a model that is not there yet
 # The peak of the learning rate below so many parameters: the lab's, SmolLM2-135M's, the field study's.
 PEAKS = ((5e6, 3.0e-5), (1e9, 2.0e-5), (float("inf"), 5.0e-6))
+SLACK = 64  # tokens of the context beyond what the longest prompt and answer take, so that a prompt may be reworded
 SHARDS: dict[Where, int] = {"cpu": 2, "gpu": 2, "slurm": 4}  # that the base's samples are divided into,
 WORTH_A_SHARD = 100  # where there are more problems than this
+ONE_SEED = "With one seed a verdict speaks of one training; with several, as [0, 1, 2], of the method."
+A_GUESS = "This is a guess from the model's name, and decodes.*.max_tokens follows it; correct both if it is wrong."
 STEPS = 10  # of a training, at least, where the problems are few
 KEPT = 0.75  # of the samples pass the filter, it is hoped; a study that keeps fewer says so and stops
 ANSWERS = 100  # to all problems together, at least, where the problems are few
@@ -88,18 +89,25 @@ def first_study(choices: Choices, sources: Mapping[str, Mapping[str, str]], tabl
     }  # fmt: skip
 
 
+def notes_of(choices: Choices) -> dict[str, str]:
+    """What is said of keys beside their own sentences."""
+    return {"arms.ssd.seeds": ONE_SEED} | ({"model.thinks": A_GUESS} if choices.thinks_is_a_guess else {})
+
+
 def known_of(choices: Choices, prompt: str, problems: list[str]) -> Known:
     """Of a model that is still to be downloaded only what its name says."""
-    folder, text = Path(choices.model), asked(max(problems, key=len), prompt)
+    folder = Path(choices.model)
     size = size_of(folder, choices.hub or "")
     parameters = size.parameters if size else None
     if not (folder / CONFIG).is_file():
-        guess = THINKS_BY_NAME.search(f"{folder.name} {choices.hub}") is not None
-        return Known(len(text) // CHARACTERS_PER_TOKEN + CHAT_MARKS, None, guess, parameters)
+        thinks = thinks_by_name(choices.hub or "") if choices.thinks is None else choices.thinks
+        characters = len(asked(max(problems, key=len), prompt))
+        return Known(characters // CHARACTERS_PER_TOKEN + CHAT_MARKS, None, bool(thinks), parameters)
     positions, chat = inspect_model(folder, 1).max_positions, Chat(folder)
-    turn = [user_turn(text)]
-    thinks = OPENED in chat.text(turn) or THINKING in str(chat.tokenizer.chat_template)
-    return Known(len(chat.ids(turn)), positions, thinks, parameters)
+    thinks = choices.thinks
+    if thinks is None:
+        thinks = OPENED in chat.text([user_turn(prompt)]) or THINKING in str(chat.tokenizer.chat_template)
+    return Known(longest_prompt(chat, problems, prompt)[1], positions, thinks, parameters)
 
 
 def longest_answer(choices: Choices, known: Known) -> int:
@@ -115,7 +123,9 @@ def longest_answer(choices: Choices, known: Known) -> int:
 
 def model_part(choices: Choices, known: Known, longest: int) -> dict[str, Any]:
     hub = {"hub": choices.hub, "revision": ""} if choices.hub else {}
-    return {"path": choices.model, **hub, "context": known.prompt_tokens + longest + 1, "thinks": known.thinks}
+    wanted = known.prompt_tokens + longest + 1 + SLACK
+    context = min(wanted, known.positions or wanted)
+    return {"path": choices.model, **hub, "context": context, "thinks": known.thinks}
 
 
 def training_part(problems: int, known: Known, on_gpu: bool) -> dict[str, Any]:
@@ -129,7 +139,7 @@ def training_part(problems: int, known: Known, on_gpu: bool) -> dict[str, Any]:
         "micro_batch": max(1, batch // 4) if not on_gpu else 1,
         "epochs": max(1, -(-STEPS * batch // examples)),
         "lr": peak,
-        "lr_floor": peak / 5,
+        "lr_floor": float(f"{peak / 5:.3g}"),  # as a person would write it
         "warmup_steps": 2,
         "checkpoints": [100],
         "gpus": int(on_gpu),

@@ -33,10 +33,8 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def concluded(found: list[Finding], wrong: int) -> str:
-    unknown = sum(finding.kind == "unknown" for finding in found)
+    unseen = [finding.unseen for finding in found if finding.kind == "unknown"]
     if wrong:
-        rest = f", and {unknown} could not be looked at" if unknown else ""
+        rest = f", and {len(unseen)} could not be looked at" if unseen else ""
         return f"{plural(wrong, 'thing is', 'things are')} wrong{rest}."
-    return "nothing is wrong" + (
-        f" as far as is known: {plural(unknown, 'thing', 'things')} not there yet." if unknown else "."
-    )
+    return "nothing is wrong" + (f" as far as is known. Not looked at: {'; '.join(unseen)}." if unseen else ".")

@@ -12,11 +12,21 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 from selfdistill.beginning.begin import Begun, begin
-from selfdistill.beginning.choices import LAB_MODEL, PLACES, Choices, Where, model_of, name_of, place_of, problems_of
+from selfdistill.beginning.choices import (
+    LAB_MODEL,
+    PLACES,
+    Choices,
+    Where,
+    model_of,
+    name_of,
+    place_of,
+    problems_of,
+    thinks_by_name,
+    yes_or_no,
+)
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.suggestions import listed
 from selfdistill.foundation.wording import plural
@@ -36,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="the study's name; its file is config/NAME.yaml")
     parser.add_argument("--problems", nargs="+", metavar="FILE", help="one file, or one to learn from and one to ask")
     parser.add_argument("--model", help=f"the model's folder, or its name on the hub; the lab's is {LAB_MODEL}")
+    parser.add_argument("--thinks", metavar="yes|no", help="whether it thinks first, where its name does not say it")
     parser.add_argument("--where", help=f"where it is to run: {', '.join(PLACES)}")
 
 
@@ -62,7 +73,16 @@ def choices_of(asked: argparse.Namespace) -> Choices:
     where = answered(
         asked.where, f"Where will it run: {', '.join(PLACES)}? [{CPU}]", lambda said: place_of(said or CPU)
     )
-    return Choices(name, problems, folder, hub, where)
+    return Choices(name, problems, folder, hub, where, thinks_of(asked.thinks, hub))
+
+
+def thinks_of(given: str | None, hub: str | None) -> bool | None:
+    """Asked only where neither a folder nor a name says it and there is somebody to ask."""
+    unknown = hub is not None and thinks_by_name(hub) is None
+    if given is None and not (unknown and sys.stdin.isatty()):
+        return None
+    question = f"Does {hub} think before it answers, and close the thought by </think>? [no]"
+    return answered(given, question, lambda said: yes_or_no(said or "no"))
 
 
 def answered(given: str | None, question: str, check: Callable[[str], Answer]) -> Answer:
@@ -90,7 +110,7 @@ def told(choices: Choices, begun: Begun) -> Iterator[str]:
     if begun.too_alike:
         yield f"  {plural(begun.too_alike, 'problem')} to learn from too like one that is asked: left out."
     yield from (f"  {note}" for note in begun.notes)
-    if choices.hub and not Path(choices.model).is_dir():
+    if choices.thinks_is_a_guess:
         yield f"  model.thinks: {str(study.model.thinks).lower()} is a guess from its name, for {choices.hub} is not here yet; correct it if it is wrong."
     yield "Look at it, then:"
     yield f"  forklock plan {choices.file}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.harmless import guard_output
 from selfdistill.foundation.programs import as_program
 from selfdistill.foundation.suggestions import suggested
 
@@ -23,6 +24,7 @@ COMMANDS = ("init", "check", "plan", "rehearse", "status", "diff", "look", "redo
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
+    guard_output()
     try:
         as_program(lambda: sys.exit(run_here(given)))
     except BrokenPipeError:  # `forklock plan | head`: whoever reads has read enough

@@ -21,6 +21,7 @@ from typing import Any
 
 from selfdistill.commands.given import add_study
 from selfdistill.foundation.wording import plural
+from selfdistill.machine.terminal import STDOUT, write
 from selfdistill.planning.cost import Amount, Stage, stages
 from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
@@ -65,7 +66,9 @@ def run(asked: argparse.Namespace) -> int:
             if asked.json
             else as_text(study, parts, planned, asked.price, asked.all, stopped)
         )
-        print((CLEAR if asked.watch and sys.stdout.isatty() else "") + text, flush=True)
+        if asked.watch and sys.stdout.isatty():
+            write(STDOUT, CLEAR)
+        print(text, flush=True)
         if not asked.watch:
             return 0
         time.sleep(asked.watch)

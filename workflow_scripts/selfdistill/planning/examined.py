@@ -30,9 +30,10 @@ from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.assemble import SECONDS_PER_ANSWER, without_duplicates
 from selfdistill.problems.contamination import find_contamination
 from selfdistill.problems.datasets.convert import audit, convert
+from selfdistill.problems.examples import read_examples
 from selfdistill.problems.sources import RawProblem, raw_problem, read_source
 from selfdistill.problems.wording import check_wording
-from selfdistill.sampling.prompts import Chat, asked, user_turn
+from selfdistill.sampling.prompts import Chat, earlier_turns, longest_prompt
 from selfdistill.study.cross_checks import cross_checks
 from selfdistill.study.evaluation import size_of
 from selfdistill.study.identity import refuse_other_results
@@ -61,6 +62,7 @@ class Finding:
     kind: Kind
     sentence: str  # one that speaks of a key begins with it: `key: what`
     of_machine: bool = False  # true of this machine and not of every other
+    unseen: str = ""  # of the unknown, what could not be looked at
 
 
 Look = Callable[[Study], Iterator[Finding]]
@@ -87,7 +89,7 @@ def looked_at(lines: Lines, file_alone: bool = False) -> tuple[str, list[Finding
 
 def _all_of(study: Study, file_alone: bool) -> list[Finding]:
     told = list(dict.fromkeys(cross_checks(study, Path("."))))
-    found = [] if file_alone else list(examined(study, told))
+    found = [] if file_alone else list(dict.fromkeys(examined(study, told)))
     keys = {_key_of(each.sentence) for each in found if each.kind == "mistake"}
     return [
         Finding("mistake", complaint) for complaint in told if not _is_told_better(_key_of(complaint), keys)
@@ -134,7 +136,7 @@ def _taken(look: Look, study: Study) -> Iterator[Finding]:
     try:
         yield from look(study)
     except NotStated as error:
-        yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}")
+        yield Finding("unknown", f"results: how much disk the study takes is not known, for {error}", unseen="disk")
     except UserError as error:
         yield Finding("mistake", str(error))
 
@@ -168,7 +170,11 @@ def _model(study: Study) -> Iterator[Finding]:
         else:
             yield from (Finding("note", note) for note in facts.notes)
     elif study.model.hub:
-        yield Finding("unknown", f"{MODEL}: {study.model.path} is not there yet; the first run downloads it.")
+        yield Finding(
+            "unknown",
+            f"{MODEL}: {study.model.path} is not there yet; the first run downloads it.",
+            unseen="the model's files and chat template, model.thinks, and whether prompts fit model.context",
+        )
 
 
 def _is_there(study: Study) -> bool:
@@ -220,7 +226,11 @@ def _source(study: Study, name: str, source: Source, read: list[RawProblem]) -> 
         except UserError as error:
             yield Finding("mistake", f"{key}: {error}")
     elif not Path(source.path).exists():
-        yield Finding("unknown", f"{key}.path: {source.path} is not there yet; the first run downloads it.")
+        yield Finding(
+            "unknown",
+            f"{key}.path: {source.path} is not there yet; the first run downloads it.",
+            unseen=f"the problems of {name}",
+        )
     else:
         loader = study.reference("loader", source.loader)
         conversion = convert(loader, Path(source.path), source.options)
@@ -252,8 +262,10 @@ def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
     if not problems or not _can_be_asked(study):
         return
     chat = Chat(Path(study.model.path), study.model.chat, bool(study.model.trust_remote_code))
-    longest = max(problems, key=lambda problem: len(problem.problem))
-    tokens = len(chat.ids([user_turn(asked(longest.problem, study.problems.prompt))]))
+    wording, file = study.problems.prompt, study.problems.examples
+    earlier = earlier_turns(read_examples(file), wording, chat) if file and Path(file).is_file() else []
+    which, tokens = longest_prompt(chat, [problem.problem for problem in problems], wording, earlier)
+    longest = problems[which]
     fitting = [decode.max_tokens for decode in study.decodes.values() if decode.max_tokens < study.model.context]
     most = max(fitting, default=0)  # what alone is too long is told of the file
     if tokens + most > study.model.context:

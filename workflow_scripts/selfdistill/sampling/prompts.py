@@ -70,6 +70,16 @@ def tokenise_prompts(
     return pl.DataFrame(rows, schema=PROMPTS)
 
 
+def longest_prompt(
+    chat: Chat, problems: Sequence[str], template: str, earlier: Sequence[Message] = ()
+) -> tuple[int, int]:
+    """Which problem takes the most tokens as a prompt, which need not be the one of the most letters, and how many."""
+    texts = [asked(problem, template) for problem in problems]
+    lengths = [len(ids) for ids in chat.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    longest = lengths.index(max(lengths))
+    return longest, len(chat.ids([*earlier, user_turn(texts[longest])]))
+
+
 def asked(problem: str, template: str) -> str:
     """A problem in the study's wording."""
     return template.replace("{problem}", problem)

@@ -13,7 +13,7 @@ THINKING = "enable_thinking"  # the switch of the chat templates that have one
 
 
 class Context(Section):
-    """What a model is told beside the problem. Without any key it is told nothing, and samples are those without a context."""
+    """Without any key the model is told nothing, and samples are those without a context."""
 
     wording: str = Field(
         BARE,

@@ -108,7 +108,7 @@ Outcome = Literal["accuracy", "accuracy_when_both_finished", "cut_rate", "loop_r
 
 
 class Hypothesis(Section):
-    """One line of the analysis plan, written before the data."""
+    """One line is about one arm, and has one verdict."""
 
     arm: Name = Field(description="The arm that the hypothesis is about.")
     against: Name = Field("base", description="base or another arm.")
@@ -132,7 +132,7 @@ class Hypothesis(Section):
 
 
 class Reported(Section):
-    """A difference that somebody else found: planning says whether this study could see it."""
+    """One entry is one difference in accuracy."""
 
     hypothesis: Name = Field(description="Which of the study's hypotheses it is about.")
     difference: float = Field(ge=-1, le=1, description="Of accuracy, as a share: -0.09 is nine points lost.")

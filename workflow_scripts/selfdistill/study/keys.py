@@ -231,7 +231,7 @@ UNITS = {
     "annotation.max_tokens": TOKENS,
 }
 
-# Where no study that is shipped has the key.
+# Where no study that is shipped has the key, or says something else than the default.
 EXAMPLES: dict[str, Any] = {
     "plugins": ["plugins/my_loader.py", "plugins/more"],
     "model.revision": "0123456789abcdef0123456789abcdef01234567",
@@ -239,11 +239,20 @@ EXAMPLES: dict[str, Any] = {
     "model.trust_remote_code": "OlmoHybridForCausalLM",
     "problems.examples": "mine/solved.jsonl",
     "problems.sources.NAME.hub": "openai/gsm8k",
+    "problems.contamination.ngram": 10,
+    "problems.contamination.overlap": 0.7,
+    "problems.contamination.jaccard": 0.7,
+    "problems.contamination.jaccard_same_answer": 0.5,
     "sampling.abort_loops.max_period": 64,
     "sampling.abort_loops.min_repeats": 32,
     "sampling.export_limit": 0.01,
     "grading.answer": "line",
+    "grading.loops.min_repeats": 3,
+    "grading.loops.counters": True,
+    "grading.seconds_per_answer": 30.0,
     "training.max_steps": 500,
+    "training.beta1": 0.95,
+    "training.max_grad_norm": 0.5,
     "training.collation": "padding-free",
     "training.precision": "pure-bf16",
     "training.schedule": "linear",
@@ -264,6 +273,7 @@ EXAMPLES: dict[str, Any] = {
     "arms.NAME.replays": "grpo",
     "arms.NAME.unequal_budget": True,
     "evaluation.looks": [400, 800, "all"],
+    "evaluation.audit.rows": 400,
     "evaluation.audit.filled": "mine/sheet.csv",
     "hypotheses.NAME.question": "not_worse",
     "doubt.markers": ["wait", "hmm", "hold on"],
@@ -273,6 +283,7 @@ EXAMPLES: dict[str, Any] = {
     "mechanism.top": 512,
     "mechanism.temperatures": [0.5, 1.0, 1.5],
     "mechanism.doubt": ["wait", "hmm"],
+    "mechanism.depth.distance": 0.25,
     "mechanism.classes.lock_top": 0.98,
     "mechanism.classes.fork_top": 0.9,
     "mechanism.classes.fork_second": 0.1,

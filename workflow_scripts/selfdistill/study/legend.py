@@ -20,6 +20,13 @@ SSD = (
     "SSD is simple self-distillation: a model draws its own answers at some temperature and truncation, and is trained on "
     "them as they are, right and wrong."
 )
+# Of words that stand in names alone.
+IN_NAMES = {
+    "sdpo": "SDPO is self-distillation policy optimisation: the model answers, and its teacher is the model itself, shown another "
+    "right answer to the same question.",
+    "opsd": "OPSD is on-policy self-distillation: the model answers, and its teacher is the model itself, shown the "
+    "dataset’s own solution.",
+}
 WHAT_THEY_ARE = "An arm is one way of making a model; a decode is one way of drawing its answers."
 
 
@@ -41,7 +48,7 @@ def legend_of(study: Mapping[str, Any]) -> Legend:
     caps = {decode.max_tokens for decode in decodes.values()}
     cap = f"at most {count(caps.pop())} tokens each" if len(caps) == 1 else ""
     return Legend(
-        (SSD, WHAT_THEY_ARE) if _speaks_of_ssd(study, arms) else (WHAT_THEY_ARE,),
+        (*([SSD] if _speaks_of_ssd(study, arms) else []), *_spelled_out(study, arms), WHAT_THEY_ARE),
         shared_recipe(study),
         {BASE: "the model as it is; nothing is trained"} | {name: arm_in_words(study, arm) for name, arm in arms.items()},
         {name: _decode(study, name, decode, arms, with_cap=not cap) for name, decode in decodes.items()},
@@ -58,9 +65,18 @@ def arm_in_words(study: Mapping[str, Any], arm: Arm) -> str:
 
 def _speaks_of_ssd(study: Mapping[str, Any], arms: Mapping[str, Arm]) -> bool:
     """Whether a reader meets the word, as a name's part or as what an arm is."""
-    names = [*arms, *(study.get("decodes") or {}), *(study.get("hypotheses") or {}), str(study.get("study", ""))]
     unchecked = any(arm.drawn_by and arm.keep in ("finished", "everything") for arm in arms.values())
-    return unchecked or any("ssd" in name.split("-") for name in names)
+    return unchecked or "ssd" in _words_of_names(study, arms)
+
+
+def _spelled_out(study: Mapping[str, Any], arms: Mapping[str, Arm]) -> list[str]:
+    there = _words_of_names(study, arms)
+    return [sentence for word, sentence in IN_NAMES.items() if word in there]
+
+
+def _words_of_names(study: Mapping[str, Any], arms: Mapping[str, Arm]) -> set[str]:
+    names = [*arms, *(study.get("decodes") or {}), *(study.get("hypotheses") or {}), str(study.get("study", ""))]
+    return {word for name in names for word in name.split("-")}
 
 
 def _decode(study: Mapping[str, Any], name: str, decode: Decode, arms: Mapping[str, Arm], with_cap: bool) -> str:

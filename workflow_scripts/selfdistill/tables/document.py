@@ -47,7 +47,9 @@ the name of a model, an arm, a seed or a part; a model's name may hold slashes, 
 This page is made from `workflow_scripts/selfdistill/tables/` (`make tables`): the meaning of a column is the comment
 beside it there. A table is refused that has other columns than these. The examples are of
 `config/smoke.yaml` and, where it has none, of `docs/examples/every-table.yaml` or `config/practice-lab.yaml`, of which each value is true and none
-means anything. Where all of them have nothing, the reason stands beside "null". They were taken by
+means anything. Where all of them have nothing, the reason stands beside "null". The examples of a table are of its
+fullest row, and what that row lacks is of another: values that exclude each other, as a verdict and a value that
+only other verdicts have, come from two. They were taken by
 
 ```
 snakemake --cores 2 --configfile config/smoke.yaml
