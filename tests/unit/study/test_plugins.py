@@ -14,11 +14,13 @@ from extend_examples import example
 from selfdistill.analysis.plugged import analysed
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import digest_of, reference_in, without_place
+from selfdistill.planning.examined import looked_at
 from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.datasets.convert import convert
 from selfdistill.rehearsal.recorded_shapes import write_in_shape
 from selfdistill.sampling.engines.choice import choose_engine
 from selfdistill.sampling.journal.engine_note import keep_to_engine
+from selfdistill.study.lines import read_with_lines
 from selfdistill.study.load import load_study
 from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.plugins import listed_plugins
@@ -164,6 +166,54 @@ def test_code_that_came_with_a_model_a_dataset_or_results_is_never_run(
     found = plugged_in(load_study(copy.deepcopy(LAB), ROOT).model_copy(update=raw), tmp_path)
     assert "lies in old-results (results), and code that comes with a model" in str(found.wrong) and not found.offers
     assert not ran.exists()
+
+
+def told_of(tmp_path: Path, **changes: Any) -> list[str]:
+    """What `forklock check` says is wrong of plugins and of problems."""
+    file = written(tmp_path / "studies", yaml.safe_dump(copy.deepcopy(LAB) | changes), "mine.yaml")
+    return [
+        each.sentence
+        for each in looked_at(read_with_lines(file))[1]
+        if each.kind == "mistake" and (" plugins: " in each.sentence or "loader: " in each.sentence)
+    ]
+
+
+@pytest.mark.parametrize("loader", [None, "mine"])
+def test_a_check_runs_no_code_that_it_refuses(
+    loader: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither beside problems that are a file, nor where a loader of that name is asked to read what is there."""
+    monkeypatch.chdir(ROOT)
+    ran = tmp_path / "ran"
+    (tmp_path / "data").mkdir()
+    problems = ROOT / LAB["problems"]["sources"]["exam"]["path"]
+    (tmp_path / "data/exam.jsonl").write_bytes(problems.read_bytes())
+    file = written(tmp_path / "data", f"open({str(ran)!r}, 'w')\n")
+    exam = {"path": str(tmp_path / "data" / ("" if loader else "exam.jsonl")), "use": "eval", "loader": loader}
+    changed = LAB["problems"] | {"sources": LAB["problems"]["sources"] | {"exam": exam}}
+    told = told_of(tmp_path, plugins=[str(file)], problems=changed)
+    assert len(told) == 1 and "code that comes with a model, a dataset or results is not run" in told[0], told
+    assert "(problems.sources.exam.path)" in told[0] and not ran.exists()
+
+
+def test_a_plugin_in_the_folder_that_holds_problems_and_all_else_is_the_users_own(tmp_path: Path) -> None:
+    written(tmp_path, ENGINE)
+    (tmp_path / "exam.jsonl").touch()
+    exam = LAB["problems"]["sources"]["exam"] | {"path": "exam.jsonl"}
+    study = study_of().model_copy(update={"plugins": ["mine.py"]})
+    sources = {"exam": study.problems.sources["exam"].model_validate(exam)}
+    study = study.model_copy(update={"problems": study.problems.model_copy(update={"sources": sources})})
+    assert plugged_in(study, tmp_path).names("engine") == ["mine"]
+
+
+def test_a_misspelt_loader_is_told_once_with_the_plugins_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "raw").mkdir()
+    file = example("loader", tmp_path)
+    exam = {"path": str(tmp_path / "raw"), "use": "eval", "loader": "school-exam"}
+    changed = LAB["problems"] | {"sources": LAB["problems"]["sources"] | {"exam": exam}}
+    [told] = told_of(tmp_path, plugins=[str(file)], problems=changed)
+    assert "problems.sources.exam.loader: there is no loader 'school-exam'; did you mean 'school-exams'" in told
 
 
 def test_the_pages_filter_chooses_and_one_that_gives_no_truths_is_refused(tmp_path: Path) -> None:

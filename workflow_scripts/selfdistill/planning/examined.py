@@ -39,7 +39,9 @@ from selfdistill.study.evaluation import size_of
 from selfdistill.study.identity import refuse_other_results
 from selfdistill.study.lines import Lines
 from selfdistill.study.load import read_study, without_paths
+from selfdistill.study.loaders import LOADERS
 from selfdistill.study.models import reference_arms, sampled_arms
+from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.problems import Source
 from selfdistill.study.sentences import complaints
 from selfdistill.study.stand_in import Whole, made_whole, rests_on
@@ -124,11 +126,17 @@ def _is_told_better(key: str, by: Collection[str]) -> bool:
 def examined(study: Study, told: Collection[str] = ()) -> Iterator[Finding]:
     """What is found beside what the file's own checks `told` already, of which a key that is wrong is not told again."""
     wrong = {_key_of(complaint) for complaint in told} - {MODEL}
+    study = _without_broken_plugins(study)
     for look in LOOKS:
         if look is _disk and told:  # names that nothing has cannot be reckoned with
             yield Finding("unknown", "results: how much disk the study takes is looked at once its file is right.")
             continue
         yield from (finding for finding in _taken(look, study) if _key_of(finding.sentence) not in wrong)
+
+
+def _without_broken_plugins(study: Study) -> Study:
+    """What is wrong with them the file's own checks tell. No look imports a file that is not to be run."""
+    return study.model_copy(update={"plugins": []}) if plugged_in(study, Path(".")).wrong else study
 
 
 def _taken(look: Look, study: Study) -> Iterator[Finding]:
@@ -231,8 +239,9 @@ def _source(study: Study, name: str, source: Source, read: list[RawProblem]) -> 
             f"{key}.path: {source.path} is not there yet; the first run downloads it.",
             unseen=f"the problems of {name}",
         )
+    elif (loader := study.reference("loader", source.loader)) == source.loader and loader not in LOADERS:
+        yield Finding("unknown", f"{key}.loader: what {loader} reads is looked at once there is such a loader.")
     else:
-        loader = study.reference("loader", source.loader)
         conversion = convert(loader, Path(source.path), source.options)
         rows, dropped = conversion
         place = f"{source.path} as {source.loader} reads it"

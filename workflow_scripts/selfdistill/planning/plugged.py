@@ -1,12 +1,20 @@
 """Whether what a study's plugins offer is what their rooms' contracts ask for: looked at before anything runs."""
 
+from pathlib import Path
+
+from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import Reference, digest_of
-from selfdistill.study.plugins import Offer, offers_of
+from selfdistill.study.plugin_checks import plugged_in
+from selfdistill.study.plugins import Offer
 from selfdistill.study.study import Study
 
 
 def check_plugins(study: Study) -> None:
-    for offer in offers_of(study.plugins) if study.plugins else []:
+    """Code that is not to be run is not run here either."""
+    found = plugged_in(study, Path("."))
+    if found.wrong:
+        raise UserError(found.wrong)
+    for offer in found.offers:
         check_offer(offer)
 
 

@@ -35,12 +35,18 @@ def plugged_in(study: Study, root: Path) -> Plugged:
     return Plugged([], strange) if strange else plugged(study.plugins, root)
 
 
+def _folders_of_data(study: Study, root: Path) -> Iterator[tuple[str, str]]:
+    """Of a dataset that is a file, the folder around it; one that holds the study itself is the user's own."""
+    for name, source in study.problems.sources.items():
+        place = source.path if source.loader else str(Path(source.path).parent)
+        if source.loader or not root.resolve().is_relative_to((root / place).resolve()):
+            yield name, place
+
+
 def _from_elsewhere(study: Study, root: Path) -> str | None:
     """Code that came with a model or a dataset, or lies among results, is never run. Looked at before it is imported."""
     places = {"model.path": study.model.path, "results": study.results}
-    places |= {
-        f"problems.sources.{name}.path": source.path for name, source in study.problems.sources.items() if source.loader
-    }
+    places |= {f"problems.sources.{name}.path": place for name, place in _folders_of_data(study, root)}
     try:
         files = plugin_files(study.plugins, root)
     except UserError:  # told by itself
