@@ -6,7 +6,7 @@ forklock compare config/my.yaml results/other --page both.html --table both.parq
 Decodes are the same where their settings are, whatever their names; arms where their names are. Every study is held against
 the first, paired problem by problem: the level of an arm, what training gave over the base, and what one arm has over another
 where a hypothesis asks. Where every trained side has two trainings or more, a row speaks of the method too. Before the numbers
-stands what each study itself says of its hypotheses.
+stands what made the results, what is missing, and what each study itself says of its hypotheses.
 """
 
 import argparse
