@@ -101,7 +101,7 @@ def test_what_forklock_says_of_a_finished_practice(clone: Clone, monkeypatch: py
     study = study_of(Path("small.yaml"))
     parts = standing(study)
     steps = {part.name: (part.done, part.total) for part in parts if part.stage == PRACTISE}
-    assert steps == {f"{arm}/seed-0": (2 * generations,) * 2 for arm, generations in ARMS.items()}
+    assert steps == {f"{arm}/seed-0": (2 * generations,) * 2 for arm, (generations, _) in ARMS.items()}
     assert {part.state for part in parts} == {"done"}
     figures = Figures(load_throughputs(THROUGHPUTS), study, THROUGHPUTS)
     planned = planned_for(study, figures)
