@@ -4,6 +4,7 @@ rewarded does not."""
 import contextlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ import yaml
 
 from conftest import Clone
 from lab.search import parse_search
+from selfdistill.commands.status import left_of, planned_for
 from selfdistill.doubt.counting import Markers
+from selfdistill.planning.changes import changes
+from selfdistill.planning.examined import THROUGHPUTS
+from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.standing import PRACTISE, standing
 from selfdistill.publishing.bundle import Wishes
 from selfdistill.publishing.hub import repositories
 from selfdistill.publishing.members import results_of
@@ -88,6 +94,29 @@ def guessing(made: Path) -> float:
 
 def doubts(texts: pl.Series) -> float:
     return sum(Markers().counts(text).total for text in texts) / len(texts)
+
+
+def test_what_forklock_says_of_a_finished_practice(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone.folder)
+    study = study_of(Path("small.yaml"))
+    parts = standing(study)
+    steps = {part.name: (part.done, part.total) for part in parts if part.stage == PRACTISE}
+    assert steps == {f"{arm}/seed-0": (2 * generations,) * 2 for arm, (generations, _) in ARMS.items()}
+    assert {part.state for part in parts} == {"done"}
+    figures = Figures(load_throughputs(THROUGHPUTS), study, THROUGHPUTS)
+    planned = planned_for(study, figures)
+    assert left_of(parts, planned).cpu_hours == 0
+    begun = [replace(part, done=0) if part.stage == PRACTISE else part for part in parts]
+    [practising] = [stage.expected for stage in planned if stage.name == PRACTISE]
+    assert left_of(begun, planned).cpu_hours == pytest.approx(practising.cpu_hours) and practising.cpu_hours > 0
+    found = changes(study)
+    assert [(each.run, each.why) for each in found.trained if not each.kept] == []
+    assert [each for each in found.sampled if each.new] == []
+    assert study.practice
+    longer = study.model_copy(update={"practice": study.practice.model_copy(update={"rollouts": 4})})
+    anew = {each.run: each.why for each in changes(longer).trained if not each.kept}
+    assert anew.keys() == steps.keys() and "practice.rollouts: 8, now 4" in anew["grpo/seed-0"]
+    assert anew["sdpo-replays-grpo/seed-0"].startswith("the answers of grpo/seed-0")
 
 
 def test_every_answer_is_kept_with_whom_it_was_given_by_and_what_was_learnt_of_it(made: Path) -> None:

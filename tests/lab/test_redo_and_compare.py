@@ -3,6 +3,7 @@
 import contextlib
 import html
 import io
+import json
 import math
 import re
 import shutil
@@ -24,6 +25,7 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.votes import answer_classes
 from selfdistill.reporting.numbers.index import TABLES, Number, numbers, of_table
 from selfdistill.reporting.numbers.recipes import OF_AN_ANSWER, lines_of
+from selfdistill.reporting.tables.plugged import offered
 from selfdistill.study.load import study_of, typed_study
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, SOLVING
 from selfdistill.tables.whole import read_table, write_table
@@ -276,7 +278,8 @@ def test_studies_are_paired_on_shared_problems_at_decodes_of_the_same_settings(
     )
     untouched = table.filter(pl.col("arm") != "ssd")
     assert untouched.height > 20 and set(untouched["estimate"]) == {0.0}
-    assert "ssd against filter-only, accuracy at t07" in shown.split("\n\n")[1]
+    assert "ssd against filter-only, accuracy at t07" in shown.split("\n\n")[2]
+    assert "What is not held side by side" not in shown
     page = (tmp_path / "both.html").read_text()
     assert "training.lr" in page and "<script" not in page and "src=" not in page
 
@@ -292,6 +295,72 @@ def test_what_a_study_file_says_is_no_markup_on_the_page(smoke: Clone, second: P
     assert "&lt;img src=x" in page and "<img" not in page
 
 
+def test_what_is_missing_and_what_made_the_results_is_told(smoke: Clone, second: Path, tmp_path: Path) -> None:
+    """A model that is gone, another grader and other plugins under the same names: on the terminal and on the page."""
+    cut = tmp_path / "cut"
+    shutil.copytree(second, cut)
+    shutil.rmtree(cut / "models/keep-cut")
+    base = cut / "models/base/graded.parquet"
+    pl.read_parquet(base).with_columns(grader=pl.lit("1")).write_parquet(base)
+    for place, digest in ((second, "0" * 16), (cut, "1" * 16)):
+        plugins = [{"file": "mine.py", "offers": "engine mine", "digest": digest}]
+        (place / "provenance.json").write_text(json.dumps({"plugins": offered(plugins)}))
+    page = tmp_path / "page.html"
+    shown = said(smoke.folder, "compare", str(second), str(cut), "--page", str(page))
+    (second / "provenance.json").unlink()
+    told = html.unescape(page.read_text())
+    sentence = "models/keep-cut/seed-0/at-100 has no graded answers at warm, which the study asks for; of keep-cut at warm nothing"
+    for text in (shown, told):
+        assert (
+            sentence in text
+            and "What differs in what made the results" in text
+            and "What is not held side by side" in text
+        )
+        assert "plugin mine.py (engine mine)" in text and all(f"SHA-256 {digit * 16}…" in text for digit in "01")
+    assert re.search(r"^  grader +2 +1, 2$", shown, re.MULTILINE) and '<td class="text">1, 2</td>' in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "sentence"),
+    [
+        ("--table", SMOKE, f"{SMOKE}: is no name of a table; name a file that ends in .parquet"),
+        ("--page", ".", "--page .: is a folder; name a file that ends in .html"),
+        ("--page", "results/smoke/report.html", "report.html: is there already, and is no page of a comparison"),
+        ("--table", "results/smoke/models/base/graded.parquet", "is there already, and is no table of a comparison"),
+        ("--table", f"{SMOKE}/both.parquet", f"{SMOKE}/both.parquet: cannot be written ("),
+    ],
+)
+def test_no_other_file_is_written_over(smoke: Clone, second: Path, option: str, place: str, sentence: str) -> None:
+    file = smoke.folder / place
+    before = file.read_bytes() if file.is_file() else None
+    with (
+        contextlib.chdir(smoke.folder),
+        contextlib.redirect_stdout(io.StringIO()),
+        pytest.raises(UserError) as error,
+    ):
+        run(["compare", SMOKE, str(second), option, place])
+    assert sentence in str(error.value)
+    assert (file.read_bytes() if file.is_file() else None) == before
+
+
+def test_what_a_comparison_wrote_is_written_over_and_equal_files_are_said_to_be_equal(
+    smoke: Clone, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    for file in (
+        *(smoke.folder / "results/smoke").glob("models/**/graded.parquet"),
+        smoke.folder / "results/smoke/study.yaml",
+    ):
+        target = copy / file.relative_to(smoke.folder / "results/smoke")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(file)
+    places = ["--page", str(tmp_path / "both.html"), "--table", str(tmp_path / "both.parquet")]
+    for _ in range(2):
+        shown = said(smoke.folder, "compare", SMOKE, str(copy), *places)
+        assert shown.startswith("The study files say the same.\n\n")
+    assert "The study files say the same." in (tmp_path / "both.html").read_text()
+
+
 def test_what_cannot_be_compared_is_a_sentence(smoke: Clone, second: Path, tmp_path: Path) -> None:
     def refused(*arguments: str) -> str:
         with (
@@ -303,7 +372,10 @@ def test_what_cannot_be_compared_is_a_sentence(smoke: Clone, second: Path, tmp_p
         return str(error.value)
 
     assert "name two studies or more" in refused(SMOKE)
-    assert "is given twice" in refused(SMOKE, SMOKE)
+    assert "results/smoke: is given twice; give" in refused(SMOKE, SMOKE)
+    assert "results/smoke: is given twice, as results/smoke too" not in refused(SMOKE, "results/smoke")
+    again = "results/../results/smoke"
+    assert f"{again}: is given twice, as results/smoke too; give two studies or more" in refused(SMOKE, again)
     (tmp_path / "empty").mkdir()
     assert "study.yaml: is not there; give folders of results" in refused(SMOKE, str(tmp_path / "empty"))
     shutil.copytree(second, tmp_path / "apart")

@@ -1,5 +1,9 @@
 """Two studies whose truth is known, side by side: what differs is found, by a method's claim as often as it says."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +13,10 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.analysis.across_studies import OneOfThem, Term, across_studies, findings, held_against, joined_families
+from selfdistill.analysis.left_out import left_out, unshared
 from selfdistill.analysis.problem_means import Evaluations
+from selfdistill.analysis.what_made import what_made
+from selfdistill.reporting.tables.plugged import offered
 from selfdistill.study.load import typed_study
 from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
@@ -87,24 +94,8 @@ def test_problems_are_one_family_where_any_study_says_so() -> None:
 
 def test_a_difference_of_two_arms_is_held_against_that_of_the_other_study() -> None:
     """Where a hypothesis of either asks for it; both arms were trained, and the noise of all four trainings counts."""
-    random = np.random.default_rng(3)
-    first, second = (
-        simulate(World(problems=60, arms=("ssd", "keep-cut"), trainings=2, training_sd=0.02), 1, random)
-        for _ in range(2)
-    )
-    asked = {
-        "one-over-the-other": {
-            "arm": "ssd",
-            "against": "keep-cut",
-            "comparison": "matched",
-            "decode": "study-000",
-            "margin": 0.03,
-        }
-    }
-    studies = []
-    for name, found, hypotheses in (("first", first, {}), ("second", second, asked)):
-        study = smoke_study(name, hypotheses)
-        studies.append(OneOfThem(name, study, Evaluations.of(found.graded, {"full": 0}), pl.DataFrame(schema=VERDICTS)))
+    first, second = two_simulated()
+    studies = [one_of_them("first", first.graded, {}), one_of_them("second", second.graded, ASKED)]
     table = across_studies(studies)
     accuracy = table.filter(estimand="accuracy")
     assert set(accuracy.filter(what=words.BETWEEN_ARMS).select("arm", "over", "claim").iter_rows()) == {
@@ -124,6 +115,98 @@ def test_a_difference_of_two_arms_is_held_against_that_of_the_other_study() -> N
     assert accuracy.filter(what=words.BETWEEN_ARMS)["estimate"].to_list() == pytest.approx([expected] * 2, abs=1e-12)
     assert accuracy.filter(what=words.EFFECT)["over"].unique().to_list() == ["base"]
     assert findings(studies) == []
+
+
+ASKED = {
+    "one-over-the-other": {
+        "arm": "ssd", "against": "keep-cut", "comparison": "matched", "decode": "study-000", "margin": 0.03,
+    }
+}  # fmt: skip
+
+
+def two_simulated() -> Iterator[Any]:
+    random = np.random.default_rng(3)
+    world = World(problems=60, arms=("ssd", "keep-cut"), trainings=2, training_sd=0.02)
+    return (simulate(world, 1, random) for _ in range(2))
+
+
+def one_of_them(name: str, graded: pl.DataFrame, hypotheses: dict[str, Any]) -> OneOfThem:
+    study = smoke_study(name, hypotheses)
+    return OneOfThem(name, study, Evaluations.of(graded, {"full": 0}), pl.DataFrame(schema=VERDICTS))
+
+
+def test_which_study_is_named_first_changes_the_sign_and_nothing_else() -> None:
+    """Families too: each study has its own, and a decode that is called otherwise."""
+    first, second = (found.graded for found in two_simulated())
+    number = pl.col("problem_id").rank("dense").over("model_id", "decode_id")
+    first = first.with_columns(family=pl.format("a{}", number // 2))
+    second = second.with_columns(family=pl.format("b{}", (number + 1) // 3))
+    studies = [one_of_them("first", first, {}), one_of_them("second", second, ASKED)]
+    same = ["what", "arm", "over", "estimand", "claim"]
+    table, swapped = (across_studies(given).sort(same) for given in (studies, studies[::-1]))
+    assert table.height == swapped.height > 20 and 0 < table["n"][0] < 30
+    assert table.select(same).equals(swapped.select(same))
+    mirrored = {
+        "estimate": -swapped["estimate"], "low": -swapped["high"], "high": -swapped["low"], "level": swapped["against_level"],
+        "p_value": swapped["p_value"], "standard_error": swapped["standard_error"], "n": swapped["n"], "problems": swapped["problems"],
+        "degrees_of_freedom": swapped["degrees_of_freedom"], "training_seeds": swapped["against_training_seeds"],
+    }  # fmt: skip
+    for column, values in mirrored.items():
+        assert table[column].to_list() == pytest.approx(values.to_list(), abs=1e-9, nan_ok=True), column
+    assert table["estimate"].abs().max() > 0.01  # type: ignore[operator]
+
+
+def test_a_training_an_arm_and_a_decode_that_are_not_held_are_named() -> None:
+    graded = next(two_simulated()).graded
+    whole = one_of_them("whole", graded, {})
+    asked = pl.col("model_id").str.starts_with
+    less = graded.filter(~asked("ssd/seed-1/") & ~asked("keep-cut/"))
+    found = left_out([whole, one_of_them("less", less, {})])
+    about = [sentence for sentence in found if sentence.startswith("less: ") and "at study-000" in sentence]
+    assert [sentence for sentence in about if "of ssd at" in sentence] == [
+        "less: models/ssd/seed-1/at-100 has no graded answers at study-000, which the study asks for; of ssd at study-000 only 1 of "
+        "its 2 trainings are held. Run that study to its end, and compare again."
+    ]
+    [gone] = [sentence for sentence in about if "of keep-cut at" in sentence]
+    assert "models/keep-cut/seed-0/at-100, models/keep-cut/seed-1/at-100 have no graded answers" in gone
+    assert "of keep-cut at study-000 nothing of it is held" in gone
+    other = whole.study.model_copy(deep=True)
+    del other.arms["fixed-point"]
+    other.decodes["study-000"] = other.decodes["study-000"].model_copy(update={"max_tokens": 65})
+    told = list(unshared(whole, replace(whole, name="other", study=other)))
+    assert told == [
+        "Only whole has fixed-point, and other does not: arms are the same where their names are.",
+        "Only whole asks at study-000: other asks at no decode of these settings.",
+    ]
+    assert not list(unshared(whole, whole))
+
+
+def test_what_made_results_is_read_from_answers_trainings_and_the_report(tmp_path: Path) -> None:
+    answers = {"engine": ["torch"] * 2, "engine_version": ["2.13.0"] * 2, "grader": [None, "2"]}
+    types = {"grader": pl.String}
+    for model in ("base", "ssd/seed-0/at-100"):
+        (tmp_path / "models" / model).mkdir(parents=True)
+        pl.DataFrame(answers, schema_overrides=types).write_parquet(tmp_path / "models" / model / "graded.parquet")
+    assert what_made(tmp_path, ["base"]) == {
+        "grader": "2, not recorded", "engine of the answers": "torch 2.13.0", "forklock of the report": "not recorded",
+        "code of the report": "not recorded",
+    }  # fmt: skip
+    (tmp_path / "runs/ssd/seed-0").mkdir(parents=True)
+    manifest = {"versions": {"trl": "1.16.0"}, "code": {"commit": "c0ffee", "uncommitted changes": "yes"}}
+    (tmp_path / "runs/ssd/seed-0/manifest.json").write_text(json.dumps(manifest | {"base_digest": "ab" * 32}))
+    plugins = [
+        {"file": "my.py", "offers": "engine mine, filter short", "digest": "0123456789abcdef"},
+        {"file": "judge.py", "offers": "judge strict", "digest": "fedcba9876543210"},
+    ]
+    record = {"forklock": "0.2.0", "commit": "beef", "versions": {"math-verify": "0.9"}, "plugins": offered(plugins)}
+    (tmp_path / "provenance.json").write_text(json.dumps(record))
+    made = what_made(tmp_path, ["base", "ssd/seed-0/at-100"])
+    assert (
+        made["weights of the base"] == "ab" * 6 and made["code of the trainings"] == "c0ffee with uncommitted changes"
+    )
+    assert made["trl of the trainings"] == "1.16.0" and made["math-verify of the report"] == "0.9"
+    assert made["plugin my.py (engine mine, filter short)"] == "SHA-256 0123456789abcdef…"
+    assert made["plugin judge.py (judge strict)"] == "SHA-256 fedcba9876543210…"
 
 
 def smoke_study(name: str, hypotheses: dict[str, Any]) -> Any:

@@ -14,6 +14,8 @@ SHIPPED = [
     *(file for file in sorted((ROOT / "config").glob("*.yaml")) if file.name != "throughputs.yaml"),
     *sorted((ROOT / "docs/examples").glob("*.yaml")),
 ]
+# What is not there yet, and what rests on that.
+WAITS = ("is not there yet", "is looked at once its file is right")
 AFTER_ANOTHER = "it is a checkpoint of the study whose results go to"  # which must have run
 
 ROOMY = SimpleNamespace(free=1 << 60)
@@ -28,7 +30,7 @@ def test_check_finds_nothing_wrong(file: Path, monkeypatch: pytest.MonkeyPatch) 
     wrong = [finding.sentence for finding in found if finding.kind == "mistake"]
     assert [sentence for sentence in wrong if not (AFTER_ANOTHER in sentence and begins_with_a_checkpoint)] == []
     unknown = [finding.sentence for finding in found if finding.kind == "unknown"]
-    assert [sentence for sentence in unknown if "is not there yet" not in sentence] == []
+    assert [sentence for sentence in unknown if not any(word in sentence for word in WAITS)] == []
 
 
 def test_they_are_all_here() -> None:

@@ -29,12 +29,12 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(name: str, tmp_path: Pa
 
 
 def test_all_keys_that_stand_twice_are_told(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("a: 1\nb: {c: 1, c: 2}\na: 2\n")
+    (tmp_path / "mine.yaml").write_text("study: 1\nmodel: {path: 1, path: 2}\nstudy: 2\n")
     with pytest.raises(UserError) as error:
         read_study(tmp_path / "mine.yaml")
     assert str(error.value).splitlines() == [
-        f"{tmp_path}/mine.yaml:2: b.c: stands in line 2 already; keep one of the two.",
-        f"{tmp_path}/mine.yaml:3: a: stands in line 1 already; keep one of the two.",
+        f"{tmp_path}/mine.yaml:2: model.path: stands in line 2 already; keep one of the two.",
+        f"{tmp_path}/mine.yaml:3: study: stands in line 1 already; keep one of the two.",
     ]
 
 
@@ -47,10 +47,12 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 def test_one_text_at_two_places_is_no_mistake(tmp_path: Path) -> None:
     """YAML's anchors, also one that holds itself."""
-    (tmp_path / "mine.yaml").write_text("a: &one {b: 1}\nc: *one\nd: {<<: *one, e: 2}\nf: &self {g: *self}\n")
+    (tmp_path / "mine.yaml").write_text(
+        "model: &one {b: 1}\ndecodes: *one\narms: {<<: *one, e: 2}\nstudy: &self {g: *self}\n"
+    )
     lines = read_with_lines(tmp_path / "mine.yaml")
-    assert lines.content["d"] == {"b": 1, "e": 2}
-    assert lines.placed("d.e: is wrong.", lines.content) == f"{tmp_path}/mine.yaml:3: d.e: is wrong."
+    assert lines.content["arms"] == {"b": 1, "e": 2}
+    assert lines.placed("arms.e: is wrong.", lines.content) == f"{tmp_path}/mine.yaml:3: arms.e: is wrong."
 
 
 def test_what_lacks_a_line_is_placed_where_it_would_stand() -> None:

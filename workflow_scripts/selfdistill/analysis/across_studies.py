@@ -9,7 +9,7 @@ checkpoints, and beside it stands one of the method where every trained side has
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from selfdistill.analysis.differences import Difference, judged_row
 from selfdistill.analysis.problem_means import Evaluations, Side, read_graded
+from selfdistill.analysis.what_made import what_made
 from selfdistill.foundation.errors import UserError
 from selfdistill.models.lineage import RECORD
 from selfdistill.statistics.clusters import Array
@@ -44,6 +45,7 @@ class OneOfThem:
     study: Study
     evaluations: Evaluations
     verdicts: pl.DataFrame  # VERDICTS; without rows where the study has none yet
+    made: dict[str, str] = field(default_factory=dict)  # what made its results
 
     def side(self, arm: str, decode: str) -> Side | None:
         """An arm at the end of its training, with all its trainings; the base, or an arm that trains nothing, as it is."""
@@ -65,15 +67,22 @@ class OneOfThem:
 
 def read_studies(folders: Sequence[Path]) -> list[OneOfThem]:
     """Of folders of results."""
+    places: dict[Path, Path] = {}
+    for folder in folders:
+        if (before := places.setdefault(folder.resolve(), folder)) is not folder:
+            also = f", as {before} too" if before != folder else ""
+            raise UserError(f"{folder}: is given twice{also}; give two studies or more.")
     studies = [_recorded(folder) for folder in folders]
     names = [study.study for study in studies]
     called = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
-    if len(set(called)) < len(called):
-        raise UserError(
-            f"{next(name for name in called if called.count(name) > 1)}: is given twice; give two studies or more."
-        )
     return [
-        OneOfThem(name, study, _evaluations(study, folder), _verdicts(folder))
+        OneOfThem(
+            name,
+            study,
+            _evaluations(study, folder),
+            _verdicts(folder),
+            what_made(folder, _graded_models(study, folder)),
+        )
         for name, study, folder in zip(called, studies, folders, strict=True)
     ]
 
@@ -98,13 +107,20 @@ def _recorded(folder: Path) -> Study:
         ) from error
 
 
-def _evaluations(study: Study, folder: Path) -> Evaluations:
-    models = [BASE, *resample_arms(study)]
+def _graded_models(study: Study, folder: Path) -> list[str]:
+    """The base, without which there is nothing, and whatever of the others was graded."""
+    models = resample_arms(study)
     models += [model_id(arm, seed, 100) for arm in trained_arms(study) for seed in study.arms[arm].seeds]
-    tables = [str(folder / "models" / model / "graded.parquet") for model in models]
-    return Evaluations.of(
-        read_graded([table for table in tables if table == tables[0] or Path(table).is_file()]), study.evaluation.sizes
-    )
+    return [BASE, *(model for model in models if _answers_of(model, folder).is_file())]
+
+
+def _answers_of(model: str, folder: Path) -> Path:
+    return folder / "models" / model / "graded.parquet"
+
+
+def _evaluations(study: Study, folder: Path) -> Evaluations:
+    tables = [str(_answers_of(model, folder)) for model in _graded_models(study, folder)]
+    return Evaluations.of(read_graded(tables), study.evaluation.sizes)
 
 
 def _verdicts(folder: Path) -> pl.DataFrame:

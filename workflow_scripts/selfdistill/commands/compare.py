@@ -6,49 +6,85 @@ forklock compare config/my.yaml results/other --page both.html --table both.parq
 Decodes are the same where their settings are, whatever their names; arms where their names are. Every study is held against
 the first, paired problem by problem: the level of an arm, what training gave over the base, and what one arm has over another
 where a hypothesis asks. Where every trained side has two trainings or more, a row speaks of the method too. Before the numbers
-stands what each study itself says of its hypotheses.
+stands what made the results, what is missing, and what each study itself says of its hypotheses.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from selfdistill.analysis.across_studies import across_studies, findings, read_studies
+from selfdistill.analysis.left_out import left_out
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_text
-from selfdistill.reporting.side_by_side import as_lines, files_differ, findings_table, numbers, page
+from selfdistill.reporting.side_by_side import (
+    SAME_FILES,
+    SAME_MAKING,
+    as_lines,
+    files_differ,
+    findings_table,
+    is_page,
+    making_differs,
+    numbers,
+    page,
+)
 from selfdistill.study.load import study_of
 from selfdistill.study.unlike import unlike
 from selfdistill.tables.analysis import ACROSS_STUDIES
-from selfdistill.tables.whole import write_table
+from selfdistill.tables.whole import is_table, write_table
 
 SUMMARY = "Two studies or more side by side, on the problems that they share."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="study files, or folders of results")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="also write a page")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="also write the numbers as Parquet")
+    parser.add_argument("--page", type=Path, metavar="FILE.html", help="also write a page")
+    parser.add_argument("--table", type=Path, metavar="FILE.parquet", help="also write the numbers")
 
 
 def run(asked: argparse.Namespace) -> int:
     folders = [place if place.is_dir() else Path(study_of(place).results) for place in asked.studies]
     if len(folders) < 2:
         raise UserError("compare: name two studies or more.")
+    refuse_place(asked.page, "page", ".html", is_page)
+    refuse_place(asked.table, "table", ".parquet", lambda place: is_table(place, ACROSS_STUDIES))
     studies = read_studies(folders)
     names = [study.name for study in studies]
     differing = unlike([study.study.as_param() for study in studies])
-    print("\n".join(as_lines(files_differ(names, differing))), end="\n\n")
+    print("\n".join(as_lines(files_differ(names, differing), SAME_FILES)), end="\n\n")
+    making = unlike([study.made for study in studies])
+    print("\n".join(as_lines(making_differs(names, making), SAME_MAKING)), end="\n\n")
+    if unsaid := left_out(studies):
+        print("\n".join(["What is not held side by side", *(f"  {sentence}" for sentence in unsaid)]), end="\n\n")
     found = findings(studies)
     if (verdicts := findings_table(names, found)) is not None:
         print("\n".join(as_lines(verdicts)), end="\n\n")
     table = across_studies(studies)
     for content in numbers(table):
         print("\n".join(as_lines(content)), end="\n\n")
-    try:
-        if asked.table:
-            write_table(table, asked.table, ACROSS_STUDIES)
-        if asked.page:
-            write_text(asked.page, page(names, differing, found, table))
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be written ({error.strerror}); give another place.") from error
+    write(asked.table, lambda place: write_table(table, place, ACROSS_STUDIES))
+    write(asked.page, lambda place: write_text(place, page(names, differing, making, unsaid, found, table)))
     return 0
+
+
+def refuse_place(place: Path | None, what: str, suffix: str, ours: Callable[[Path], bool]) -> None:
+    """Only what an earlier comparison wrote is written over."""
+    if place is None:
+        return
+    if place.is_dir() or place.suffix != suffix:
+        raise UserError(
+            f"--{what} {place}: {'is a folder' if place.is_dir() else 'is no name of a ' + what}; name a file that ends in {suffix}."
+        )
+    if place.exists() and not ours(place):
+        raise UserError(
+            f"--{what} {place}: is there already, and is no {what} of a comparison; name another place, or remove it."
+        )
+
+
+def write(place: Path | None, to: Callable[[Path], None]) -> None:
+    if place is None:
+        return
+    try:
+        to(place)
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written ({error.strerror}); give another place.") from error

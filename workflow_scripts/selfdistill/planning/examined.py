@@ -221,7 +221,7 @@ def _problems(study: Study) -> Iterator[Finding]:
     everything = read["train"] + read["eval"]
     sources = study.problems.sources
     yield from unreadable_golds([each for each in everything if sources[each.source].loader is None])
-    yield from _lengths(study, everything)
+    yield from _lengths(study, read)
     if whole:
         yield from _enough(study, read)
 
@@ -266,23 +266,28 @@ def unreadable_golds(problems: list[RawProblem]) -> Iterator[Finding]:
         yield Finding("mistake", f"problems.sources: {len(places) - NAMED} more answers cannot be read.")
 
 
-def _lengths(study: Study, problems: list[RawProblem]) -> Iterator[Finding]:
-    """The longest problem, with the longest completion that any decode allows it."""
-    if not problems or not _can_be_asked(study):
+def _lengths(study: Study, read: dict[str, list[RawProblem]]) -> Iterator[Finding]:
+    """The longest problems, with the longest completion that any decode allows. Of problems of which some are drawn, a note."""
+    if not any(read.values()) or not _can_be_asked(study):
         return
     chat = Chat(Path(study.model.path), study.model.chat, bool(study.model.trust_remote_code))
     wording, file = study.problems.prompt, study.problems.examples
     earlier = earlier_turns(read_examples(file), wording, chat) if file and Path(file).is_file() else []
-    which, tokens = longest_prompt(chat, [problem.problem for problem in problems], wording, earlier)
-    longest = problems[which]
     fitting = [decode.max_tokens for decode in study.decodes.values() if decode.max_tokens < study.model.context]
     most = max(fitting, default=0)  # what alone is too long is told of the file
-    if tokens + most > study.model.context:
-        yield Finding(
-            "mistake",
-            f"model.context: {longest.place} takes {tokens:,} tokens as a prompt, and with the {most:,} of the longest decode "
-            f"that is more than {study.model.context:,}; raise model.context or lower max_tokens.",
-        )
+    drawn = {"train": study.training.samples, "eval": size_of(study.evaluation.budgets["full"], len(read["eval"]))}
+    for use, problems in read.items():
+        if not problems:
+            continue
+        which, tokens = longest_prompt(chat, [problem.problem for problem in problems], wording, earlier)
+        if tokens + most > study.model.context:
+            some = drawn[use] < len(problems)
+            yield Finding(
+                "note" if some else "mistake",
+                f"model.context: {problems[which].place} takes {tokens:,} tokens as a prompt, and with the {most:,} of the longest "
+                f"decode that is more than {study.model.context:,}; raise model.context or lower max_tokens"
+                + (", or the run ends where this problem is among those that are drawn." if some else "."),
+            )
 
 
 def _enough(study: Study, read: dict[str, list[RawProblem]]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ TITLES = {
     words.BETWEEN_ARMS: "What one arm has over another, within each study",
 }
 NAMES = {words.ACCURACY: "accuracy", words.CUT_RATE: "cut rate", words.MEAN_TOKENS: "mean tokens"}
+SAME_FILES = "The study files say the same."
+SAME_MAKING = "As far as the results record it, the same grader, engines, weights, code and plugins made them."
+MARK = '<meta name="generator" content="forklock compare">'  # in the head of every page
 LONGEST = 60  # characters of a value of a study file that are shown
 
 
@@ -36,6 +40,16 @@ def files_differ(names: Sequence[str], differing: dict[str, list[Any]]) -> Table
     rows = [Row([key, *map(told, values)]) for key, values in differing.items()]
     every = frozenset(range(len(names) + 1))
     return Table("What differs between the study files", ["key", *names], [Group(rows)], "", text_columns=every)
+
+
+def making_differs(names: Sequence[str], differing: dict[str, list[Any]]) -> Table:
+    return replace(files_differ(names, differing), caption="What differs in what made the results", note=MAKING_NOTE)
+
+
+MAKING_NOTE = (
+    "Grader and engines are those of the answers that are held; the rest is what trainings and reports wrote down. Where these "
+    "differ, a difference below may be theirs: the same text can be judged or written otherwise."
+)
 
 
 def findings_table(names: Sequence[str], findings: Sequence[Finding]) -> Table | None:
@@ -135,8 +149,11 @@ def _row(row: dict[str, Any]) -> Row:
     return Row([*cells, fmt.count(row["problems"]), fmt.count(row["n"])])
 
 
-def as_lines(table: Table) -> Iterator[str]:
-    """For a terminal: columns as wide as what stands in them."""
+def as_lines(table: Table, nothing: str = "") -> Iterator[str]:
+    """For a terminal: columns as wide as what stands in them; `nothing` is said where no row does."""
+    if nothing and not any(group.rows for group in table.groups):
+        yield nothing
+        return
     rows = [table.columns, *(row.cells for group in table.groups for row in group.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.columns))]
     yield table.caption
@@ -151,15 +168,22 @@ def as_lines(table: Table) -> Iterator[str]:
         yield from (line(row.cells) for row in group.rows)
 
 
+def is_page(file: Path) -> bool:
+    with open(file, "rb") as handle:
+        return MARK.encode() in handle.read(2000)
+
+
 def page(
     names: Sequence[str],
     differing: dict[str, list[Any]],
+    making: dict[str, list[Any]],
+    left_out: Sequence[str],
     findings: Sequence[Finding],
     table: pl.DataFrame,
     templates: Path = TEMPLATES,
 ) -> str:
     """Complete in itself. What stands in study files is text and never markup."""
     return templates_in(templates).get_template("compare.html.j2").render(
-        names=names, files=files_differ(names, differing), found=findings_table(names, findings), tables=list(numbers(table)), results="", figures={}, safe_svg=Markup,
+        names=names, files=files_differ(names, differing), same_files=SAME_FILES, making=making_differs(names, making), same_making=SAME_MAKING, left_out=left_out, mark=Markup(MARK), found=findings_table(names, findings), tables=list(numbers(table)), results="", figures={}, safe_svg=Markup,
         strip_classes={}, style=Markup((templates / "report.css").read_text(encoding="utf-8")),
     )  # fmt: skip

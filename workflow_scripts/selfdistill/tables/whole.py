@@ -23,6 +23,15 @@ def write_table(frame: pl.DataFrame, path: str | Path, schema: Schema) -> None:
         conformed.write_parquet(part, compression="zstd", row_group_size=ROWS_TOGETHER)
 
 
+def is_table(path: Path, schema: Schema) -> bool:
+    """Whether a file is a table of this schema, or of an older form of it: all of its columns are among these."""
+    try:
+        there = pl.read_parquet_schema(path)
+    except Exception:  # polars raises many kinds for what is no table
+        return False
+    return set(there) <= set(schema) and next(iter(schema)) in there
+
+
 def read_table(
     path: str | Path, schema: Schema, columns: Sequence[str] = (), later: Sequence[str] = ()
 ) -> pl.DataFrame:

@@ -1,0 +1,76 @@
+"""What made the results of a study, as far as they record it: for a person who holds studies side by side.
+
+Engines and grader stand with every answer, the software and the base's weights with every training. What the report was made by,
+and what the plugins were, stands in the record beside it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from selfdistill.models.lineage import MANIFEST
+from selfdistill.tables.sampling import GRADED
+from selfdistill.tables.whole import read_table
+
+RECORD = "provenance.json"  # beside the report; older results have none
+NOT_RECORDED = "not recorded"
+DIGITS = 12  # of a commit or a digest
+OF_A_PLUGIN = ", SHA-256 "  # between what a file offers and its digest, in the record
+
+
+def what_made(folder: Path, models: Sequence[str]) -> dict[str, str]:
+    """`folder` of results, and the models in it that were graded."""
+    tables = [folder / "models" / model / "graded.parquet" for model in models]
+    columns = ("engine", "engine_version", "grader")
+    answers = pl.concat(read_table(table, GRADED, columns, ("grader",)).unique() for table in tables)
+    engines = answers.select(pl.format("{} {}", "engine", pl.col("engine_version").fill_null(NOT_RECORDED)))
+    found = {"grader": _all_of(answers["grader"]), "engine of the answers": _all_of(engines.to_series())}
+    manifests = [_read(file) for file in sorted(folder.glob(f"runs/*/*/{MANIFEST}"))]
+    kept: dict[str, list[str | None]] = {}
+    for manifest in manifests:
+        for name, value in _of_a_training(manifest):
+            kept.setdefault(name, []).append(value)
+    found |= {name: _all_of(values) for name, values in kept.items()}
+    return found | dict(_of_the_report(_read(folder / RECORD)))
+
+
+def _of_a_training(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    yield "weights of the base", (manifest.get("base_digest") or "")[:DIGITS] or None
+    yield "code of the trainings", _code(manifest.get("code") or {})
+    for name, value in {
+        "python": manifest.get("python"), "device": manifest.get("device"), **(manifest.get("versions") or {}),
+    }.items():  # fmt: skip
+        yield f"{name} of the trainings", value
+
+
+def _of_the_report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "forklock of the report", str(record.get("forklock") or NOT_RECORDED)
+    yield "code of the report", _code(record) or NOT_RECORDED
+    for name, value in (record.get("versions") or {}).items():
+        yield f"{name} of the report", str(value)
+    for plugin in filter(None, str(record.get("plugins") or "").split("; ")):
+        offered, _, digest = plugin.partition(OF_A_PLUGIN)
+        yield f"plugin {offered}", f"SHA-256 {digest}"
+
+
+def _code(told: Mapping[str, Any]) -> str | None:
+    if not told.get("commit"):
+        return None
+    changed = told.get("uncommitted changes") == "yes"
+    return f"{str(told['commit'])[:DIGITS]}{' with uncommitted changes' if changed else ''}"
+
+
+def _all_of(values: Any) -> str:
+    return ", ".join(sorted({NOT_RECORDED if value is None else str(value) for value in values}))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Nothing of what is not there: older results, or a part of them."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
