@@ -87,6 +87,7 @@ BROKEN = {
     "no reply": ("yield 'two'", "must give replies .* but gives 'two'"),
     "a reply to nothing": ("yield Reply('other', '{}')", "answers 'other', which is no open question"),
     "two replies": ("yield Reply(question.request_id, '{}'); yield Reply(question.request_id, '{}')", "which is no open question"),
+    "an end of the program": ("raise SystemExit(0)", r"JUDGE fails \(SystemExit: 0\)"),
     "a number": ("yield Reply(question.request_id, 3)", "the text of a reply is 3, which is of another type"),
     "what is no text": ("yield Reply(question.request_id, chr(0xD800))", "holds what is no text"),
     "silence": ("yield from ()", "gives 7 of 7 questions no reply; what was answered is kept"),

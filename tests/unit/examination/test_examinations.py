@@ -12,6 +12,7 @@ from selfdistill.commands.main import run
 from selfdistill.examination.checks import Broken
 from selfdistill.examination.engines import BATCH, CHECKS, Examined, examine_engine
 from selfdistill.examination.laws import MODEL
+from selfdistill.examination.loaders import CHECKS as LOADER_CHECKS
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.sampling.requests import Given, Request, Sample
@@ -105,3 +106,10 @@ def test_what_a_loader_breaks_is_found_and_an_error_of_its_own_is_told(
     file.write_text(text.replace('level=int(row["points"])', 'level=int(row["pints"])'))
     assert run(["examine", "loader", str(file)]) == 1
     assert "it raises KeyError: 'pints'" in capsys.readouterr().out
+
+
+def test_a_loader_that_ends_the_program_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = example("loader", tmp_path)
+    file.write_text(file.read_text().replace('first, last = options["years"]', "raise SystemExit(0)"))
+    assert run(["examine", "loader", str(file)]) == 1
+    assert capsys.readouterr().out.count("it raises SystemExit: 0") == len(LOADER_CHECKS)

@@ -13,7 +13,8 @@ from conftest import ROOT
 from extend_examples import example
 from selfdistill.analysis.plugged import analysed
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.plugins import digest_of, reference_in, without_place
+from selfdistill.foundation.plugins import digest_of, import_plugin, reference_in, without_place
+from selfdistill.foundation.programs import as_program
 from selfdistill.planning.examined import looked_at
 from selfdistill.planning.plugged import check_plugins
 from selfdistill.problems.datasets.convert import convert
@@ -80,6 +81,10 @@ WRONG = {
     "a file that is not there": (None, "there is no file or folder"),
     "an error at import": ("1 / 0\n", r"cannot be imported \(ZeroDivisionError: division by zero\)"),
     "a file that ends the program": ("raise SystemExit(3)\n", "cannot be imported"),
+    "a name that fails": (
+        "class Odd(type):\n    @property\n    def name(cls):\n        return 1 / 0\nclass ENGINE(metaclass=Odd): pass\n",
+        r"cannot be imported \(ZeroDivisionError: division by zero\)",
+    ),
     "no Python": ("def (\n", r"cannot be imported \(SyntaxError"),
     "a file beside it": ("import another_of_mine\n", "No module named 'another_of_mine'"),
     "nothing": ("x = 1\n", "offers nothing; it needs one of DATASET, ENGINE, JUDGE, KEEP, ANALYSES"),
@@ -142,6 +147,31 @@ def test_two_files_that_give_the_same_are_refused(tmp_path: Path) -> None:
     written(tmp_path, ENGINE), written(tmp_path, ENGINE, "other.py")
     with pytest.raises(UserError, match="both give the engine 'mine'; rename one"):
         study_of(tmp_path)
+
+
+def test_a_file_that_is_named_twice_is_said_to_be(tmp_path: Path) -> None:
+    file = written(tmp_path, ENGINE)
+    for again in (file, tmp_path):
+        with pytest.raises(UserError, match=r"mine.py is named twice; name it once"):
+            study_of(file, again)
+
+
+def test_a_plugin_that_ends_the_program_fails_the_job(tmp_path: Path) -> None:
+    """With whatever is asked of it; a program that ends by itself does so as before."""
+    file = written(tmp_path, "import sys\nimport polars as pl\ndef end(*_):\n    sys.exit(0)\n"
+        "ANALYSES = {'mine': end}\nKEEP = {'mine': pl.col('n_tokens').map_batches(end)}\n")  # fmt: skip
+    study = study_of(file)
+    analysis, keep = (reference_in(study.reference(kind, "mine")) for kind in ("analysis", "filter"))
+    assert analysis and keep
+    with pytest.raises(UserError, match=r"ANALYSES\['mine'\] fails \(SystemExit: 0\)"):
+        analysed([analysis], {})
+    with pytest.raises(UserError, match=r"KEEP\['mine'\] fails \("):
+        kept_samples(pl.DataFrame({"n_tokens": [3], "finish_class": ["answered"]}), str(keep))
+    with pytest.raises(SystemExit, match=r"error: plugins: .*mine.py ends the program \(SystemExit\) before its work"):
+        as_program(import_plugin(file).end)
+    with pytest.raises(SystemExit) as ended:
+        as_program(lambda: sys.exit(0))
+    assert ended.value.code == 0
 
 
 def test_code_that_came_with_a_model_a_dataset_or_results_is_never_run(

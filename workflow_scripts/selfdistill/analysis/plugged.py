@@ -39,7 +39,7 @@ def _cells(reference: Reference, tables: Mapping[str, pl.LazyFrame]) -> pl.DataF
         found: Any = analysis_of(reference)(tables)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{where} fails ({in_a_line(error)}); mend it, or leave it out of plugins.") from error
     if not isinstance(found, pl.DataFrame):
         raise UserError(f"{where} must return a polars DataFrame, but returns a {type(found).__name__}.")

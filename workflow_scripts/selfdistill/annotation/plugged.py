@@ -60,7 +60,7 @@ class PluggedJudge:
             yield
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{self.where} fails ({in_a_line(error)}); what was answered is kept: mend it.") from error
 
     def _refuse_broken(self, reply: Any, unanswered: set[str]) -> None:

@@ -28,7 +28,7 @@ def examined(checks: Mapping[str, Callable[..., None]], *subject: Any) -> Iterat
             check(*subject)
         except (Broken, UserError) as broken:
             yield Found(claim, str(broken))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             yield Found(claim, f"it raises {in_a_line(error)}")
         else:
             yield Found(claim, None)

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import re
 import sys
+import traceback
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from selfdistill.foundation.errors import UserError
 
 DIGITS = 16
+MODULE = "forklock_plugin_"
 REFERENCE = re.compile(rf"(?P<name>[a-z0-9-]+)@(?P<file>.+)#(?P<digest>[0-9a-f]{{{DIGITS}}})", re.DOTALL)
 
 
@@ -68,7 +70,7 @@ def import_plugin(file: Path) -> ModuleType:
 
 @cache
 def _import(file: Path, digest: str, written: str) -> ModuleType:
-    name = f"forklock_plugin_{file.stem}_{digest}"
+    name = f"{MODULE}{file.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None:
         raise UserError(f"plugins: {written} is no Python file; name files that end in .py.")
@@ -79,10 +81,20 @@ def _import(file: Path, digest: str, written: str) -> ModuleType:
         exec(compile(file.read_bytes(), written, "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UserError(
-            f"plugins: {written} cannot be imported ({in_a_line(error)}); mend it, or leave it out of plugins."
-        ) from error
+        raise UserError(cannot_be_imported(written, error)) from error
     return module
+
+
+def cannot_be_imported(file: Path | str, error: BaseException) -> str:
+    return f"plugins: {file} cannot be imported ({in_a_line(error)}); mend it, or leave it out of plugins."
+
+
+def raised_in(error: BaseException) -> str | None:
+    """The file of the plugin whose code raised it, as the study names it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").startswith(MODULE):
+            return frame.f_code.co_filename
+    return None
 
 
 def in_a_line(error: BaseException) -> str:

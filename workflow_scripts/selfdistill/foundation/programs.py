@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import raised_in
 
 
 def as_program(main: Callable[[], None]) -> None:
@@ -15,6 +16,10 @@ def as_program(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except SystemExit as ended:
+        if not ended.code and (file := raised_in(ended)):
+            sys.exit(f"error: plugins: {file} ends the program (SystemExit) before its work is done; mend it.")
+        raise
     except KeyboardInterrupt:
         sys.exit("stopped; what is finished is kept: run the same command again to go on")
 

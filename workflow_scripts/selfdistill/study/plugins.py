@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Literal, NamedTuple
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.plugins import digest_of, import_plugin, refer
+from selfdistill.foundation.plugins import cannot_be_imported, digest_of, import_plugin, refer
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.section import NAME
 
@@ -42,6 +42,10 @@ def plugin_files(written: Sequence[str], root: Path = Path(".")) -> list[Path]:
             found.append(path)
         else:
             raise UserError(f"plugins: there is no file or folder {entry!r}; correct its path, or leave it out.")
+    resolved = [file.resolve() for file in found]
+    for number, file in enumerate(found):
+        if resolved[number] in resolved[:number]:
+            raise UserError(f"plugins: {file} is named twice; name it once, by itself or by its folder.")
     return found
 
 
@@ -74,7 +78,10 @@ def names_in(module: ModuleType, kind: Kind, file: Path) -> list[str]:
         return []
     if kind in SEVERAL and not isinstance(given, dict):
         raise UserError(f"plugins: {file}: {OFFERED_AS[kind]} must be a dict of names, but is {given!r:.80}.")
-    names = list(given) if kind in SEVERAL else [getattr(given, "name", None)]
+    try:
+        names = list(given) if kind in SEVERAL else [getattr(given, "name", None)]
+    except (Exception, SystemExit) as error:  # a class of classes may compute it
+        raise UserError(cannot_be_imported(file, error)) from error
     for name in names:
         if not isinstance(name, str) or not re.match(NAME, name):
             raise UserError(

@@ -35,7 +35,9 @@ def _kept_by(reference: Reference, sampled: pl.DataFrame) -> pl.DataFrame:
     """A filter of the user's. An empty completion teaches nothing, whatever a filter says of it."""
     try:
         chosen = sampled.select(kept=expression_of(reference))["kept"]
-    except pl.exceptions.PolarsError as error:
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # what an expression maps with is the user's own code
         raise UserError(f"plugins: {reference.file}: KEEP[{reference.name!r}] fails ({in_a_line(error)}).") from error
     if chosen.dtype != pl.Boolean or len(chosen) != sampled.height:
         raise UserError(
