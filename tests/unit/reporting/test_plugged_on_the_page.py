@@ -20,5 +20,14 @@ def test_an_analysis_of_the_users_is_shown_and_escaped() -> None:
     assert HOSTILE not in page
 
 
+def test_what_turns_or_moves_text_is_seen_and_the_contents_name_the_section() -> None:
+    rows = [("odd", "ab12", 0, "a\x1b[1m", "safe\u202eevil\x00", None, False)]
+    page = render_report(report_inputs(plugged=pl.DataFrame(rows, schema=PLUGGED, orient="row")))
+    assert "safe⟨202E⟩evil⟨0000⟩" in page and "a⟨001B⟩[1m" in page
+    assert not {"\x1b", "\u202e", "\x00"} & set(page)
+    assert '<a href="#plugged">' in page.split("<nav")[1].split("</nav>")[0]
+
+
 def test_a_page_without_plugins_says_nothing_of_them() -> None:
-    assert 'id="plugged"' not in render_report(report_inputs())
+    page = render_report(report_inputs())
+    assert 'id="plugged"' not in page and 'href="#plugged"' not in page

@@ -296,6 +296,12 @@ def test_an_analysis_is_kept_cell_by_cell_and_refused_where_it_cannot_be_shown(t
         ("1 / 0", r"fails \(ZeroDivisionError"),
         ("pl.DataFrame({'a': range(501)})", "returns 501 rows of 1 columns"),
         ("pl.DataFrame({'a': [[1]]})", "column 'a' is of List"),
+        ("pl.DataFrame({'a': ['x' * 1001]})", "column 'a' has a text of 1,001 characters"),
+        ("pl.DataFrame({'a' * 1001: [1]})", "has a text of 1,001 characters"),
+        (
+            "pl.DataFrame({'a': [None, -2**53 - 1]})",
+            "column 'a' has a whole number beyond 2.53, which would be rounded",
+        ),
     ):
         file = written(tmp_path / "other", f"import polars as pl\nANALYSES = {{'mine': lambda graded: {body}}}\n")
         [mine] = [reference_in(each) for each in study_of(file).references("analysis")]

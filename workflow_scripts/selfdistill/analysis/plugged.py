@@ -3,7 +3,7 @@
 Of plain values alone, and in long form: a row for every cell, so that all of them fit one table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import Reference, in_a_line, offered
 from selfdistill.tables.analysis import PLUGGED
 
-MOST_ROWS, MOST_COLUMNS = 500, 20
+MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 500, 20, 1000
+MOST_WHOLE = 2**53  # whole numbers up to it are kept as they are, for a double has as many digits
 Analysis = Callable[[Mapping[str, pl.LazyFrame]], pl.DataFrame]
 
 
@@ -53,7 +54,18 @@ def _cells(reference: Reference, tables: Mapping[str, pl.LazyFrame]) -> pl.DataF
         raise UserError(
             f"{where}: column {odd[0]!r} is of {found.schema[odd[0]]}; give numbers, text or true and false."
         )
+    if odd_cell := next(_not_kept(found), None):
+        raise UserError(f"{where}: {odd_cell}")
     return _long(reference, found)
+
+
+def _not_kept(found: pl.DataFrame) -> Iterator[str]:
+    for name, kind in found.schema.items():
+        texts = [name, *(found[name].drop_nulls() if kind == pl.String else [])]
+        if (longest := max(map(len, texts))) > MOST_CHARACTERS:
+            yield f"column {name[:80]!r} has a text of {longest:,} characters, and the report shows {MOST_CHARACTERS:,}; shorten it."
+        if kind.is_integer() and any(abs(value) > MOST_WHOLE for value in found[name].drop_nulls()):
+            yield f"column {name!r} has a whole number beyond 2^53, which would be rounded; give it as text."
 
 
 def _long(reference: Reference, found: pl.DataFrame) -> pl.DataFrame:

@@ -83,6 +83,7 @@ NOT_REDONE = {
     "practice_signal": "norms of updates: the rule practice_analysis makes the table of runs/{arm}/seed-{seed}/updates.parquet",
     "practice_cost": "seconds and tokens that were measured once, and cannot be measured again",
     "annotation": "agreement with a judge's replies: the rule annotation makes the table of annotation/judgements.parquet",
+    "plugged": "what the study's own plugins make, which nothing here knows: the rule plugged makes the table again",
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from selfdistill.foundation.harmless import harmless
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.tables.table import Group, Row, Table, word
@@ -25,7 +26,7 @@ def _table(cells: pl.DataFrame) -> Table:
     ]
     return Table(
         cells["analysis"][0],
-        columns,
+        [harmless(name) for name in columns],
         [Group(rows)],
         "analysis/plugged.parquet",
         f"An analysis of the study's own, from a plugin with SHA-256 {cells['digest'][0]}…; nothing here checks it.",
@@ -35,7 +36,7 @@ def _table(cells: pl.DataFrame) -> Table:
 
 def _shown(cell: Mapping[str, Any]) -> str:
     if cell["number"] is None:
-        return word(cell["text"])
+        return harmless(word(cell["text"]))
     return f"{cell['number']:,.0f}" if cell["whole"] else fmt.significant(cell["number"])
 
 
