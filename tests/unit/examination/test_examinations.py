@@ -13,6 +13,7 @@ from selfdistill.examination.checks import Broken
 from selfdistill.examination.engines import BATCH, CHECKS, Examined, examine_engine
 from selfdistill.examination.laws import MODEL
 from selfdistill.examination.loaders import CHECKS as LOADER_CHECKS
+from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.engines.contract import EngineSettings
 from selfdistill.sampling.engines.torch_engine import TorchEngine
 from selfdistill.sampling.requests import Given, Request, Sample
@@ -113,3 +114,29 @@ def test_a_loader_that_ends_the_program_is_broken(tmp_path: Path, capsys: pytest
     file.write_text(file.read_text().replace('first, last = options["years"]', "raise SystemExit(0)"))
     assert run(["examine", "loader", str(file)]) == 1
     assert capsys.readouterr().out.count("it raises SystemExit: 0") == len(LOADER_CHECKS)
+
+
+SLIPS = {
+    "a built-in's name": ('name="school-exams"', 'name="gsm8k"', "'gsm8k' is a built-in loader; give yours another name"),
+    "a number": ('row["key"], level', 'float(row["key"]), level', "loader school-exams: the answer of row '2024/0' is"),
+    "nothing": ('row["key"], level', "None, level", "is None, of the type NoneType; give text, or drop the row"),
+    "a bare row": ('Kept(name, str(row["question"]), row["key"], level=int(row["points"]))', "row", "yields Kept or Dropped"),
+    "other ids": ("yield Kept(name,", "yield Kept(__import__('uuid').uuid4().hex,", "broken: ids stay the same: read again, rows have other ids"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_slips_of_a_loader_are_called_what_they_are(
+    slip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong, said = SLIPS[slip]
+    file = example("loader", tmp_path)
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
+    try:
+        assert run(["examine", "loader", str(file)]) == 1
+        told = capsys.readouterr().out
+    except UserError as error:
+        told = str(error)
+    assert said in told and "it raises" not in told and "`files` does not name" not in told

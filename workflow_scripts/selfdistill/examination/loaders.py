@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from selfdistill.examination.checks import Found, examined, require
 from selfdistill.foundation.errors import UserError
-from selfdistill.problems.datasets.convert import convert
+from selfdistill.problems.datasets.convert import Conversion, convert
 from selfdistill.problems.datasets.registry import dataset_of
 from selfdistill.problems.sources import read_source
 from selfdistill.rehearsal.recorded_shapes import Problem, write_in_shape
@@ -55,9 +55,20 @@ def needs_what_it_names(loader: str, folder: Path, problems: list[Problem]) -> N
         if path not in wanted:
             path.unlink()
     require(
-        convert(loader, folder, {}) == whole, "it reads files that `files` does not name, so they are not downloaded"
+        _without_ids(convert(loader, folder, {})) == _without_ids(whole),
+        "it reads files that `files` does not name, so they are not downloaded",
     )
     require(len(whole.rows) == len(problems[:FEW]), f"{len(whole.rows)} of {len(problems[:FEW])} problems are read")
+
+
+def _without_ids(found: Conversion) -> Conversion:
+    return found._replace(rows=[{key: value for key, value in row.items() if key != "id"} for row in found.rows])
+
+
+def same_ids(loader: str, folder: Path, problems: list[Problem]) -> None:
+    write_in_shape(loader, folder, problems[:FEW])
+    first, again = ([row["id"] for row in convert(loader, folder, {}).rows] for _ in range(2))
+    require(first == again, "read again, rows have other ids, so that nothing that was sampled would be theirs")
 
 
 def says_what_is_missing(loader: str, folder: Path, _problems: list[Problem]) -> None:
@@ -94,6 +105,7 @@ def _files(folder: Path) -> list[Path]:
 CHECKS: dict[str, Check] = {
     "problems and answers come through unchanged": unchanged,
     "the needed files are among those that are downloaded": needs_what_it_names,
+    "ids stay the same": same_ids,
     "an empty folder is one sentence": says_what_is_missing,
     **{
         f"{what} is one sentence": partial(says_what_is_something_else, content, expected)

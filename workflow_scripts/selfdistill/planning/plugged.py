@@ -4,7 +4,7 @@ from pathlib import Path
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import Reference, digest_of
-from selfdistill.study.plugin_checks import plugged_in
+from selfdistill.study.plugin_checks import name_checks, plugged_in
 from selfdistill.study.plugins import Offer
 from selfdistill.study.study import Study
 
@@ -20,6 +20,8 @@ def check_plugins(study: Study) -> None:
 
 def check_offer(offer: Offer) -> None:
     """Rooms that a study without plugins has no need of are opened here alone."""
+    if taken := next(name_checks(offer), None):
+        raise UserError(taken)
     reference = Reference(offer.name, offer.file, digest_of(offer.file))
     if offer.kind == "loader":
         from selfdistill.problems.datasets.registry import dataset_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from selfdistill.foundation.errors import UserError
 from selfdistill.study.arms import KEEPS
 from selfdistill.study.loaders import LOADERS
-from selfdistill.study.plugins import Kind, Plugged, plugged, plugin_files
+from selfdistill.study.plugins import Kind, Offer, Plugged, plugged, plugin_files
 from selfdistill.study.sampling import ENGINES
 from selfdistill.study.study import Study
 
@@ -18,8 +18,7 @@ def plugin_checks(study: Study, root: Path) -> Iterator[str]:
     if found.wrong:
         yield found.wrong
     for offer in found.offers:
-        if offer.name in BUILT_IN.get(offer.kind, ()):
-            yield f"plugins: {offer.file}: {offer.name!r} is a built-in {offer.kind}; give yours another name."
+        yield from name_checks(offer)
     yield from found.missing("sampling.engine", "engine", study.sampling.engine, ENGINES)
     for name, arm in study.arms.items():
         if arm.keep:
@@ -27,6 +26,11 @@ def plugin_checks(study: Study, root: Path) -> Iterator[str]:
     for name, source in study.problems.sources.items():
         if source.loader:
             yield from found.missing(f"problems.sources.{name}.loader", "loader", source.loader, LOADERS)
+
+
+def name_checks(offer: Offer) -> Iterator[str]:
+    if offer.name in BUILT_IN.get(offer.kind, ()):
+        yield f"plugins: {offer.file}: {offer.name!r} is a built-in {offer.kind}; give yours another name."
 
 
 def plugged_in(study: Study, root: Path) -> Plugged:

@@ -6,7 +6,7 @@ is set. Every raw row is either in the result or counted once.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from selfdistill.foundation.plugins import reference_in, without_place
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.grading.answers import plain_form
 from selfdistill.grading.verify import CORRECT, unreadable, verify_answers
-from selfdistill.problems.datasets.dataset import Dropped, Kept
+from selfdistill.problems.datasets.dataset import Dataset, Dropped, Kept
 from selfdistill.problems.datasets.expected import OVER_LIMIT, SKIPPED, alarm
 from selfdistill.problems.datasets.gold import read_gold
 from selfdistill.problems.datasets.latex import is_broken, mended
@@ -30,6 +30,16 @@ SECONDS_PER_ANSWER = 10.0
 LONGEST_PROBLEM = 10_000  # characters; longer ones are pages that were not cut apart
 
 
+TYPES: dict[str, Any] = {
+    "id": str,
+    "problem": str,
+    "answer": str,
+    "level": int,
+    "family": str | None,
+    "solution": str | None,
+}
+
+
 class Conversion(NamedTuple):
     # Problem, answer, level, id, family, needs_picture, mended and, where there is one, solution: in the raw files' order.
     rows: list[dict[str, Any]]
@@ -42,7 +52,7 @@ def convert(loader: str, folder: Path, options: Mapping[str, Any], workers: int 
     dataset = dataset_of(loader)
     asked = checked_options(dataset.name, dataset.options, options)
     dropped: Counter[str] = Counter()
-    kept = _gradable(dataset.read(folder, asked), asked, dropped, dataset.text_only)
+    kept = _gradable(_of_their_types(dataset, dataset.read(folder, asked)), asked, dropped, dataset.text_only)
     kept = _without_copies(kept, dropped, workers)
     kept = _readable(kept, asked["skip"] or 0, asked["limit"], dropped, workers)
     return Conversion([_fields(row) for row in kept], dict(sorted(dropped.items())))
@@ -68,6 +78,20 @@ def _fields(row: Kept) -> dict[str, Any]:
     if row.solution is None:
         del fields["solution"]
     return fields
+
+
+def _of_their_types(dataset: Dataset, items: Iterable[Any]) -> Iterator[Kept | Dropped]:
+    """As a loader says them: what is of another type is its mistake, and told by the row."""
+    for item in items:
+        if not isinstance(item, Kept | Dropped):
+            raise UserError(f"loader {dataset.name}: yields Kept or Dropped for every row, but {item!r:.80}.")
+        for part, kind in TYPES.items() if isinstance(item, Kept) else ():
+            if not isinstance(value := getattr(item, part), kind):
+                raise UserError(
+                    f"loader {dataset.name}: the {part} of row {item.id!r:.80} is {value!r:.80}, of the type "
+                    f"{type(value).__name__}; give {'a whole number' if kind is int else 'text'}, or drop the row."
+                )
+        yield item
 
 
 def _gradable(
