@@ -1,5 +1,6 @@
 """What engines and loaders of others are asked: the page's examples keep it, and what is broken is found."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,29 @@ class Blind(TorchEngine):
 def test_an_engine_that_looks_at_no_seed_is_found() -> None:
     with pytest.raises(Broken, match="four seeds give the same sample"):
         CHECKS[SEEDS](Examined(Blind))
+
+
+KEEPS, FIRST = (
+    "samples keep to temperature 0, top_k, top_p and presence_penalty",
+    "first tokens are as likely as temperature and min_p make them",
+)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "claim", "said"),
+    [
+        ({"presence_penalty": 0.0}, KEEPS, "a token outside top_k: 1 after presence_penalty: 2 was sampled"),
+        ({"min_p": 0.0}, FIRST, "a token outside min_p: 0.2 was sampled"),
+        ({"temperature": 1.0}, FIRST, "at temperature 0.2, 120 first tokens have a mean log-probability of"),
+    ],
+)
+def test_an_engine_that_ignores_a_part_of_the_decode_is_found(ignored: dict[str, Any], claim: str, said: str) -> None:
+    class Ignoring(TorchEngine):
+        def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+            return super().sample(replace(each, **ignored) if each.temperature else each for each in requests)
+
+    with pytest.raises(Broken, match=re.escape(said)):
+        CHECKS[claim](Examined(Ignoring))
 
 
 def test_what_a_loader_breaks_is_found_and_an_error_of_its_own_is_told(
