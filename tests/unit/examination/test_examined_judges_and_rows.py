@@ -64,7 +64,10 @@ def test_what_a_judge_breaks_is_found_claim_by_claim(tmp_path: Path, capsys: pyt
 ROWS = """
 import polars as pl
 
-KEEP = {"solved": pl.col("verdict") == "correct", "known": pl.col("lenient") != "equal", "first": pl.int_range(pl.len()) < 9}
+KEEP = {
+    "solved": pl.col("verdict") == "correct", "known": pl.col("lenient") != "equal", "first": pl.int_range(pl.len()) < 9,
+    "shortest": pl.col("n_tokens").rank("ordinal") <= 5,
+}
 ANALYSES = {
     "steady": lambda graded: pl.DataFrame({"a": [1]}),
     "shaken": lambda graded: graded["base"].select("request_id").collect().sample(fraction=1.0, shuffle=True),
@@ -79,6 +82,7 @@ def test_what_filters_and_analyses_break_is_told_by_name(tmp_path: Path, capsys:
     status, said = examined("filter", file, capsys)
     assert status == 1 and [line.split(": ")[:3] for line in said if "broken" in line] == [
         ["known", "broken", "it says true or false of every answer"], ["first", "broken", "the order of answers changes nothing"],
+        ["shortest", "broken", "the order of answers changes nothing"],
     ]  # fmt: skip
     status, said = examined("analysis", file, capsys)
     assert status == 1 and [line.split(": ")[:3] for line in said if "broken" in line] == [

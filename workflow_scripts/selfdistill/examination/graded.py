@@ -59,8 +59,10 @@ def _says_of_each(reference: Reference, answers: pl.DataFrame) -> None:
 
 
 def _in_any_order(order: Callable[[pl.DataFrame], pl.DataFrame], reference: Reference, answers: pl.DataFrame) -> None:
-    kept, again = (set(kept_samples(each, str(reference))["request_id"]) for each in (answers, order(answers)))
-    require(kept == again, f"{len(kept ^ again)} of {answers.height} answers are chosen one time and not the other")
+    """What the filter itself says, before empty completions are dropped: where answers tie, those may be the ones that move."""
+    kept_samples(answers, str(reference))  # which refuses what is neither true nor false
+    chosen, again = (set(each.filter(expression_of(reference))["request_id"]) for each in (answers, order(answers)))
+    require(chosen == again, f"{len(chosen ^ again)} of {answers.height} answers are chosen one time and not the other")
 
 
 OF_FILTERS: dict[str, Callable[[Reference, pl.DataFrame], None]] = {
