@@ -51,11 +51,15 @@ def run(asked: argparse.Namespace) -> int:
         for found in examination_of(offer, asked):
             broken += found.broken is not None
             of = f"{offer.name}: " if len(offers) > 1 else ""
-            print(
-                f"{of}broken: {found.claim}: {found.broken}" if found.broken else f"{of}kept: {found.claim}", flush=True
-            )
+            print(of + told(found), flush=True)
     print(f"{asked.file}: {concluded(broken)}", file=sys.stderr)
     return int(bool(broken))
+
+
+def told(found: "Found") -> str:
+    if found.not_asked:
+        return f"not asked: {found.claim}: {found.not_asked}"
+    return f"broken: {found.claim}: {found.broken}" if found.broken else f"kept: {found.claim}"
 
 
 def concluded(broken: int) -> str:

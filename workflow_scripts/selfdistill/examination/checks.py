@@ -11,9 +11,14 @@ class Broken(AssertionError):
     """What of its contract something does not keep."""
 
 
+class NotAsked(Exception):
+    """What a check rests on is lacking, as another check has told."""
+
+
 class Found(NamedTuple):
     claim: str
-    broken: str | None  # None where it holds
+    broken: str | None  # None where it holds, and where it was not asked
+    not_asked: str | None = None  # why
 
 
 def require(holds: object, sentence: str) -> None:
@@ -28,6 +33,8 @@ def examined(checks: Mapping[str, Callable[..., None]], *subject: Any) -> Iterat
             check(*subject)
         except (Broken, UserError) as broken:
             yield Found(claim, str(broken))
+        except NotAsked as lacking:
+            yield Found(claim, None, str(lacking))
         except Exception as error:
             yield Found(claim, f"it raises {in_a_line(error)}")
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfdistill.examination.checks import Found, examined, require
+from selfdistill.examination.checks import Found, NotAsked, examined, require
 from selfdistill.examination.laws import (
     CONTEXT,
     MODEL,
@@ -58,7 +58,10 @@ class Examined:
 
     @cached_property
     def sampled(self) -> dict[str, Sample]:
-        return {sample.request_id: sample for sample in self.drawn}
+        found = {sample.request_id: sample for sample in self.drawn}
+        if not all(request.request_id in found for request in self.asked):
+            raise NotAsked("it is asked of samples, and requests lack theirs")
+        return found
 
 
 def examine_engine(opener: Opener, within: float = 1e-3) -> Iterator[Found]:
@@ -82,15 +85,13 @@ def _as_there_is_room(subject: Examined) -> None:
             yield replace(request, request_id=f"{request.request_id}-{number}")
 
     samples = subject.engine.sample(requests())
-    next(iter(samples))
+    require(next(iter(samples), None), f"{5 * BATCH} requests have no sample")
     require(taken < 5 * BATCH, f"all {taken} requests were taken before the first sample came, with a batch of {BATCH}")
     for _ in samples:
         pass
 
 
 def _whole(subject: Examined) -> None:
-    ends = {sample.finish_reason for sample in subject.drawn}
-    require("stop" in ends, "no sample ends at the token in stop_ids, where nearly every long one has it")
     for request in subject.asked:
         sample = subject.sampled[request.request_id]
         tokens, reason = sample.token_ids, sample.finish_reason
@@ -106,15 +107,16 @@ def _whole(subject: Examined) -> None:
             len(sample.logprobs) == len(tokens), f"{len(sample.logprobs)} log-probabilities for {len(tokens)} tokens"
         )
         require(sample.seconds >= 0, f"seconds are {sample.seconds}")
+    ends = {sample.finish_reason for sample in subject.drawn}
+    require("stop" in ends, "no sample ends at the token in stop_ids, where nearly every long one has it")
 
 
 def _same_alone(subject: Examined) -> None:
     for request in subject.asked[:2]:
-        [alone] = subject.engine.sample(iter([request]))
-        again = subject.sampled[request.request_id].token_ids
-        require(
-            alone.token_ids == again, "a request gives other tokens alone than among others: its seed must decide them"
-        )
+        among = subject.sampled[request.request_id].token_ids
+        alone = [sample.token_ids for sample in subject.engine.sample(iter([request]))]
+        require(len(alone) == 1, f"a request alone has {len(alone)} samples")
+        require(alone == [among], "a request gives other tokens alone than among others: its seed must decide them")
 
 
 def _seeds_matter(subject: Examined) -> None:
@@ -133,6 +135,7 @@ def _logprobs(subject: Examined) -> None:
     for request in subject.asked:
         sample = subject.sampled[request.request_id]
         laws = _laws_of(request, sample)
+        require(len(sample.logprobs) == len(laws), "a sample has not one log-probability for each token")
         own = laws[np.arange(len(laws)), sample.token_ids] - np.log(np.exp(laws).sum(1))
         require(
             np.allclose(own, sample.logprobs, rtol=subject.within, atol=subject.within),
@@ -175,6 +178,7 @@ def _first_tokens(subject: Examined) -> None:
         for number, decode in enumerate(FIRST)
     }
     drawn = {sample.request_id: sample.token_ids for sample in subject.engine.sample(iter(asked.values()))}
+    require(drawn.keys() == asked.keys(), f"{len(drawn)} of {len(asked)} requests for one token have a sample")
     logits = reference_logits(Probed("first", request.prompt_ids, [END], [0]))[0]
     logprobs = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
     for number, decode in enumerate(FIRST):
