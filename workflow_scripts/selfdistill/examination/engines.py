@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfdistill.examination.checks import Found, NotAsked, examined, require
+from selfdistill.examination.checks import Found, NotAsked, Watch, examined, require, unwatched
 from selfdistill.examination.laws import (
     CONTEXT,
     MODEL,
@@ -64,9 +64,9 @@ class Examined:
         return found
 
 
-def examine_engine(opener: Opener, within: float = 1e-3) -> Iterator[Found]:
+def examine_engine(opener: Opener, within: float = 1e-3, watch: Watch = unwatched) -> Iterator[Found]:
     """`within` is how far a log-probability may lie from that of a plain forward pass in float32."""
-    return examined(CHECKS, Examined(opener, within))
+    return examined(CHECKS, Examined(opener, within), watch=watch)
 
 
 def _each_once(subject: Examined) -> None:
