@@ -40,10 +40,10 @@ def examined(checks: Mapping[str, Callable[..., None]], *subject: Any, watch: Wa
         try:
             with watch(claim):
                 check(*subject)
-        except (Broken, UserError) as broken:
-            yield Found(claim, str(broken))
         except NotAsked as lacking:
             yield Found(claim, None, str(lacking))
+        except (Broken, UserError) as broken:
+            yield Found(claim, str(broken))
         except Exception as error:
             yield Found(claim, f"it raises {in_a_line(error)}")
         else:
