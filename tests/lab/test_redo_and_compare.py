@@ -83,7 +83,7 @@ def test_the_page_shows_the_name_of_each_number_that_can_be_made_again(smoke: Cl
         assert all(lines_of(study, found[name]) for name in shown)
     listed = [html.unescape(name) for name in re.findall(r"<dd>[^<]* <code>([^<]*)</code></dd>", page)]
     assert sorted(shown) == sorted(listed) and len(shown) > 300  # to read without a pointer, too
-    assert all(f'<span class="name">{name}</span>' in page for name in study.hypotheses)
+    assert all(f'<span class="name" data-redo title="{name}">{name}</span>' in page for name in study.hypotheses)
     assert "<code>forklock redo STUDY.yaml --list WORD …</code>" in page
 
 
@@ -92,6 +92,9 @@ def test_names_are_found_by_words_and_what_has_none_is_said(smoke: Clone) -> Non
     assert found[0].startswith("ssd-at-0-7 ") and all("ssd" in line for line in found)
     assert any(line.startswith("accuracy:ssd/seed-0/at-100-base:t07 ") for line in found)
     assert not any(line.startswith(("accuracy:base:", "cut_rate:ssd")) for line in found)
+    kinds = said(smoke.folder, "redo", SMOKE)
+    assert re.search(r"^accuracy +[\d,]+ names, as accuracy:", kinds, re.M) and len(kinds.splitlines()) < 150
+    assert len(said(smoke.folder, "redo", SMOKE, "--all").splitlines()) > 5000
     every = said(smoke.folder, "redo", SMOKE, "--list")
     assert "What has no name, and why:" in every and "analysis/word_shift.parquet: " in every
     with contextlib.chdir(smoke.folder), pytest.raises(UserError, match="no number of smoke has all of these words"):
@@ -184,7 +187,7 @@ def test_redo_shows_the_rows_and_writes_all_of_them(smoke: Clone, tmp_path: Path
     with contextlib.chdir(smoke.folder):
         number = numbers(study_of(Path(SMOKE)))["ssd-at-0-7"]
     assert math.isclose(rates["ssd/seed-0/at-100"] - rates["base"], float(number.row["estimate"]), abs_tol=1e-12)
-    assert "accuracy:ssd/seed-0/at-100-base:t07 " in said(smoke.folder, "redo", SMOKE)
+    assert "accuracy:ssd/seed-0/at-100-base:t07 " in said(smoke.folder, "redo", SMOKE, "--list", "at-100")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What engines and loaders of others are asked: the page's examples keep it, and what is broken is found."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from extend_examples import example
+from selfdistill.commands.examine import told
 from selfdistill.commands.main import run
 from selfdistill.examination.checks import Broken
 from selfdistill.examination.engines import BATCH, CHECKS, Examined, examine_engine
@@ -39,6 +41,10 @@ def test_the_pages_loader_keeps_the_contract(tmp_path: Path, capsys: pytest.Capt
     assert "broken" not in capsys.readouterr().out
 
 
+KEEPS, FIRST = (
+    "samples keep to temperature 0, top_k, top_p and presence_penalty",
+    "first tokens are as likely as temperature and min_p make them",
+)
 SEEDS = "another seed gives another sample"
 
 
@@ -80,6 +86,33 @@ def test_an_engine_that_ends_elsewhere_than_asked_is_found() -> None:
         CHECKS["samples are whole and say how they ended"](Examined(Headstrong))
 
 
+class Renaming(TorchEngine):
+    def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+        return (replace(sample, finish_reason="eos") for sample in super().sample(requests))
+
+
+def test_a_reason_of_another_name_is_told_and_not_that_no_sample_ends() -> None:
+    with pytest.raises(Broken, match="finish_reason is 'eos' and must be 'stop' or 'length'"):
+        CHECKS["samples are whole and say how they ended"](Examined(Renaming))
+
+
+class Dropping(TorchEngine):
+    def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+        next(requests)
+        return super().sample(requests)
+
+
+def test_what_rests_on_samples_that_are_lacking_is_not_asked() -> None:
+    found = {each.claim: each for each in examine_engine(Dropping)}
+    assert not [each for each in found.values() if "it raises" in str(each.broken)]
+    assert "requests lack a sample" in str(found["each request has one sample"].broken)
+    assert [each.claim for each in found.values() if each.not_asked] == [
+        "samples are whole and say how they ended", "a request gives the same tokens alone and among others",
+        "log-probabilities of samples are the model's own", KEEPS,
+    ]  # fmt: skip
+    assert told(found[KEEPS]) == f"not asked: {KEEPS}: it is asked of samples, and requests lack theirs"
+
+
 class Blind(TorchEngine):
     def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
         return super().sample(replace(each, seed=1) for each in requests)
@@ -88,6 +121,23 @@ class Blind(TorchEngine):
 def test_an_engine_that_looks_at_no_seed_is_found() -> None:
     with pytest.raises(Broken, match="four seeds give the same sample"):
         CHECKS[SEEDS](Examined(Blind))
+
+
+@pytest.mark.parametrize(
+    ("ignored", "claim", "said"),
+    [
+        ({"presence_penalty": 0.0}, KEEPS, "a token outside top_k: 1 after presence_penalty: 2 was sampled"),
+        ({"min_p": 0.0}, FIRST, "a token outside min_p: 0.2 was sampled"),
+        ({"temperature": 1.0}, FIRST, "at temperature 0.2, 120 first tokens have a mean log-probability of"),
+    ],
+)
+def test_an_engine_that_ignores_a_part_of_the_decode_is_found(ignored: dict[str, Any], claim: str, said: str) -> None:
+    class Ignoring(TorchEngine):
+        def sample(self, requests: Iterator[Request]) -> Iterator[Sample]:
+            return super().sample(replace(each, **ignored) if each.temperature else each for each in requests)
+
+    with pytest.raises(Broken, match=re.escape(said)):
+        CHECKS[claim](Examined(Ignoring))
 
 
 def test_what_a_loader_breaks_is_found_and_an_error_of_its_own_is_told(

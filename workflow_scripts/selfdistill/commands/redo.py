@@ -23,6 +23,7 @@ import polars as pl
 from selfdistill.commands.given import add_study, refuse_no_place
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
+from selfdistill.foundation.wording import plural
 from selfdistill.reporting.numbers.behind import rows_behind
 from selfdistill.reporting.numbers.index import NOT_REDONE, Number, number_of, searched
 from selfdistill.reporting.numbers.recipes import lines_of
@@ -38,10 +39,10 @@ Value = float | str | None
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser, usual=None)
-    parser.add_argument("number", nargs="?", help="its name; without one all are listed")
+    parser.add_argument("number", nargs="?", help="its name; without one the kinds of names are listed")
     parser.add_argument("--list", nargs="*", metavar="WORD", help="list the names that all of these words are in")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="write all rows behind it, as Parquet")
-    parser.add_argument("--all", action="store_true", help="in a list: also those of parts of the problems")
+    parser.add_argument("--all", action="store_true", help="list every name, also of parts of the problems")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -60,13 +61,27 @@ def listed(study: Study, wanted: Sequence[str], everything: bool) -> None:
         raise UserError(
             f"{' '.join(wanted)}: no number of {study.study} has all of these words; leave one out, or say --all."
         )
-    for number in found:
-        print(f"{number.name:<64} {told(number)}")
+    if wanted or everything:
+        for number in found:
+            print(f"{number.name:<64} {told(number)}")
+    else:
+        of_each_kind(found)
     without = [table for table in NOT_REDONE if (Path(study.results) / f"analysis/{table}.parquet").is_file()]
     if without and not wanted:
         print("\nWhat has no name, and why:")
         for table in without:
             print(f"  analysis/{table}.parquet: {NOT_REDONE[table]}.")
+
+
+def of_each_kind(found: Sequence[Number]) -> None:
+    """By the first word of their names: all of them would be thousands of lines."""
+    kinds: dict[str, list[str]] = {}
+    for number in found:
+        first, colon, _ = number.name.partition(":")
+        kinds.setdefault(first if colon else "an answer to a hypothesis", []).append(number.name)
+    for kind, names in kinds.items():
+        print(f"{kind:<32} {plural(len(names), 'name')}, as {names[0]}")
+    print("\nforklock redo STUDY.yaml --list WORD … shows those with all of these words, and --all every name.")
 
 
 def redo(study: Study, number: Number, out: Path | None) -> int:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from selfdistill.analysis.plugged import analysed
-from selfdistill.examination.checks import Found, examined, require
+from selfdistill.examination.checks import Found, Watch, examined, require, unwatched
 from selfdistill.foundation.plugins import Reference
 from selfdistill.tables import endings
 from selfdistill.tables.sampling import GRADED
@@ -43,8 +43,8 @@ def graded_answers(model: str = MODELS[0]) -> pl.DataFrame:
     return conform(table.select(*GRADED), GRADED, "graded answers")
 
 
-def examine_filter(reference: Reference) -> Iterator[Found]:
-    return examined(OF_FILTERS, reference, graded_answers())
+def examine_filter(reference: Reference, watch: Watch = unwatched) -> Iterator[Found]:
+    return examined(OF_FILTERS, reference, graded_answers(), watch=watch)
 
 
 def _says_of_each(reference: Reference, answers: pl.DataFrame) -> None:
@@ -59,8 +59,10 @@ def _says_of_each(reference: Reference, answers: pl.DataFrame) -> None:
 
 
 def _in_any_order(order: Callable[[pl.DataFrame], pl.DataFrame], reference: Reference, answers: pl.DataFrame) -> None:
-    kept, again = (set(kept_samples(each, str(reference))["request_id"]) for each in (answers, order(answers)))
-    require(kept == again, f"{len(kept ^ again)} of {answers.height} answers are chosen one time and not the other")
+    """What the filter itself says, before empty completions are dropped: where answers tie, those may be the ones that move."""
+    kept_samples(answers, str(reference))  # which refuses what is neither true nor false
+    chosen, again = (set(each.filter(expression_of(reference))["request_id"]) for each in (answers, order(answers)))
+    require(chosen == again, f"{len(chosen ^ again)} of {answers.height} answers are chosen one time and not the other")
 
 
 OF_FILTERS: dict[str, Callable[[Reference, pl.DataFrame], None]] = {
@@ -70,12 +72,12 @@ OF_FILTERS: dict[str, Callable[[Reference, pl.DataFrame], None]] = {
 }
 
 
-def examine_analysis(reference: Reference) -> Iterator[Found]:
+def examine_analysis(reference: Reference, watch: Watch = unwatched) -> Iterator[Found]:
     with TemporaryDirectory() as folder:
         files = {model: Path(folder) / f"{number}.parquet" for number, model in enumerate(MODELS)}
         for model, file in files.items():
             graded_answers(model).write_parquet(file)
-        yield from examined(OF_ANALYSES, reference, files)
+        yield from examined(OF_ANALYSES, reference, files, watch=watch)
 
 
 def _can_be_shown(reference: Reference, files: dict[str, Path]) -> None:

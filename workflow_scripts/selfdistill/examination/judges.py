@@ -11,7 +11,7 @@ from selfdistill.annotation.contract import JudgeSettings, Question, Reply
 from selfdistill.annotation.plugged import PluggedJudge
 from selfdistill.annotation.replies import read_reply
 from selfdistill.annotation.rubric import Rubric
-from selfdistill.examination.checks import Found, examined, require
+from selfdistill.examination.checks import Found, Watch, examined, require, unwatched
 from selfdistill.foundation.plugins import Reference
 from selfdistill.tables import words
 
@@ -46,8 +46,8 @@ class Examined:
         return list(self.judge.ask_all(iter(self.asked)))
 
 
-def examine_judge(reference: Reference, rubric: Rubric) -> Iterator[Found]:
-    return examined(CHECKS, Examined(reference, rubric))
+def examine_judge(reference: Reference, rubric: Rubric, watch: Watch = unwatched) -> Iterator[Found]:
+    return examined(CHECKS, Examined(reference, rubric), watch=watch)
 
 
 def _each_once(subject: Examined) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from selfdistill.examination.checks import Found, examined, require
+from selfdistill.examination.checks import Found, Watch, examined, require, unwatched
 from selfdistill.foundation.errors import UserError
 from selfdistill.problems.datasets.convert import Conversion, convert
 from selfdistill.problems.datasets.registry import dataset_of
@@ -27,12 +27,12 @@ SOMETHING_ELSE = {
 Check = Callable[[str, Path, list[Problem]], None]
 
 
-def examine_loader(loader: str) -> Iterator[Found]:
+def examine_loader(loader: str, watch: Watch = unwatched) -> Iterator[Found]:
     """`loader` is a built-in's name or the reference of a plugin's."""
     problems = lab_problems(("exam",))
     for claim, check in CHECKS.items():
         with TemporaryDirectory() as folder:
-            yield from examined({claim: check}, loader, Path(folder), problems)
+            yield from examined({claim: check}, loader, Path(folder), problems, watch=watch)
 
 
 def unchanged(loader: str, folder: Path, problems: list[Problem]) -> None:

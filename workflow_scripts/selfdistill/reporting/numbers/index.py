@@ -139,8 +139,8 @@ def number_of(study: Study, name: str) -> Number:
     found = numbers(study)
     if name not in found:
         raise UserError(
-            f"{name!r}: the report of {study.study} has no such number; {suggested(name, list(found))} forklock redo lists all, "
-            "and with --list WORD those that a word is in."
+            f"{name!r}: the report of {study.study} has no such number; {suggested(name, list(found))} forklock redo "
+            "STUDY.yaml --list WORD shows those that a word is in."
         )
     return found[name]
 
