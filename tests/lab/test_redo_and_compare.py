@@ -194,7 +194,7 @@ def test_redo_shows_the_rows_and_writes_all_of_them(smoke: Clone, tmp_path: Path
     ("name", "sentence"),
     [
         ("accuracy:bose:t07", "has no such number; did you mean 'accuracy:base:t07'?"),
-        ("accuracy:", "and with --list WORD those that a word is in"),
+        ("accuracy:", "--list WORD shows those that a word is in"),
     ],
 )
 def test_a_number_that_is_not_there_is_a_sentence(smoke: Clone, name: str, sentence: str) -> None:
