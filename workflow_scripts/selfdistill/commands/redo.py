@@ -122,7 +122,7 @@ def told(number: Number) -> str:
 
 
 def printed_by(lines: str) -> list[Value]:
-    """What the lines print, as a person would run them. They are ours: names in them are of the study, and were checked with it."""
+    """What the lines print, as a person would run them. They are ours: what a table says stands in them as a constant alone."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
