@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.commands.given import add_study, refuse_no_place
+from selfdistill.commands.given import add_study, refuse_place
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
 from selfdistill.foundation.wording import plural
@@ -41,14 +41,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser, usual=None)
     parser.add_argument("number", nargs="?", help="its name; without one the kinds of names are listed")
     parser.add_argument("--list", nargs="*", metavar="WORD", help="list the names that all of these words are in")
-    parser.add_argument("--rows", type=Path, metavar="FILE", help="write all rows behind it, as Parquet")
+    parser.add_argument("--rows", type=Path, metavar="FILE.parquet", help="write all rows behind it to a new file")
     parser.add_argument("--all", action="store_true", help="list every name, also of parts of the problems")
 
 
 def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
     if asked.rows is not None:
-        refuse_no_place("--rows", asked.rows)
+        refuse_place("--rows", asked.rows, ".parquet")
     if asked.number is not None and asked.list is None:
         return redo(study, number_of(study, asked.number), asked.rows)
     listed(study, [*([asked.number] if asked.number else []), *(asked.list or [])], asked.all)
