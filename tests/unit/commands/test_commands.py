@@ -118,18 +118,18 @@ def test_rows_are_written_over_no_file_that_is_there(tmp_path: Path) -> None:
     assert there.read_bytes() == b"rows"
 
 
-def test_a_file_in_the_way_is_a_sentence_whatever_the_command(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_a_sentence_whatever_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = changed(tmp_path, study="in-the-way")
+    for name in ("config", "resources", "workflow_scripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
     folder = Path("results/in-the-way-rehearsal")
-    folder.parent.mkdir(exist_ok=True)
+    folder.parent.mkdir()
     folder.write_text("")
-    try:
-        with pytest.raises(
-            UserError, match=r"results/in-the-way-rehearsal.*: cannot be read or written \(Not a directory\); see to"
-        ):
-            run_here(["rehearse", study])
-    finally:
-        folder.unlink()
+    with pytest.raises(
+        UserError, match=r"results/in-the-way-rehearsal.*: cannot be read or written \(Not a directory\); see to"
+    ):
+        run_here(["rehearse", study])
 
 
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf", "soon"])
