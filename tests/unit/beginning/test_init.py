@@ -153,6 +153,17 @@ def test_questions_are_asked_again_until_an_answer_will_do(
     assert yaml.safe_load(Path("config/mine.yaml").read_text())["model"]["path"] == "resources/lab/model"
 
 
+@pytest.mark.parametrize("said", ["ada's.jsonl", "mine.jsonl\\"])
+def test_a_name_that_cannot_be_read_is_asked_for_again(
+    said: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.jsonl").rename("ada's.jsonl")
+    monkeypatch.setattr("sys.stdin", Terminal(f'mine\n{said}\n"ada\'s.jsonl"\n\n\n'))
+    assert run(["init"]) == 0
+    assert f"problems: {said!r} is no list of files (no " in capsys.readouterr().err
+    assert Path("config/mine.yaml").is_file()
+
+
 def test_whoever_gives_up_gets_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Terminal("mine\n"))
     with pytest.raises(UserError, match="the questions were not answered; nothing was written"):
