@@ -264,6 +264,8 @@ WRONG = {
     "three problems": (["mine", "--problems", "few.jsonl", *GIVEN], r"^few.jsonl: \d problems? (is|are) left to learn from, .*; add problems\.$"),
     "answers in prose": (["mine", "--problems", "prose.jsonl", *GIVEN], r"(?s)prose.jsonl, line 2: .*prose.jsonl, line 4: "),
     "problems all alike": (["mine", "--problems", "alike.jsonl", *GIVEN], r"alike.jsonl: its problems are all alike"),
+    "a name that ends a line": (["mine\n", "--problems", "mine.jsonl", *GIVEN], r"name: 'mine\\n' is no study's name"),
+    "a model that ends a line": (["mine", "--problems", "mine.jsonl", "--model", "a/b\n", "--where", "cpu"], r"model: there is no folder 'a/b\\n'"),
     "a model that is not there": (["mine", "--problems", "mine.jsonl", "--model", "gone", "--where", "cpu"], r"model: there is no folder 'gone'"),
     "a model of nothing": (["mine", "--problems", "mine.jsonl", "--model", "config", "--where", "cpu"], r"config: is not a model folder|holds no config.json"),
     "nowhere": (["mine", "--problems", "mine.jsonl", "--model", "resources/lab/model", "--where", "slrum"], r"'slrum' is no place to run; did you mean 'slurm'"),
