@@ -1,6 +1,7 @@
 """The rows behind a number of the report, and a few lines that make it again, with its interval.
 
-forklock redo config/my.yaml --list                                (the names of all numbers, and what has none)
+forklock redo config/my.yaml --list                                (the kinds of names, and what has none)
+forklock redo config/my.yaml --all                                 (every name, also of parts of the problems)
 forklock redo config/my.yaml --list ssd accuracy t07               (those with all of these words in them)
 forklock redo config/my.yaml accuracy:ssd/seed-0/at-100:t07        (a level)
 forklock redo config/my.yaml accuracy:ssd/seed-0/at-100-base:t07   (a difference, paired by problem)
