@@ -27,6 +27,7 @@ from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.planning.standing import PRACTISE, TRAIN, Failed, Part, failed, standing
 from selfdistill.study.load import study_of
+from selfdistill.study.looks import record_beside
 from selfdistill.study.study import Study
 
 SUMMARY = "What is done, what is under way and what is left, from files alone."
@@ -55,12 +56,12 @@ def seconds(text: str) -> float:
 
 
 def run(asked: argparse.Namespace) -> int:
-    study = study_of(asked.study)
-    figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
-    study = counted(study, figures)
+    written = study_of(asked.study)
+    figures = Figures(load_throughputs(asked.throughputs), written, asked.throughputs)
+    study = counted(written, figures)
     planned = planned_for(study, figures)
     while True:
-        parts, stopped = standing(study), failed(Path(study.results))
+        parts, stopped = standing(study, record_beside(written)), failed(Path(study.results))
         text = (
             as_data(parts, planned, stopped)
             if asked.json

@@ -20,6 +20,7 @@ from selfdistill.planning.cost import requests_of
 from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.sampling.requests import request_id
 from selfdistill.study.ladder_models import ladder_models
+from selfdistill.study.looks import Record, asked_sizes
 from selfdistill.study.models import evaluated, practising_arms, runs, sources_of_samples, steps_of
 from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.results import work_folder
@@ -69,11 +70,13 @@ class Failed:
     said: str  # its last line
 
 
-def standing(study: Study, now: datetime | None = None) -> list[Part]:
-    """In the order in which a study runs. What is there of other weights, settings or requests is not done."""
+def standing(study: Study, record: Record | None = None, now: datetime | None = None) -> list[Part]:
+    """In the order in which a study runs. What is there of other weights, settings or requests is not done; nor does a study
+    with looks, of which `record` tells, wait for what only a later look asks."""
+    looks = asked_sizes(study, record)
     results, now = Path(study.results), now or datetime.now(UTC)
     models = list(dict.fromkeys([*sources_of_samples(study), *evaluated(study), *ladder_models(study)]))
-    sampled = {model: _sampling(study, results, model, now) for model in models}
+    sampled = {model: _sampling(study, results, model, asked_of(study, model, looks), now) for model in models}
     trained = [_training(study, results, run, now) for run in runs(study)]
     graded = [model for model in models if sampled[model].state == "done" and _is_graded(results, model)]
     grading = Part("grade", "graded tables", len(graded), len(models), "models")
@@ -107,8 +110,8 @@ def _is_reported(results: Path, models: list[str]) -> bool:
     return page.is_file() and page.stat().st_mtime >= max(table.stat().st_mtime for table in tables)
 
 
-def _sampling(study: Study, results: Path, model: str, now: datetime) -> Part:
-    folder, asked = results / "models" / model, asked_of(study, model)
+def _sampling(study: Study, results: Path, model: str, asked: Asked, now: datetime) -> Part:
+    folder = results / "models" / model
     planned = _planned(results, model, asked)
     told = context_of(model) or model in ladder_models(study)
     total = len(planned) if told and planned is not None else requests_of(asked)
