@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from conftest import ENVIRONMENT, Clone
+from selfdistill.models.digests import model_digest
 from selfdistill.planning.changes import Changes, changes
 from selfdistill.study.load import study_of
 from selfdistill.tables.sampling import PLAN
@@ -85,6 +86,20 @@ def test_a_finished_study_leaves_nothing_and_would_do_nothing(smoke: Clone) -> N
     )
 
 
+def test_weights_whose_training_wrote_down_their_digest_are_not_read(
+    smoke: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def digest_of(folder: Path) -> str:
+        read.append(str(folder))
+        return model_digest(folder)
+
+    monkeypatch.setattr("selfdistill.planning.foreseen.model_digest", digest_of)
+    monkeypatch.chdir(smoke.folder)
+    assert new_of(changed(smoke)) == {} and read == ["resources/lab/model"]
+
+
 def test_a_stopped_study_is_counted_from_its_journals_and_steps(own: Clone) -> None:
     base, run = own.folder / "results/smoke/models/base", own.folder / "results/smoke/runs/ssd/seed-0"
     asked = pl.read_parquet(base / "plan.parquet").filter(pl.col("shard") == 0).height
@@ -98,6 +113,7 @@ def test_a_stopped_study_is_counted_from_its_journals_and_steps(own: Clone) -> N
         os.utime(log, (time.time() - 3600,) * 2)
     said = status(own)
     assert part(said, "base")["done"] == held + 2 and part(said, "base")["total"] == held + asked
+    assert part(said, "base")["cut"] is None and part(said, "aa")["cut"] is not None  # a journal tells of none
     assert part(said, "base")["state"] == part(said, "ssd/seed-0")["state"] == "begun"
     assert part(said, "ssd/seed-0")["done"] == 5
     # What was sampled of a model whose training is not finished is of an earlier one.

@@ -117,8 +117,10 @@ def as_text(
 def summed(stage: str, parts: Sequence[Part]) -> str:
     done, total = sum(part.done for part in parts), sum(part.total for part in parts)
     share = f"{math.floor(100 * done / total)}%" if total else "–"  # 100 % is all of it
-    cut = [part.cut for part in parts if part.cut is not None]
-    said = f", {sum(cut) / done:.1%} of them cut" if cut and done else ""
+    sealed = [part for part in parts if part.cut is not None]
+    told, cut = sum(part.done for part in sealed), sum(part.cut or 0 for part in sealed)
+    of_whom = "of them" if len(sealed) == len(parts) else f"of the {told:,} of finished models"
+    said = f", {cut / told:.1%} {of_whom} cut" if told else ""
     return f"{stage:<8} {share:>5}  {done:,} of {total:,} {parts[0].unit}{said}"
 
 

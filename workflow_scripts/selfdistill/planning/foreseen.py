@@ -19,6 +19,7 @@ from selfdistill.grading.grade import grade
 from selfdistill.models.digests import model_digest
 from selfdistill.models.reading import CONFIG
 from selfdistill.models.tokens import end_tokens
+from selfdistill.planning.manifests import stated_digest
 from selfdistill.problems.assemble import ProblemTables, assemble
 from selfdistill.problems.examples import read_examples
 from selfdistill.problems.references import references, solutions_of
@@ -166,6 +167,8 @@ class Foreseen:
         if parse_model_id(model).training_seed is None:
             return self.base_digest
         folder = self.results / "runs" / model
+        if stated := stated_digest(self.results, model):
+            return stated
         return model_digest(folder) if any(folder.glob("*.safetensors")) else None
 
     def _plan_of_told(self, model: str, fresh: Collection[str]) -> pl.DataFrame | None:

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import ValidationError
 
-from selfdistill.models.lineage import MANIFEST
 from selfdistill.planning.cost import requests_of
+from selfdistill.planning.manifests import manifest_of, stated_digest
 from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.sampling.requests import request_id
 from selfdistill.study.ladder_models import ladder_models
@@ -24,7 +24,7 @@ from selfdistill.study.looks import Record, asked_sizes
 from selfdistill.study.models import evaluated, practising_arms, runs, sources_of_samples, steps_of
 from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.results import work_folder
-from selfdistill.study.sampling import Decode
+from selfdistill.study.sampling import AUTO, Decode
 from selfdistill.study.study import Study
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
 from selfdistill.tables.schema import Schema
@@ -55,7 +55,7 @@ class Part:
     total: int
     unit: str
     words: list[dict[str, Any]] = field(default_factory=list)  # the last of each of its jobs that are under way
-    cut: int | None = None  # of what is done and sealed: completions that the token cap cut
+    cut: int | None = None  # completions that the token cap cut; None where not all of its shards are sealed
 
     @property
     def state(self) -> State:
@@ -121,7 +121,9 @@ def _sampling(study: Study, results: Path, model: str, asked: Asked, now: dateti
         held = [read_table(shard, COMPLETIONS, [KEY, "finish_reason"]) for shard in sealed]
         if held:
             sampled = pl.concat(held).filter(pl.col(KEY).is_in(planned.implode()))
-            done, cut = sampled.height, int((sampled["finish_reason"] == "length").sum())
+            done = sampled.height
+            if len(sealed) == asked.shards:
+                cut = int((sampled["finish_reason"] == "length").sum())
         if len(sealed) < asked.shards:
             journals = work_folder(study.results) / "models" / model
             names = {f"journal-{shard.stem.removeprefix('shard-')}" for shard in sealed}
@@ -146,7 +148,7 @@ def _planned(results: Path, model: str, asked: Asked) -> pl.Series | None:
     named = parse_model_id(model) if not context_of(model) else None
     if named and named.training_seed is not None:
         first = plan.row(0, named=True) | {"prompt": pl.scan_parquet(file).head(1).collect()["prompt_ids"][0].to_list()}
-        if _named_now(first, asked, _digest_of(results, model)) != first[KEY]:
+        if _named_now(first, asked, stated_digest(results, model)) != first[KEY]:
             return None
     return plan[KEY]
 
@@ -157,19 +159,6 @@ def _named_now(row: dict[str, Any], asked: Asked, digest: str | None) -> str | N
     loops = asked.abort_loops.model_dump() if asked.abort_loops else None
     decode, noise = asked.decodes[row["decode_id"]].model_dump(), asked.noise_of(row["purpose"], row["draw"])
     return request_id(digest, asked.dtype, row["prompt"], decode, row["draw"], asked.stream, asked.seed, loops, noise)
-
-
-def _digest_of(results: Path, model: str) -> str | None:
-    run, _, checkpoint = model.rpartition("/")
-    made = _manifest(results / "runs" / run).get("checkpoints", {}).get(checkpoint, {})
-    return made.get("digest") if made else None
-
-
-def _manifest(run: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((run / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def _ids(table: Path, schema: Schema) -> pl.Series:
@@ -189,7 +178,7 @@ def _training(study: Study, results: Path, run: str, now: datetime) -> Part:
     practises = arm in practising_arms(study)
     stage, rule = (PRACTISE, "practice") if practises else (TRAIN, "train")
     total = steps_of(study, arm)
-    if manifest := _manifest(results / "runs" / run):
+    if manifest := manifest_of(results / "runs" / run):
         if _is_of(manifest, study, arm, int(seed), practises):
             return Part(stage, run, total, total, "steps")
         return Part(stage, run, 0, total, "steps")
@@ -204,7 +193,8 @@ def _is_of(manifest: dict[str, Any], study: Study, arm: str, seed: int, practise
     try:
         if practises:
             asked = settings_of_practice(study, arm, seed)
-            asked["sampling"]["engine"] = had["sampling"]["engine"]  # by its name, which `auto` chose where it ran
+            if asked["sampling"]["engine"] == AUTO:  # which chose one where it ran
+                asked["sampling"]["engine"] = had["sampling"]["engine"]
             asked |= {"replays": had["replays"]}
             first, second = (practice_identity(PracticeSettings.model_validate(each), {}) for each in (had, asked))
         else:
