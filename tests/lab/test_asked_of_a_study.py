@@ -15,8 +15,9 @@ import pytest
 from conftest import ENVIRONMENT, Clone
 from selfdistill.models.digests import model_digest
 from selfdistill.planning.changes import Changes, changes
+from selfdistill.planning.standing import standing
 from selfdistill.study.load import study_of
-from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.sampling import COMPLETIONS, PLAN
 from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
@@ -98,6 +99,26 @@ def test_weights_whose_training_wrote_down_their_digest_are_not_read(
     monkeypatch.setattr("selfdistill.planning.foreseen.model_digest", digest_of)
     monkeypatch.chdir(smoke.folder)
     assert new_of(changed(smoke)) == {} and read == ["resources/lab/model"]
+
+
+def test_a_second_look_reads_no_table_that_is_as_it_was(own: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def table_of(path: Path, *columns: Any) -> pl.DataFrame:
+        read.append(path)
+        return read_table(path, *columns)
+
+    monkeypatch.setattr("selfdistill.planning.read_once.read_table", table_of)
+    monkeypatch.chdir(own.folder)
+    study = study_of(Path("config/smoke.yaml"))
+    first = standing(study)
+    assert len(read) > MODELS
+    read.clear()
+    assert standing(study) == first and read == []
+    shard = Path("results/smoke/models/aa/shard-0.parquet")
+    read_table(shard, COMPLETIONS).head(3).write_parquet(shard)
+    assert {part.name for part in standing(study) if part not in first} >= {"aa", "graded tables"}
+    assert {path.parent.name for path in read} == {"aa"}
 
 
 def test_a_stopped_study_is_counted_from_its_journals_and_steps(own: Clone) -> None:
