@@ -13,9 +13,11 @@ import polars as pl
 import pytest
 
 from conftest import ENVIRONMENT, Clone
+from selfdistill.models.digests import model_digest
 from selfdistill.planning.changes import Changes, changes
+from selfdistill.planning.standing import standing
 from selfdistill.study.load import study_of
-from selfdistill.tables.sampling import PLAN
+from selfdistill.tables.sampling import COMPLETIONS, PLAN
 from selfdistill.tables.whole import read_table
 
 pytestmark = pytest.mark.xdist_group("smoke")
@@ -85,6 +87,40 @@ def test_a_finished_study_leaves_nothing_and_would_do_nothing(smoke: Clone) -> N
     )
 
 
+def test_weights_whose_training_wrote_down_their_digest_are_not_read(
+    smoke: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def digest_of(folder: Path) -> str:
+        read.append(str(folder))
+        return model_digest(folder)
+
+    monkeypatch.setattr("selfdistill.planning.foreseen.model_digest", digest_of)
+    monkeypatch.chdir(smoke.folder)
+    assert new_of(changed(smoke)) == {} and read == ["resources/lab/model"]
+
+
+def test_a_second_look_reads_no_table_that_is_as_it_was(own: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def table_of(path: Path, *columns: Any) -> pl.DataFrame:
+        read.append(path)
+        return read_table(path, *columns)
+
+    monkeypatch.setattr("selfdistill.planning.read_once.read_table", table_of)
+    monkeypatch.chdir(own.folder)
+    study = study_of(Path("config/smoke.yaml"))
+    first = standing(study)
+    assert len(read) > MODELS
+    read.clear()
+    assert standing(study) == first and read == []
+    shard = Path("results/smoke/models/aa/shard-0.parquet")
+    read_table(shard, COMPLETIONS).head(3).write_parquet(shard)
+    assert {part.name for part in standing(study) if part not in first} >= {"aa", "graded tables"}
+    assert {path.parent.name for path in read} == {"aa"}
+
+
 def test_a_stopped_study_is_counted_from_its_journals_and_steps(own: Clone) -> None:
     base, run = own.folder / "results/smoke/models/base", own.folder / "results/smoke/runs/ssd/seed-0"
     asked = pl.read_parquet(base / "plan.parquet").filter(pl.col("shard") == 0).height
@@ -98,6 +134,7 @@ def test_a_stopped_study_is_counted_from_its_journals_and_steps(own: Clone) -> N
         os.utime(log, (time.time() - 3600,) * 2)
     said = status(own)
     assert part(said, "base")["done"] == held + 2 and part(said, "base")["total"] == held + asked
+    assert part(said, "base")["cut"] is None and part(said, "aa")["cut"] is not None  # a journal tells of none
     assert part(said, "base")["state"] == part(said, "ssd/seed-0")["state"] == "begun"
     assert part(said, "ssd/seed-0")["done"] == 5
     # What was sampled of a model whose training is not finished is of an earlier one.

@@ -56,6 +56,18 @@ def requests(results: Path, model: str) -> set[str]:
     return set(read_table(results / f"models/{model}/plan.parquet", PLAN)["request_id"])
 
 
+def left_to_sample(clone: Clone, study: str) -> int:
+    """Completions that are not there yet, as `forklock status` counts them."""
+    said = subprocess.run(
+        [sys.executable, "workflow_scripts/forklock.py", "status", study, "--json"],
+        cwd=clone.folder, env=ENVIRONMENT, capture_output=True, text=True, check=True, timeout=PATIENCE,
+    )  # fmt: skip
+    parts = json.loads(said.stdout)["parts"]
+    left = sum(part["total"] - part["done"] for part in parts if part["stage"] == "sample")
+    assert (left == 0) == (parts[-1]["stage"] == "report" and parts[-1]["state"] == "done")
+    return int(left)
+
+
 def answered(results: Path, model: str) -> dict[str, int]:
     graded = read_table(results / f"models/{model}/graded.parquet", GRADED)
     return dict(graded.group_by("decode_id").len().rows())
@@ -76,10 +88,12 @@ def test_two_looks_from_the_first_problem_to_the_last_verdict(smoke: Clone, tmp_
     asked = {model: requests(results, model) for model in models}
     assert "Look 1 of 2 (30 of 90 problems)" in (results / "report.html").read_text()
     assert not (results / "looks.json").exists()
+    assert left_to_sample(clone, study) == 0
 
     moved = next_look(clone, study)
     assert moved.returncode == 0 and "look 2 of 2" in moved.stderr and "closed by look 1: soon" in moved.stderr
     record = (results / "looks.json").read_text()
+    assert left_to_sample(clone, study) == 60 * len(models)
     # Killed here, before anything ran: the record is whole, the tables are those of look 1, and no look can be skipped.
     again = next_look(clone, study)
     assert again.returncode == 1 and "does not judge look 2; run this study to its report first" in again.stderr
@@ -103,6 +117,7 @@ def test_two_looks_from_the_first_problem_to_the_last_verdict(smoke: Clone, tmp_
     page = (results / "report.html").read_text()
     assert "Look 2 of 2 (90 of 90 problems)" in page and "Look 1 of 2 (30 of 90 problems)" in page
 
+    assert left_to_sample(clone, study) == 0
     last = next_look(clone, study)
     assert last.returncode == 3 and "look 2 was the last" in last.stderr
     assert not clone.jobs_to_run(study=study)

@@ -183,6 +183,46 @@ def test_a_wrong_name_is_told_beside_four_slips_and_nothing_that_follows_from_th
     assert "arms.ssd.decode: no decode is named 'plian'; did you mean 'plain'?" in said
 
 
+@pytest.mark.parametrize(
+    ("slip_and_mistake", "said"),
+    [
+        (
+            {"model": {"path": 5}, "problems": {"sources": {"drills": {"path": "gone.jsonl", "use": "train"}}}},
+            "problems.sources.drills.path: there is no file 'gone.jsonl'",
+        ),
+        (
+            {"arms": {"keep-cut": {"decode": 7}, "ssd": {"decode": "plian"}}},
+            "arms.ssd.decode: no decode is named 'plian'; did you mean 'plain'?",
+        ),
+    ],
+)
+def test_a_slip_hides_no_mistake_that_shares_a_word_with_its_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], slip_and_mistake: Any, said: str
+) -> None:
+    file = changed(tmp_path, **merged(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), slip_and_mistake))
+    assert said in told_by_check(file, capsys)
+
+
+def test_a_chat_template_that_is_not_there_hides_no_other_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guided = {"wording": "guided", "solution": "answer", "template": "gone.jinja"}
+    study = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    study["contexts"] = {"guided": guided}
+    study["model"]["chat"] = {"enable_thinking": False}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(study, sort_keys=False))
+    said = told_by_check(str(file), capsys)
+    assert "contexts.guided.template: there is no file 'gone.jinja'" in said
+    assert "model.chat.enable_thinking: the chat template of" in said
+
+
+def merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return old | {key: merged(old.get(key), value) for key, value in new.items()}
+
+
 @pytest.mark.parametrize("section", ["model", "problems", "decodes", "training", "arms", "evaluation", "study"])
 def test_a_section_that_is_not_there_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], section: str

@@ -7,7 +7,7 @@ import yaml
 
 from conftest import ROOT
 from selfdistill.foundation.errors import UserError
-from selfdistill.planning.cost import answers_of, stages, total
+from selfdistill.planning.cost import answers_of, requests_of, stages, total
 from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, load_throughputs
 from selfdistill.sampling.asked import Asked
@@ -85,6 +85,15 @@ def test_further_draws_are_counted_once_each(mixtures: dict, draws: dict, answer
         "draws": 2, "stream": "", "seed": 0, "shards": 1, "mixtures": mixtures, "mixture_draws": draws,
     })  # fmt: skip
     assert answers_of(asked) == answers
+
+
+def test_at_an_earlier_look_fewer_problems_are_counted_and_no_further_draws() -> None:
+    asked = Asked.model_validate({
+        "dtype": "float32", "decodes": {}, "train": [], "train_samples": 0, "eval": ["t07", "t15"], "eval_problems": 100,
+        "draws": 2, "stream": "", "seed": 0, "shards": 1, "mixtures": {"a": {"x": 10}}, "mixture_draws": {"a": 16},
+        "problems_at": {"t07": 30},
+    })  # fmt: skip
+    assert requests_of(asked) == 2 * 30 + (2 * 100 + 14 * 10)
 
 
 def test_further_draws_cost_what_as_many_more_answers_cost() -> None:

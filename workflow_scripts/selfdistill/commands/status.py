@@ -27,6 +27,7 @@ from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
 from selfdistill.planning.standing import PRACTISE, TRAIN, Failed, Part, failed, standing
 from selfdistill.study.load import study_of
+from selfdistill.study.looks import record_beside
 from selfdistill.study.study import Study
 
 SUMMARY = "What is done, what is under way and what is left, from files alone."
@@ -55,12 +56,12 @@ def seconds(text: str) -> float:
 
 
 def run(asked: argparse.Namespace) -> int:
-    study = study_of(asked.study)
-    figures = Figures(load_throughputs(asked.throughputs), study, asked.throughputs)
-    study = counted(study, figures)
+    written = study_of(asked.study)
+    figures = Figures(load_throughputs(asked.throughputs), written, asked.throughputs)
+    study = counted(written, figures)
     planned = planned_for(study, figures)
     while True:
-        parts, stopped = standing(study), failed(Path(study.results))
+        parts, stopped = standing(study, record_beside(written)), failed(Path(study.results))
         text = (
             as_data(parts, planned, stopped)
             if asked.json
@@ -116,8 +117,10 @@ def as_text(
 def summed(stage: str, parts: Sequence[Part]) -> str:
     done, total = sum(part.done for part in parts), sum(part.total for part in parts)
     share = f"{math.floor(100 * done / total)}%" if total else "–"  # 100 % is all of it
-    cut = [part.cut for part in parts if part.cut is not None]
-    said = f", {sum(cut) / done:.1%} of them cut" if cut and done else ""
+    sealed = [part for part in parts if part.cut is not None]
+    told, cut = sum(part.done for part in sealed), sum(part.cut or 0 for part in sealed)
+    of_whom = "of them" if len(sealed) == len(parts) else f"of the {told:,} of finished models"
+    said = f", {cut / told:.1%} {of_whom} cut" if told else ""
     return f"{stage:<8} {share:>5}  {done:,} of {total:,} {parts[0].unit}{said}"
 
 

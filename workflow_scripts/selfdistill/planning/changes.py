@@ -23,6 +23,7 @@ from selfdistill.sampling.journal.segments import KEY, decode_line
 from selfdistill.study.ladder_models import ladder_models
 from selfdistill.study.models import evaluated, learns_of, practising_arms, runs, source_of, sources_of_samples
 from selfdistill.study.results import work_folder
+from selfdistill.study.sampling import AUTO
 from selfdistill.study.study import Study
 from selfdistill.tables.sampling import COMPLETIONS
 from selfdistill.tables.whole import read_table
@@ -35,7 +36,6 @@ from selfdistill.training.practice.settings import PracticeSettings, practice_id
 from selfdistill.training.run import dataset_digest
 from selfdistill.training.settings import RunSettings, differences, run_identity
 
-AUTO = "auto"
 # What a training was made from, in words.
 ORIGIN = {
     "model": "its base is another",

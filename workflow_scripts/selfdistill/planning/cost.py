@@ -117,7 +117,10 @@ def total(parts: Iterable[Stage]) -> Stage:
 
 
 def requests_of(asked: Asked) -> int:
-    return len(asked.train) * asked.train_samples * asked.train_draws + len(asked.eval) * answers_of(asked)
+    """At a decode of an earlier look no mixture is asked more often, as the plan has it."""
+    earlier = [number(asked.problems_at[name]) * asked.draws for name in asked.eval if name in asked.problems_at]
+    whole = (len(asked.eval) - len(earlier)) * answers_of(asked)
+    return len(asked.train) * asked.train_samples * asked.train_draws + sum(earlier) + whole
 
 
 def answers_of(asked: Asked) -> int:

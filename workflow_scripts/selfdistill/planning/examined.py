@@ -203,10 +203,13 @@ def _chat(study: Study) -> Iterator[Finding]:
     asked_for += [
         (f"contexts.{name}.chat", study.model.chat | context.switches, context.template)
         for name, context in study.contexts.items()
+        if context.template is None
+        or Path(context.template).is_file()  # where it is not, the file's own checks tell it
     ]
     for key, switches, template in asked_for:
         try:
-            Chat(folder, switches, trusted, key, Path(template).read_text() if template else None)
+            text = Path(template).read_text(encoding="utf-8", errors="replace") if template else None
+            Chat(folder, switches, trusted, key, text)
         except UserError as error:
             yield Finding("mistake", str(error))
 

@@ -19,6 +19,7 @@ from selfdistill.grading.grade import grade
 from selfdistill.models.digests import model_digest
 from selfdistill.models.reading import CONFIG
 from selfdistill.models.tokens import end_tokens
+from selfdistill.planning.manifests import stated_digest
 from selfdistill.problems.assemble import ProblemTables, assemble
 from selfdistill.problems.examples import read_examples
 from selfdistill.problems.references import references, solutions_of
@@ -31,12 +32,10 @@ from selfdistill.sampling.solutions import from_sources
 from selfdistill.study.evaluation import Size
 from selfdistill.study.identity import RECORD
 from selfdistill.study.ladder_models import ladder_models
-from selfdistill.study.looks import RECORD as LOOKS
-from selfdistill.study.looks import asked_sizes, record_of
+from selfdistill.study.looks import asked_sizes, record_beside
 from selfdistill.study.models import correct_arms, partners, shown_to, source_of, teacher_of, thinks
 from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.problems import Problems, Source
-from selfdistill.study.results import work_folder
 from selfdistill.study.study import Study
 from selfdistill.tables.problems import PROMPTS
 from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
@@ -162,14 +161,14 @@ class Foreseen:
 
     @cached_property
     def _looks(self) -> Mapping[str, Mapping[str, Size]]:
-        if not self.study.evaluation.looks:
-            return {}
-        return asked_sizes(self.study, record_of(self.study, work_folder(self.study.results) / LOOKS))
+        return asked_sizes(self.study, record_beside(self.study))
 
     def _digest_of(self, model: str) -> str | None:
         if parse_model_id(model).training_seed is None:
             return self.base_digest
         folder = self.results / "runs" / model
+        if stated := stated_digest(self.results, model):
+            return stated
         return model_digest(folder) if any(folder.glob("*.safetensors")) else None
 
     def _plan_of_told(self, model: str, fresh: Collection[str]) -> pl.DataFrame | None:

@@ -1,7 +1,8 @@
 """How far a study has come: what is done, what is under way, and what is left, from its files alone.
 
 Nothing is asked of Snakemake, of a cluster or of a process: journals, the steps of trainings, tables and logs lie on a disk
-that a login node sees as well. A journal is counted and not verified, so that it costs no more than its length.
+that a login node sees as well. A journal is counted and not verified, and a table is read again only once it is another, so
+that who watches reads no more than what was written since.
 """
 
 import json
@@ -12,28 +13,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
 from pydantic import ValidationError
 
-from selfdistill.models.lineage import MANIFEST
 from selfdistill.planning.cost import requests_of
+from selfdistill.planning.manifests import manifest_of, stated_digest
+from selfdistill.planning.read_once import KEY, Planned, as_it_is, ask_the_same, held, plan_in, rows_of
 from selfdistill.sampling.asked import Asked, asked_of
 from selfdistill.sampling.requests import request_id
 from selfdistill.study.ladder_models import ladder_models
+from selfdistill.study.looks import Record, asked_sizes
 from selfdistill.study.models import evaluated, practising_arms, runs, sources_of_samples, steps_of
 from selfdistill.study.names import context_of, parse_model_id
 from selfdistill.study.results import work_folder
-from selfdistill.study.sampling import Decode
+from selfdistill.study.sampling import AUTO
 from selfdistill.study.study import Study
-from selfdistill.tables.sampling import COMPLETIONS, GRADED, PLAN
-from selfdistill.tables.schema import Schema
-from selfdistill.tables.whole import read_table
 from selfdistill.training.asked import settings_of, settings_of_practice
 from selfdistill.training.handover.steps import StepJournal
 from selfdistill.training.practice.settings import PracticeSettings, practice_identity
 from selfdistill.training.settings import RunSettings, run_identity
 
-KEY = "request_id"
 TRAIN, PRACTISE = "train", "practise"  # stages
 ERROR = re.compile(
     r"(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)"
@@ -41,6 +39,7 @@ ERROR = re.compile(
 SHOWN = 200  # characters of it
 State = Literal["done", "under way", "begun", "to do"]
 FRESH = 120.0  # seconds since the last word of a job that is taken to be running: they speak every few
+PIECE = 1 << 20  # bytes of a journal that are read at once
 TAIL = 4096  # bytes of a log's end that hold its last word
 
 
@@ -54,7 +53,7 @@ class Part:
     total: int
     unit: str
     words: list[dict[str, Any]] = field(default_factory=list)  # the last of each of its jobs that are under way
-    cut: int | None = None  # of what is done and sealed: completions that the token cap cut
+    cut: int | None = None  # completions that the token cap cut; None where not all of its shards are sealed
 
     @property
     def state(self) -> State:
@@ -69,11 +68,13 @@ class Failed:
     said: str  # its last line
 
 
-def standing(study: Study, now: datetime | None = None) -> list[Part]:
-    """In the order in which a study runs. What is there of other weights, settings or requests is not done."""
+def standing(study: Study, record: Record | None = None, now: datetime | None = None) -> list[Part]:
+    """In the order in which a study runs. What is there of other weights, settings or requests is not done; nor does a study
+    with looks, of which `record` tells, wait for what only a later look asks."""
+    looks = asked_sizes(study, record)
     results, now = Path(study.results), now or datetime.now(UTC)
     models = list(dict.fromkeys([*sources_of_samples(study), *evaluated(study), *ladder_models(study)]))
-    sampled = {model: _sampling(study, results, model, now) for model in models}
+    sampled = {model: _sampling(study, results, model, asked_of(study, model, looks), now) for model in models}
     trained = [_training(study, results, run, now) for run in runs(study)]
     graded = [model for model in models if sampled[model].state == "done" and _is_graded(results, model)]
     grading = Part("grade", "graded tables", len(graded), len(models), "models")
@@ -98,7 +99,7 @@ def failed(results: Path) -> list[Failed]:
 def _is_graded(results: Path, model: str) -> bool:
     """All that the plan asks: its tables are of one plan."""
     file, plan = (results / "models" / model / f"{name}.parquet" for name in ("graded", "plan"))
-    return file.is_file() and _ids(file, GRADED).sort().equals(_ids(plan, PLAN).sort())
+    return file.is_file() and plan.is_file() and ask_the_same(as_it_is(file), as_it_is(plan))
 
 
 def _is_reported(results: Path, models: list[str]) -> bool:
@@ -107,18 +108,16 @@ def _is_reported(results: Path, models: list[str]) -> bool:
     return page.is_file() and page.stat().st_mtime >= max(table.stat().st_mtime for table in tables)
 
 
-def _sampling(study: Study, results: Path, model: str, now: datetime) -> Part:
-    folder, asked = results / "models" / model, asked_of(study, model)
+def _sampling(study: Study, results: Path, model: str, asked: Asked, now: datetime) -> Part:
+    folder = results / "models" / model
     planned = _planned(results, model, asked)
     told = context_of(model) or model in ladder_models(study)
-    total = len(planned) if told and planned is not None else requests_of(asked)
+    total = planned.requests if told and planned is not None else requests_of(asked)
     done, cut = 0, None
     if planned is not None:
         sealed = sorted(folder.glob("shard-*.parquet"))
-        held = [read_table(shard, COMPLETIONS, [KEY, "finish_reason"]) for shard in sealed]
-        if held:
-            sampled = pl.concat(held).filter(pl.col(KEY).is_in(planned.implode()))
-            done, cut = sampled.height, int((sampled["finish_reason"] == "length").sum())
+        done, cut_of_them = held(as_it_is(folder / "plan.parquet"), tuple(map(as_it_is, sealed)))
+        cut = cut_of_them if sealed and len(sealed) == asked.shards else None
         if len(sealed) < asked.shards:
             journals = work_folder(study.results) / "models" / model
             names = {f"journal-{shard.stem.removeprefix('shard-')}" for shard in sealed}
@@ -127,8 +126,8 @@ def _sampling(study: Study, results: Path, model: str, now: datetime) -> Part:
     return Part("sample", model, min(done, total), total, "completions", words, cut)
 
 
-def _planned(results: Path, model: str, asked: Asked) -> pl.Series | None:
-    """The requests of a model's plan; None where it is none, or one of other weights or decodes than are asked now.
+def _planned(results: Path, model: str, asked: Asked) -> Planned | None:
+    """A model's plan; None where it is none, or one of other weights or decodes than are asked now.
 
     Of a checkpoint one request is named anew, with the digest that its training wrote down. The base's digest would take
     the reading of its weights, so of the base the decodes are compared.
@@ -136,16 +135,14 @@ def _planned(results: Path, model: str, asked: Asked) -> pl.Series | None:
     file = results / "models" / model / "plan.parquet"
     if not file.is_file():
         return None
-    plan = read_table(file, PLAN, [KEY, "decode_id", "purpose", "draw", *Decode.model_fields])
-    decodes = {row.pop("decode_id"): row for row in plan.select("decode_id", *Decode.model_fields).unique().to_dicts()}
-    if decodes != {name: decode.model_dump() for name, decode in asked.decodes.items()} or plan.is_empty():
+    plan = plan_in(as_it_is(file))
+    if plan.decodes != {name: decode.model_dump() for name, decode in asked.decodes.items()} or not plan.requests:
         return None
     named = parse_model_id(model) if not context_of(model) else None
-    if named and named.training_seed is not None:
-        first = plan.row(0, named=True) | {"prompt": pl.scan_parquet(file).head(1).collect()["prompt_ids"][0].to_list()}
-        if _named_now(first, asked, _digest_of(results, model)) != first[KEY]:
-            return None
-    return plan[KEY]
+    trained = named is not None and named.training_seed is not None
+    if trained and _named_now(plan.first, asked, stated_digest(results, model)) != plan.first[KEY]:
+        return None
+    return plan
 
 
 def _named_now(row: dict[str, Any], asked: Asked, digest: str | None) -> str | None:
@@ -156,29 +153,17 @@ def _named_now(row: dict[str, Any], asked: Asked, digest: str | None) -> str | N
     return request_id(digest, asked.dtype, row["prompt"], decode, row["draw"], asked.stream, asked.seed, loops, noise)
 
 
-def _digest_of(results: Path, model: str) -> str | None:
-    run, _, checkpoint = model.rpartition("/")
-    made = _manifest(results / "runs" / run).get("checkpoints", {}).get(checkpoint, {})
-    return made.get("digest") if made else None
-
-
-def _manifest(run: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((run / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _ids(table: Path, schema: Schema) -> pl.Series:
-    return read_table(table, schema, [KEY])[KEY]
-
-
 def _journalled(journal: Path) -> int:
     """Whole lines and rows. While lines are folded into a table both lie there for a moment, and the lines do not count."""
     tables = list(journal.glob("[0-9]*.parquet"))
     folded = {table.stem for table in tables}
-    lines = [file.read_bytes().count(b"\n") for file in journal.glob("[0-9]*.jsonl") if file.stem not in folded]
-    return sum(lines) + sum(len(_ids(table, COMPLETIONS)) for table in tables)
+    lines = [_lines_in(file) for file in journal.glob("[0-9]*.jsonl") if file.stem not in folded]
+    return sum(lines) + sum(rows_of(as_it_is(table)) for table in tables)
+
+
+def _lines_in(file: Path) -> int:
+    with open(file, "rb") as handle:
+        return sum(piece.count(b"\n") for piece in iter(lambda: handle.read(PIECE), b""))
 
 
 def _training(study: Study, results: Path, run: str, now: datetime) -> Part:
@@ -186,7 +171,7 @@ def _training(study: Study, results: Path, run: str, now: datetime) -> Part:
     practises = arm in practising_arms(study)
     stage, rule = (PRACTISE, "practice") if practises else (TRAIN, "train")
     total = steps_of(study, arm)
-    if manifest := _manifest(results / "runs" / run):
+    if manifest := manifest_of(results / "runs" / run):
         if _is_of(manifest, study, arm, int(seed), practises):
             return Part(stage, run, total, total, "steps")
         return Part(stage, run, 0, total, "steps")
@@ -201,7 +186,8 @@ def _is_of(manifest: dict[str, Any], study: Study, arm: str, seed: int, practise
     try:
         if practises:
             asked = settings_of_practice(study, arm, seed)
-            asked["sampling"]["engine"] = had["sampling"]["engine"]  # by its name, which `auto` chose where it ran
+            if asked["sampling"]["engine"] == AUTO:  # which chose one where it ran
+                asked["sampling"]["engine"] = had["sampling"]["engine"]
             asked |= {"replays": had["replays"]}
             first, second = (practice_identity(PracticeSettings.model_validate(each), {}) for each in (had, asked))
         else:

@@ -16,6 +16,7 @@ from selfdistill.foundation.files import write_json
 from selfdistill.study.evaluation import Hypothesis, Size
 from selfdistill.study.models import trained_arms
 from selfdistill.study.names import model_id
+from selfdistill.study.results import work_folder
 from selfdistill.study.section import Section
 from selfdistill.study.study import Study
 
@@ -66,6 +67,11 @@ def record_of(study: Study, file: Path) -> Record:
     return record
 
 
+def record_beside(study: Study) -> Record | None:
+    """None of a study without looks."""
+    return record_of(study, work_folder(study.results) / RECORD) if study.evaluation.looks else None
+
+
 def _differing(study: Record, record: Record) -> str:
     if study.looks != record.looks:
         return "evaluation.looks"
@@ -81,7 +87,8 @@ def write_record(record: Record, file: Path) -> None:
 
 def sizes_at(study: Study, record: Record) -> Sizes:
     """Of every model at the full budget and each of its decodes the problems that it is asked: up to the look of the
-    hypotheses that need it. What no hypothesis needs is asked those of the first look."""
+    hypotheses that need it. What no hypothesis needs is asked those of the first look. The study may be one that is counted,
+    with numbers where its record says `all`."""
     found: dict[str, dict[str, int]] = {}
     for model in _at_the_full_budget(study):
         decodes = study.evaluation.decodes.base if model == "base" else study.evaluation.decodes.final
@@ -89,7 +96,9 @@ def sizes_at(study: Study, record: Record) -> Sizes:
     for name, hypothesis in study.hypotheses.items():
         for model, decode in needed(study, hypothesis):
             found[model][decode] = max(found[model].get(decode, 1), record.look_of(name))
-    return {model: {decode: record.looks[look - 1] for decode, look in at.items()} for model, at in found.items()}
+    return {
+        model: {decode: study.evaluation.looks[look - 1] for decode, look in at.items()} for model, at in found.items()
+    }
 
 
 def needed(study: Study, hypothesis: Hypothesis) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from selfdistill.study.section import Section, name_among
 
-ENGINES = ("auto", "vllm", "torch")
+AUTO = "auto"  # the engine that the machine and the model suggest
+ENGINES = (AUTO, "vllm", "torch")
 if TYPE_CHECKING:
     Engine = str
 else:

@@ -35,12 +35,13 @@ def made_whole(raw: Mapping[str, Any], usual: Mapping[str, Any]) -> Whole | None
 
 
 def rests_on(sentence: str, keys: Collection[str]) -> bool:
-    """Whether a sentence speaks of one of these keys, of what is in it, or names it."""
-    told = sentence.partition(": ")[0]
+    """Whether a sentence speaks of one of these keys, of what is in it, or names it. The last word of a key alone names it
+    only where it can be nothing else: `path` and `decode` are words of many sentences, `max_tokens` is a key."""
+    told, _, what = sentence.partition(": ")
     if any(f"{told}.".startswith(f"{key}.") or f"{key}.".startswith(f"{told}.") for key in keys):
         return True
-    names = {key.rpartition(".")[2].removesuffix("s") for key in keys}
-    return any(re.search(rf"\b{re.escape(name)}s?\b", sentence) for name in names)
+    names = {*keys, *(name for key in keys if "_" in (name := key.rpartition(".")[2]))}
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", what) for name in names)
 
 
 def _mended(content: dict[str, Any], usual: Mapping[str, Any], place: tuple[str | int, ...], kind: str) -> str:
