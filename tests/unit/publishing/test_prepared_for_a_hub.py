@@ -24,5 +24,7 @@ def test_a_file_that_was_added_is_not_sent(tmp_path: Path, name: str) -> None:
     [place] = prepare(FOUND, tmp_path / "x-hub")
     (place / name).parent.mkdir(exist_ok=True)
     (place / name).write_text("mine")
-    with pytest.raises(UserError, match=rf"{name}: was not prepared, and would be sent, too; take it out of the folder"):
+    with pytest.raises(
+        UserError, match=rf"{name}: was not prepared, and would be sent, too; take it out of the folder"
+    ):
         as_prepared(FOUND, tmp_path / "x-hub", ())

@@ -22,7 +22,6 @@ from selfdistill.publishing.members import (
     REPORT,
     RESULTS,
     REVISIONS,
-    RUN_RECORD,
     STUDY,
     Kind,
     Member,
@@ -45,7 +44,7 @@ from selfdistill.publishing.texts import (
     zenodo_text,
 )
 from selfdistill.study.models import finished_models, trained_arms
-from selfdistill.study.results import work_folder
+from selfdistill.study.results import RUN_RECORD, work_folder
 from selfdistill.study.study import Study
 from selfdistill.study.unlike import ABSENT, unlike
 from selfdistill.tables import words

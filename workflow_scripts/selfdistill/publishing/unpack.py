@@ -16,9 +16,9 @@ import yaml
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.publishing.archive import CONTENTS, Opened
-from selfdistill.publishing.members import CODE, REPORT, RESULTS, RUN_RECORD, STUDY
+from selfdistill.publishing.members import CODE, REPORT, RESULTS, STUDY
 from selfdistill.publishing.rerun import ROOM
-from selfdistill.study.results import usual_folder
+from selfdistill.study.results import RUN_RECORD, usual_folder
 from selfdistill.study.section import FOLDER
 
 FROM_WEIGHTS = f"{ROOM}/weight_overlap.parquet"  # the one table of the analysis that is not made from rows
