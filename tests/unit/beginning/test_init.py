@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from selfdistill.beginning.choices import thinks_by_name
+from selfdistill.beginning.choices import model_of, name_of, thinks_by_name
 from selfdistill.beginning.commented import commented, section_within
 from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
@@ -79,6 +79,13 @@ def sentences(section: type[Section], content: dict[str, Any], before: str = "")
             named = value.values() if str(field.annotation).startswith("dict") else [value]
             for each in named:
                 yield from sentences(inner, each, f"{before}{key}.")
+
+
+def test_a_name_that_ends_in_a_new_line_is_none(here: Path) -> None:
+    with pytest.raises(UserError, match="is no study's name"):
+        name_of("mine\n")
+    with pytest.raises(UserError, match="there is no folder"):
+        model_of("ada/model\n")
 
 
 def test_numbers_are_as_a_person_writes_them_and_one_seed_is_said_to_be_one_training(here: Path) -> None:

@@ -42,7 +42,7 @@ class Choices:
 
 
 def name_of(given: str) -> str:
-    if not re.match(STUDY_NAME, given):
+    if not re.fullmatch(STUDY_NAME, given):
         raise UserError(f"name: {given!r} is no study's name; write {TEXTS[STUDY_NAME].written}.")
     file, results = Path(f"config/{given}.yaml"), Path(usual_folder({"study": given}))
     if file.exists():
@@ -77,7 +77,7 @@ def model_of(given: str) -> tuple[str, str | None]:
     folder = below_here(given or LAB_MODEL)
     if Path(folder).is_dir():
         return folder, None
-    if re.match(HUB_ID, given) and not given.startswith(("hub/", "results/", "resources/")):
+    if re.fullmatch(HUB_ID, given) and not given.startswith(("hub/", "results/", "resources/")):
         return f"hub/{given.split('/')[1]}", given
     raise UserError(
         f"model: there is no folder {given!r}; give the model's folder, or its name on the hub as {TEXTS[HUB_ID].written.split(' as ')[-1]}, "

@@ -83,7 +83,7 @@ def names_in(module: ModuleType, kind: Kind, file: Path) -> list[str]:
     except (Exception, SystemExit) as error:  # a class of classes may compute it
         raise UserError(cannot_be_imported(file, error)) from error
     for name in names:
-        if not isinstance(name, str) or not re.match(NAME, name):
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
             raise UserError(
                 f"plugins: {file}: {OFFERED_AS[kind]} is named {name!r}, but needs a name of small letters, digits and hyphens."
             )
