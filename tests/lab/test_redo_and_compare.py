@@ -325,11 +325,15 @@ def test_what_is_missing_and_what_made_the_results_is_told(smoke: Clone, second:
 @pytest.mark.parametrize(
     ("option", "place", "sentence"),
     [
-        ("--table", SMOKE, f"{SMOKE}: is no name of a table; name a file that ends in .parquet"),
-        ("--page", ".", "--page .: is a folder; name a file that ends in .html"),
-        ("--page", "results/smoke/report.html", "report.html: is there already, and is no page of a comparison"),
-        ("--table", "results/smoke/models/base/graded.parquet", "is there already, and is no table of a comparison"),
-        ("--table", f"{SMOKE}/both.parquet", f"{SMOKE}/both.parquet: cannot be written ("),
+        ("--table", SMOKE, f"--table: {SMOKE} does not end in .parquet; name a file that does."),
+        ("--page", ".", "--page: . is a folder; name a file in it that ends in .html."),
+        (
+            "--page",
+            "results/smoke/report.html",
+            "report.html is there already, and is not of this command; name another",
+        ),
+        ("--table", "results/smoke/models/base/graded.parquet", "is there already, and is not of this command"),
+        ("--table", f"{SMOKE}/both.parquet", f"--table: the folder {SMOKE} is a file; make it first, or name another."),
     ],
 )
 def test_no_other_file_is_written_over(smoke: Clone, second: Path, option: str, place: str, sentence: str) -> None:

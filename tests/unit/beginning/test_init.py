@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from selfdistill.beginning.choices import model_of, name_of, thinks_by_name
+from selfdistill.beginning.choices import thinks_by_name
 from selfdistill.beginning.commented import commented, section_within
 from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
@@ -79,13 +79,6 @@ def sentences(section: type[Section], content: dict[str, Any], before: str = "")
             named = value.values() if str(field.annotation).startswith("dict") else [value]
             for each in named:
                 yield from sentences(inner, each, f"{before}{key}.")
-
-
-def test_a_name_that_ends_in_a_new_line_is_none(here: Path) -> None:
-    with pytest.raises(UserError, match="is no study's name"):
-        name_of("mine\n")
-    with pytest.raises(UserError, match="there is no folder"):
-        model_of("ada/model\n")
 
 
 def test_numbers_are_as_a_person_writes_them_and_one_seed_is_said_to_be_one_training(here: Path) -> None:
@@ -158,6 +151,17 @@ def test_questions_are_asked_again_until_an_answer_will_do(
     assert "'My Study' is no study's name" in said.err and "there is no file 'gone.jsonl'" in said.err
     assert "'moon' is no place to run; there are: cpu, gpu, slurm." in said.err
     assert yaml.safe_load(Path("config/mine.yaml").read_text())["model"]["path"] == "resources/lab/model"
+
+
+@pytest.mark.parametrize("said", ["ada's.jsonl", "mine.jsonl\\"])
+def test_a_name_that_cannot_be_read_is_asked_for_again(
+    said: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.jsonl").rename("ada's.jsonl")
+    monkeypatch.setattr("sys.stdin", Terminal(f'mine\n{said}\n"ada\'s.jsonl"\n\n\n'))
+    assert run(["init"]) == 0
+    assert f"problems: {said!r} is no list of files (no " in capsys.readouterr().err
+    assert Path("config/mine.yaml").is_file()
 
 
 def test_whoever_gives_up_gets_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +264,8 @@ WRONG = {
     "three problems": (["mine", "--problems", "few.jsonl", *GIVEN], r"^few.jsonl: \d problems? (is|are) left to learn from, .*; add problems\.$"),
     "answers in prose": (["mine", "--problems", "prose.jsonl", *GIVEN], r"(?s)prose.jsonl, line 2: .*prose.jsonl, line 4: "),
     "problems all alike": (["mine", "--problems", "alike.jsonl", *GIVEN], r"alike.jsonl: its problems are all alike"),
+    "a name that ends a line": (["mine\n", "--problems", "mine.jsonl", *GIVEN], r"name: 'mine\\n' is no study's name"),
+    "a model that ends a line": (["mine", "--problems", "mine.jsonl", "--model", "a/b\n", "--where", "cpu"], r"model: there is no folder 'a/b\\n'"),
     "a model that is not there": (["mine", "--problems", "mine.jsonl", "--model", "gone", "--where", "cpu"], r"model: there is no folder 'gone'"),
     "a model of nothing": (["mine", "--problems", "mine.jsonl", "--model", "config", "--where", "cpu"], r"config: is not a model folder|holds no config.json"),
     "nowhere": (["mine", "--problems", "mine.jsonl", "--model", "resources/lab/model", "--where", "slrum"], r"'slrum' is no place to run; did you mean 'slurm'"),

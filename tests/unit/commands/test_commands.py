@@ -97,7 +97,8 @@ def test_a_study_file_that_is_not_there_is_a_sentence(command: str) -> None:
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("config", "--rows: config is a folder; name a file in it."),
+        ("config", "--rows: config is a folder; name a file in it that ends in .parquet."),
+        ("config/gone.yaml", "--rows: config/gone.yaml does not end in .parquet; name a file that does."),
         ("README.md/x.parquet", "--rows: the folder README.md is a file; make it first, or name another."),
         ("not/there/x.parquet", "--rows: the folder not/there is not there; make it first, or name another."),
     ],
@@ -108,18 +109,27 @@ def test_rows_go_where_a_file_can_be(place: str, said: str) -> None:
     assert str(raised.value) == said and not Path("not").exists()
 
 
-def test_a_file_in_the_way_is_a_sentence_whatever_the_command(tmp_path: Path) -> None:
+def test_rows_are_written_over_no_file_that_is_there(tmp_path: Path) -> None:
+    there = tmp_path / "graded.parquet"
+    there.write_bytes(b"rows")
+    with pytest.raises(UserError) as raised:
+        run(["redo", "config/smoke.yaml", "any", "--rows", str(there)])
+    assert str(raised.value) == f"--rows: {there} is there already; name another place, or remove it."
+    assert there.read_bytes() == b"rows"
+
+
+def test_a_file_in_the_way_is_a_sentence_whatever_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = changed(tmp_path, study="in-the-way")
+    for name in ("config", "resources", "workflow_scripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
     folder = Path("results/in-the-way-rehearsal")
-    folder.parent.mkdir(exist_ok=True)
+    folder.parent.mkdir()
     folder.write_text("")
-    try:
-        with pytest.raises(
-            UserError, match=r"results/in-the-way-rehearsal.*: cannot be read or written \(Not a directory\); see to"
-        ):
-            run_here(["rehearse", study])
-    finally:
-        folder.unlink()
+    with pytest.raises(
+        UserError, match=r"results/in-the-way-rehearsal.*: cannot be read or written \(Not a directory\); see to"
+    ):
+        run_here(["rehearse", study])
 
 
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf", "soon"])

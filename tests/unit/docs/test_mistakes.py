@@ -3,6 +3,7 @@
 What interrupts a run stands in a second table: it is brought about as it happens, and told in its sentence.
 """
 
+import errno
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,17 +208,27 @@ SAMPLE = {
 JOURNAL = Path("results/my/models/base/journal-0")
 
 
+def opened_by_a_reader(pipe: str) -> int | None:
+    """Its end to write to, once somebody has opened it to read: to wait for that would be for ever, where nobody does."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
+
+
 def stopped_by_hand() -> str:
     """At a moment that is sure: the command waits for a study file that nobody has begun to write."""
     os.mkfifo("waits.yaml")
     command = [sys.executable, "workflow_scripts/forklock.py", "check", "waits.yaml"]
-    with (
-        subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process,
-        open("waits.yaml", "w"),  # opens when the command has opened it, too
-    ):
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        while (writer := opened_by_a_reader("waits.yaml")) is None and process.poll() is None:
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=PATIENCE)[1]
-    assert process.returncode == 1
+    assert writer is not None and process.returncode == 1, said
+    os.close(writer)
     return said.splitlines()[-1]
 
 

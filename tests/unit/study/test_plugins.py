@@ -90,7 +90,7 @@ WRONG = {
     "nothing": ("x = 1\n", "offers nothing; it needs one of DATASET, ENGINE, JUDGE, KEEP, ANALYSES"),
     "a built-in's name": (ENGINE.replace("'mine'", "'torch'"), "'torch' is a built-in engine; give yours another name"),
     "a name unfit for a path": ("KEEP = {'../x': 1}\n", "is named '../x', but needs a name"),
-    "a name with an end of a line": ("KEEP = {'short\\n': 1}\n", r"is named 'short\\n', but needs a name"),
+    "a name that ends a line": ("KEEP = {'short\\n': 1}\n", r"is named 'short\\n', but needs a name"),
     "filters that are no dict": ("KEEP = [1]\n", "KEEP must be a dict of names"),
     "a filter that is no expression": ("KEEP = {'short': 'n < 5'}\n", "must be a polars expression"),
     "an engine with parts missing": (ENGINE.replace("score = ", ""), "ENGINE has no score; an engine has name, version"),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from selfdistill.analysis.across_studies import across_studies, findings, read_studies
 from selfdistill.analysis.left_out import left_out
+from selfdistill.commands.given import refuse_place
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import write_text
 from selfdistill.reporting.side_by_side import (
@@ -46,8 +47,10 @@ def run(asked: argparse.Namespace) -> int:
     folders = [place if place.is_dir() else Path(study_of(place).results) for place in asked.studies]
     if len(folders) < 2:
         raise UserError("compare: name two studies or more.")
-    refuse_place(asked.page, "page", ".html", is_page)
-    refuse_place(asked.table, "table", ".parquet", lambda place: is_table(place, ACROSS_STUDIES))
+    if asked.page is not None:
+        refuse_place("--page", asked.page, ".html", is_page)
+    if asked.table is not None:
+        refuse_place("--table", asked.table, ".parquet", lambda place: is_table(place, ACROSS_STUDIES))
     studies = read_studies(folders)
     names = [study.name for study in studies]
     differing = unlike([study.study.as_param() for study in studies])
@@ -65,20 +68,6 @@ def run(asked: argparse.Namespace) -> int:
     write(asked.table, lambda place: write_table(table, place, ACROSS_STUDIES))
     write(asked.page, lambda place: write_text(place, page(names, differing, making, unsaid, found, table)))
     return 0
-
-
-def refuse_place(place: Path | None, what: str, suffix: str, ours: Callable[[Path], bool]) -> None:
-    """Only what an earlier comparison wrote is written over."""
-    if place is None:
-        return
-    if place.is_dir() or place.suffix != suffix:
-        raise UserError(
-            f"--{what} {place}: {'is a folder' if place.is_dir() else 'is no name of a ' + what}; name a file that ends in {suffix}."
-        )
-    if place.exists() and not ours(place):
-        raise UserError(
-            f"--{what} {place}: is there already, and is no {what} of a comparison; name another place, or remove it."
-        )
 
 
 def write(place: Path | None, to: Callable[[Path], None]) -> None:

@@ -57,8 +57,8 @@ def told(name: str, found: Changes) -> Iterator[str]:
 
 
 def jobs(study: Path) -> int:
-    command = ["snakemake", "--dry-run", "--quiet", "all", "--configfile", str(study), "--cores", "1"]
-    listed = subprocess.run([*command[:2], *command[4:]], capture_output=True, text=True)
+    command = ["snakemake", "--dry-run", "--configfile", str(study), "--cores", "1"]
+    listed = subprocess.run(command, capture_output=True, text=True)
     table = listed.stdout.partition("Job stats:")[2].partition("\n\n")[0]
     print(
         f"Snakemake's jobs:{table}"

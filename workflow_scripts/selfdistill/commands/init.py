@@ -67,13 +67,24 @@ def choices_of(asked: argparse.Namespace) -> Choices:
     problems = answered(
         asked.problems and shlex.join(asked.problems),
         "Which file holds the problems? (JSON Lines; of two the first is learnt from and the second asked)",
-        lambda said: problems_of(shlex.split(said)),
+        lambda said: problems_of(files_in(said)),
     )
     folder, hub = answered(asked.model, f"In which folder is the model? [the lab's, {LAB_MODEL}]", model_of)
     where = answered(
         asked.where, f"Where will it run: {', '.join(PLACES)}? [{CPU}]", lambda said: place_of(said or CPU)
     )
     return Choices(name, problems, folder, hub, where, thinks_of(asked.thinks, hub))
+
+
+def files_in(said: str) -> list[str]:
+    """As a shell would divide it."""
+    try:
+        return shlex.split(said)
+    except ValueError as error:  # a quote without its other half
+        raise UserError(
+            f"problems: {said!r} is no list of files ({str(error).lower()}); put a name with a quote, a blank or a backslash in "
+            'quotes, as "ada\'s.jsonl".'
+        ) from error
 
 
 def thinks_of(given: str | None, hub: str | None) -> bool | None:

@@ -1,6 +1,7 @@
 """The rows behind a number of the report, and a few lines that make it again, with its interval.
 
-forklock redo config/my.yaml --list                                (the names of all numbers, and what has none)
+forklock redo config/my.yaml --list                                (the kinds of names, and what has none)
+forklock redo config/my.yaml --all                                 (every name, also of parts of the problems)
 forklock redo config/my.yaml --list ssd accuracy t07               (those with all of these words in them)
 forklock redo config/my.yaml accuracy:ssd/seed-0/at-100:t07        (a level)
 forklock redo config/my.yaml accuracy:ssd/seed-0/at-100-base:t07   (a difference, paired by problem)
@@ -20,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from selfdistill.commands.given import add_study, refuse_no_place
+from selfdistill.commands.given import add_study, refuse_place
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.files import whole_file
 from selfdistill.foundation.wording import plural
@@ -41,14 +42,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser, usual=None)
     parser.add_argument("number", nargs="?", help="its name; without one the kinds of names are listed")
     parser.add_argument("--list", nargs="*", metavar="WORD", help="list the names that all of these words are in")
-    parser.add_argument("--rows", type=Path, metavar="FILE", help="write all rows behind it, as Parquet")
+    parser.add_argument("--rows", type=Path, metavar="FILE.parquet", help="write all rows behind it to a new file")
     parser.add_argument("--all", action="store_true", help="list every name, also of parts of the problems")
 
 
 def run(asked: argparse.Namespace) -> int:
     study = study_of(asked.study)
     if asked.rows is not None:
-        refuse_no_place("--rows", asked.rows)
+        refuse_place("--rows", asked.rows, ".parquet")
     if asked.number is not None and asked.list is None:
         return redo(study, number_of(study, asked.number), asked.rows)
     listed(study, [*([asked.number] if asked.number else []), *(asked.list or [])], asked.all)
@@ -122,7 +123,7 @@ def told(number: Number) -> str:
 
 
 def printed_by(lines: str) -> list[Value]:
-    """What the lines print, as a person would run them. They are ours: names in them are of the study, and were checked with it."""
+    """What the lines print, as a person would run them. They are ours: what a table says stands in them as a constant alone."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):

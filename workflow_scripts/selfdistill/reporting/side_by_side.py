@@ -138,7 +138,7 @@ def _row(row: dict[str, Any]) -> Row:
     level = (
         fmt.percent
         if shares and not effect
-        else (lambda value: fmt.points(value))
+        else fmt.points
         if shares
         else (lambda value: fmt.number(value, 1, signed=effect))
     )

@@ -3,6 +3,9 @@
 Means over answers and their differences are made of the graded answers themselves, and the interval by the function of
 `docs/api.md` that the row names. What rests on more than that, as a choice that is made again on resampled problems, is made
 by the one function of the library that made the table, from the rows behind this number alone.
+
+The lines are run: what a row says stands in them as a quoted constant (`!r`) and nowhere else. Only what the study file
+was checked to be, as the folder of its results, stands there as it is.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -196,7 +199,7 @@ def _answers(study: Study, asked: Asked, columns: Iterable[str], name: str) -> l
     """A function of the lines: the evaluation answers of some models at a decode, on the problems of the number."""
     read = ["model_id", "problem_id", "family", "purpose", "decode_id", "split", "rank", *columns]
     which = [f'pl.col("rank") < {asked.size}'] if asked.size else []
-    which += ['purpose="eval"', "decode_id=decode", *([f'split="{asked.split}"'] if asked.split != "all" else [])]
+    which += ['purpose="eval"', "decode_id=decode", *([f"split={asked.split!r}"] if asked.split != "all" else [])]
     return [
         f"def {name}(models, decode):",
         f'    files = [f"{study.results}/models/{{model}}/graded.parquet" for model in models]',
@@ -378,7 +381,7 @@ def _noise(study: Study, number: Number) -> list[str]:
     return [
         "import polars as pl",
         "from selfdistill.analysis.noise import noise_steps, noise_summary",
-        f'noise = pl.read_parquet("{study.results}/runs/{run}/noise.parquet")',
+        f"noise = pl.read_parquet({f'{study.results}/runs/{run}/noise.parquet'!r})",
         f"table = noise_summary(noise_steps(noise{by_sequence}), beta1={study.recipe(arm).beta1!r}, seed={study.seed})",
         *_printed(number.columns, number.row, "table", ("window", "group", "geometry")),
     ]
@@ -389,8 +392,8 @@ def _noise_probe(study: Study, number: Number) -> list[str]:
     return [
         "import polars as pl",
         "from selfdistill.mechanism.gradient_noise import of_checkpoints",
-        f'products = pl.read_parquet("{study.results}/{gradients_of(row)}")',
-        f"table = of_checkpoints({{({row['arm']!r}, {row['training_seed']!r}, {row['percent']}): products}}, {study.seed})",
+        f"products = pl.read_parquet({f'{study.results}/{gradients_of(row)}'!r})",
+        f"table = of_checkpoints({{({row['arm']!r}, {row['training_seed']!r}, {row['percent']!r}): products}}, {study.seed})",
         *_printed(number.columns, number.row, "table", ("part",)),
     ]
 
@@ -421,7 +424,7 @@ def _depth(study: Study, number: Number) -> list[str]:
         *_study_lines(study),
         "from selfdistill.mechanism.depths import depth_by_class",
         f'classes = pl.read_parquet("{study.results}/analysis/token_classes.parquet")',
-        f'depths = pl.read_parquet("{study.results}/mechanism/depths/{model}.parquet")',
+        f"depths = pl.read_parquet({f'{study.results}/mechanism/depths/{model}.parquet'!r})",
         "table = depth_by_class(classes, depths, study.mechanism.classes.least)",
         *_printed(
             number.columns, number.row, "table", ("measure", "token_class", "model_id", "carriers", "position_kind")
