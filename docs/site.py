@@ -41,14 +41,16 @@ def tracked_pages() -> list[str]:
     return subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def files_linked_from(page: str) -> Iterator[str]:
-    """A report that a page links to comes with the tables that it links to itself."""
+def files_linked_from(page: str, told: set[str] | None = None) -> Iterator[str]:
+    """A report that a page links to comes with the tables that it links to itself. Each file once: two may link to each other."""
+    told = set() if told is None else told
     links = r'href="([^"#]+)' if page.endswith(".html") else r"\]\(([^)\s#]+)"
     for link in re.finditer(links, (ROOT / page).read_text(encoding="utf-8")):
         target = normpath(str(Path(page).parent / link[1]))
-        if "://" not in link[1] and (ROOT / target).is_file():
+        if "://" not in link[1] and target not in told and (ROOT / target).is_file():
+            told.add(target)
             yield target
-            yield from files_linked_from(target) if target.endswith(".html") else ()
+            yield from files_linked_from(target, told) if target.endswith(".html") else ()
 
 
 def in_lines(diagram: re.Match[str]) -> str:

@@ -217,11 +217,13 @@ def test_from_the_packed_rows_another_folder_makes_the_same_tables(bundle: Path,
     ), held.out
 
 
-def test_a_shard_drawn_anew_in_another_folder_has_the_packed_completions(with_rows: Path) -> None:
-    models = "results/smoke/models/samples-plain"
-    snakemake_in(with_rows, f"{models}/shard-0.parquet")
-    drawn = pl.read_parquet(with_rows / models / "shard-0.parquet").sort("request_id")
-    packed = pl.read_parquet(with_rows / models / "graded.parquet").sort("request_id")
+def test_a_shard_drawn_anew_in_another_folder_has_the_packed_completions(with_rows: Path, tmp_path: Path) -> None:
+    """In a copy: a shard that is newer than what was graded would be graded again by whatever runs there next."""
+    shutil.copytree(with_rows.parent, tmp_path / "copy")
+    there, models = tmp_path / "copy/workflow", "results/smoke/models/samples-plain"
+    snakemake_in(there, f"{models}/shard-0.parquet")
+    drawn = pl.read_parquet(there / models / "shard-0.parquet").sort("request_id")
+    packed = pl.read_parquet(there / models / "graded.parquet").sort("request_id")
     packed = packed.filter(pl.col("request_id").is_in(drawn["request_id"].implode()))
     assert drawn.height > 50
     for column in ("request_id", "token_ids", "text", "finish_reason"):

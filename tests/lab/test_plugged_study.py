@@ -169,7 +169,7 @@ def test_the_command_knows_them(made: Clone) -> None:
 
 def test_a_bundle_has_them_and_is_rerun_with_them(made: Clone, tmp_path: Path) -> None:
     status, _, said = forklock(made, "bundle", FILE, "--out", str(tmp_path / "it.zip"))
-    assert status == 0, said
+    assert status == 0 and "plugins:" not in said, said
     with zipfile.ZipFile(tmp_path / "it.zip") as archive:
         archive.extractall(tmp_path)
     elsewhere = Clone.__new__(Clone)
@@ -179,6 +179,9 @@ def test_a_bundle_has_them_and_is_rerun_with_them(made: Clone, tmp_path: Path) -
         assert (elsewhere.folder / name).read_bytes() == (made.folder / name).read_bytes()
     shutil.copytree(made.folder / "data", elsewhere.folder / "data")
     assert "plugged" in elsewhere.jobs_to_run(study="../study.yaml")
+    with changed(made.folder / "plugins/my_judge.py", "# another\n"):
+        status, _, said = forklock(made, "bundle", FILE, "--out", str(tmp_path / "later.zip"))
+        assert status == 0 and "note: plugins: my_judge.py: the report was made with another file of that name" in said
     with changed(made.folder / "plugins/my_judge.py", f"# at /home/ada/judges, with hf_{'a' * 34}\n"):
         status, _, said = forklock(made, "bundle", FILE, "--out", str(tmp_path / "other.zip"))
         assert status and not (tmp_path / "other.zip").exists()

@@ -25,7 +25,6 @@ from selfdistill.foundation.errors import UserError
 from selfdistill.grading.votes import answer_classes
 from selfdistill.reporting.numbers.index import TABLES, Number, numbers, of_table
 from selfdistill.reporting.numbers.recipes import OF_AN_ANSWER, lines_of
-from selfdistill.reporting.tables.plugged import offered
 from selfdistill.study.load import study_of, typed_study
 from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, SOLVING
 from selfdistill.tables.whole import read_table, write_table
@@ -307,7 +306,7 @@ def test_what_is_missing_and_what_made_the_results_is_told(smoke: Clone, second:
     pl.read_parquet(base).with_columns(grader=pl.lit("1")).write_parquet(base)
     for place, digest in ((second, "0" * 16), (cut, "1" * 16)):
         plugins = [{"file": "mine.py", "offers": "engine mine", "digest": digest}]
-        (place / "provenance.json").write_text(json.dumps({"plugins": offered(plugins)}))
+        (place / "provenance.json").write_text(json.dumps({"plugins": plugins}))
     page = tmp_path / "page.html"
     shown = said(smoke.folder, "compare", str(second), str(cut), "--page", str(page))
     (second / "provenance.json").unlink()

@@ -16,7 +16,6 @@ from selfdistill.analysis.across_studies import OneOfThem, Term, across_studies,
 from selfdistill.analysis.left_out import left_out, unshared
 from selfdistill.analysis.problem_means import Evaluations
 from selfdistill.analysis.what_made import what_made
-from selfdistill.reporting.tables.plugged import offered
 from selfdistill.study.load import typed_study
 from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
@@ -196,9 +195,9 @@ def test_what_made_results_is_read_from_answers_trainings_and_the_report(tmp_pat
     (tmp_path / "runs/ssd/seed-0/manifest.json").write_text(json.dumps(manifest | {"base_digest": "ab" * 32}))
     plugins = [
         {"file": "my.py", "offers": "engine mine, filter short", "digest": "0123456789abcdef"},
-        {"file": "judge.py", "offers": "judge strict", "digest": "fedcba9876543210"},
+        {"file": "judge; 2.py", "offers": "judge strict", "digest": "fedcba9876543210"},
     ]
-    record = {"forklock": "0.2.0", "commit": "beef", "versions": {"math-verify": "0.9"}, "plugins": offered(plugins)}
+    record = {"forklock": "0.2.0", "commit": "beef", "versions": {"math-verify": "0.9"}, "plugins": plugins}
     (tmp_path / "provenance.json").write_text(json.dumps(record))
     made = what_made(tmp_path, ["base", "ssd/seed-0/at-100"])
     assert (
@@ -206,7 +205,21 @@ def test_what_made_results_is_read_from_answers_trainings_and_the_report(tmp_pat
     )
     assert made["trl of the trainings"] == "1.16.0" and made["math-verify of the report"] == "0.9"
     assert made["plugin my.py (engine mine, filter short)"] == "SHA-256 0123456789abcdef…"
-    assert made["plugin judge.py (judge strict)"] == "SHA-256 fedcba9876543210…"
+    assert made["plugin judge; 2.py (judge strict)"] == "SHA-256 fedcba9876543210…"
+
+
+@pytest.mark.parametrize("written", [["torch"], "torch", 5, None, [[]]])
+def test_a_record_that_is_not_what_a_run_writes_is_read_as_far_as_it_is(tmp_path: Path, written: Any) -> None:
+    (tmp_path / "models/base").mkdir(parents=True)
+    answers = {"engine": ["torch"], "engine_version": ["2.13.0"], "grader": ["2"]}
+    pl.DataFrame(answers).write_parquet(tmp_path / "models/base/graded.parquet")
+    (tmp_path / "runs/ssd/seed-0").mkdir(parents=True)
+    foreign = {"versions": written, "code": written, "base_digest": written, "plugins": written}
+    (tmp_path / "runs/ssd/seed-0/manifest.json").write_text(json.dumps(foreign | {"python": "3.12.1"}))
+    (tmp_path / "provenance.json").write_text(json.dumps(foreign | {"forklock": "0.2.0"}))
+    made = what_made(tmp_path, ["base"])
+    assert made["python of the trainings"] == "3.12.1" and made["forklock of the report"] == "0.2.0"
+    assert made["code of the trainings"] == made["code of the report"] == "not recorded"
 
 
 def smoke_study(name: str, hypotheses: dict[str, Any]) -> Any:

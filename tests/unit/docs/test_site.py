@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -99,6 +99,20 @@ def test_the_site_is_built_whole_without_a_warning_and_fetches_nothing(tmp_path:
         if ":" not in name and not (file.parent / name.partition("#")[0]).exists()
     }
     assert lacking == set()
+
+
+@pytest.mark.usefixtures("mkdocs")
+def test_pages_that_link_to_each_other_come_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_from_file_location("site_of_the_docs", ROOT / "docs/site.py")
+    assert spec is not None and spec.loader is not None
+    site = module_from_spec(spec)
+    spec.loader.exec_module(site)
+    monkeypatch.setattr(site, "ROOT", tmp_path)
+    (tmp_path / "page.md").write_text("[a](one.html) [b](one.html)")
+    (tmp_path / "one.html").write_text('<a href="two.html"><a href="rows.csv">')
+    (tmp_path / "two.html").write_text('<a href="one.html"><a href="two.html"><a href="rows.csv">')
+    (tmp_path / "rows.csv").touch()
+    assert list(site.files_linked_from("page.md")) == ["one.html", "two.html", "rows.csv"]
 
 
 def wanted_by(page: str) -> list[str]:

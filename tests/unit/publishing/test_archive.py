@@ -141,6 +141,38 @@ def test_it_is_unpacked_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file", "there", "x.zip"]
 
 
+OF_A_STUDY = ("results/models/base/graded.parquet", "rows")
+
+
+@pytest.mark.parametrize("study", ["study: mine\n", "study: other\nresults: results/mine\n"])
+def test_rows_are_placed_where_a_run_of_its_study_looks_for_them(tmp_path: Path, study: str) -> None:
+    written(tmp_path / "x.zip", ("study.yaml", study), OF_A_STUDY)
+    unpack(tmp_path / "x.zip", checked(tmp_path / "x.zip"), tmp_path / "there", rows=True)
+    assert (tmp_path / "there/workflow/results/mine/models/base/graded.parquet").read_text() == "rows"
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        "study: mine\nresults: {victim}", "study: ../../../victim", "study: mine\nresults: ../../victim", "results: null",
+        "study: mine\nresults: a/../../../victim", "- a", "a: [", "results: [a]", "\0",
+    ],
+)  # fmt: skip
+def test_a_forged_study_file_may_not_name_a_place_outside(tmp_path: Path, study: str) -> None:
+    """Nothing of the folder that it names is written, and no time in it becomes another."""
+    kept = tmp_path / "victim/models/base/graded.parquet"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("precious")
+    os.utime(kept, (1, 1))
+    written(tmp_path / "evil.zip", ("study.yaml", study.format(victim=tmp_path / "victim")), OF_A_STUDY)
+    with pytest.raises(
+        UserError, match=r"evil.zip: its study.yaml names no folder of results below its own, .* do not"
+    ):
+        unpack(tmp_path / "evil.zip", checked(tmp_path / "evil.zip"), tmp_path / "there", rows=True)
+    assert kept.read_text() == "precious" and kept.stat().st_mtime == 1
+    assert sorted(os.listdir(tmp_path)) == ["evil.zip", "victim"]
+
+
 @pytest.mark.parametrize("name", ["../evil.sh", "a/../../evil.sh", "/etc/evil.sh", "..\\evil.sh", "C:/evil.sh"])
 def test_a_forged_list_may_not_name_a_place_outside(tmp_path: Path, name: str) -> None:
     written(tmp_path / "evil.zip", *FILES, (name, "x"))

@@ -1,11 +1,15 @@
 """A new run's tables are held against the packed ones: the same, the same but for what a machine does, or other ones."""
 
 import math
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from selfdistill.publishing.rerun import held
+from selfdistill.foundation.errors import UserError
+from selfdistill.publishing.archive import checked, digest_of, write_archive
+from selfdistill.publishing.members import Kind, Member
+from selfdistill.publishing.rerun import compared, held
 
 THEN = pl.DataFrame(
     {
@@ -59,3 +63,13 @@ def test_another_text_or_a_number_where_none_was_is_a_difference(columns: dict[s
 def test_other_rows_and_columns_are_told() -> None:
     assert held("x", THEN.head(1), THEN).said == "differs: it has 1 rows; the bundle has 3"
     assert "was made by another version" in held("x", THEN.drop("share"), THEN).said
+
+
+@pytest.mark.parametrize("content", ["PAR1", "no table", ""])
+def test_a_packed_table_that_was_damaged_before_it_was_packed_is_a_sentence(tmp_path: Path, content: str) -> None:
+    member = Member("results/analysis/levels.parquet", Kind.OURS, text=content)
+    write_archive([member], {member.name: digest_of(member)}, {"study": "x"}, tmp_path / "x.zip")
+    (tmp_path / "analysis").mkdir()
+    THEN.write_parquet(tmp_path / "analysis/levels.parquet")
+    with pytest.raises(UserError, match=r"x.zip: results/analysis/levels.parquet in it is a damaged Parquet file"):
+        compared(tmp_path / "x.zip", checked(tmp_path / "x.zip"), tmp_path)

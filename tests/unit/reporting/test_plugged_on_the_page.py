@@ -31,3 +31,12 @@ def test_what_turns_or_moves_text_is_seen_and_the_contents_name_the_section() ->
 def test_a_page_without_plugins_says_nothing_of_them() -> None:
     page = render_report(report_inputs())
     assert 'id="plugged"' not in page and 'href="#plugged"' not in page
+
+
+def test_the_plugins_of_the_record_are_told_in_words() -> None:
+    plugins = [
+        {"file": "a.py", "offers": "engine mine", "digest": "ab12"},
+        {"file": "b; c.py", "offers": "judge x", "digest": "cd34"},
+    ]
+    page = render_report(report_inputs(provenance={"python": "3.12.1", "plugins": plugins}))
+    assert "<dt>plugins</dt> <dd>a.py (engine mine), SHA-256 ab12…; b; c.py (judge x), SHA-256 cd34…</dd>" in page

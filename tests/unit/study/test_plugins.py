@@ -196,6 +196,11 @@ def test_code_that_came_with_a_model_a_dataset_or_results_is_never_run(
     raw = {"plugins": ["old-results"], "results": "old-results"}
     found = plugged_in(load_study(copy.deepcopy(LAB), ROOT).model_copy(update=raw), tmp_path)
     assert "lies in old-results (results), and code that comes with a model" in str(found.wrong) and not found.offers
+    for place in ("results", "hub"):  # of another study
+        (tmp_path / place).mkdir()
+        other = written(tmp_path / place / "other", f"open({str(ran)!r}, 'w')\n")
+        found = plugged_in(study_of(results="results/mine").model_copy(update={"plugins": [str(other)]}), tmp_path)
+        assert f"lies in {place} (where " in str(found.wrong) and not found.offers
     assert not ran.exists()
 
 

@@ -12,13 +12,12 @@ from typing import Any
 import polars as pl
 
 from selfdistill.models.lineage import MANIFEST
+from selfdistill.study.results import RUN_RECORD
 from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table
 
-RECORD = "provenance.json"  # beside the report; older results have none
 NOT_RECORDED = "not recorded"
 DIGITS = 12  # of a commit or a digest
-OF_A_PLUGIN = ", SHA-256 "  # between what a file offers and its digest, in the record
 
 
 def what_made(folder: Path, models: Sequence[str]) -> dict[str, str]:
@@ -34,14 +33,14 @@ def what_made(folder: Path, models: Sequence[str]) -> dict[str, str]:
         for name, value in _of_a_training(manifest):
             kept.setdefault(name, []).append(value)
     found |= {name: _all_of(values) for name, values in kept.items()}
-    return found | dict(_of_the_report(_read(folder / RECORD)))
+    return found | dict(_of_the_report(_read(folder / RUN_RECORD)))
 
 
 def _of_a_training(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
-    yield "weights of the base", (manifest.get("base_digest") or "")[:DIGITS] or None
-    yield "code of the trainings", _code(manifest.get("code") or {})
+    yield "weights of the base", str(manifest.get("base_digest") or "")[:DIGITS] or None
+    yield "code of the trainings", _code(_mapping(manifest.get("code")))
     for name, value in {
-        "python": manifest.get("python"), "device": manifest.get("device"), **(manifest.get("versions") or {}),
+        "python": manifest.get("python"), "device": manifest.get("device"), **_mapping(manifest.get("versions")),
     }.items():  # fmt: skip
         yield f"{name} of the trainings", value
 
@@ -49,11 +48,17 @@ def _of_a_training(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str | Non
 def _of_the_report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "forklock of the report", str(record.get("forklock") or NOT_RECORDED)
     yield "code of the report", _code(record) or NOT_RECORDED
-    for name, value in (record.get("versions") or {}).items():
+    for name, value in _mapping(record.get("versions")).items():
         yield f"{name} of the report", str(value)
-    for plugin in filter(None, str(record.get("plugins") or "").split("; ")):
-        offered, _, digest = plugin.partition(OF_A_PLUGIN)
-        yield f"plugin {offered}", f"SHA-256 {digest}"
+    for file, offers, digest in recorded_plugins(record):
+        yield f"plugin {file} ({offers})", f"SHA-256 {digest}…"
+
+
+def recorded_plugins(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Of every plugin its file's name, what it offers, and its digest."""
+    listed = record.get("plugins")
+    plugins = map(_mapping, listed if isinstance(listed, list) else [])
+    return [(str(each.get("file")), str(each.get("offers")), str(each.get("digest"))) for each in plugins]
 
 
 def _code(told: Mapping[str, Any]) -> str | None:
@@ -73,4 +78,9 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return _mapping(content)
+
+
+def _mapping(content: Any) -> dict[str, Any]:
+    """What anybody may have written, where it is a mapping; else nothing."""
     return content if isinstance(content, dict) else {}

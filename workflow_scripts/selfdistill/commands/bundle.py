@@ -29,6 +29,9 @@ from selfdistill.study.study import Study
 
 SUMMARY = "A finished study as one archive that others can read, check and run again."
 
+OF_PACKING = ("study", "out", "weights", "author", "license", "allow", "hub", "upload", "public")
+OF_CHECKING = ("digest", "against", "unpack", "rows")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=Path, nargs="?", help="the study file")
@@ -60,10 +63,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
+    refuse_idle(asked)
     if asked.check:
         return check(asked)
-    if asked.unpack:
-        raise UserError("--unpack: name the archive with --check FILE; a changed one is not unpacked.")
     if asked.study is None:
         raise UserError("bundle: name the study file, as config/my.yaml, or an archive to --check.")
     if asked.upload and not asked.hub:
@@ -75,6 +77,17 @@ def run(asked: argparse.Namespace) -> int:
     refuse_to_replace(out, study.study)
     wishes = Wishes(asked.weights, asked.author, known_licence(asked.license), asked.allow)
     return to_hub(asked, study, out, wishes) if asked.hub else written(asked, study, out, wishes)
+
+
+def refuse_idle(asked: argparse.Namespace) -> None:
+    """What would be asked for in vain."""
+    if asked.check and (idle := next((name for name in OF_PACKING if getattr(asked, name)), "")):
+        told = f"--{idle}" if idle != "study" else str(asked.study)
+        raise UserError(f"{told}: is for packing a study, and --check looks at an archive; ask for one of the two.")
+    if not asked.check and (idle := next((name for name in OF_CHECKING if getattr(asked, name)), "")):
+        raise UserError(f"--{idle}: name the archive with --check FILE; a changed one is not opened.")
+    if asked.public and not asked.upload:
+        raise UserError("--public: nothing is sent without --upload; give both, or neither.")
 
 
 def to_hub(asked: argparse.Namespace, study: Study, out: Path, wishes: Wishes) -> int:

@@ -144,7 +144,9 @@ def as_prepared(found: Sequence[Repository], folder: Path, allowed: Sequence[str
             raise UserError(
                 f"{place / (changed or [CARD])[0]}: is not what the study has now; remove {folder}, prepare it again, and look at it."
             )
-        refuse_leaks([Member(name, Kind.OURS, path) for name, path in there.items() if name not in copies], allowed)
+        if added := sorted(there.keys() - made.keys()):
+            raise UserError(f"{place / added[0]}: was not prepared, and would be sent, too; take it out of the folder.")
+        refuse_leaks([Member(CARD, Kind.OURS, there[CARD])], allowed)
     return [folder / repository.folder for repository in found]
 
 

@@ -23,7 +23,6 @@ from selfdistill.study.study import Study
 
 REPORT = "report.html"
 REVISIONS = "revisions.lock"
-RUN_RECORD = "provenance.json"  # what made the results, as the report wrote it down
 NOT_FINISHED = "is not there; run the study to its report first: a bundle holds finished results."
 CODE = "workflow"  # the folder of a bundle in which the study runs again
 RESULTS = "results"  # the folder of a bundle that holds the results

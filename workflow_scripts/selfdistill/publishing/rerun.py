@@ -42,7 +42,13 @@ def _table(bundle: Path, name: str, size: int, path: Path) -> Compared:
     short = Path(name).stem
     if not path.is_file():
         return Compared(short, False, False, "is not there")
-    then = pl.read_parquet(read_member(bundle, name, size))
+    try:
+        then = pl.read_parquet(read_member(bundle, name, size))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(
+            f"{bundle}: {name} in it is a damaged Parquet file, and was one when it was packed ({type(error).__name__}); ask "
+            "who made the bundle for another."
+        ) from error
     try:
         now = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:

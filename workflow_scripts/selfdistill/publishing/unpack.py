@@ -5,6 +5,7 @@ whose rows lie there makes the analysis and the report anew from them, and neith
 """
 
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -15,9 +16,10 @@ import yaml
 
 from selfdistill.foundation.errors import UserError
 from selfdistill.publishing.archive import CONTENTS, Opened
-from selfdistill.publishing.members import CODE, REPORT, RESULTS, RUN_RECORD, STUDY
+from selfdistill.publishing.members import CODE, REPORT, RESULTS, STUDY
 from selfdistill.publishing.rerun import ROOM
-from selfdistill.study.results import usual_folder
+from selfdistill.study.results import RUN_RECORD, usual_folder
+from selfdistill.study.section import FOLDER
 
 FROM_WEIGHTS = f"{ROOM}/weight_overlap.parquet"  # the one table of the analysis that is not made from rows
 MADE_ANEW = (REPORT, RUN_RECORD, "checks.json", "figures/", f"{ROOM}/")
@@ -35,7 +37,7 @@ def unpack(bundle: Path, opened: Opened, folder: Path, rows: bool) -> None:
             archive.extractall(part, names)
         _of_one_age(part, time.time() - AGES)
         if rows:
-            _place_rows(part, opened.contents["files"])
+            _place_rows(part, _folder_of_results(part / STUDY, bundle), opened.contents["files"])
         part.rename(folder)
     except OSError as error:
         raise UserError(
@@ -45,9 +47,22 @@ def unpack(bundle: Path, opened: Opened, folder: Path, rows: bool) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _place_rows(folder: Path, names: Iterable[str]) -> None:
-    study = yaml.safe_load((folder / STUDY).read_text(encoding="utf-8"))
-    results = folder / CODE / study.get("results", usual_folder(study))
+def _folder_of_results(file: Path, bundle: Path) -> str:
+    """Where a run looks for its results. Anybody may have written the study file, to name a place outside the bundle."""
+    try:
+        study = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        study = None
+    place = study.get("results", usual_folder(study)) if isinstance(study, dict) else None
+    if not isinstance(place, str) or not re.fullmatch(FOLDER, place):
+        raise UserError(
+            f"{bundle}: its {STUDY} names no folder of results below its own, so its rows have no place; do not trust it."
+        )
+    return place
+
+
+def _place_rows(folder: Path, place: str, names: Iterable[str]) -> None:
+    results = folder / CODE / place
     weights = any(name.startswith(f"{RESULTS}/runs/") and name.endswith(".safetensors") for name in names)
     for name in sorted(name.removeprefix(f"{RESULTS}/") for name in names if name.startswith(f"{RESULTS}/")):
         if not name.startswith(MADE_ANEW) or (name == FROM_WEIGHTS and not weights):

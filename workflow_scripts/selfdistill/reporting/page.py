@@ -102,7 +102,7 @@ def render_report(inputs: ReportInputs, templates: Path = TEMPLATES) -> str:
         study_sha256=inputs.study_sha256,
         study_yaml=yaml.safe_dump(inputs.study, sort_keys=False, allow_unicode=True),
         style=Markup((templates / "report.css").read_text(encoding="utf-8")),
-        provenance=inputs.provenance,
+        provenance=plugged.with_plugins_in_words(inputs.provenance),
         graders=grading.grader_versions(inputs),
         sheet_to_fill=grading.sheet_to_fill(inputs),
         results=inputs.results,

@@ -18,7 +18,6 @@ from selfdistill.analysis.runs import of_all_runs
 from selfdistill.machine.provenance import provenance, rule_seconds
 from selfdistill.reporting.answers.choice import choose_examples
 from selfdistill.reporting.inputs import ReportInputs
-from selfdistill.reporting.tables.plugged import offered
 from selfdistill.tables.analysis import (
     COMPARISONS,
     CORRECTED,
@@ -82,7 +81,7 @@ def read_inputs(files: Mapping[str, Any], asked: Mapping[str, Any], benchmarks: 
     return ReportInputs(
         study=study,
         study_sha256=hashlib.sha256(study_text.encode()).hexdigest(),
-        provenance=provenance() | ({"plugins": offered(asked["plugins"])} if asked.get("plugins") else {}),
+        provenance=provenance() | ({"plugins": asked["plugins"]} if asked.get("plugins") else {}),
         rule_times=rule_seconds(benchmarks),
         verdicts=read_table(files["verdicts"], VERDICTS),
         looks=read_table(files["looks"], LOOKS),

@@ -50,6 +50,7 @@ def _folders_of_data(study: Study, root: Path) -> Iterator[tuple[str, str]]:
 def _from_elsewhere(study: Study, root: Path) -> str | None:
     """Code that came with a model or a dataset, or lies among results, is never run. Looked at before it is imported."""
     places = {"model.path": study.model.path, "results": study.results}
+    places |= {"where results lie": "results", "where models lie": "hub"}  # of any study
     places |= {f"problems.sources.{name}.path": place for name, place in _folders_of_data(study, root)}
     try:
         files = plugin_files(study.plugins, root)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+RUN_RECORD = "provenance.json"  # what made the results, as the report wrote it down; older results have none
 # In every folder of results, and so in no path to one: results/models would lie among the models of a study in results/.
 ROOMS = (
     "hub", "problems", "models", "arms", "runs", "analysis", "figures", "logs", "benchmarks", "checks.json", "study.yaml",
-    "report.html", "revisions.lock", "ladder", "looks.json", "lineage.json", "provenance.json",
+    "report.html", "revisions.lock", "ladder", "looks.json", "lineage.json", RUN_RECORD,
 )  # fmt: skip
 
 

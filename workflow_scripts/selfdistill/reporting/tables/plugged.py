@@ -1,6 +1,6 @@
 """The tables that the user's own analyses made, shown as they are; and what the study's plugins were."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -40,6 +40,9 @@ def _shown(cell: Mapping[str, Any]) -> str:
     return f"{cell['number']:,.0f}" if cell["whole"] else fmt.significant(cell["number"])
 
 
-def offered(plugins: Sequence[Mapping[str, str]]) -> str:
-    """For the provenance: which files, as what, and which they were."""
-    return "; ".join(f"{each['file']} ({each['offers']}), SHA-256 {each['digest']}…" for each in plugins)
+def with_plugins_in_words(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Which files, as what, and which they were."""
+    if "plugins" not in provenance:
+        return {**provenance}
+    told = (f"{each['file']} ({each['offers']}), SHA-256 {each['digest']}…" for each in provenance["plugins"])
+    return {**provenance, "plugins": "; ".join(told)}
