@@ -152,9 +152,7 @@ rule report:
         judgements=(
             ["<results>/annotation/judgements.parquet"] if STUDY.annotation else []
         ),
-        plugged=(
-            ["<results>/analysis/plugged.parquet"] if PLUGGED_ANALYSES else []
-        ),
+        plugged=(["<results>/analysis/plugged.parquet"] if PLUGGED_ANALYSES else []),
         lineage=LINEAGE,
         origin=ORIGIN,
         conversions=[f"<results>/problems/sources/{source}.json" for source in LOADED],
