@@ -19,7 +19,8 @@ from selfdistill.study.models import practising_arms, teacher_of
 from selfdistill.study.practice import deciding
 from selfdistill.study.models import asked_in_context, context_asked, shown_to
 from selfdistill.study.ladder_models import SOURCE, climbers, contexts_of_rungs
-from selfdistill.study.ladder_models import ladder_models, rungs_of, source_of_climber
+from selfdistill.study.ladder_models import ladder_models, rungs_asked, rungs_of
+from selfdistill.study.ladder_models import source_of_climber
 from selfdistill.study.models import correct_arms, partners, source_of, thinks
 from selfdistill.foundation.closure import modules_used_by
 from selfdistill.foundation.errors import UserError

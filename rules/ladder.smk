@@ -97,14 +97,7 @@ rule ladder:
     params:
         asked={
             "contexts": contexts_of_rungs(STUDY),
-            "rungs": [
-                {
-                    "climber": LADDER[model].climber,
-                    "context": LADDER[model].context or contexts_of_rungs(STUDY)[0],
-                    "thinks": thinks(STUDY, model),
-                }
-                for model in on_rungs(CLIMBERS)
-            ],
+            "rungs": rungs_asked(STUDY, CLIMBERS),
             "doubt": STUDY.doubt.model_dump(),
         },
     script:

@@ -1,49 +1,33 @@
 """Rule `ladder`: score, length and doubt on every rung, their order, and answers side by side."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from selfdistill.analysis.ladder import ladder, side_by_side
-from selfdistill.doubt.counting import Markers
+from selfdistill.analysis.ladder_answers import answers_on_rungs
 from selfdistill.foundation.programs import as_rule
 from selfdistill.study.doubt import Doubt
 from selfdistill.tables.contexts import CONTEXT_PROMPTS
 from selfdistill.tables.ladder import LADDER, LADDER_EXAMPLES, LADDER_TESTS
 from selfdistill.tables.problems import PROBLEMS
-from selfdistill.tables.sampling import GRADED
 from selfdistill.tables.whole import read_table, write_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-READ = ("problem_id", "family", "rank", "draw", "verdict", "n_tokens", "text", "gold")
-
 
 def main() -> None:
     asked = snakemake.params.asked
-    markers = Markers(Doubt.model_validate(asked["doubt"]))
-    answers = pl.concat(
-        counted(read_table(path, GRADED, READ), rung, markers)
-        for path, rung in zip(snakemake.input.graded, asked["rungs"], strict=True)
-    )
-    found = ladder(answers, asked["contexts"], markers.names)
+    doubt = Doubt.model_validate(asked["doubt"])
+    answers = answers_on_rungs(snakemake.input.graded, asked["rungs"], doubt)
+    found = ladder(answers, asked["contexts"], doubt.names)
     write_table(found.ladder, snakemake.output.ladder, LADDER)
     write_table(found.tests, snakemake.output.tests, LADDER_TESTS)
     told = [told_on(path, context) for path, context in zip(snakemake.input.told, asked["contexts"][1:], strict=True)]
     problems = read_table(snakemake.input.problems, PROBLEMS)
     examples = side_by_side(answers, problems, pl.concat(told), asked["contexts"])
     write_table(examples, snakemake.output.examples, LADDER_EXAMPLES)
-
-
-def counted(graded: pl.DataFrame, rung: dict[str, Any], markers: Markers) -> pl.DataFrame:
-    """A rung's answers with how often each marker stands in each of them."""
-    counts = [[*map(markers.counts(text, rung["thinks"]).of, markers.names)] for text in graded["text"]]
-    return graded.with_columns(
-        pl.lit(rung["climber"]).alias("model_id"),
-        pl.lit(rung["context"]).alias("context"),
-        pl.Series("doubts", counts, dtype=pl.List(pl.Int32)),
-    )
 
 
 def told_on(path: str, context: str) -> pl.DataFrame:

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from conftest import ROOT
+from selfdistill.reporting.numbers.from_the_library import BY_THE_LIBRARY
 from selfdistill.reporting.numbers.index import TABLES, Number
-from selfdistill.reporting.numbers.recipes import BY_THE_LIBRARY, lines_of
+from selfdistill.reporting.numbers.recipes import lines_of
 from selfdistill.study.load import study_of
 from selfdistill.study.study import Study
 from selfdistill.tables import words

@@ -6,10 +6,11 @@ ladder/in-CONTEXT        a rung above it
 ladder-of-ARM-SEED …     the same of an arm's finished model, which is shown its own answers
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from selfdistill.study.ladder import Ladder
-from selfdistill.study.models import finished_models
+from selfdistill.study.models import finished_models, thinks
 from selfdistill.study.names import in_context, parse_model_id
 from selfdistill.study.study import Study
 
@@ -61,3 +62,13 @@ def contexts_of_rungs(study: Study) -> list[str]:
 def rungs_of(study: Study, climber: str) -> list[str]:
     """The names of one climber's rungs, the first rung first."""
     return [name for name, rung in ladder_models(study).items() if rung.climber == climber and not rung.is_shown]
+
+
+def rungs_asked(study: Study, climbers: Iterable[str]) -> list[dict[str, Any]]:
+    """Of these models' rungs, in the order of their names: whose answers they are, under which context, and whether they think."""
+    models, bare = ladder_models(study), contexts_of_rungs(study)[0]
+    return [
+        {"climber": climber, "context": models[name].context or bare, "thinks": thinks(study, name)}
+        for climber in climbers
+        for name in rungs_of(study, climber)
+    ]

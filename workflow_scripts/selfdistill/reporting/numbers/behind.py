@@ -1,27 +1,40 @@
 """What lies behind a number: which models, which problems, and the rows that it is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from selfdistill.analysis.audit.sheet import judgements
+from selfdistill.analysis.information import scored
+from selfdistill.analysis.practice import OF_UPDATES
 from selfdistill.foundation.errors import UserError
 from selfdistill.reporting.numbers.index import Number, reported_row
 from selfdistill.study.evaluation import size_of
 from selfdistill.study.factorial import factorial_cells
+from selfdistill.study.ladder_models import climbers, contexts_of_rungs, rungs_of, source_of_climber
 from selfdistill.study.models import evaluated, probed
 from selfdistill.study.names import model_id, parse_model_id
 from selfdistill.study.study import Study
 from selfdistill.tables import words
-from selfdistill.tables.mechanism import GRADIENT_PRODUCTS, TOKEN_CLASSES
+from selfdistill.tables.analysis import AUDIT_KEY
+from selfdistill.tables.annotation import JUDGEMENTS
+from selfdistill.tables.ladder import INFORMATION_TEXTS, LOGPROBS
+from selfdistill.tables.mechanism import BRANCH_LOSSES, DISAGREEMENTS, GRADIENT_PRODUCTS, TOKEN_CLASSES
+from selfdistill.tables.practice import ROLLOUTS, UPDATES
 from selfdistill.tables.sampling import GRADED, LATER_GRADED
-from selfdistill.tables.training import NOISE
+from selfdistill.tables.training import COHERENCE, NOISE
 from selfdistill.tables.whole import read_table
 
 SHOWN = ("problem_id", "draw", "finish_class", "extracted", "gold", "verdict", "n_tokens")
+ROLLED_SHOWN = (
+    "generation", "step", "problem_id", "draw", "finish_class", "verdict", "reward", "n_tokens", "logprob", "doubts", "looping",
+)  # fmt: skip
 OF_PROBES = ("mechanism", "ssd_fit", "depth")
+OF_THE_BASE_TOO = (words.JUDGED_DIFFERENCE, words.MARKERS_DIFFERENCE)
+Rows = Iterator[tuple[str, pl.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,10 @@ class Asked:
 
 def asked_by(study: Study, number: Number) -> Asked:
     row = reported_row(study, number.row) if number.table == "verdicts" else number.row
+    if number.table == "variance":
+        mine, other = (models_of(study, row[name], 100) or (row[name],) for name in ("arm", "against"))
+        size = _size(study, row["budget"])
+        return Asked(mine, other, row["decode_id"], row["against_decode_id"], size, row["split"])
     if number.table == "factorial":
         cells = (model for arm in _cells(study) for model in models_of(study, arm, 100))
         return Asked(
@@ -93,6 +110,8 @@ def rows_behind(study: Study, number: Number) -> Iterator[tuple[str, pl.DataFram
         classes = read_table(file, TOKEN_CLASSES)
         known = number.row["token_class"] in words.TOKEN_CLASSES
         yield str(file), classes.filter(token_class=number.row["token_class"]) if known else classes
+    elif number.table in FILES_OF:
+        yield from FILES_OF[number.table](study, number.row)
     else:
         yield from _answers(study, asked_by(study, number))
 
@@ -123,3 +142,122 @@ def _answers(study: Study, asked: Asked) -> Iterator[tuple[str, pl.DataFrame]]:
         wanted += [pl.col("rank") < asked.size] if asked.size else []
         graded = read_table(file, GRADED, columns, LATER_GRADED).filter(*wanted)
         yield str(file), graded.sort("rank", "draw").select("model_id", *SHOWN)
+
+
+def _on_rungs(study: Study, row: Mapping[str, Any]) -> Rows:
+    """Of a level or a difference its rungs, of a test all of them."""
+    for name in rungs_behind(study, row):
+        file = f"{study.results}/models/{name}/graded.parquet"
+        yield file, read_table(file, GRADED, ("model_id", *SHOWN), LATER_GRADED)
+
+
+def rungs_behind(study: Study, row: Mapping[str, Any]) -> list[str]:
+    if "test" in row:
+        return [name for climber in climbers(study) for name in rungs_of(study, climber)]
+    rungs = dict(zip(contexts_of_rungs(study), rungs_of(study, row["model_id"]), strict=True))
+    return [rungs[context] for context in (row["context"], row["against"]) if context]
+
+
+def _told(study: Study, row: Mapping[str, Any]) -> Rows:
+    texts, logprobs = texts_of(study, row)
+    found = scored(read_table(texts, INFORMATION_TEXTS), read_table(logprobs, LOGPROBS))
+    yield texts, found.filter(context=row["context"], measure=row["measure"]).drop("told", "untold")
+
+
+def texts_of(study: Study, row: Mapping[str, Any]) -> tuple[str, str]:
+    folder = f"{study.results}/ladder/{source_of_climber(row['model_id'])}"
+    return f"{folder}/texts.parquet", f"{folder}/logprobs.parquet"
+
+
+def runs_of(study: Study, row: Mapping[str, Any]) -> list[str]:
+    """The training of a row, or all of the arm."""
+    seed = row.get("training_seed")
+    return [f"{row['arm']}/seed-{one}" for one in ([seed] if seed is not None else study.arms[row["arm"]].seeds)]
+
+
+def _rolled(study: Study, row: Mapping[str, Any]) -> Rows:
+    """Of what is counted in answers the rollouts; of what an update reports the updates; of a cost both."""
+    ends = None
+    if "generations" in row and "first" in row:
+        most = study.practice_of(row["arm"]).generations
+        ends = [1, *range(most - row["generations"] + 1, most + 1)]
+    generations = [row["generation"]] if "generation" in row else ends
+    measure = row.get("measure")
+    kinds = ("updates",) if measure in OF_UPDATES else ("rollouts",) if measure else ("rollouts", "updates")
+    for run in runs_of(study, row):
+        for kind in kinds:
+            file = f"{study.results}/runs/{run}/{kind}.parquet"
+            found = read_table(file, ROLLOUTS, ROLLED_SHOWN) if kind == "rollouts" else read_table(file, UPDATES)
+            found = found if generations is None else found.filter(pl.col("generation").is_in(generations))
+            yield file, found.select(pl.lit(run).alias("run"), pl.all())
+
+
+def _norms(study: Study, row: Mapping[str, Any]) -> Rows:
+    for run in runs_of(study, row):
+        file = f"{study.results}/runs/{run}/noise.parquet"
+        yield file, read_table(file, NOISE).select(pl.lit(run).alias("run"), pl.all())
+
+
+def _judged(study: Study, row: Mapping[str, Any]) -> Rows:
+    file = f"{study.results}/annotation/judgements.parquet"
+    models = [row["model_id"], "base"] if row["measure"] in OF_THE_BASE_TOO else [row["model_id"]]
+    yield file, read_table(file, JUDGEMENTS).filter(pl.col("model_id").is_in(models)).drop("prompt")
+
+
+def _read_again(study: Study, row: Mapping[str, Any]) -> Rows:
+    file = f"{study.results}/disagreement/tokens.parquet"
+    tokens = read_table(file, DISAGREEMENTS).filter(reader=row["reader"])
+    column = {words.BY_TOKEN: "piece", words.BY_WORD: "word", words.BY_DOUBT: "marker"}[row["grouping"]]
+    which = {
+        words.EVERY_TOKEN: pl.lit(True),
+        words.EVERY_DOUBT: pl.col("marker").is_not_null(),
+        words.NO_DOUBT: pl.col("marker").is_null(),
+    }
+    of_name = {words.BY_TOKEN: (words.EVERY_TOKEN,), words.BY_DOUBT: (words.EVERY_DOUBT, words.NO_DOUBT)}
+    every = row["name"] in of_name.get(row["grouping"], ())
+    found = tokens.filter(which[row["name"]] if every else pl.col(column) == row["name"])
+    if row["place"] == words.FIRST_TOKEN:
+        found = found.filter("first_of_marker" if column == "marker" else "first")
+    yield file, found
+
+
+def _audited(study: Study, row: Mapping[str, Any]) -> Rows:
+    """What a person said of each audited answer, and whose it is."""
+    file = f"{study.results}/audit/key.parquet"
+    key = read_table(file, AUDIT_KEY)
+    filled = study.evaluation.audit.filled
+    said = judgements(Path(filled), key) if filled else None
+    found = key if said is None else key.join(said, on="row")
+    sides = [row[name] for name in ("side", "arm", "against") if name in row]
+    found = found.filter(pl.col("side").is_in(sides))
+    yield file, found.filter(kind=row["kind"]) if "kind" in row else found
+
+
+def _paths(study: Study, row: Mapping[str, Any]) -> Rows:
+    file = f"{study.results}/runs/{row['run']}/coherence.parquet"
+    window = read_table(file, COHERENCE).filter(first_step=row["first_step"], last_step=row["last_step"])
+    yield file, window if row["group"] == words.TOTAL else window.filter(group=row["group"])
+
+
+def _branched(study: Study, row: Mapping[str, Any]) -> Rows:
+    file = f"{study.results}/mechanism/branch_losses.parquet"
+    losses = read_table(file, BRANCH_LOSSES)
+    which = {name: row[name] for name in ("batch", "examples", "seed") if row[name] is not None}
+    yield file, losses if row["estimand"] == words.HELD_OUT_DIFFERENCE else losses.filter(**which)
+
+
+FILES_OF: dict[str, Callable[[Study, Mapping[str, Any]], Rows]] = {
+    "ladder": _on_rungs,
+    "ladder_tests": _on_rungs,
+    "information": _told,
+    "practice": _rolled,
+    "practice_changes": _rolled,
+    "practice_cost": _rolled,
+    "practice_signal": _norms,
+    "annotation": _judged,
+    "context_kl": _read_again,
+    "corrected": _audited,
+    "grader_errors": _audited,
+    "coherence": _paths,
+    "branches": _branched,
+}

@@ -14,19 +14,26 @@ from selfdistill.study.study import Study
 from selfdistill.tables import words
 from selfdistill.tables.analysis import (
     COMPARISONS,
+    CORRECTED,
     DIFFICULTY,
     EFFECTS,
     ESTIMATES,
     GRADER,
+    GRADER_ERRORS,
     LOOKS,
     NOISE_SUMMARY,
+    PATH_COHERENCE,
     SOLVING,
     TOKEN_BUDGETS,
     TRUNCATION,
+    VARIANCE,
     VERDICTS,
 )
+from selfdistill.tables.annotation import ANNOTATION
 from selfdistill.tables.doubt import DOUBT, DOUBT_RATIOS
-from selfdistill.tables.mechanism import DEPTH, MECHANISM, NOISE_PROBE, SSD_FIT
+from selfdistill.tables.ladder import INFORMATION, LADDER, LADDER_TESTS
+from selfdistill.tables.mechanism import BRANCHES, CONTEXT_KL, DEPTH, MECHANISM, NOISE_PROBE, SSD_FIT
+from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES, PRACTICE_COST, PRACTICE_SIGNAL
 from selfdistill.tables.schema import Schema, of_runs
 from selfdistill.tables.whole import read_table
 
@@ -48,41 +55,56 @@ TABLES: dict[str, Schema] = {
     "ssd_fit": SSD_FIT,
     "depth": DEPTH,
     "noise_probe": NOISE_PROBE,
+    "variance": VARIANCE,
+    "corrected": CORRECTED,
+    "grader_errors": GRADER_ERRORS,
+    "coherence": of_runs(PATH_COHERENCE),
+    "branches": BRANCHES,
+    "ladder": LADDER,
+    "ladder_tests": LADDER_TESTS,
+    "information": INFORMATION,
+    "context_kl": CONTEXT_KL,
+    "practice": PRACTICE,
+    "practice_changes": PRACTICE_CHANGES,
+    "practice_signal": PRACTICE_SIGNAL,
+    "practice_cost": PRACTICE_COST,
+    "annotation": ANNOTATION,
 }
-# Numbers of a row beside its estimate.
+# Numbers of a row beside its estimate, where it has one.
 MORE: dict[str, tuple[str, ...]] = {
     "verdicts": ("verdict", "p_adjusted", "equivalence_p_adjusted", "mde80"),
     "noise_summary": ("noise_scale", "signal_fraction", "signal", "trace_per_sequence", "detection_limit"),
     "noise_probe": ("noise_scale", "signal", "square_share", "signal_share", "noise_share"),
     "mechanism": ("beyond_null", "base"),
-}
+    "variance": ("variance", "adds"),
+    "corrected": ("graded", "worst", "best"),
+    "grader_errors": ("error_rate",),
+    "coherence": ("coherence", "of_noise"),
+    "ladder": ("p_adjusted",),
+    "ladder_tests": ("p_adjusted", "verdict"),
+    "information": ("tokens", "from_few", "untold"),
+    "context_kl": ("times_mean", "share"),
+    "practice_changes": ("first", "last"),
+    "practice_signal": ("signal", "trace_per_sequence", "signal_fraction", "noise_scale"),
+    "practice_cost": (
+        "generations", "steps", "questions", "sampled", "tokens", "teacher_tokens", "seconds_answering", "seconds_learning", "peak_bytes",
+    ),
+}  # fmt: skip
+WITH_P = ("comparisons", "ladder", "ladder_tests")
 
 # Tables of a report whose numbers have no name, and what to do instead: said wherever the names are listed.
 NOT_REDONE = {
-    "variance": "parts of an error: statistics/components.py has the formula, and the row all that stands in it",
     "looks": "bars and levels of a sequential design: statistics/sequential.py, from the study file and p_value of the verdicts",
     "flips": "a list of problems and no number: docs/reading-the-tables.md reads their answers",
     "word_shift": "shifts of every word of the vocabulary rest on all texts at once: the rule doubt makes the table again",
     "curves": "lines of figures: the rule mechanism makes the table again",
     "token_classes": "classes of single positions, not numbers: the rule token_classes makes the table again",
     "strips": "texts to look at, not numbers",
-    "grader_errors": "rest on the sheet that a person filled: the rule grader makes the table again",
-    "corrected": "rest on the sheet that a person filled: the rule grader makes the table again",
     "noise_steps": "one row a step: analysis/noise.py: noise_steps makes it of runs/{arm}/seed-{seed}/noise.parquet",
-    "weight_change": "one row a step, copied from runs/{arm}/seed-{seed}/weights.parquet beside what rounding predicts",
-    "coherence": "one row a window, from runs/{arm}/seed-{seed}/coherence.parquet",
+    "weight_change": "one row a step, copied from runs/{arm}/seed-{seed}/weights.parquet beside what rounding predicts; the page has "
+    "their medians and their last",
     "weight_overlap": "needs the weights themselves, which leave no rows: the rule weight_overlap reads the models again",
-    "branches": "rest on short trainings of their own: the rule branches makes the table of mechanism/branch_losses.parquet",
-    "context_kl": "sums over every token that was read again: the rule disagreement makes the table again",
-    "ladder": "answers under contexts, asked beside the study's own: the rule ladder makes the table again",
-    "ladder_tests": "tests over all rungs at once: the rule ladder makes the table again",
     "ladder_examples": "texts to look at, not numbers",
-    "information": "needs every text read under every context: the rule information makes the table again",
-    "practice": "curves of generations: the rule practice_analysis makes the table of runs/{arm}/seed-{seed}/rollouts.parquet",
-    "practice_changes": "changes along generations: the rule practice_analysis makes the table again",
-    "practice_signal": "norms of updates: the rule practice_analysis makes the table of runs/{arm}/seed-{seed}/updates.parquet",
-    "practice_cost": "seconds and tokens that were measured once, and cannot be measured again",
-    "annotation": "agreement with a judge's replies: the rule annotation makes the table of annotation/judgements.parquet",
     "plugged": "what the study's own plugins make, which nothing here knows: the rule plugged makes the table again",
 }
 
@@ -98,8 +120,9 @@ class Number:
     @property
     def columns(self) -> list[str]:
         """What is made again: the number, and its interval and p where the row has them."""
-        ends = ("low", "high") if self.column == "estimate" else (f"{self.column}_low", f"{self.column}_high")
-        more = () if self.looked else (*ends, "p_value") if self.table == "comparisons" else ends
+        whole = self.column in ("estimate", "variance", "error_rate")
+        ends = ("low", "high") if whole else (f"{self.column}_low", f"{self.column}_high")
+        more = () if self.looked else (*ends, "p_value") if whole and self.table in WITH_P else ends
         return [self.column, *(name for name in more if name in self.row)]
 
     @property

@@ -9,6 +9,7 @@ the hypothesis.
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from selfdistill.tables import words
 
@@ -34,7 +35,22 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "mechanism": ("measure", "token_class", "arm", "decode_id", "carriers", "position_kind"),
     "ssd_fit": ("measure", "token_class", "arm", "decode_id", "carriers", "position_kind"),
     "depth": ("measure", "token_class", "model_id", "carriers", "position_kind"),
+    "ladder": ("measure", "word", "model_id", "rungs"),
+    "ladder_tests": ("measure", "test", "model_id"),
+    "information": ("measure", "model_id", "context"),
+    "practice": ("measure", "training", "generation", "of_several"),
+    "practice_changes": ("measure", "training", "of_several"),
+    "practice_signal": ("arm", "window"),
+    "practice_cost": ("training",),
+    "annotation": ("measure", "model_id"),
+    "context_kl": ("grouping", "name", "tokens", "reader"),
+    "variance": ("part", "of", "estimand", "sides", "decodes", "place"),
+    "corrected": ("sides", "decode_id"),
+    "grader_errors": ("side", "kind"),
+    "coherence": ("run", "steps", "group"),
+    "branches": ("estimand", "batch", "examples", "seed"),
 }
+OF_SEVERAL = {words.METHOD: "method", words.CHECKPOINTS: "checkpoints"}  # of several trainings together
 BY_THEMSELVES = ("levels", "comparisons", "solving")  # names without the table's before them
 LEFT_OUT = {
     "window": words.WHOLE_RUN,
@@ -43,7 +59,14 @@ LEFT_OUT = {
     "carriers": words.BY_ALL,
     "position_kind": words.EVERY_KIND,
 }
-OF_ALL = {"without": "without-"}  # said before the value
+# Said before the value.
+OF_ALL = {
+    "without": "without-",
+    "generation": "generation-",
+    "batch": "batch-",
+    "examples": "examples-",
+    "seed": "order-",
+}
 
 
 class Numbered(str):
@@ -89,6 +112,21 @@ def _part(table: str, key: str, row: Row) -> str:
                 if seed is None
                 else f"{row['arm']}/seed-{seed}/at-{row['percent']:03d}"
             )
+        case "training":
+            seed = row["training_seed"]
+            return f"{row['arm']}/all-seeds" if seed is None else f"{row['arm']}/seed-{seed}"
+        case "of_several":
+            return "" if row["training_seed"] is not None else OF_SEVERAL.get(row["claim"], str(row["claim"]))
+        case "sides":
+            return f"{row['arm']}-{row['against']}"
+        case "rungs":
+            return f"{row['context']}-{row['against']}" if row["against"] else str(row["context"])
+        case "name":  # a token may be made of anything: nothing of it is lost
+            return quote(row["name"], safe="")
+        case "tokens":
+            return "" if row["place"] == words.WHOLE_WORD else UNUSUAL.sub("-", row["place"])
+        case "steps":
+            return f"steps-{row['first_step']}-{row['last_step']}"
     value = row.get(key)
     if value is None or (value == LEFT_OUT.get(key) and table != "difficulty"):
         return ""

@@ -8,12 +8,12 @@ The lines are run: what a row says stands in them as a quoted constant (`!r`) an
 was checked to be, as the folder of its results, stands there as it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from selfdistill.foundation.errors import UserError
-from selfdistill.models.lineage import RECORD
-from selfdistill.reporting.numbers.behind import Asked, asked_by, gradients_of, models_of, probes_of
+from selfdistill.reporting.numbers.behind import Asked, asked_by
+from selfdistill.reporting.numbers.from_the_library import BY_THE_LIBRARY, fair, of_the_plan
 from selfdistill.reporting.numbers.index import Number, reported_row
 from selfdistill.study.study import Study
 from selfdistill.tables import words
@@ -65,11 +65,11 @@ def lines_of(study: Study, number: Number) -> str:
     """Lines that print what the row has: the number, and where it has them the ends of its interval and p, a line each."""
     table, row = number.table, number.row
     if table == "verdicts" and number.column != "estimate":
-        return "\n".join(_of_the_plan(study, number))
+        return "\n".join(of_the_plan(study, number))
     if table == "verdicts":
         row = reported_row(study, row)
     if table in ("verdicts", "comparisons"):
-        lines = _fair(study, number, row) if row["comparison"] == words.FAIR else _difference(study, number, row)
+        lines = fair(study, number, row) if row["comparison"] == words.FAIR else _difference(study, number, row)
     elif table in ("levels", "solving"):
         lines = _several(study, number) if "@" in row["estimand"] else _level(study, number)
     else:
@@ -225,224 +225,3 @@ def _by_problem(study: Study, asked: Asked, means: Mapping[str, str]) -> list[st
         f'    each = answers(models, decode).group_by("problem_id", "family", "model_id").agg({", ".join(first)})',
         f'    return each.group_by("problem_id", "family").agg({", ".join(then)}).sort("problem_id")',
     ]
-
-
-# What the library makes.
-
-
-def _study_lines(study: Study) -> list[str]:
-    return [
-        "from pathlib import Path",
-        "import polars as pl",
-        "from selfdistill.study.load import study_of",
-        f'study = study_of(Path("{study.results}/{RECORD}"))',
-    ]
-
-
-def _graded_lines(study: Study, models: Sequence[str], more: Sequence[str] = ()) -> list[str]:
-    files = [f"{study.results}/models/{model}/graded.parquet" for model in dict.fromkeys(models)]
-    return [
-        "from selfdistill.analysis.problem_means import read_graded",
-        f"graded = read_graded({files!r}{f', more={tuple(more)!r}' if more else ''})",
-    ]
-
-
-_OF_A_PAIR = ("estimand", "arm", "percent", "against")
-
-
-def _printed(columns: Sequence[str], row: Mapping[str, Any], table: str, told_by: Sequence[str]) -> list[str]:
-    """The last lines: the one row of the table that is meant."""
-    which = [
-        f"pl.col({name!r}).is_null()" if row[name] is None else f"pl.col({name!r}) == {row[name]!r}"
-        for name in told_by
-        if name in row
-    ]
-    return [f"row = {table}.filter({', '.join(which)})", f'print(*row.select({list(columns)!r}).row(0), sep="\\n")']
-
-
-WHICH = (
-    "estimand", "model_id", "arm", "percent", "training_seed", "decode_id", "against", "against_decode_id", "split", "budget",
-    "comparison", "claim", "base_answer", "cap", "grouping", "group", "marker", "without", "tokens", "scale",
-)  # fmt: skip
-
-
-def _fair(study: Study, number: Number, row: Mapping[str, Any]) -> list[str]:
-    """The choice of decodes is made again on resampled dev problems; both sides at every decode that they may choose."""
-    asked = asked_by(study, number)
-    return [
-        *_study_lines(study),
-        "from selfdistill.analysis.comparisons import compare",
-        "from selfdistill.analysis.pairing import planned",
-        "from selfdistill.analysis.problem_means import Evaluations",
-        *_graded_lines(study, _every_training(study, row, asked)),
-        "evaluations = Evaluations.of(graded, study.evaluation.sizes)",
-        'asked = [each for each in planned(evaluations, study.evaluation, study.hypotheses) if each.kind == "fair"]',
-        "rows = [row for each in asked for row in compare(evaluations, each, study.evaluation.resamples, study.seed)]",
-        "table = pl.DataFrame(rows, infer_schema_length=None)",
-        *_printed(number.columns, row, "table", (*_OF_A_PAIR, "training_seed", "comparison", "claim")),
-    ]
-
-
-def _every_training(study: Study, row: Mapping[str, Any], asked: Asked) -> list[str]:
-    """The choice is that of all trainings together, of one training too."""
-    return [*models_of(study, row["arm"], row["percent"]), *models_of(study, row["against"], row["percent"])] or [
-        *asked.models
-    ]
-
-
-def _of_the_plan(study: Study, number: Number) -> list[str]:
-    return [
-        *_study_lines(study),
-        "from selfdistill.analysis.verdicts import verdicts",
-        f'compared = pl.read_parquet("{study.results}/analysis/comparisons.parquet")',
-        "table = verdicts(compared, study.hypotheses, study.arms, study.decodes)",
-        *_printed(number.columns, number.row, "table", ("hypothesis", "role")),
-    ]
-
-
-def _factorial(study: Study, number: Number) -> list[str]:
-    asked = asked_by(study, number)
-    return [
-        *_study_lines(study),
-        "from selfdistill.analysis.factorial import factorial",
-        *_graded_lines(study, [*asked.models, *asked.against]),
-        "table = factorial(graded, study.arms, study.decodes, study.evaluation)",
-        *_printed(number.columns, number.row, "table", ("estimand", "decode_id", "split", "budget")),
-    ]
-
-
-def _truncation(study: Study, number: Number) -> list[str]:
-    asked = asked_by(study, number)
-    models = list(dict.fromkeys((*asked.models, *asked.against, "base")))
-    place = ("truncation", "token_budgets").index(number.table)
-    return [
-        *_study_lines(study),
-        "from selfdistill.analysis.truncation import truncation",
-        "from selfdistill.sampling.asked import noises_shared",
-        *_graded_lines(study, models),
-        "caps = {name: decode.max_tokens for name, decode in study.decodes.items()}",
-        f"noises = noises_shared(study, {models!r})",
-        f"table = truncation(graded, study.evaluation.sizes, caps, study.evaluation.resamples, study.seed, noises)[{place}]",
-        *_printed(number.columns, number.row, "table", WHICH),
-    ]
-
-
-def _difficulty(study: Study, number: Number) -> list[str]:
-    asked = asked_by(study, number)
-    shared = study.evaluation.coupling == "shared"
-    return [
-        *_study_lines(study),
-        "from selfdistill.analysis.difficulty import difficulty",
-        *(["from selfdistill.sampling.asked import asked_of"] if shared else []),
-        *_graded_lines(study, [*asked.models, *asked.against], ("level", "source")),
-        *([f"noises = {{model: asked_of(study, model).noises for model in {list(asked.models)!r}}}"] if shared else []),
-        f"table = difficulty(graded, study.evaluation{', noises' if shared else ''})",
-        *_printed(number.columns, number.row, "table", WHICH),
-    ]
-
-
-def _grader(study: Study, number: Number) -> list[str]:
-    asked = asked_by(study, number)
-    return [
-        *_study_lines(study),
-        "from selfdistill.analysis.grader import grader_panel",
-        *_graded_lines(study, [*asked.models, *asked.against], ("reason", "lenient", "disputed")),
-        "table = grader_panel(graded, study.evaluation)",
-        *_printed(number.columns, number.row, "table", WHICH),
-    ]
-
-
-def _doubt(study: Study, number: Number) -> list[str]:
-    """Bins of length, and how many first tokens count, are chosen by the answers of all models."""
-    row, asked = number.row, asked_by(study, number)
-    of_all = row["estimand"] in (words.SAME_LENGTHS_RATE, words.FIRST_TOKENS_RATE)
-    models = "evaluated(study)" if of_all else repr(list(dict.fromkeys((*asked.models, *asked.against))))
-    ratios = number.table == "doubt_ratios"
-    return [
-        *_study_lines(study),
-        f"from selfdistill.analysis.doubt import {'doubt_ratios' if ratios else 'doubt_levels'}",
-        "from selfdistill.analysis.doubt_counts import counted",
-        "from selfdistill.analysis.doubt_measures import Doubted",
-        "from selfdistill.doubt.counting import Markers",
-        "from selfdistill.models.pieces import tokenizer_of",
-        *(["from selfdistill.study.models import evaluated"] if of_all else []),
-        f'files = [f"{study.results}/models/{{model}}/graded.parquet" for model in {models}]',
-        "markers, tokenizer = Markers(study.doubt), tokenizer_of(Path(study.model.path))",
-        "doubted = Doubted.of(counted(files, markers, tokenizer, study.model.thinks), markers, study.evaluation)",
-        f"table = {'doubt_ratios(doubted, study.evaluation, study.hypotheses)' if ratios else 'doubt_levels(doubted)'}",
-        *_printed(number.columns, number.row, "table", WHICH),
-    ]
-
-
-def _noise(study: Study, number: Number) -> list[str]:
-    run = number.row["run"]
-    arm = run.split("/")[0]
-    by_sequence = ", by_sequence=True" if study.arms[arm].method else ""
-    return [
-        "import polars as pl",
-        "from selfdistill.analysis.noise import noise_steps, noise_summary",
-        f"noise = pl.read_parquet({f'{study.results}/runs/{run}/noise.parquet'!r})",
-        f"table = noise_summary(noise_steps(noise{by_sequence}), beta1={study.recipe(arm).beta1!r}, seed={study.seed})",
-        *_printed(number.columns, number.row, "table", ("window", "group", "geometry")),
-    ]
-
-
-def _noise_probe(study: Study, number: Number) -> list[str]:
-    row = number.row
-    return [
-        "import polars as pl",
-        "from selfdistill.mechanism.gradient_noise import of_checkpoints",
-        f"products = pl.read_parquet({f'{study.results}/{gradients_of(row)}'!r})",
-        f"table = of_checkpoints({{({row['arm']!r}, {row['training_seed']!r}, {row['percent']!r}): products}}, {study.seed})",
-        *_printed(number.columns, number.row, "table", ("part",)),
-    ]
-
-
-def _mechanism(study: Study, number: Number) -> list[str]:
-    models = probes_of(study, number.row)
-    return [
-        *_study_lines(study),
-        "from selfdistill.mechanism.classes import doubt_ids",
-        "from selfdistill.mechanism.tabulate import tabulated",
-        "from selfdistill.models.pieces import tokenizer_of",
-        f'classes = pl.read_parquet("{study.results}/analysis/token_classes.parquet")',
-        f'probes = {{model: Path(f"{study.results}/mechanism/probes/{{model}}.parquet") for model in {models!r}}}',
-        "doubt = doubt_ids(tokenizer_of(Path(study.model.path)), study.mechanism.doubt)",
-        "tables = tabulated(classes, probes, study.mechanism, study.decodes, study.arms, study.evaluation.decodes.final, doubt)",
-        *_printed(
-            number.columns,
-            number.row,
-            f"tables.{number.table}",
-            ("measure", "token_class", "arm", "decode_id", "carriers", "position_kind"),
-        ),
-    ]
-
-
-def _depth(study: Study, number: Number) -> list[str]:
-    model = number.row["model_id"]
-    return [
-        *_study_lines(study),
-        "from selfdistill.mechanism.depths import depth_by_class",
-        f'classes = pl.read_parquet("{study.results}/analysis/token_classes.parquet")',
-        f"depths = pl.read_parquet({f'{study.results}/mechanism/depths/{model}.parquet'!r})",
-        "table = depth_by_class(classes, depths, study.mechanism.classes.least)",
-        *_printed(
-            number.columns, number.row, "table", ("measure", "token_class", "model_id", "carriers", "position_kind")
-        ),
-    ]
-
-
-BY_THE_LIBRARY: dict[str, Callable[[Study, Number], list[str]]] = {
-    "factorial": _factorial,
-    "truncation": _truncation,
-    "token_budgets": _truncation,
-    "difficulty": _difficulty,
-    "grader": _grader,
-    "doubt": _doubt,
-    "doubt_ratios": _doubt,
-    "noise_summary": _noise,
-    "noise_probe": _noise_probe,
-    "mechanism": _mechanism,
-    "ssd_fit": _mechanism,
-    "depth": _depth,
-}
