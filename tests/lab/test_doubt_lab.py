@@ -10,6 +10,7 @@ import yaml
 
 from conftest import Clone
 from lab.search import parse_search
+from redone import examine
 from selfdistill.doubt.counting import Markers
 from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
@@ -106,3 +107,7 @@ def test_readers_that_were_told_disagree_where_a_guess_begins(made: Path) -> Non
 def test_the_report_tells_of_it(made: Path) -> None:
     page = (made / "report.html").read_text()
     assert "What it was told" in page and "Right answers to the same problems" in page
+
+
+def test_numbers_of_the_ladder_and_of_disagreement_are_made_again(made: Path) -> None:
+    examine(made.parents[1], "small.yaml", ("ladder", "ladder_tests", "information", "context_kl"))

@@ -17,6 +17,7 @@ import yaml
 
 from conftest import ENVIRONMENT, Clone
 from extend_examples import EXAMPLES, example
+from redone import examine
 from selfdistill.commands.main import run
 from selfdistill.foundation.errors import UserError
 from selfdistill.foundation.plugins import digest_of, import_plugin
@@ -187,3 +188,7 @@ def test_a_bundle_has_them_and_is_rerun_with_them(made: Clone, tmp_path: Path) -
         assert status and not (tmp_path / "other.zip").exists()
         assert "holds a path of this machine, '/home/ada/judges'" in said
         assert "a token of the Hugging Face hub" in said
+
+
+def test_numbers_of_a_judge_are_made_again(made: Clone) -> None:
+    examine(made.folder, FILE, ("annotation",))

@@ -4,6 +4,7 @@ rewarded does not."""
 import contextlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ import yaml
 
 from conftest import Clone
 from lab.search import parse_search
+from redone import examine, made_again, refuse_rowless, refuse_shared_names
+from selfdistill.analysis.practice import practice
+from selfdistill.analysis.practice_changes import practice_changes
+from selfdistill.analysis.practice_runs import practised
 from selfdistill.commands.status import left_of, planned_for
 from selfdistill.doubt.counting import Markers
 from selfdistill.planning.changes import changes
@@ -23,13 +28,16 @@ from selfdistill.planning.standing import PRACTISE, standing
 from selfdistill.publishing.bundle import Wishes
 from selfdistill.publishing.hub import repositories
 from selfdistill.publishing.members import results_of
-from selfdistill.study.load import study_of
+from selfdistill.reporting.numbers.index import numbers
+from selfdistill.study.load import study_of, typed_study
 from selfdistill.tables import words
-from selfdistill.tables.analysis import VERDICTS
+from selfdistill.tables.analysis import COMPARISONS, ESTIMATES, VERDICTS
 from selfdistill.tables.practice import QUESTIONS, ROLLOUTS, UPDATES
+from selfdistill.tables.practice_analysis import PRACTICE, PRACTICE_CHANGES
 from selfdistill.tables.problems import PROBLEMS as EVALUATED
 from selfdistill.tables.sampling import GRADED
-from selfdistill.tables.whole import read_table
+from selfdistill.tables.schema import empty_table
+from selfdistill.tables.whole import read_table, write_table
 
 pytestmark = pytest.mark.xdist_group("practice-lab")
 # By the fourth generation a student of one who knows has stopped to search, and by the sixth eight problems are known by heart.
@@ -221,3 +229,33 @@ def test_what_goes_to_others_tells_of_the_practice_and_has_its_rollouts(clone: C
     assert "`epochs`" not in card and "the teacher is told" not in card
     assert "| `the teacher is told` | wording guided, solution sibling |" in cards["ada/lab-sdpo-seed-0"]
     assert "| `the teacher is told` | nothing |" in cards["ada/lab-null-teacher-seed-0"]
+
+
+def test_numbers_of_a_practice_are_made_again(clone: Clone) -> None:
+    examine(clone.folder, "small.yaml", ("practice", "practice_changes", "practice_signal", "practice_cost"))
+
+
+def test_numbers_of_several_trainings_of_an_arm_are_made_again(clone: Clone, made: Path, tmp_path: Path) -> None:
+    """The second training of one arm is that of another: both together, and the method."""
+    results = tmp_path / "results/practice-lab"
+    for seed, arm in enumerate(("grpo", "sdpo")):
+        shutil.copytree(made / f"runs/{arm}/seed-0", results / f"runs/grpo/seed-{seed}")
+    shutil.copytree(made / "problems", results / "problems")
+    (results / "analysis").mkdir()
+    (tmp_path / "resources").symlink_to(clone.folder / "resources")
+    raw = yaml.safe_load((clone.folder / "small.yaml").read_text())
+    raw["arms"]["grpo"]["seeds"] = [0, 1]
+    study = typed_study(raw)
+    names = ("grpo/seed-0", "grpo/seed-1")
+    files = [[f"{results}/runs/{run}/{kind}.parquet" for run in names] for kind in ("rollouts", "updates", "log")]
+    runs = practised(dict.fromkeys(names, ROLLOUTS_EACH), f"{results}/problems/train.parquet", *files)
+    write_table(practice(runs), results / "analysis/practice.parquet", PRACTICE)
+    write_table(practice_changes(runs), results / "analysis/practice_changes.parquet", PRACTICE_CHANGES)
+    for table, schema in (("verdicts", VERDICTS), ("levels", ESTIMATES), ("comparisons", COMPARISONS)):
+        write_table(empty_table(schema), results / f"analysis/{table}.parquet", schema)
+    with contextlib.chdir(tmp_path):
+        refuse_rowless(study, made_again(study, ("practice", "practice_changes")))
+        refuse_shared_names(study, ("practice", "practice_changes"))
+        found = numbers(study)
+    both, method = (found[f"practice_changes/reward:grpo/all-seeds:{claim}"] for claim in ("checkpoints", "method"))
+    assert both.row["estimate"] == method.row["estimate"] and both.row["low"] != method.row["low"]

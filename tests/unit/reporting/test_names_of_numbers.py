@@ -1,5 +1,6 @@
 """What a number is called: on the page as in the list, told apart from all others, and safe in a shell and on a page."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,38 @@ def test_every_table_of_the_analysis_has_names_or_a_reason_for_none() -> None:
         ),
         ("truncation", {"estimand": "gain where the base", "base_answer": "was cut", "against": "base"},
          "truncation/gain-where-the-base:was-cut:ssd/seed-0/at-100-base:t07"),
+        ("ladder", {"measure": "mean_tokens", "word": None, "model_id": "base", "context": "guided", "against": None}, "ladder/mean_tokens:base:guided"),
+        (
+            "ladder",
+            {"measure": words.DOUBTS, "word": "wait", "model_id": "base", "context": "guided", "against": "unguided"},
+            "ladder/doubts-per-answer:wait:base:guided-unguided",
+        ),
+        ("practice", {"measure": "reward", "arm": "grpo", "generation": 3}, "practice/reward:grpo/seed-0:generation-3"),
+        (
+            "practice_changes",
+            {"measure": "reward", "arm": "grpo", "training_seed": None, "claim": words.METHOD},
+            "practice_changes/reward:grpo/all-seeds:method",
+        ),
+        ("context_kl", {"grouping": words.BY_TOKEN, "name": words.EVERY_TOKEN, "place": words.WHOLE_WORD, "reader": "base/in-guided"},
+         "context_kl/by-token:every-token:base/in-guided"),
+        ("context_kl", {"grouping": words.BY_WORD, "name": "wait", "place": words.FIRST_TOKEN, "reader": "base/in-guided"},
+         "context_kl/by-word:wait:first-token:base/in-guided"),
+        ("coherence", {"run": "ssd/seed-0", "first_step": 1, "last_step": 8, "group": words.TOTAL}, "coherence/ssd/seed-0:steps-1-8"),
+        ("branches", {"estimand": "held-out loss", "batch": 8, "examples": 64, "seed": None}, "branches/held-out-loss:batch-8:examples-64"),
         ("difficulty", {"grouping": "by source", "group": "<b>a; rm -rf $HOME</b>", "against": "base"},
          "difficulty/by-source:b-a-rm--rf-HOME-/b:ssd/seed-0/at-100-base:t07"),
     ],
 )  # fmt: skip
 def test_a_name_says_what_of_whom_and_where(table: str, row: dict[str, object], name: str) -> None:
     assert name_of(table, LEVEL | row) == name
+
+
+def test_tokens_that_differ_in_a_space_or_a_sign_have_names_of_their_own_without_either() -> None:
+    pieces = ["wait", " wait", "\nwait", ",", ", ", "every token", "every-token", "<b>", '"; rm -rf $HOME', "%20", "ν"]
+    row = {"grouping": words.BY_TOKEN, "place": words.WHOLE_WORD, "reader": "base/in-guided"}
+    found = [name_of("context_kl", row | {"name": piece}) for piece in pieces]
+    assert len(set(found)) == len(pieces)
+    assert all(re.fullmatch(r"[\w:/.%-]+", name) for name in found)
 
 
 def test_what_is_not_there_has_no_name() -> None:

@@ -41,12 +41,10 @@ def curve(inputs: ReportInputs, arm: str, measure: str) -> list[pl.DataFrame]:
     return [each.sort("generation") for each in (*leading, *(single if pooled.height else single[1:]))]
 
 
-def ends_of(inputs: ReportInputs, arm: str, measure: str) -> tuple[float, float] | None:
-    """The first and the last value of the leading curve."""
+def ends_of(inputs: ReportInputs, arm: str, measure: str) -> list[dict[str, Any]]:
+    """The first and the last row of the leading curve."""
     found = curve(inputs, arm, measure)
-    if not found or found[0].is_empty():
-        return None
-    return found[0]["estimate"][0], found[0]["estimate"][-1]
+    return [found[0].row(place, named=True) for place in (0, -1)] if found and not found[0].is_empty() else []
 
 
 def changed(inputs: ReportInputs, arm: str, measure: str, claim: str | None = None) -> dict[str, Any]:

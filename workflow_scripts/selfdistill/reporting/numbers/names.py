@@ -50,6 +50,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "coherence": ("run", "steps", "group"),
     "branches": ("estimand", "batch", "examples", "seed"),
 }
+TOGETHER = (words.EVERY_TOKEN, words.EVERY_DOUBT, words.NO_DOUBT)  # instead of the name of one token or word
 OF_SEVERAL = {words.METHOD: "method", words.CHECKPOINTS: "checkpoints"}  # of several trainings together
 BY_THEMSELVES = ("levels", "comparisons", "solving")  # names without the table's before them
 LEFT_OUT = {
@@ -121,8 +122,8 @@ def _part(table: str, key: str, row: Row) -> str:
             return f"{row['arm']}-{row['against']}"
         case "rungs":
             return f"{row['context']}-{row['against']}" if row["against"] else str(row["context"])
-        case "name":  # a token may be made of anything: nothing of it is lost
-            return quote(row["name"], safe="")
+        case "name":
+            return UNUSUAL.sub("-", row["name"]) if row["name"] in TOGETHER else _whole(row["name"])
         case "tokens":
             return "" if row["place"] == words.WHOLE_WORD else UNUSUAL.sub("-", row["place"])
         case "steps":
@@ -131,6 +132,11 @@ def _part(table: str, key: str, row: Row) -> str:
     if value is None or (value == LEFT_OUT.get(key) and table != "difficulty"):
         return ""
     return OF_ALL.get(key, "") + UNUSUAL.sub("-", str(value)).strip("-")
+
+
+def _whole(piece: str) -> str:
+    """A token may be made of anything: nothing of it is lost, and none is called as several are together."""
+    return quote(piece, safe="").replace("-", "%2D")
 
 
 def _whom(row: Row) -> str:

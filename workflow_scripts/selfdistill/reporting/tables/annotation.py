@@ -4,6 +4,7 @@ from typing import Any
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, has_rows
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -32,7 +33,7 @@ def _row(row: dict[str, Any]) -> Row:
         estimate, interval = fmt.percent(row["estimate"]), fmt.percent_interval(row["low"], row["high"])
     else:
         estimate, interval = fmt.number(row["estimate"], 2), fmt.interval(row["low"], row["high"])
-    return Row([row["measure"], estimate, interval or fmt.MISSING, fmt.count(row["n"])])
+    return Row([row["measure"], numbered(estimate, "annotation", row), interval or fmt.MISSING, fmt.count(row["n"])])
 
 
 # What the column `engine_version` says, by the column `engine`.

@@ -6,6 +6,7 @@ import polars as pl
 
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs, has_rows
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -76,8 +77,10 @@ def reader_name(reader: str) -> str:
 def _row(row: dict[str, Any]) -> Row:
     return Row(
         [
-            visible(row["name"]), row["place"], fmt.count(row["positions"]), fmt.significant(row["estimate"]),
-            fmt.interval(row["low"], row["high"], 3) or fmt.MISSING, fmt.number(row["times_mean"], 1), fmt.percent(row["share"]),
+            visible(row["name"]), row["place"], fmt.count(row["positions"]), numbered(fmt.significant(row["estimate"]), "context_kl", row),
+            fmt.interval(row["low"], row["high"], 3) or fmt.MISSING,
+            numbered(fmt.number(row["times_mean"], 1), "context_kl", row, "times_mean"),
+            numbered(fmt.percent(row["share"]), "context_kl", row, "share"),
             fmt.percent_interval(row["share_low"], row["share_high"]) or fmt.MISSING,
         ]
     )  # fmt: skip

@@ -84,7 +84,8 @@ def branches(inputs: ReportInputs) -> Table | None:
 def _estimate(row: dict[str, Any] | None, digits: int) -> str:
     if row is None:
         return fmt.MISSING
-    return f"{fmt.number(row['estimate'], digits)} {fmt.interval(row['low'], row['high'], digits)}".strip()
+    cell = f"{fmt.number(row['estimate'], digits)} {fmt.interval(row['low'], row['high'], digits)}".strip()
+    return numbered(cell, "branches", row)
 
 
 def weight_overlap(inputs: ReportInputs) -> Table | None:

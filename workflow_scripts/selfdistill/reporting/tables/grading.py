@@ -99,7 +99,8 @@ def disputes_the_other_way(inputs: ReportInputs) -> Table | None:
         for arm in arm_names(inputs.study):
             found = {row["estimand"]: row for row in here.filter(pl.col("arm") == arm).to_dicts()}
             if found:
-                rows.append(Row([arm, *(fmt.points_with_interval(found.get(name, {})) for name in BOUNDS)]))
+                bounds = (found.get(name, {}) for name in BOUNDS)
+                rows.append(Row([arm, *(numbered(fmt.points_with_interval(row), "grader", row) for row in bounds)]))
         groups.append(Group(rows, f"at {decode}"))
     note = (
         "Differences in accuracy from the base, percentage points, 95 % intervals. Against the arm: every disputed answer of it "
@@ -127,7 +128,10 @@ def corrected_effects(inputs: ReportInputs) -> Table | None:
         rows = []
         for row in table.filter(pl.col("decode_id") == decode).to_dicts():
             graded = {"estimate": row["graded"], "low": row["graded_low"], "high": row["graded_high"]}
-            effects = (fmt.points_with_interval(graded), fmt.points_with_interval(row))
+            effects = (
+                numbered(fmt.points_with_interval(graded), "corrected", row, "graded"),
+                numbered(fmt.points_with_interval(row), "corrected", row),
+            )
             open_ends = f"{fmt.points(row['worst'])} to {fmt.points(row['best'])}"
             limits = fmt.points_interval(row["worst_low"], row["best_high"])
             rows.append(Row([row["arm"], *effects, f"{open_ends} {limits}", fmt.count(row["audited"])]))
@@ -152,7 +156,10 @@ def errors_found(inputs: ReportInputs) -> Table | None:
         rows = [
             Row([
                 row["kind"], *(fmt.count(row[name]) for name in ("answers", "audited", "unclear", "wrongly_credited", "wrongly_refused")),
-                fmt.percent_with_interval({"estimate": row["error_rate"], **{end: row[end] for end in ("low", "high")}}),
+                numbered(
+                    fmt.percent_with_interval({"estimate": row["error_rate"], **{end: row[end] for end in ("low", "high")}}),
+                    "grader_errors", row, "error_rate",
+                ),
             ])
             for row in table.filter(pl.col("side") == side).to_dicts()
         ]  # fmt: skip

@@ -16,6 +16,7 @@ from selfdistill.reporting.ladder import (
     nats_are_divergences,
     tests_of,
 )
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table, word
 from selfdistill.tables import words
 
@@ -65,9 +66,10 @@ def _rungs_of(inputs: ReportInputs, model: str) -> list[Row]:
 
 def _level(row: dict[str, Any]) -> str:
     if row["measure"] == words.ACCURACY:
-        return fmt.percent_with_interval(row)
+        return numbered(fmt.percent_with_interval(row), "ladder", row)
     digits = DIGITS[row["measure"]]
-    return f"{fmt.number(row['estimate'], digits)} {fmt.interval(row['low'], row['high'], digits)}".strip()
+    cell = f"{fmt.number(row['estimate'], digits)} {fmt.interval(row['low'], row['high'], digits)}".strip()
+    return numbered(cell, "ladder", row)
 
 
 def _change(row: dict[str, Any]) -> str:
@@ -90,9 +92,9 @@ def steps(inputs: ReportInputs) -> Table | None:
             Row(
                 [
                     f"{row['against']} → {row['context']}",
-                    _change(row),
+                    numbered(_change(row), "ladder", row),
                     fmt.p_value(row["p_value"]),
-                    fmt.p_value(row["p_adjusted"]),
+                    numbered(fmt.p_value(row["p_adjusted"]), "ladder", row, "p_adjusted"),
                 ]
             )
             for row in rows.sort("rung").iter_rows(named=True)
@@ -139,10 +141,14 @@ def _tests(inputs: ReportInputs, model: str) -> list[Row]:
         if trend and every:
             along = f"{fmt.number(trend['estimate'], 2, signed=True)} {fmt.interval(trend['low'], trend['high'], 2, signed=True)}".strip()
             found.append(
-                Row([column, trend["expected"], along, fmt.p_value(trend["p_adjusted"]), word(trend["verdict"]),
-                     fmt.p_value(every["p_adjusted"]), word(every["verdict"])])
+                Row([column, trend["expected"], numbered(along, "ladder_tests", trend), *_judged(trend), *_judged(every)])
             )  # fmt: skip
     return found
+
+
+def _judged(row: dict[str, Any]) -> list[str]:
+    cells = {"p_adjusted": fmt.p_value(row["p_adjusted"]), "verdict": word(row["verdict"])}
+    return [numbered(cell, "ladder_tests", row, column) for column, cell in cells.items()]
 
 
 def across_models(inputs: ReportInputs) -> Table | None:
@@ -153,7 +159,8 @@ def across_models(inputs: ReportInputs) -> Table | None:
         cells = []
         for measure in COLUMNS:
             row = tests_of(inputs, model, measure, words.STEEPNESS)
-            cells.append(f"{_change(row)} (p, Holm {fmt.p_value(row['p_adjusted'])})" if row else fmt.MISSING)
+            cell = f"{_change(row)} (p, Holm {fmt.p_value(row['p_adjusted'])})" if row else fmt.MISSING
+            cells.append(numbered(cell, "ladder_tests", row))
         rows.append(Row([model, *cells]))
     if not any(tests_of(inputs, model, measure, words.STEEPNESS) for model in models[1:] for measure in COLUMNS):
         return None
@@ -240,9 +247,9 @@ def _told(inputs: ReportInputs, model: str) -> list[Row]:
                     [
                         context,
                         *cells,
-                        fmt.number(texts.get("tokens"), 0),
-                        fmt.percent(texts.get("from_few"), 0),
-                        fmt.number(probe.get("untold"), 2),
+                        numbered(fmt.number(texts.get("tokens"), 0), "information", texts, "tokens"),
+                        numbered(fmt.percent(texts.get("from_few"), 0), "information", texts, "from_few"),
+                        numbered(fmt.number(probe.get("untold"), 2), "information", probe, "untold"),
                     ]
                 )
             )
@@ -252,6 +259,5 @@ def _told(inputs: ReportInputs, model: str) -> list[Row]:
 def _nats(row: dict[str, Any] | None) -> str:
     if not row:
         return fmt.MISSING
-    return (
-        f"{fmt.number(row['estimate'], 2, signed=True)} {fmt.interval(row['low'], row['high'], 2, signed=True)}".strip()
-    )
+    ends = fmt.interval(row["low"], row["high"], 2, signed=True)
+    return numbered(f"{fmt.number(row['estimate'], 2, signed=True)} {ends}".strip(), "information", row)

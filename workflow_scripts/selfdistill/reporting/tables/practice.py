@@ -8,6 +8,7 @@ import polars as pl
 from selfdistill.foundation.wording import MINUS, decode_in_words
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.practice import (
     changed,
     ends_of,
@@ -127,7 +128,7 @@ def _last(generations: int) -> str:
 
 def _changes_of(inputs: ReportInputs, arm: str, measure: str) -> Row:
     seen, method = (changed(inputs, arm, measure, claim) for claim in (words.CHECKPOINTS, words.METHOD))
-    ends = [_level(measure, seen[end]) for end in ("first", "last")]
+    ends = [numbered(_level(measure, seen[end]), "practice_changes", seen, end) for end in ("first", "last")]
     of_method = _difference(measure, method) if method["claim"] == words.METHOD else fmt.MISSING
     return Row([arm, *ends, _difference(measure, seen), of_method])
 
@@ -138,10 +139,10 @@ def _level(measure: str, value: float | None) -> str:
 
 def _difference(measure: str, row: dict[str, Any]) -> str:
     if measure not in DIGITS:
-        return fmt.points_with_interval(row)
+        return numbered(fmt.points_with_interval(row), "practice_changes", row)
     digits = DIGITS[measure]
     ends = fmt.interval(row["low"], row["high"], digits, signed=True)
-    return f"{fmt.number(row['estimate'], digits, signed=True)} {ends}".strip()
+    return numbered(f"{fmt.number(row['estimate'], digits, signed=True)} {ends}".strip(), "practice_changes", row)
 
 
 def bounds(inputs: ReportInputs) -> Table | None:
@@ -170,7 +171,7 @@ def _bounds_in_training(inputs: ReportInputs, arm: str) -> Row:
         for measure in (words.CUT_RATE, words.REWARD, words.REWARD_CUT_AT_START, words.REWARD_CUT_AT_END)
     )
     shares = f"{fmt.percent(cut['first'])} → {fmt.percent(cut['last'])}"
-    return Row([arm, shares, fmt.points_with_interval(seen), bounds_in_words(least, most)])
+    return Row([arm, shares, _difference(words.REWARD, seen), bounds_in_words(least, most)])
 
 
 def _bounds_held_out(inputs: ReportInputs, arm: str, decode: str) -> Row | None:
@@ -214,7 +215,9 @@ def updates(inputs: ReportInputs) -> Table | None:
 
 def _ends(inputs: ReportInputs, measure: str, form: Callable[[float], str]) -> list[Row]:
     found = ((arm, ends_of(inputs, arm, measure)) for arm in practising(inputs))
-    return [Row([arm, form(ends[0]), form(ends[1])]) for arm, ends in found if ends]
+    return [
+        Row([arm, *(numbered(form(row["estimate"]), "practice", row) for row in ends)]) for arm, ends in found if ends
+    ]
 
 
 def signal(inputs: ReportInputs) -> Table | None:
@@ -240,9 +243,15 @@ def signal(inputs: ReportInputs) -> Table | None:
 
 def _signal_of(inputs: ReportInputs, row: dict[str, Any]) -> Row:
     share = f"{fmt.percent(row['signal_fraction'])} {fmt.percent_interval(row['signal_fraction_low'], row['signal_fraction_high'])}"
+    cells = {
+        "signal": fmt.significant(row["signal"]),
+        "trace_per_sequence": fmt.significant(row["trace_per_sequence"]),
+        "signal_fraction": share,
+        "noise_scale": noise_scale_in_words(row),
+    }
+    shown = (numbered(cell, "practice_signal", row, column) for column, cell in cells.items())
     return Row([
-        row["arm"], fmt.count(row["trainings"]), fmt.count(row["steps"]), fmt.significant(row["signal"]),
-        fmt.significant(row["trace_per_sequence"]), share, noise_scale_in_words(row), fmt.count(row["sequences"]),
+        row["arm"], fmt.count(row["trainings"]), fmt.count(row["steps"]), *shown, fmt.count(row["sequences"]),
         _reservation(inputs, row["arm"]),
     ])  # fmt: skip
 
@@ -274,9 +283,16 @@ def cost(inputs: ReportInputs) -> Table | None:
 def _cost_of(row: dict[str, Any]) -> Row:
     sampled, seconds = row["sampled"], row["seconds_answering"]
     memory = fmt.MISSING if row["peak_bytes"] is None else f"{fmt.number(row['peak_bytes'] / 2**30, 1)} GiB"
-    return Row([
-        f"{row['arm']}/seed-{row['training_seed']}", fmt.count(row["generations"]), fmt.count(row["steps"]), fmt.count(row["questions"]),
-        fmt.count(sampled), fmt.count(row["tokens"]), fmt.count(row["teacher_tokens"]) if row["teacher_tokens"] else fmt.MISSING,
-        fmt.duration(seconds) if sampled else fmt.MISSING, fmt.duration(row["seconds_learning"]),
-        fmt.count(row["tokens"] / seconds) if sampled and seconds else fmt.MISSING, memory,
-    ])  # fmt: skip
+    counts = ("generations", "steps", "questions", "sampled", "tokens")
+    cells = {
+        **{column: fmt.count(row[column]) for column in counts},
+        "teacher_tokens": fmt.count(row["teacher_tokens"]) if row["teacher_tokens"] else fmt.MISSING,
+        "seconds_answering": fmt.duration(seconds) if sampled else fmt.MISSING,
+        "seconds_learning": fmt.duration(row["seconds_learning"]),
+    }
+    shown = (
+        cell if cell == fmt.MISSING else numbered(cell, "practice_cost", row, column) for column, cell in cells.items()
+    )
+    pace = fmt.count(row["tokens"] / seconds) if sampled and seconds else fmt.MISSING
+    run = f"{row['arm']}/seed-{row['training_seed']}"
+    return Row([run, *shown, pace, numbered(memory, "practice_cost", row, "peak_bytes")])

@@ -236,4 +236,5 @@ def _coherence(inputs: ReportInputs, run: str) -> str:
     if windows is None or windows.is_empty():
         return fmt.MISSING
     longest = windows.row(-1, named=True)
-    return f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {fmt.plural(longest['steps'], 'step')}"
+    cell = f"{fmt.number(longest['coherence'], 1)} ({fmt.number(longest['of_noise'], 1)}) over {fmt.plural(longest['steps'], 'step')}"
+    return numbered(cell, "coherence", longest, "coherence")

@@ -9,6 +9,7 @@ from selfdistill.foundation.wording import points
 from selfdistill.reporting import formatting as fmt
 from selfdistill.reporting.inputs import ReportInputs
 from selfdistill.reporting.notes import decoding_rule
+from selfdistill.reporting.numbers.names import numbered
 from selfdistill.reporting.tables.table import Group, Row, Table
 from selfdistill.tables import words
 
@@ -75,7 +76,8 @@ def _deviation(part: dict[str, Any]) -> str:
     low, high = (None if end is None else math.sqrt(max(0.0, end)) for end in (part["low"], part["high"]))
     mark = "*" if variance < 0 else "†" if part["how"] == words.ASSUMED_LIKE_THE_OTHER else ""
     shown = points(math.sqrt(max(0.0, variance)), signed=False)
-    return f"{shown}{mark} {fmt.interval(low, high, digits=1, scale=100)}".strip()
+    cell = f"{shown}{mark} {fmt.interval(low, high, digits=1, scale=100)}".strip()
+    return numbered(cell, "variance", part, "variance")
 
 
 def _correlation(covariance: float | None, mine: float | None, other: float | None) -> str:
