@@ -257,5 +257,7 @@ def test_numbers_of_several_trainings_of_an_arm_are_made_again(clone: Clone, mad
         refuse_rowless(study, made_again(study, ("practice", "practice_changes")))
         refuse_shared_names(study, ("practice", "practice_changes"))
         found = numbers(study)
-    both, method = (found[f"practice_changes/reward:grpo/all-seeds:{claim}"] for claim in ("checkpoints", "method"))
+    both, method = (
+        found[f"practice_changes/mean-reward:grpo/all-seeds:{claim}"] for claim in ("checkpoints", "method")
+    )
     assert both.row["estimate"] == method.row["estimate"] and both.row["low"] != method.row["low"]

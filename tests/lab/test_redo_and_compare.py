@@ -181,7 +181,7 @@ def test_numbers_of_an_audit_and_of_branches_are_made_again(smoke: Clone, tmp_pa
     key.select("row", right=pl.Series(said)).write_csv(tmp_path / "filled.csv")
     raw = yaml.safe_load((results / "study.yaml").read_text())
     raw["evaluation"]["audit"] = {**(raw["evaluation"].get("audit") or {}), "filled": "filled.csv"}
-    raw["mechanism"]["branches"] = {"arm": "ssd", "batches": [4, 8, 16], "examples": 64, "held_out": 2}
+    raw["mechanism"]["branches"] = {"arm": "ssd", "batches": [4, 8, 16], "examples": 64, "held_out": 8}
     (results / "study.yaml").write_text(yaml.safe_dump(raw))
     write_table(branch_losses(), results / "mechanism/branch_losses.parquet", BRANCH_LOSSES)
     with contextlib.chdir(tmp_path):
