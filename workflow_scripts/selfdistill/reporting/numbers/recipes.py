@@ -1,14 +1,14 @@
 """The few lines that make a number again, from the folder of the project, with polars and the library's functions.
 
-Means over answers and their differences are made of the graded answers themselves, and the interval by the function of
-`docs/api.md` that the row names. What rests on more than that, as a choice that is made again on resampled problems, is made
+Means over answers and their differences are made of the graded answers themselves by `by_problem`, and the interval by the
+function that the row names, all of `docs/api.md`. What rests on more than that, as a choice that is made again on resampled problems, is made
 by the one function of the library that made the table, from the rows behind this number alone.
 
 The lines are run: what a row says stands in them as a quoted constant (`!r`) and nowhere else. Only what the study file
 was checked to be, as the folder of its results, stands there as it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from selfdistill.foundation.errors import UserError
@@ -82,23 +82,21 @@ def _level(study: Study, number: Number) -> list[str]:
     made = _made(row["estimand"], "")
     if made is None:
         raise UserError(f"{number.name}: {row['estimand']} has no lines; analysis/levels.py makes it.")
-    means = made.means if row["estimand"] == words.MEAN_TOKENS else made.means | {"draws": "sum"}
-    total = 'mine["draws"].sum()'
     if made.weights:
-        means, total = made.means | {"draws": f"({FINISHED}).sum()"}, 'mine["draws"].sum()'
-    summed = "weights.sum()" if made.weights else "mine.height"
+        value, weights, exact = 'mine["right"]', ', mine["finished"]', 'mine["right"].sum(), mine["finished"].sum()'
+        draws = f", draws=({FINISHED}).sum()"
+    else:
+        value, weights, exact, draws = 'mine["value"]', "", 'mine["value"].sum(), mine.height', ""
     interval = {
         words.T: "t_interval(mean)",
-        words.WILSON: f"wilson_interval(values.sum(), {summed})",
-        words.WILSON_EFFECTIVE: f"wilson_effective_interval(mean, {total})",
+        words.WILSON: f"wilson_interval({exact})",
+        words.WILSON_EFFECTIVE: 'wilson_effective_interval(mean, mine["draws"].sum())',
     }[row["method"]]
     return [
-        *_imports(["cluster_mean", "cluster_totals"], interval.split("(")[0]),
-        *_by_problem(study, asked, means),
-        f"mine = by_problem({list(asked.models)!r}, {asked.decode!r})",
-        f'values = mine.select(value={made.values})["value"]',
-        *([f'weights = mine.select(weight={made.weights})["weight"]'] if made.weights else []),
-        f'mean = cluster_mean(*cluster_totals(values, mine["family"]{", weights" if made.weights else ""}))',
+        *_imports(interval),
+        f"answers = {_answers(study, asked, repr(list(asked.models)), repr(asked.decode), made.means)}",
+        f"mine = by_problem(answers, {_mapping(made.means)}{draws})",
+        f'mean = cluster_mean(*cluster_totals({value}, mine["family"]{weights}))',
         f"interval = {interval}",
         'print(mean.estimate, interval.low, interval.high, sep="\\n")',
     ]
@@ -134,12 +132,12 @@ def _several(study: Study, number: Number) -> list[str]:
             f'values = pass_at_k(votes["draws"].to_numpy(), votes["right"].to_numpy(), {k})',
         ]
     return [
-        *_imports(["cluster_mean", "cluster_totals"], interval.split("(")[0]),
+        *_imports(interval, by_problem=False),
         f"from selfdistill.statistics.{'voting' if votes else 'solving'} import {function}",
         *(["from selfdistill.grading.votes import answer_classes"] if votes else []),
         'KEYS = ["model_id", "decode_id", "problem_id", "family"]',
-        *_answers(study, asked, ("verdict", "extracted") if votes else ("verdict",), "asked"),
-        f"answers = asked({list(asked.models)!r}, {asked.decode!r})",
+        f"answers = {_answers(study, asked, repr(list(asked.models)), repr(asked.decode), {'votes': 'extracted'} if votes else {})}",
+        'answers = answers.with_columns(pl.col("family").fill_null(pl.col("problem_id")))',
         *solved,
         'mine = votes.with_columns(value=pl.Series(values)).group_by("problem_id", "family")',
         'mine = mine.agg(pl.col("value").mean(), pl.col("draws").sum())',
@@ -156,29 +154,33 @@ def _difference(study: Study, number: Number, row: Mapping[str, Any]) -> list[st
         raise UserError(f"{number.name}: {row['estimand']} has no lines; analysis/differences.py makes it.")
     shares = row["method"] == words.SCORE
     of_method = row["claim"] == words.METHOD
-    paired = "PairedShares.of(values, weights, mean)" if shares else "PairedMeans(mean)"
+    values = 'found["difference"].to_numpy(), found["weight"].to_numpy()'
+    paired = f"PairedShares.of({values}, mean)" if shares else "PairedMeans(mean)"
     lines = [
-        *_imports(["cluster_mean", "cluster_totals"]),
+        *_imports(),
         f"from selfdistill.statistics.paired import {'PairedShares' if shares else 'PairedMeans'}",
         *(["from selfdistill.statistics.trainings import of_the_method, trainings"] if of_method else []),
-        *_by_problem(study, asked, made.means),
-        "def difference(mine, other):",
-        f'    pairs = by_problem(mine, {asked.decode!r}).join(by_problem(other, {asked.against_decode!r}), on=["problem_id", "family"], suffix="_other").sort("problem_id")',
-        f"    pairs = pairs.with_columns(difference={made.values}, weight={made.weights or 'pl.lit(1.0)'})",
-        '    return pairs["difference"].to_numpy(), pairs["weight"].to_numpy(), pairs["family"].to_numpy()',
+        *(["import numpy as np"] if of_method else []),
+        "def means(models, decode):",
+        f"    answers = {_answers(study, asked, 'models', 'decode', made.means)}",
+        f"    return by_problem(answers, {_mapping(made.means)})",
+        "def paired_by_problem(mine, other):",
+        f"    mine, other = means(mine, {asked.decode!r}), means(other, {asked.against_decode!r})",
+        '    both = mine.join(other, on=["problem_id", "family"], suffix="_other").sort("problem_id")',
+        f'    return both.select("family", difference={made.values}, weight={made.weights or "pl.lit(1.0)"})',
         f"mine, other = {list(asked.models)!r}, {list(asked.against)!r}",
-        "values, weights, family = difference(mine, other)",
-        "mean = cluster_mean(*cluster_totals(values, family, weights))",
+        "found = paired_by_problem(mine, other)",
+        'mean = cluster_mean(*cluster_totals(found["difference"], found["family"], found["weight"]))',
     ]
     if of_method:
         each = [
-            ("[difference([one], other) for one in mine]", asked.models),
-            ("[difference(mine, [one]) for one in other]", asked.against),
+            ("[paired_by_problem([one], other) for one in mine]", asked.models),
+            ("[paired_by_problem(mine, [one]) for one in other]", asked.against),
         ]
         trained = [text for text, models in each if "/" in models[0]]
-        lines.append("code = np.unique(family, return_inverse=True)[1]")
+        lines.append('code = np.unique(found["family"], return_inverse=True)[1]')
         lines += [
-            f"side_{place} = {text}\nside_{place} = trainings([one[0] for one in side_{place}], [one[1] for one in side_{place}], code)"
+            f'each = {text}\nside_{place} = trainings([one["difference"].to_numpy() for one in each], [one["weight"].to_numpy() for one in each], code)'
             for place, text in enumerate(trained, 1)
         ]
         lines.append(
@@ -189,39 +191,24 @@ def _difference(study: Study, number: Number, row: Mapping[str, Any]) -> list[st
     return [*lines, f'print({", ".join(printed[name] for name in number.columns)}, sep="\\n")']
 
 
-def _imports(clusters: Iterable[str], interval: str = "") -> list[str]:
-    found = ["import numpy as np"] if not interval else []
-    found += ["import polars as pl", f"from selfdistill.statistics.clusters import {', '.join(clusters)}"]
-    return [*found, *([f"from selfdistill.statistics.intervals import {interval}"] if interval else [])]
+def _imports(interval: str = "", by_problem: bool = True) -> list[str]:
+    return [
+        "import polars as pl",
+        *(["from selfdistill.analysis.by_problem import by_problem"] if by_problem else []),
+        "from selfdistill.analysis.problem_means import read_graded",
+        "from selfdistill.statistics.clusters import cluster_mean, cluster_totals",
+        *([f"from selfdistill.statistics.intervals import {interval.split('(')[0]}"] if interval else []),
+    ]
 
 
-def _answers(study: Study, asked: Asked, columns: Iterable[str], name: str) -> list[str]:
-    """A function of the lines: the evaluation answers of some models at a decode, on the problems of the number."""
-    read = ["model_id", "problem_id", "family", "purpose", "decode_id", "split", "rank", *columns]
+def _mapping(means: Mapping[str, str]) -> str:
+    return f"{{{', '.join(f'{name!r}: {text}' for name, text in means.items())}}}"
+
+
+def _answers(study: Study, asked: Asked, models: str, decode: str, needed: Mapping[str, str]) -> str:
+    """An expression of the lines: the evaluation answers of these models at this decode, on the problems of the number."""
+    more = tuple(column for column in ("extracted", "other_correct") if any(column in text for text in needed.values()))
     which = [f'pl.col("rank") < {asked.size}'] if asked.size else []
-    which += ['purpose="eval"', "decode_id=decode", *([f"split={asked.split!r}"] if asked.split != "all" else [])]
-    return [
-        f"def {name}(models, decode):",
-        f'    files = [f"{study.results}/models/{{model}}/graded.parquet" for model in models]',
-        f"    answers = pl.concat(pl.read_parquet(file, columns={read!r}) for file in files)",
-        '    answers = answers.with_columns(pl.col("family").fill_null(pl.col("problem_id")))',
-        f"    return answers.filter({', '.join(which)})",
-    ]
-
-
-def _by_problem(study: Study, asked: Asked, means: Mapping[str, str]) -> list[str]:
-    """Draws are averaged within their problem, then trainings; draws themselves are added up."""
-    first, then = [], []
-    for name, expression in means.items():
-        counted = name == "draws"
-        text = "pl.len()" if expression == "sum" else expression if counted else f"({expression}).mean()"
-        first.append(f"{name}={text}")
-        then.append(f'pl.col("{name}").{"sum" if counted else "mean"}()')
-    columns = ("verdict", "think_closed", "boxed", "finish_class", "n_tokens", "other_correct")
-    needed = [name for name in columns if any(f'"{name}"' in text for text in means.values())]
-    return [
-        *_answers(study, asked, needed, "answers"),
-        "def by_problem(models, decode):",
-        f'    each = answers(models, decode).group_by("problem_id", "family", "model_id").agg({", ".join(first)})',
-        f'    return each.group_by("problem_id", "family").agg({", ".join(then)}).sort("problem_id")',
-    ]
+    which += [f"decode_id={decode}", *([f"split={asked.split!r}"] if asked.split != "all" else [])]
+    files = f'[f"{study.results}/models/{{model}}/graded.parquet" for model in {models}]'
+    return f"read_graded({files}{f', more={more!r}' if more else ''}).filter({', '.join(which)})"
