@@ -3,7 +3,7 @@
 import contextlib
 import html
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,13 @@ def made_again(study: Study, tables: Collection[str]) -> list[Number]:
 def refuse_rowless(study: Study, found: Collection[Number]) -> None:
     for number in found:
         assert sum(table.height for _, table in rows_behind(study, number)), number.name
+
+
+def counted_behind(study: Study, table: str) -> Iterator[tuple[Number, int]]:
+    """Each estimate of a table, and how many rows are behind it."""
+    for number in numbers(study).values():
+        if number.table == table and number.column == "estimate":
+            yield number, sum(rows.height for _, rows in rows_behind(study, number))
 
 
 def refuse_shared_names(study: Study, tables: Collection[str]) -> None:

@@ -10,8 +10,9 @@ import yaml
 
 from conftest import Clone
 from lab.search import parse_search
-from redone import examine
+from redone import counted_behind, examine
 from selfdistill.doubt.counting import Markers
+from selfdistill.study.load import study_of
 from selfdistill.tables import words
 from selfdistill.tables.analysis import VERDICTS
 from selfdistill.tables.ladder import LADDER
@@ -111,3 +112,14 @@ def test_the_report_tells_of_it(made: Path) -> None:
 
 def test_numbers_of_the_ladder_and_of_disagreement_are_made_again(made: Path) -> None:
     examine(made.parents[1], "small.yaml", ("ladder", "ladder_tests", "information", "context_kl"))
+
+
+def test_as_many_rows_are_behind_a_number_as_its_row_counts(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made.parents[1])
+    study = study_of(Path("small.yaml"))
+    for number, rows in counted_behind(study, "context_kl"):
+        assert rows == number.row["positions"], number.name
+    for number, rows in counted_behind(study, "information"):
+        assert rows == number.row["texts"] + number.row["left_out"], number.name
+    levels = [(number, rows) for number, rows in counted_behind(study, "ladder") if number.row["against"] is None]
+    assert levels and all(rows == number.row["answers"] for number, rows in levels)

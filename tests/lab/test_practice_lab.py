@@ -15,7 +15,7 @@ import yaml
 
 from conftest import Clone
 from lab.search import parse_search
-from redone import examine, made_again, refuse_rowless, refuse_shared_names
+from redone import counted_behind, examine, made_again, refuse_rowless, refuse_shared_names
 from selfdistill.analysis.practice import practice
 from selfdistill.analysis.practice_changes import practice_changes
 from selfdistill.analysis.practice_runs import practised
@@ -233,6 +233,16 @@ def test_what_goes_to_others_tells_of_the_practice_and_has_its_rollouts(clone: C
 
 def test_numbers_of_a_practice_are_made_again(clone: Clone) -> None:
     examine(clone.folder, "small.yaml", ("practice", "practice_changes", "practice_signal", "practice_cost"))
+
+
+def test_the_answers_of_its_generation_are_behind_a_reward(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone.folder)
+    study = study_of(Path("small.yaml"))
+    rewards = [found for found in counted_behind(study, "practice") if found[0].row["measure"] == words.REWARD]
+    assert rewards and all(rows == number.row["counted"] for number, rows in rewards)
+    for number, rows in counted_behind(study, "practice_changes"):
+        questions = ARMS[number.row["arm"]][1]
+        assert rows == (1 + number.row["generations"]) * questions * ROLLOUTS_EACH, number.name
 
 
 def test_numbers_of_several_trainings_of_an_arm_are_made_again(clone: Clone, made: Path, tmp_path: Path) -> None:

@@ -177,19 +177,21 @@ def runs_of(study: Study, row: Mapping[str, Any]) -> list[str]:
 
 def _rolled(study: Study, row: Mapping[str, Any]) -> Rows:
     """Of what is counted in answers the rollouts; of what an update reports the updates; of a cost both."""
-    ends = None
-    if "generations" in row and "first" in row:
-        most = study.practice_of(row["arm"]).generations
-        ends = [1, *range(most - row["generations"] + 1, most + 1)]
-    generations = [row["generation"]] if "generation" in row else ends
     measure = row.get("measure")
     kinds = ("updates",) if measure in OF_UPDATES else ("rollouts",) if measure else ("rollouts", "updates")
     for run in runs_of(study, row):
         for kind in kinds:
             file = f"{study.results}/runs/{run}/{kind}.parquet"
             found = read_table(file, ROLLOUTS, ROLLED_SHOWN) if kind == "rollouts" else read_table(file, UPDATES)
-            found = found if generations is None else found.filter(pl.col("generation").is_in(generations))
-            yield file, found.select(pl.lit(run).alias("run"), pl.all())
+            yield file, found.filter(_generations(row)).select(pl.lit(run).alias("run"), pl.all())
+
+
+def _generations(row: Mapping[str, Any]) -> pl.Expr:
+    """That of a level; of a change the first and the last ones."""
+    number = pl.col("generation")
+    if "generation" in row:
+        return number == row["generation"]
+    return (number == 1) | (number > number.max() - row["generations"]) if row.get("measure") else pl.lit(True)
 
 
 def _norms(study: Study, row: Mapping[str, Any]) -> Rows:
@@ -205,17 +207,15 @@ def _judged(study: Study, row: Mapping[str, Any]) -> Rows:
 
 
 def _read_again(study: Study, row: Mapping[str, Any]) -> Rows:
-    file = f"{study.results}/disagreement/tokens.parquet"
+    file, name = f"{study.results}/disagreement/tokens.parquet", row["name"]
     tokens = read_table(file, DISAGREEMENTS).filter(reader=row["reader"])
     column = {words.BY_TOKEN: "piece", words.BY_WORD: "word", words.BY_DOUBT: "marker"}[row["grouping"]]
-    which = {
-        words.EVERY_TOKEN: pl.lit(True),
-        words.EVERY_DOUBT: pl.col("marker").is_not_null(),
-        words.NO_DOUBT: pl.col("marker").is_null(),
+    together = {
+        (words.BY_TOKEN, words.EVERY_TOKEN): pl.lit(True),
+        (words.BY_DOUBT, words.EVERY_DOUBT): pl.col("marker").is_not_null(),
+        (words.BY_DOUBT, words.NO_DOUBT): pl.col("marker").is_null(),
     }
-    of_name = {words.BY_TOKEN: (words.EVERY_TOKEN,), words.BY_DOUBT: (words.EVERY_DOUBT, words.NO_DOUBT)}
-    every = row["name"] in of_name.get(row["grouping"], ())
-    found = tokens.filter(which[row["name"]] if every else pl.col(column) == row["name"])
+    found = tokens.filter(together.get((row["grouping"], name), pl.col(column) == name))
     if row["place"] == words.FIRST_TOKEN:
         found = found.filter("first_of_marker" if column == "marker" else "first")
     yield file, found
