@@ -108,8 +108,9 @@ def test_depths_are_written_as_laws_are(tmp_path: Path) -> None:
 
 
 def test_where_no_layer_can_be_read_a_sentence_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="mechanism.depth: remove the key; .* is read by vLLM, which shows no layers"):
-        refuse_without_layers(MODEL, "vllm")
+    for engine, told in {"vllm": "vllm", f"mine@plugins/mine.py#{'0' * 16}": f"mine#{'0' * 16}"}.items():
+        with pytest.raises(UserError, match=f"mechanism.depth: .* is read by the {told} engine, which shows no layers"):
+            refuse_without_layers(MODEL, engine)
     shutil.copytree(MODEL, tmp_path / "other")
     config = json.loads((MODEL / "config.json").read_text()) | {"architectures": ["MambaForCausalLM"]}
     (tmp_path / "other/config.json").write_text(json.dumps(config))

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from conftest import ENVIRONMENT, PATIENCE, ROOT
+from extend_examples import torch_plugged
 from law_examination import CONTEXT, MODEL, TOKENIZER, examine, lab_probes
 from selfdistill.foundation.errors import UserError
 from selfdistill.machine.leases import Lease
@@ -81,6 +82,19 @@ def job(folder: Path, carriers: list[dict[str, Any]] | None = None, plan: list[d
         work=folder / "work",
         output=folder / "base.parquet",
     )
+
+
+def test_a_plugged_engine_is_asked_itself_and_its_laws_are_those_that_it_gives(tmp_path: Path) -> None:
+    tables = []
+    for engine in ("torch", torch_plugged(tmp_path)):
+        folder = tmp_path / engine.partition("@")[0]
+        folder.mkdir()
+        asked = job(folder)
+        probe_model(asked, replace(SETTINGS, engine=engine))
+        tables.append(read_table(asked.output, DISTRIBUTIONS))
+    assert [{*table["engine"]} for table in tables] == [{"torch"}, {"torch-plugged"}]
+    mine, theirs = (table.drop("engine", "engine_version", strict=False) for table in tables)
+    assert mine.equals(theirs)
 
 
 def test_every_probe_has_its_law_and_the_table_is_sorted(tmp_path: Path) -> None:

@@ -57,11 +57,13 @@ def test_a_study_without_plugins_is_what_it_was() -> None:
 
 def test_what_a_plugin_gives_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
     file = written(tmp_path, ENGINE)
-    study = study_of(tmp_path, sampling__engine="mine")
+    study = study_of(tmp_path, sampling__engine="mine", mechanism__depth=None)
     reference = study.reference("engine", "mine")
     assert reference == f"mine@{file}#{digest_of(file)}" and study.as_param()["plugins"] == [str(tmp_path)]
     (tmp_path / "other").mkdir()
-    moved = study_of(written(tmp_path / "other", ENGINE), sampling__engine="mine").reference("engine", "mine")
+    moved = study_of(written(tmp_path / "other", ENGINE), sampling__engine="mine", mechanism__depth=None).reference(
+        "engine", "mine"
+    )
     assert moved != reference and without_place(moved) == without_place(reference) == f"mine#{digest_of(file)}"
     file.write_text(ENGINE + "# changed\n")
     assert without_place(study.reference("engine", "mine")) != without_place(reference)
@@ -113,6 +115,15 @@ def test_a_loader_without_a_writer_is_refused(tmp_path: Path) -> None:
     text = example("loader", tmp_path).read_text().replace("def write(", "def scribble(")
     with pytest.raises(UserError, match=r"a loader needs write\(folder, problems\)"):
         study_of(written(tmp_path / "other", text))
+
+
+def test_depth_is_asked_of_no_plugged_engine_before_anything_is_sampled(tmp_path: Path) -> None:
+    file = written(tmp_path, ENGINE)
+    said = r"mechanism.depth: is read from a model's layers, which only the torch engine gives; set sampling.engine to auto"
+    with pytest.raises(UserError, match=said):
+        study_of(file, sampling__engine="mine", mechanism__depth={})
+    study_of(file, sampling__engine="mine", mechanism__depth=None)
+    study_of(file, sampling__engine="torch", mechanism__depth={})
 
 
 def test_names_that_no_plugin_gives_are_told_with_those_that_there_are(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rollouts through processes: killed ones, samplers beside a trainer and in turns with it; replay; and whose log-probabilities."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from safetensors.torch import load_file, save_file
 
 from conftest import ENVIRONMENT, PATIENCE, ROOT
+from extend_examples import torch_plugged
 from practice_fixture import SEARCHER, practice_settings, questions, untrained
 from selfdistill.foundation.errors import UserError
 from selfdistill.sampling.journal.segments import Lines
@@ -30,7 +33,7 @@ from selfdistill.training.practice.generations import (
 from selfdistill.training.practice.order import Order
 from selfdistill.training.practice.rollouts import Policy, Question
 from selfdistill.training.practice.sampler_process import PYTHON, SamplerProcess
-from selfdistill.training.practice.settings import PracticeSettings
+from selfdistill.training.practice.settings import PracticeSettings, as_told
 from selfdistill.training.practice.wanted import Share
 from selfdistill.training.run import Stopped
 
@@ -154,6 +157,36 @@ def test_a_sampler_beside_the_trainer_answers_as_one_within_it(
     assert beside._sampler._process.returncode == 0
 
 
+def test_a_plugged_engine_answers_a_trainer_itself_and_its_new_weights(
+    whole: tuple[Path, list[pl.DataFrame]], tmp_path: Path
+) -> None:
+    """It wraps the torch engine and cannot rest, so that it is started for every generation."""
+    sampling = SETTINGS.sampling.model_copy(update={"engine": torch_plugged(tmp_path)})
+    settings = SETTINGS.model_copy(update={"sampling": sampling})
+    policy, moved = tmp_path / "policy", tmp_path / "moved"
+    shutil.copytree(SEARCHER, policy)
+    source = rollout_source(settings, SEARCHER, tmp_path / "work")
+    assert isinstance(source, SampledRollouts) and isinstance(source.answering, AnsweringBeside)
+    rows = source.rollouts(1, asked(settings, 1), lambda: untrained(policy))
+    assert {*rows["engine"]} == {"torch-plugged"}
+    same = lasting(rows).drop("engine", "engine_version")
+    assert same.equals(lasting(whole[1][0]).drop("engine", "engine_version"))
+    weights = load_file(policy / "model.safetensors")
+    scaled = {name: tensor * 1.02 for name, tensor in weights.items()}
+    save_file(scaled, policy / "model.safetensors", metadata={"format": "pt"})
+    shutil.copytree(policy, moved)
+    rows = source.rollouts(2, asked(settings, 2), lambda: untrained(policy))
+    assert difference(rows, moved) < 1e-4 < 0.05 < difference(rows, SEARCHER)
+    source.answering._sampler.close()  # type: ignore[union-attr]
+
+
+def test_a_manifest_says_which_plugged_engine_answered_and_not_where_it_lies(tmp_path: Path) -> None:
+    sampling = SETTINGS.sampling.model_copy(update={"engine": torch_plugged(tmp_path)})
+    told = as_told(SETTINGS.model_copy(update={"sampling": sampling}))
+    assert re.fullmatch(r"torch-plugged#[0-9a-f]{16}", told["sampling"]["engine"])
+    assert told | {"sampling": None} == SETTINGS.model_dump() | {"sampling": None}
+
+
 def test_in_turns_the_trainer_ends_until_samplers_have_answered(
     whole: tuple[Path, list[pl.DataFrame]], tmp_path: Path
 ) -> None:
@@ -209,8 +242,6 @@ def test_vllm_takes_a_new_policy_without_being_started_anew(
     tmp_path: Path, vllm_python: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second generation is sampled from other weights in the same folder, and the torch engine agrees with these alone."""
-    from safetensors.torch import load_file, save_file
-
     monkeypatch.setenv(PYTHON, vllm_python)
     settings = practice_settings(practice={"questions": 4}, sampling={"engine": "vllm", "batch": 16})
     policy = tmp_path / "policy"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from selfdistill.foundation.errors import UserError
+from selfdistill.foundation.plugins import without_place
 from selfdistill.mechanism.prober import Asked, Job, ProberSettings, ask
 from selfdistill.sampling.engines.choice import choose_reader
 from selfdistill.sampling.engines.contract import Engine
@@ -36,15 +37,15 @@ def depths_of_model(job: Job, settings: ProberSettings, distance: float) -> None
 
 
 def refuse_without_layers(model: Path, engine: str) -> None:
-    if choose_reader(engine, model) == "torch":
+    reader = choose_reader(engine, model)
+    if reader == "torch":
         try:
             read_shape(model)
             return
         except UserError as error:
             raise UserError(f"mechanism.depth: remove the key, it cannot be measured here: {error}") from None
     raise UserError(
-        f"mechanism.depth: remove the key; {model} is read by vLLM, which shows no layers, and the torch engine does not know its "
-        "norm and head."
+        f"mechanism.depth: remove the key; {model} is read by the {without_place(reader)} engine, which shows no layers."
     )
 
 

@@ -50,7 +50,7 @@ def cross_checks(study: Study, root: Path) -> Iterator[str]:
     yield from practice_checks(study, root)
     yield from context_checks(study, root)
     yield from ladder_checks(study)
-    yield from mechanism_checks(study)
+    yield from mechanism_checks(study, root)
     yield from doubt_checks(study.doubt)
     yield from annotation_checks(study, root)
     yield from disagreement_checks(study)

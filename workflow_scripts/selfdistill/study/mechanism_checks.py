@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from selfdistill.foundation.suggestions import suggested
 from selfdistill.study.evaluation import ALL, size_of
 from selfdistill.study.mechanism import Mechanism
 from selfdistill.study.models import arms_with_dataset, practising_arms, trained_arms
+from selfdistill.study.plugin_checks import plugged_in
 from selfdistill.study.study import Study
 
 
-def mechanism_checks(study: Study) -> Iterator[str]:
+def mechanism_checks(study: Study, root: Path) -> Iterator[str]:
     if study.mechanism is None:
         return
     yield from _decode(study, study.mechanism)
@@ -19,7 +21,7 @@ def mechanism_checks(study: Study) -> Iterator[str]:
     yield from _classes(study.mechanism)
     yield from _lists(study.mechanism)
     yield from _noise(study, study.mechanism)
-    if study.mechanism.depth and study.sampling.engine == "vllm":
+    if study.mechanism.depth and study.sampling.engine in ("vllm", *plugged_in(study, root).names("engine")):
         yield (
             "mechanism.depth: is read from a model's layers, which only the torch engine gives; set sampling.engine to auto "
             "or torch, or remove the key."

@@ -25,7 +25,7 @@ from selfdistill.training.practice.configuration import deal_of, refuse_uneven, 
 from selfdistill.training.practice.generations import ROLLOUTS_FILE, Generations, rollout_source
 from selfdistill.training.practice.order import Order, covered
 from selfdistill.training.practice.rollouts import POLICY, Question, RolloutSource
-from selfdistill.training.practice.settings import PracticeSettings, practice_identity, with_engine
+from selfdistill.training.practice.settings import PracticeSettings, as_told, practice_identity, with_engine
 from selfdistill.training.processes import ranks
 from selfdistill.training.run import Stopped, TakenUp, alone, export_steps, is_finished, refuse_missing_trackers, say
 from selfdistill.training.trainer.kernels import refuse_slow_kernels
@@ -184,6 +184,7 @@ def _finish(
     generations.together(work.finished / ROLLOUTS_FILE, settings.practice.generations)
     told = {"study": study, "samples_of": PRACTISED, "method": settings.method, "weighing": "sequences"}
     manifest = run_manifest(settings, identity, trainer, rows, settings.practice.answers, work, exports) | told
+    manifest |= {"settings": as_told(settings)}
     write_json(work.finished / MANIFEST, manifest)
     generations.clear()
     remove_tree(work.path / POLICY)

@@ -56,3 +56,10 @@ def practice_identity(settings: PracticeSettings, origin: dict[str, str]) -> dic
     if settings.replays:
         del sampling["engine"]
     return identity
+
+
+def as_told(settings: PracticeSettings) -> dict[str, Any]:
+    """As a manifest tells them, which is published: where a plugin lies is this machine's, and what it is, everyone's."""
+    told = settings.model_dump()
+    told["sampling"]["engine"] = without_place(settings.sampling.engine)
+    return told
