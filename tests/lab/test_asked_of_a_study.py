@@ -78,6 +78,8 @@ def test_a_finished_study_leaves_nothing_and_would_do_nothing(smoke: Clone) -> N
     assert (
         f"sample    100%  {TOTAL:,} of {TOTAL:,} completions" in said
         and "left by the plan: 0 seconds of one CPU core" in said
+        and re.search(r"are done took \d+ \w+ of one CPU core; the plan says \d+ \w+\n", said)
+        and "to the end" not in said
     )
     changed = forklock(smoke, "diff", "config/smoke.yaml")
     assert (
@@ -146,10 +148,9 @@ def test_a_stopped_study_is_counted_from_its_journals_and_steps(own: Clone) -> N
         '{"event": "progress", "tokens_per_second": 1234.0, "cut_rate": 0.25, "eta_seconds": 60}\nsomething\n'
     )
     assert part(status(own), "base")["state"] == "under way"
-    assert re.search(
-        r"base +under way .*\(1,234 tokens/s, [\d,]+ by the plan, cut 25.0%, 60 s left\)",
-        forklock(own, "status", "config/smoke.yaml"),
-    )
+    told = forklock(own, "status", "config/smoke.yaml")
+    assert re.search(r"base +under way .*\(1,234 tokens/s, [\d,]+ by the plan, cut 25.0%, 60 s left\)", told)
+    assert re.search(r"at that speed, and with 1 device at work as now: \d+ \w+ to the end, \w+day, \d\d:\d\d\n", told)
 
 
 def test_what_is_of_an_earlier_training_or_of_other_requests_is_not_done(own: Clone) -> None:

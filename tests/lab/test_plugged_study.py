@@ -164,6 +164,10 @@ def test_the_command_knows_them(made: Clone) -> None:
     assert judging["requests"] == 12
     assert planned["proposal"]["most_problems"] == 20, "as many as the plugin's loader reads"
     assert "0 of 40 completions would be sampled, 0 of 1 training would run anew" in forklock(made, "diff", FILE)[1]
+    assert "changed since the report" not in forklock(made, "status", FILE)[1]
+    with changed(made.folder / "plugins/my_judge.py", "# another\n"):
+        said = forklock(made, "status", FILE)[1]
+        assert "changed since the report: my_judge.py; forklock diff says what that makes anew" in said
     status, _, said = forklock(made, "rehearse", FILE)
     assert status == 0, said
     jobs = made.jobs_to_run(study="results/plugged-rehearsal/given/study.yaml")

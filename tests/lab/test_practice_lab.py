@@ -19,11 +19,12 @@ from redone import counted_behind, examine, made_again, refuse_rowless, refuse_s
 from selfdistill.analysis.practice import practice
 from selfdistill.analysis.practice_changes import practice_changes
 from selfdistill.analysis.practice_runs import practised
-from selfdistill.commands.status import left_of, planned_for
+from selfdistill.commands.status import planned_for
 from selfdistill.doubt.counting import Markers
 from selfdistill.planning.changes import changes
 from selfdistill.planning.examined import THROUGHPUTS
 from selfdistill.planning.figures import Figures, load_throughputs
+from selfdistill.planning.pace import left_of
 from selfdistill.planning.standing import PRACTISE, standing
 from selfdistill.publishing.bundle import Wishes
 from selfdistill.publishing.hub import repositories

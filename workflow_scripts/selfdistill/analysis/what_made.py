@@ -5,12 +5,13 @@ and what the plugins were, stands in the record beside it.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from selfdistill.foundation.plugins import digest_of
 from selfdistill.models.lineage import MANIFEST
 from selfdistill.study.results import RUN_RECORD
 from selfdistill.tables.sampling import GRADED
@@ -59,6 +60,18 @@ def recorded_plugins(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     listed = record.get("plugins")
     plugins = map(_mapping, listed if isinstance(listed, list) else [])
     return [(str(each.get("file")), str(each.get("offers")), str(each.get("digest"))) for each in plugins]
+
+
+def other_plugins(files: Iterable[Path], record: Mapping[str, Any]) -> list[str]:
+    """Names of the files that are not what the report's were. Where they lie does not count."""
+    made = {(file, digest) for file, _, digest in recorded_plugins(record)}
+    return sorted({name for name, _ in made ^ {(file.name, digest_of(file)) for file in files}})
+
+
+def plugins_changed_since(results: Path, files: Iterable[Path]) -> list[str]:
+    """The report that is there; nothing without a report, or without its record."""
+    record = _read(results / RUN_RECORD)
+    return other_plugins(files, record) if record else []
 
 
 def _code(told: Mapping[str, Any]) -> str | None:

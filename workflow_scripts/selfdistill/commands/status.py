@@ -6,7 +6,9 @@ forklock status config/my.yaml --price 2.5     (and what the rest costs by the p
 
 What is there of an earlier training or of other requests counts as to be done. A job that failed is named with its log.
 
-Time and money left are the plan's figures for what is not done, and beside them what the jobs that run now say themselves.
+Time and money left are the plan's figures for what is not done, and beside them what the jobs that run now say themselves. What
+the finished jobs took stands beside what the plan says of them; the end is reckoned at that speed, with as many devices at work
+as now. A plugin that changed since the report is named.
 """
 
 import argparse
@@ -14,20 +16,24 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from selfdistill.analysis.what_made import plugins_changed_since
 from selfdistill.commands.given import add_study
 from selfdistill.foundation.wording import plural
 from selfdistill.machine.terminal import STDOUT, write
 from selfdistill.planning.cost import Amount, Stage, stages
 from selfdistill.planning.counts import counted
 from selfdistill.planning.figures import Figures, NotStated, load_throughputs
-from selfdistill.planning.standing import PRACTISE, TRAIN, Failed, Part, failed, standing
+from selfdistill.planning.pace import SAMPLE, End, Hours, end_of, left_of, seconds_left, taken
+from selfdistill.planning.standing import PRACTISE, Failed, Part, failed, standing
 from selfdistill.study.load import study_of
 from selfdistill.study.looks import record_beside
+from selfdistill.study.plugins import plugin_files
 from selfdistill.study.study import Study
 
 SUMMARY = "What is done, what is under way and what is left, from files alone."
@@ -61,12 +67,10 @@ def run(asked: argparse.Namespace) -> int:
     study = counted(written, figures)
     planned = planned_for(study, figures)
     while True:
-        parts, stopped = standing(study, record_beside(written)), failed(Path(study.results))
-        text = (
-            as_data(parts, planned, stopped)
-            if asked.json
-            else as_text(study, parts, planned, asked.price, asked.all, stopped)
-        )
+        parts, now = standing(study, record_beside(written)), datetime.now().astimezone()
+        stopped = failed(Path(study.results))
+        seen = Seen(parts, stopped, plugins_changed(study), reckoned(study, parts, planned, now) if planned else None)
+        text = as_data(seen) if asked.json else as_text(study, seen, speeds_of(planned), asked.price, asked.all)
         if asked.watch and sys.stdout.isatty():
             write(STDOUT, CLEAR)
         print(text, flush=True)
@@ -84,33 +88,57 @@ def planned_for(study: Study, figures: Figures) -> list[Stage]:
         return []
 
 
-def as_data(parts: Sequence[Part], planned: Sequence[Stage], stopped: Sequence[Failed]) -> str:
+def plugins_changed(study: Study) -> list[str]:
+    return plugins_changed_since(Path(study.results), plugin_files(study.plugins))
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    left: Amount
+    so_far: Hours | None
+    end: End | None
+
+
+def reckoned(study: Study, parts: Sequence[Part], planned: Sequence[Stage], now: datetime) -> Reckoned:
+    left, so_far = left_of(parts, planned), taken(study, parts, planned)
+    return Reckoned(left, so_far, end_of(study, parts, left, so_far, now))
+
+
+@dataclass(frozen=True)
+class Seen:
+    parts: Sequence[Part]
+    failed: Sequence[Failed]
+    plugins_changed: Sequence[str]
+    reckoned: Reckoned | None  # None without figures
+
+
+def as_data(seen: Seen) -> str:
     said = {
-        "parts": [asdict(part) | {"state": part.state} for part in parts],
-        "left": asdict(left_of(parts, planned)),
-        "failed": [asdict(each) for each in stopped],
+        "parts": [asdict(part) | {"state": part.state} for part in seen.parts],
+        "failed": [asdict(each) for each in seen.failed],
+        "plugins_changed": list(seen.plugins_changed),
+        "left": asdict(Amount()),
+        "so_far": None,
+        "end": None,
     }
-    return json.dumps(said, indent=1)
+    return json.dumps(said | (asdict(seen.reckoned) if seen.reckoned else {}), indent=1, default=datetime.isoformat)
 
 
-def as_text(
-    study: Study,
-    parts: Sequence[Part],
-    planned: Sequence[Stage],
-    price: float | None,
-    everything: bool,
-    stopped: Sequence[Failed],
-) -> str:
-    lines, speeds = [study.study], speeds_of(planned)
-    for stage in dict.fromkeys(part.stage for part in parts):
-        of_stage = [part for part in parts if part.stage == stage]
+def as_text(study: Study, seen: Seen, speeds: Mapping[str, float], price: float | None, everything: bool) -> str:
+    lines = [study.study]
+    for stage in dict.fromkeys(part.stage for part in seen.parts):
+        of_stage = [part for part in seen.parts if part.stage == stage]
         lines.append(f"  {summed(stage, of_stage)}")
         shown = [part for part in of_stage if everything or part.state in ("under way", "begun")]
         lines += [
             f"    {told(part, speeds.get(stage))}" for part in shown if len(of_stage) > 1 or part.state == "under way"
         ]
-    lines += [f"  failed: {each.log}: {each.said}" for each in stopped]
-    lines += [f"  {rest(left_of(parts, planned), price)}"] if planned else []
+    lines += [f"  failed: {each.log}: {each.said}" for each in seen.failed]
+    if seen.plugins_changed:
+        lines.append(
+            f"  changed since the report: {', '.join(seen.plugins_changed)}; forklock diff says what that makes anew"
+        )
+    lines += [f"  {line}" for line in reckoning(seen.reckoned, price)] if seen.reckoned else []
     return "\n".join(lines)
 
 
@@ -149,7 +177,7 @@ def live(words: Iterable[dict[str, Any]], planned: float | None) -> str:
     found += [f"{planned * len(said):,.0f} by the plan"] if planned else []
     cut = [word["cut_rate"] for word in said if word.get("cut_rate") is not None]
     found += [f"cut {sum(cut) / len(cut):.1%}"] if cut else []
-    left = [word.get("eta_seconds", word.get("seconds_left")) for word in said]
+    left = [seconds_left(word) for word in said]
     found += (
         [f"{max(seconds for seconds in left if seconds is not None):,.0f} s left"]
         if any(x is not None for x in left)
@@ -158,29 +186,27 @@ def live(words: Iterable[dict[str, Any]], planned: float | None) -> str:
     return f"  ({', '.join(found)})"
 
 
-# Which of the plan's stages a part's stage stands for. What is not listed is of seconds, and ends with the report.
-SAMPLE = "sample"
-PLANNED = (SAMPLE, TRAIN, PRACTISE, "grade")
+def reckoning(found: Reckoned, price: float | None) -> Iterator[str]:
+    left, so_far, end = found.left, found.so_far, found.end
+    hours = [f"{duration(left.gpu_hours)} of one GPU"] if left.gpu_hours else []
+    hours += [f"{duration(left.cpu_hours)} of one CPU core", f"{left.tokens / 1e6:,.2f} million tokens"]
+    yield f"left by the plan: {', '.join(hours)}{money(left.gpu_hours, price)}"
+    if so_far:
+        device = "GPU" if so_far.on_gpu else "CPU core"
+        yield (
+            f"models and trainings that are done took {duration(so_far.taken)} of one {device}"
+            f"{money(so_far.taken if so_far.on_gpu else 0.0, price)}; the plan says {duration(so_far.planned)}"
+        )
+    if end:
+        speed = "at that speed, and " if so_far else ""
+        yield (
+            f"{speed}with {plural(end.devices, 'device')} at work as now: {duration(end.seconds / 3600)} to the end, "
+            f"{end.at:%A, %H:%M}"
+        )
 
 
-def left_of(parts: Sequence[Part], planned: Sequence[Stage]) -> Amount:
-    """Of every stage of the plan the share that is not done; all of the rest until the report is there."""
-    whole = Amount()
-    finished = any(part.stage == "report" and part.state == "done" for part in parts)
-    for stage in planned:
-        kind = next((kind for kind in PLANNED if stage.name.startswith(kind)), None)
-        of_kind = [part for part in parts if part.stage == kind]
-        total = sum(part.total for part in of_kind)
-        share = 1 - sum(part.done for part in of_kind) / total if total else float(not finished)
-        whole += Amount(*(share * amount for amount in asdict(stage.expected).values()))
-    return whole
-
-
-def rest(left: Amount, price: float | None) -> str:
-    found = [f"{duration(left.gpu_hours)} of one GPU"] if left.gpu_hours else []
-    found += [f"{duration(left.cpu_hours)} of one CPU core", f"{left.tokens / 1e6:,.2f} million tokens"]
-    money = f", {left.gpu_hours * price:,.2f} at {price:g} a GPU-hour" if price is not None else ""
-    return f"left by the plan: {', '.join(found)}{money}"
+def money(gpu_hours: float, price: float | None) -> str:
+    return f", {gpu_hours * price:,.2f} at {price:g} a GPU-hour" if price is not None and gpu_hours else ""
 
 
 def duration(hours: float) -> str:

@@ -1,5 +1,6 @@
 """Where results come from: the state of the code, versions, the machine, and what every rule cost."""
 
+import csv
 import os
 import platform
 import subprocess
@@ -48,6 +49,15 @@ def rule_seconds(folder: str | Path) -> pl.DataFrame:
         .agg(pl.len().alias("jobs"), pl.col("seconds").sum(), pl.col("max_rss").max())
         .sort("seconds", descending=True)
     )
+
+
+def seconds_of_job(file: Path) -> float | None:
+    """Of one job's benchmark file; None where there is none, or where it says nothing that is a number."""
+    try:
+        with open(file, encoding="utf-8", newline="") as handle:
+            return float(next(csv.DictReader(handle, delimiter="\t"))["s"])
+    except (OSError, StopIteration, KeyError, TypeError, ValueError):
+        return None
 
 
 def state_of_the_code() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 import polars as pl
 import yaml
 
-from selfdistill.analysis.what_made import recorded_plugins
+from selfdistill.analysis.what_made import other_plugins
 from selfdistill.foundation.errors import UserError
-from selfdistill.foundation.plugins import digest_of as plugin_digest
 from selfdistill.models.digests import model_digest
 from selfdistill.models.lineage import RECORD
 from selfdistill.publishing.archive import digest_of, write_archive
@@ -167,12 +166,6 @@ def unlike_the_run(study: Study, about: About) -> Iterator[str]:
             f"plugins: {', '.join(others)}: the report was made with another file of that name, or without one; a run of the bundle "
             "may make other numbers. Run the study to its report again."
         )
-
-
-def other_plugins(files: Iterable[Path], record: Mapping[str, Any]) -> list[str]:
-    """Names of the files that are not what the report's were. Where they lie does not count."""
-    made = {(file, digest) for file, _, digest in recorded_plugins(record)}
-    return sorted({name for name, _ in made ^ {(file.name, plugin_digest(file)) for file in files}})
 
 
 def _needed(study: Study, weights: bool, tracked: set[str]) -> Iterator[str]:
