@@ -53,6 +53,10 @@ def test_every_table_of_the_analysis_has_names_or_a_reason_for_none() -> None:
             {"measure": words.DOUBTS, "word": "wait", "model_id": "base", "context": "guided", "against": "unguided"},
             "ladder/doubts-per-answer:wait:base:guided-unguided",
         ),
+        *(
+            ("doubt", {"estimand": words.DOUBTS, "marker": marker, "without": None}, f"doubt/doubts-per-answer:{name}:ssd/seed-0/at-100:t07")
+            for marker, name in {"hold on": "hold-on", "hold-on": "hold%2Don", "wait": "wait", "wait,": "wait%2C"}.items()
+        ),
         ("practice", {"measure": "reward", "arm": "grpo", "generation": 3}, "practice/reward:grpo/seed-0:generation-3"),
         (
             "practice_changes",

@@ -40,7 +40,7 @@ NEEDED = (
 
 
 def read_graded(paths: Sequence[str], purposes: Sequence[str] = ("eval",), more: Sequence[str] = ()) -> pl.DataFrame:
-    """The evaluation answers of several models, without the columns that weigh."""
+    """The graded answers of several models, without their large columns: those of the evaluation, or for other `purposes`."""
     tables = (read_table(path, GRADED, (*NEEDED, *more), LATER_GRADED) for path in paths)
     return pl.concat(tables).filter(pl.col("purpose").is_in(purposes))
 

@@ -33,7 +33,7 @@ from selfdistill.study.study import Study
 
 SUMMARY = "The rows behind a number of the report, and the lines that make it again."
 FIRST = 8  # rows shown of each file
-COLUMNS = 8  # shown of each row
+COLUMNS = 12  # shown of each row
 
 Value = float | str | None
 
@@ -98,8 +98,8 @@ def redo(study: Study, number: Number, out: Path | None) -> int:
             tbl_cols=COLUMNS,
             tbl_hide_dataframe_shape=True,
             tbl_hide_column_data_types=True,
-            fmt_str_lengths=24,
-            tbl_width_chars=160,
+            fmt_str_lengths=20,
+            tbl_width_chars=200,
         ):
             print(table.drop("model_id", strict=False).head(FIRST))
     print(f"\n{lines}\n")

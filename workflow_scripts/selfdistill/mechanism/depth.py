@@ -26,6 +26,7 @@ from selfdistill.sampling.engines.decoder import Decoder, read_shape
 from selfdistill.sampling.engines.laws import parts_of, positions_together
 from selfdistill.sampling.engines.torch_engine import TorchEngine, before, read_for
 from selfdistill.sampling.requests import Probed
+from selfdistill.study.sampling import AUTO
 from selfdistill.tables.mechanism import DEPTHS
 
 LAWS_TOGETHER = 4  # of the same size, while two are compared
@@ -44,8 +45,9 @@ def refuse_without_layers(model: Path, engine: str) -> None:
             return
         except UserError as error:
             raise UserError(f"mechanism.depth: remove the key, it cannot be measured here: {error}") from None
+    chosen = ", and the torch engine does not know its norm and head" if engine == AUTO else ""
     raise UserError(
-        f"mechanism.depth: remove the key; {model} is read by the {without_place(reader)} engine, which shows no layers."
+        f"mechanism.depth: remove the key; {model} is read by the {without_place(reader)} engine, which shows no layers{chosen}."
     )
 
 

@@ -110,6 +110,8 @@ def rows_behind(study: Study, number: Number) -> Iterator[tuple[str, pl.DataFram
         classes = read_table(file, TOKEN_CLASSES)
         known = number.row["token_class"] in words.TOKEN_CLASSES
         yield str(file), classes.filter(token_class=number.row["token_class"]) if known else classes
+    elif number.table in ("ladder", "ladder_tests"):
+        yield from _on_rungs(study, number)
     elif number.table in FILES_OF:
         yield from FILES_OF[number.table](study, number.row)
     else:
@@ -144,18 +146,20 @@ def _answers(study: Study, asked: Asked) -> Iterator[tuple[str, pl.DataFrame]]:
         yield str(file), graded.sort("rank", "draw").select("model_id", *SHOWN)
 
 
-def _on_rungs(study: Study, row: Mapping[str, Any]) -> Rows:
-    """Of a level or a difference its rungs, of a test all of them."""
-    for name in rungs_behind(study, row):
-        file = f"{study.results}/models/{name}/graded.parquet"
-        yield file, read_table(file, GRADED, ("model_id", *SHOWN), LATER_GRADED)
-
-
-def rungs_behind(study: Study, row: Mapping[str, Any]) -> list[str]:
-    if "test" in row:
-        return [name for climber in climbers(study) for name in rungs_of(study, climber)]
-    rungs = dict(zip(contexts_of_rungs(study), rungs_of(study, row["model_id"]), strict=True))
-    return [rungs[context] for context in (row["context"], row["against"]) if context]
+def _on_rungs(study: Study, number: Number) -> Rows:
+    """Of a level or a difference its rungs; of a test, and of a p that is adjusted for other tests, all that they rest on. A
+    problem counts where it has answers on every rung of its climber."""
+    row = number.row
+    tests, every = "test" in row, "test" in row or number.column == "p_adjusted"
+    for climber in climbers(study) if tests else [row["model_id"]]:
+        rungs = dict(zip(contexts_of_rungs(study), rungs_of(study, climber), strict=True))
+        files = {context: f"{study.results}/models/{name}/graded.parquet" for context, name in rungs.items()}
+        answers = {
+            context: read_table(file, GRADED, ("model_id", *SHOWN), LATER_GRADED) for context, file in files.items()
+        }
+        whole = set.intersection(*(set(table["problem_id"]) for table in answers.values()))
+        for context in files if every else [context for context in (row["context"], row["against"]) if context]:
+            yield files[context], answers[context].filter(pl.col("problem_id").is_in(whole))
 
 
 def _told(study: Study, row: Mapping[str, Any]) -> Rows:
@@ -247,8 +251,6 @@ def _branched(study: Study, row: Mapping[str, Any]) -> Rows:
 
 
 FILES_OF: dict[str, Callable[[Study, Mapping[str, Any]], Rows]] = {
-    "ladder": _on_rungs,
-    "ladder_tests": _on_rungs,
     "information": _told,
     "practice": _rolled,
     "practice_changes": _rolled,

@@ -41,6 +41,7 @@ def _graded_lines(study: Study, models: Sequence[str], more: Sequence[str] = ())
     ]
 
 
+LONG = 110  # characters of a line
 _OF_A_PAIR = ("estimand", "arm", "percent", "against")
 
 
@@ -51,7 +52,9 @@ def _printed(columns: Sequence[str], row: Mapping[str, Any], table: str, told_by
         for name in told_by
         if name in row
     ]
-    return [f"row = {table}.filter({', '.join(which)})", f'print(*row.select({list(columns)!r}).row(0), sep="\\n")']
+    asked = f"row = {table}.filter({', '.join(which)})"
+    lines = [asked] if len(asked) <= LONG else [f"row = {table}.filter(", *(f"    {each}," for each in which), ")"]
+    return [*lines, f'print(*row.select({list(columns)!r}).row(0), sep="\\n")']
 
 
 WHICH = (

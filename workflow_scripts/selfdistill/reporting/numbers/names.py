@@ -131,7 +131,13 @@ def _part(table: str, key: str, row: Row) -> str:
     value = row.get(key)
     if value is None or (value == LEFT_OUT.get(key) and table != "difficulty"):
         return ""
-    return OF_ALL.get(key, "") + UNUSUAL.sub("-", str(value)).strip("-")
+    said = _phrase(value) if key in ("marker", "without", "word") else UNUSUAL.sub("-", str(value)).strip("-")
+    return OF_ALL.get(key, "") + said
+
+
+def _phrase(marker: str) -> str:
+    """Words of doubt that differ are called differently: `hold on` is hold-on, and `hold-on` is hold%2Don."""
+    return "-".join(map(_whole, marker.split(" ")))
 
 
 def _whole(piece: str) -> str:
