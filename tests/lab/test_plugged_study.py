@@ -167,7 +167,7 @@ def test_the_command_knows_them(made: Clone) -> None:
     assert "changed since the report" not in forklock(made, "status", FILE)[1]
     with changed(made.folder / "plugins/my_judge.py", "# another\n"):
         said = forklock(made, "status", FILE)[1]
-        assert "changed since the report: my_judge.py; forklock diff says what that makes anew" in said
+        assert "changed since the report: my_judge.py; forklock diff --jobs says what that makes anew" in said
     status, _, said = forklock(made, "rehearse", FILE)
     assert status == 0, said
     jobs = made.jobs_to_run(study="results/plugged-rehearsal/given/study.yaml")

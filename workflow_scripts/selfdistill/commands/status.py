@@ -136,7 +136,7 @@ def as_text(study: Study, seen: Seen, speeds: Mapping[str, float], price: float 
     lines += [f"  failed: {each.log}: {each.said}" for each in seen.failed]
     if seen.plugins_changed:
         lines.append(
-            f"  changed since the report: {', '.join(seen.plugins_changed)}; forklock diff says what that makes anew"
+            f"  changed since the report: {', '.join(seen.plugins_changed)}; forklock diff --jobs says what that makes anew"
         )
     lines += [f"  {line}" for line in reckoning(seen.reckoned, price)] if seen.reckoned else []
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """What a study has taken so far, beside the plan, and when it may end: from the files that Snakemake and the jobs leave.
 
-Snakemake writes a benchmark file of every job that ended well, with its seconds. A job that was killed and sent again leaves
-those of its last attempt alone.
+Snakemake writes a benchmark file of every job that ended well, with its seconds. A job that ran more than once, because
+it was killed or asked for more, leaves those of its last run alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from selfdistill.planning.standing import PRACTISE, TRAIN, Part
 from selfdistill.study.study import Study
 
 # Which of the plan's stages a part's stage stands for. What is not listed is of seconds, and ends with the report.
-SAMPLE, GRADE = "sample", "grade"
-PLANNED = (SAMPLE, TRAIN, PRACTISE, GRADE)
+SAMPLE = "sample"
+PLANNED = (SAMPLE, TRAIN, PRACTISE, "grade")
 RULES = {SAMPLE: "sample", TRAIN: "train", PRACTISE: "practice"}  # whose jobs a part of a stage is made of
 
 
